@@ -1,0 +1,49 @@
+"""The picture-book world: scenes that can be drawn, described, asked about, and read back from a caption.
+
+    >>> import random
+    >>> from helpers.picturebook import describe, draw, parse, random_scene
+    >>> scene = random_scene(random.Random(7))
+    >>> picture = draw(scene, size=128)
+    >>> caption = describe(scene, random.Random(7))
+    >>> parse(caption) == scene
+    True
+
+Because the world is generated, there are always fresh pictures with known right answers: that is what the mini
+models of this course are trained on, and what its hidden tests ask about.
+
+Modules, in reading order: `scene` (what a scene is), `words` (scene to caption, caption to scene, questions),
+`shapes` and `kinds` and `places` (the drawings as vector shapes), `canvas` (layout, styles, pixels).
+"""
+
+from helpers.picturebook.canvas import boxes, draw
+from helpers.picturebook.scene import (
+    COLOURS,
+    KINDS,
+    PLACES,
+    RELATIONS,
+    SIZES,
+    STYLES,
+    SUPPORTS,
+    Scene,
+    Thing,
+    random_scene,
+)
+from helpers.picturebook.words import describe, parse, questions
+
+__all__ = [
+    "COLOURS",
+    "KINDS",
+    "PLACES",
+    "RELATIONS",
+    "SIZES",
+    "STYLES",
+    "SUPPORTS",
+    "Scene",
+    "Thing",
+    "boxes",
+    "describe",
+    "draw",
+    "parse",
+    "questions",
+    "random_scene",
+]
