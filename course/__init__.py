@@ -1,0 +1,1 @@
+"""What makes, serves, grades and trains the course; students' notebooks never import it."""

@@ -1,0 +1,301 @@
+"""Which model plays which role, and ``load(role)``, which gives it ready to use.
+
+The registry is ``models.toml`` beside this file. Under the profile ``mini`` a role's model is a folder of
+``models/`` and nothing is ever downloaded; under ``full`` it is a checkpoint of the Hugging Face hub at a
+fixed revision, downloaded once. A model is loaded once in a session and kept.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from fnmatch import fnmatch
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from helpers.settings import PlainError, settings
+
+if TYPE_CHECKING:
+    from diffusers import StableDiffusionPipeline
+    from transformers import CLIPModel, CLIPProcessor
+
+__all__ = ["Clip", "Entry", "ModelUnavailable", "entry", "load", "roles"]
+
+
+class ModelUnavailable(PlainError):
+    """A model can't be had here; the message says why and what to do."""
+
+
+class Clip(NamedTuple):
+    """What ``load("clip")`` gives: the model, in evaluation mode, and the processor of its inputs."""
+
+    model: CLIPModel
+    processor: CLIPProcessor
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the registry, for the profile and device in use. Sizes are in GB (10⁹ bytes)."""
+
+    role: str
+    profile: str
+    id: str
+    licence: str
+    memory_gb: float
+    revision: str = ""
+    files: tuple[str, ...] = ()
+    download_gb: float = 0.0
+    fallback: tuple[Entry, ...] = ()
+
+
+def roles() -> tuple[str, ...]:
+    """The names that ``load`` knows."""
+    return tuple(_registry())
+
+
+def entry(role: str) -> Entry:
+    """The registry's line for ``role`` under the current profile. Raises ``ModelUnavailable`` for no such role."""
+    if role not in _registry():
+        raise ModelUnavailable(f"There is no role {role!r}. The roles are: {', '.join(roles())}.")
+    line = _registry()[role][settings.profile]
+    others = [_entry(role, {**line, **other}) for other in line.get("fallback", [])]
+    return replace(_entry(role, line), fallback=tuple(others))
+
+
+def _entry(role: str, line: dict) -> Entry:
+    place = "cpu" if settings.device == "cpu" else "gpu"
+    variant = ".fp16" if settings.device == "cuda" else ""
+    return Entry(
+        role=role,
+        profile=settings.profile,
+        id=line["id"],
+        licence=line["licence"],
+        memory_gb=line["memory_gb"][place],
+        revision=line.get("revision", ""),
+        files=tuple(name.format(variant=variant) for name in line.get("files", [])),
+        download_gb=line.get("download_gb", {}).get(place, 0.0),
+    )
+
+
+_loaded: dict[tuple, Any] = {}
+
+
+def load(role: str) -> StableDiffusionPipeline | Clip:
+    """The model for ``role``, on ``settings.device``; loaded at the first call and kept.
+
+    ``"diffusion"`` gives a ``StableDiffusionPipeline``, ``"clip"`` a ``Clip(model, processor)``. Says the size
+    before a download, and says so when it has to take a fallback. Raises ``ModelUnavailable``, with what to
+    do, when the model is missing, damaged, out of reach or too large for the memory that is free.
+    """
+    wanted = entry(role)
+    key = (wanted.id, wanted.profile, str(settings.models_dir), settings.device)
+    if key not in _loaded:
+        _loaded[key] = _load(wanted)
+    return _loaded[key]
+
+
+def _load(wanted: Entry) -> Any:
+    _check_memory(wanted)
+    folder = _mini_folder(wanted) if wanted.profile == "mini" else _full_folder(wanted)
+    import torch
+
+    try:
+        with _quiet():
+            return _LOADERS[wanted.role](folder)
+    except torch.OutOfMemoryError as error:
+        raise ModelUnavailable(_memory_sentence(wanted, "there is less")) from error
+    except _unreadable() as error:
+        raise ModelUnavailable(
+            f"The files of {wanted.id} in {folder} are damaged or incomplete ({_first_line(error)}). {_again(wanted)}"
+        ) from error
+
+
+# -- finding the files
+
+
+def _mini_folder(wanted: Entry) -> Path:
+    folder = settings.models_dir / wanted.id
+    if not folder.is_dir():
+        raise ModelUnavailable(
+            f"The model for {wanted.role!r} should be in {folder}, but there is no such folder. {_again(wanted)}"
+        )
+    for weights in folder.rglob("*.safetensors"):
+        with weights.open("rb") as file:
+            if file.read(23) == b"version https://git-lfs":
+                raise ModelUnavailable(
+                    f"{weights} is a git-LFS pointer, not the weights themselves. "
+                    "Run `git lfs install` and then `git lfs pull` in the course's folder."
+                )
+    return folder
+
+
+def _full_folder(wanted: Entry) -> Path:
+    """The folder of the first of ``wanted`` and its fallbacks that is on this computer or can be downloaded."""
+    reasons = []
+    for choice in (wanted, *wanted.fallback):
+        if reasons:
+            print(f"{reasons[-1]} Trying {choice.id} in its place.")
+        try:
+            return cached(choice) or _download(choice)
+        except ModelUnavailable as error:
+            reasons.append(str(error))
+    raise ModelUnavailable(
+        f"No model for {wanted.role!r} could be had. {' '.join(reasons)} "
+        "Or work with the small models: set COURSE_PROFILE=mini and restart the kernel."
+    )
+
+
+def cached(choice: Entry) -> Path | None:
+    """The folder of a hub checkpoint that is complete on this computer, or None. Never goes online."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        folder = Path(
+            snapshot_download(
+                choice.id, revision=choice.revision, allow_patterns=choice.files, local_files_only=True
+            )
+        )
+    except LocalEntryNotFoundError:
+        return None
+    # A download that was interrupted leaves a folder with some of the files.
+    names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+    complete = all(any(fnmatch(name, pattern) for name in names) for pattern in choice.files)
+    return folder if complete else None
+
+
+def _download(choice: Entry) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError
+
+    print(
+        f"Downloading {choice.id} ({choice.licence}): about {choice.download_gb:.1f} GB, once; "
+        "an interrupted download goes on where it stopped."
+    )
+    token = settings.find_secret("HF_TOKEN")
+    try:
+        return Path(
+            snapshot_download(
+                choice.id,
+                revision=choice.revision,
+                allow_patterns=choice.files,
+                token=token.get_secret_value() if token else None,
+            )
+        )
+    except HfHubHTTPError as error:
+        if error.response is not None and error.response.status_code in (401, 403, 404, 410):
+            raise ModelUnavailable(f"{choice.id} is no longer public on the hub.") from error
+        raise ModelUnavailable(
+            f"The hub refused {choice.id} ({_first_line(error)}); try again later."
+        ) from error
+    except Exception as error:  # each version of the hub's client has other names for "no connection"
+        raise ModelUnavailable(
+            f"{choice.id} is not on this computer and the hub can't be reached ({_first_line(error)}); "
+            "check the internet connection and run this again."
+        ) from error
+
+
+# -- loading them
+
+
+def _load_clip(folder: Path) -> Clip:
+    from transformers import CLIPModel, CLIPProcessor
+
+    model = CLIPModel.from_pretrained(folder, dtype=settings.dtype, local_files_only=True)
+    processor = CLIPProcessor.from_pretrained(folder, backend="pil", local_files_only=True)
+    return Clip(model.eval().to(settings.device), processor)
+
+
+def _load_diffusion(folder: Path) -> StableDiffusionPipeline:
+    import diffusers
+    from packaging.version import Version
+
+    # Before 0.42 diffusers ignores "dtype" and loads float32; from then on "torch_dtype" warns.
+    dtype = "dtype" if Version(diffusers.__version__) >= Version("0.42") else "torch_dtype"
+    if settings.profile == "full" and settings.device == "cpu":
+        print("There is no GPU here, so Stable Diffusion will take minutes for each picture.")
+    pipe = diffusers.StableDiffusionPipeline.from_pretrained(
+        folder,
+        variant="fp16" if any(folder.glob("unet/*.fp16.safetensors")) and settings.device == "cuda" else None,
+        safety_checker=None,
+        requires_safety_checker=False,
+        local_files_only=True,
+        **{dtype: settings.dtype},
+    )
+    pipe.set_progress_bar_config(disable=True)
+    return pipe.to(settings.device)
+
+
+_LOADERS = {"clip": _load_clip, "diffusion": _load_diffusion}
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Hides what the libraries write about loading local files: bars of a second, and hints about torchvision."""
+    from transformers.utils import logging as transformers_logging
+
+    verbosity, bar = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    from diffusers.utils import logging as diffusers_logging
+
+    diffusers_bar = diffusers_logging.is_progress_bar_enabled()
+    diffusers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+        if bar:
+            transformers_logging.enable_progress_bar()
+        if diffusers_bar:
+            diffusers_logging.enable_progress_bar()
+
+
+# -- saying what is wrong
+
+
+def _check_memory(wanted: Entry) -> None:
+    """Raises ``ModelUnavailable`` when less than ``wanted.memory_gb`` is free."""
+    import psutil
+    import torch
+
+    free = torch.cuda.mem_get_info()[0] if settings.device == "cuda" else psutil.virtual_memory().available
+    if free < wanted.memory_gb * 1e9:
+        raise ModelUnavailable(_memory_sentence(wanted, f"only {free / 1e9:.1f} GB is free"))
+
+
+def _memory_sentence(wanted: Entry, but: str) -> str:
+    small = " or set COURSE_PROFILE=mini" if wanted.profile == "full" else ""
+    return (
+        f"{wanted.id} needs {wanted.memory_gb:.1f} GB of free memory on the {settings.device}, but {but}. "
+        f"Shut down other notebooks (Kernel → Shut Down All Kernels){small}, then run this again."
+    )
+
+
+def _unreadable() -> tuple[type[Exception], ...]:
+    from pickle import UnpicklingError
+
+    from safetensors import SafetensorError
+
+    return (OSError, EOFError, ValueError, SafetensorError, UnpicklingError)
+
+
+def _again(wanted: Entry) -> str:
+    if wanted.profile == "full":
+        return "Delete that folder and run this again to download it afresh."
+    return (
+        "Run `git checkout -- models` in the course's folder, or clone the course again; "
+        "if your models are elsewhere, set COURSE_MODELS to their folder."
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no details'}"
+
+
+@cache
+def _registry() -> dict[str, dict]:
+    return tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))

@@ -1,0 +1,254 @@
+"""Everything that differs from one computer to the next, in one object: ``settings``.
+
+=====================  ===============  ==========================================================
+environment variable   default          meaning
+=====================  ===============  ==========================================================
+COURSE_PROFILE         mini             ``mini``: the small models in ``models/``, offline;
+                                        ``full``: real checkpoints, downloaded once
+COURSE_DEVICE          auto             ``auto``, ``cpu``, ``cuda`` or ``mps``
+COURSE_MODELS          <repo>/models    folder of the mini models
+COURSE_GRADER_SEED     0                the seed from which hidden tests draw fresh scenes
+=====================  ===============  ==========================================================
+
+Secrets (API keys) are not settings: ``settings.secret("HF_TOKEN")`` looks in the environment, then in
+Colab's secrets, then asks. Whatever it finds comes wrapped, so that printing it shows stars.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field, PrivateAttr, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["SECRETS", "Finding", "PlainError", "Report", "Settings", "doctor", "settings"]
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+#: The secrets that the course knows, each with what it is for. None is needed under the profile ``mini``.
+SECRETS = {
+    "HF_TOKEN": "faster and gated downloads under COURSE_PROFILE=full",
+    "GROQ_API_KEY": "chat models served by Groq",
+    "NVIDIA_API_KEY": "chat models served by NVIDIA",
+}
+
+
+class PlainError(Exception):
+    """An error whose message says what to do; a notebook shows the message and no stack trace."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"{type(self).__name__}: {self}"]
+
+
+class Settings(BaseSettings):
+    """The settings, read once from the environment. Raises ``PlainError`` for a value that is none."""
+
+    model_config = SettingsConfigDict(env_prefix="COURSE_", validate_assignment=True)
+
+    profile: Literal["mini", "full"] = "mini"
+    device_choice: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", validation_alias="COURSE_DEVICE")
+    models_dir: Path = Field(REPOSITORY / "models", validation_alias="COURSE_MODELS")
+    grader_seed: int = 0
+
+    _secrets: dict[str, SecretStr] = PrivateAttr(default_factory=dict)
+
+    def __init__(self, **values):
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise PlainError("; ".join(map(_setting_sentence, error.errors()))) from None
+
+    @property
+    def device(self) -> str:
+        """Where models run: ``"cuda"``, ``"mps"`` or ``"cpu"``; the best there is, unless COURSE_DEVICE says."""
+        import torch
+
+        usable = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+        if self.device_choice == "auto":
+            return next(name for name, works in usable.items() if works)
+        if not usable[self.device_choice]:
+            raise PlainError(
+                f"COURSE_DEVICE is {self.device_choice}, but torch {torch.__version__} sees no such device here. "
+                "Set COURSE_DEVICE=auto, or on Colab choose Runtime → Change runtime type → GPU."
+            )
+        return self.device_choice
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Number format of model weights: half precision for full models on an NVIDIA GPU, else float32.
+
+        The mini models stay in float32 everywhere: they are tiny, and results then agree across machines.
+        """
+        import torch
+
+        return torch.float16 if self.profile == "full" and self.device == "cuda" else torch.float32
+
+    def find_secret(self, name: str) -> SecretStr | None:
+        """The secret called ``name`` from the environment or Colab's secrets, or None. Never asks."""
+        if name in self._secrets:
+            return self._secrets[name]
+        value = os.environ.get(name) or _colab_secret(name)
+        if value:
+            self._secrets[name] = SecretStr(value)
+        return self._secrets.get(name)
+
+    def secret(self, name: str) -> SecretStr:
+        """The secret called ``name``; asked for, with hidden typing, when it is nowhere to be found.
+
+        Call ``.get_secret_value()`` on the result where a library wants the text itself. Raises
+        ``PlainError`` when there is none and nobody to ask (a grader, a script).
+        """
+        if found := self.find_secret(name):
+            return found
+        import getpass
+
+        try:
+            value = getpass.getpass(f"{name} (typing stays hidden): ").strip()
+        except (
+            EOFError,
+            OSError,
+            RuntimeError,
+        ):  # no terminal; IPython's StdinNotImplementedError is a RuntimeError
+            value = ""
+        if not value:
+            raise PlainError(
+                f"No {name} was found. Set the environment variable {name} before starting Jupyter, or on Colab "
+                f"add {name} under the key icon on the left and allow this notebook to read it."
+            )
+        self._secrets[name] = SecretStr(value)
+        return self._secrets[name]
+
+
+def _setting_sentence(error: dict) -> str:
+    name = str(error["loc"][0])
+    variable = name if name.isupper() else f"COURSE_{name.upper()}"
+    return f"{variable} is {error['input']!r}; expected: {error['msg']}"
+
+
+def _colab_secret(name: str) -> str | None:
+    """The secret from Colab's key panel; None elsewhere, or when it is missing, not shared or not answered."""
+    try:
+        from google.colab import userdata
+    except ImportError:
+        return None
+    unanswered = ("SecretNotFoundError", "NotebookAccessError", "TimeoutException")
+    errors = tuple(getattr(userdata, error) for error in unanswered if hasattr(userdata, error))
+    try:
+        return userdata.get(name)
+    except (*errors, TimeoutError):
+        return None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that ``doctor()`` looked at; ``todo`` says what to do where ``ok`` is False."""
+
+    name: str
+    ok: bool
+    detail: str
+    todo: str = ""
+
+    def __str__(self) -> str:
+        return f"{'ok ' if self.ok else 'FIX'} {self.name}: {self.detail}" + (
+            f" → {self.todo}" if self.todo else ""
+        )
+
+
+class Report(list[Finding]):
+    """The doctor's findings, printed one a line; ``ok`` tells whether nothing needs fixing."""
+
+    @property
+    def ok(self) -> bool:
+        return all(finding.ok for finding in self)
+
+    def __str__(self) -> str:
+        closing = "All is well." if self.ok else "Something needs fixing: see the lines that start with FIX."
+        return "\n".join([*map(str, self), closing])
+
+    __repr__ = __str__
+
+
+def doctor() -> Report:
+    """Looks at what the notebooks need: Python, library versions, device, models and secrets.
+
+    Secrets are reported as found or not found; their values never appear.
+    """
+    return Report([_python(), *_libraries(), _device(), *_models(), *_secrets()])
+
+
+def _python() -> Finding:
+    version = platform.python_version()
+    ok = sys.version_info >= (3, 11)
+    return Finding(
+        "Python", ok, version, "" if ok else "install Python 3.11, 3.12 or 3.13 and make a new .venv"
+    )
+
+
+def _libraries() -> list[Finding]:
+    from packaging.requirements import Requirement
+
+    try:
+        needed = metadata.requires("picture-this") or []
+    except metadata.PackageNotFoundError:
+        return [
+            Finding("picture-this", False, "not installed", "run `pip install -e .` in the course's folder")
+        ]
+    findings = []
+    for requirement in map(Requirement, needed):
+        if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        install = f"run `pip install '{requirement.name}{requirement.specifier}'`"
+        try:
+            version = metadata.version(requirement.name)
+        except metadata.PackageNotFoundError:
+            findings.append(Finding(requirement.name, False, "not installed", install))
+            continue
+        ok = requirement.specifier.contains(version, prereleases=True)
+        detail = version if ok else f"{version}, but the course needs {requirement.specifier}"
+        findings.append(Finding(requirement.name, ok, detail, "" if ok else install))
+    return findings
+
+
+def _device() -> Finding:
+    try:
+        device = settings.device
+    except PlainError as error:
+        return Finding("device", False, str(error), "change COURSE_DEVICE")
+    if device == "cpu":
+        slow = "; real models will be slow here" if settings.profile == "full" else ""
+        return Finding("device", True, f"cpu (no GPU found; the mini models don't need one{slow})")
+    return Finding("device", True, device)
+
+
+def _models() -> list[Finding]:
+    from helpers import models
+
+    findings = []
+    for role in models.roles():
+        problem = models.problem(role)
+        detail = problem or f"{models.entry(role).id} is here"
+        findings.append(Finding(f"model {role} ({settings.profile})", problem is None, detail))
+    return findings
+
+
+def _secrets() -> list[Finding]:
+    return [
+        Finding(
+            f"secret {name}",
+            True,
+            "found" if settings.find_secret(name) else f"not found; only for {purpose}",
+        )
+        for name, purpose in SECRETS.items()
+    ]
+
+
+settings = Settings()
