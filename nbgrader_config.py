@@ -1,0 +1,65 @@
+"""nbgrader for this course. Run `nbgrader` in this folder; the README says how to release, collect and grade.
+
+The solved notebooks in build/source are made by `course build`: run it first. `nbgrader generate_assignment NAME`
+then writes the same student notebook as `course build` does, and remembers its cells in the gradebook.
+"""
+
+from nbconvert.preprocessors import ClearMetadataPreprocessor, CSSHTMLHeaderPreprocessor
+from nbgrader.preprocessors import (
+    AssignLatePenalties,
+    CheckCellMetadata,
+    ClearOutput,
+    GetGrades,
+    IgnorePattern,
+    LimitOutput,
+    OverwriteKernelspec,
+    SaveAutoGrades,
+)
+
+from course import nbgrader_hooks as hooks
+
+c = get_config()  # noqa: F821  (nbgrader puts it here)
+
+c.CourseDirectory.course_id = "picture-this"
+c.CourseDirectory.source_directory = "build/source"
+c.CourseDirectory.release_directory = "notebooks"
+c.CourseDirectory.ignore = [".ipynb_checkpoints", "*.pyc*", "__pycache__", ".DS_Store", "generated_images"]
+
+# Releasing. The student notebooks are already there, made by `course build`: without `force`, nbgrader would skip
+# them and its gradebook would stay empty.
+c.GenerateAssignment.force = True
+c.GenerateAssignment.preprocessors = hooks.RELEASE
+
+# Autograding.
+c.Autograde.sanitize_preprocessors = [
+    ClearOutput,
+    hooks.OneOfEach,
+    OverwriteKernelspec,
+    hooks.RestoreCells,
+    CheckCellMetadata,
+]
+c.Autograde.autograde_preprocessors = [
+    hooks.GraderKernel,
+    IgnorePattern,
+    hooks.PartialCredit,
+    ClearMetadataPreprocessor,
+    LimitOutput,
+    SaveAutoGrades,
+    AssignLatePenalties,
+    CheckCellMetadata,
+]
+c.OverwriteCells.add_missing_cells = True
+c.IgnorePattern.enabled = True
+c.IgnorePattern.pattern = r"\A"  # every text: a warning or a progress bar is no mistake
+c.Execute.timeout = 300
+c.Execute.startup_timeout = 120
+c.Execute.iopub_timeout = 60
+c.Execute.shutdown_kernel = "immediate"
+c.Execute.error_on_timeout = {
+    "ename": "CellTimeoutError",
+    "evalue": "This cell ran for 300 seconds and was stopped. Is there a loop that never ends?",
+    "traceback": ["This cell ran for 300 seconds and was stopped. Is there a loop that never ends?"],
+}
+
+# Feedback: what failed and why, without the hidden tests and the rubric.
+c.GenerateFeedback.preprocessors = [GetGrades, hooks.HideTests, hooks.ClearRubrics, CSSHTMLHeaderPreprocessor]
