@@ -16,13 +16,14 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from helpers.settings import PlainError, settings
+from helpers.errors import PlainError
+from helpers.settings import settings
 
 if TYPE_CHECKING:
     from diffusers import StableDiffusionPipeline
     from transformers import CLIPModel, CLIPProcessor
 
-__all__ = ["Clip", "Entry", "ModelUnavailable", "entry", "load", "roles"]
+__all__ = ["Clip", "Entry", "ModelUnavailable", "entry", "load", "roles", "status"]
 
 
 class ModelUnavailable(PlainError):
@@ -111,6 +112,21 @@ def _load(wanted: Entry) -> Any:
         raise ModelUnavailable(
             f"The files of {wanted.id} in {folder} are damaged or incomplete ({_first_line(error)}). {_again(wanted)}"
         ) from error
+
+
+def status(role: str) -> tuple[bool, str]:
+    """Whether ``load(role)`` would find its files, and a sentence about it. Never downloads anything."""
+    wanted = entry(role)
+    if wanted.profile == "full":
+        choice = next(filter(cached, (wanted, *wanted.fallback)), None)
+        return (
+            True,
+            f"{choice.id} is downloaded" if choice else f"{wanted.id}: {wanted.download_gb} GB to download",
+        )
+    try:
+        return True, str(_mini_folder(wanted))
+    except ModelUnavailable as error:
+        return False, str(error)
 
 
 # -- finding the files

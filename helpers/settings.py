@@ -27,10 +27,12 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field, PrivateAttr, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from helpers.errors import PlainError
+
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["SECRETS", "Finding", "PlainError", "Report", "Settings", "doctor", "settings"]
+__all__ = ["SECRETS", "Finding", "Report", "Settings", "doctor", "settings"]
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -40,13 +42,6 @@ SECRETS = {
     "GROQ_API_KEY": "chat models served by Groq",
     "NVIDIA_API_KEY": "chat models served by NVIDIA",
 }
-
-
-class PlainError(Exception):
-    """An error whose message says what to do; a notebook shows the message and no stack trace."""
-
-    def _render_traceback_(self) -> list[str]:
-        return [f"{type(self).__name__}: {self}"]
 
 
 class Settings(BaseSettings):
@@ -65,7 +60,7 @@ class Settings(BaseSettings):
         try:
             super().__init__(**values)
         except ValidationError as error:
-            raise PlainError("; ".join(map(_setting_sentence, error.errors()))) from None
+            raise PlainError(" ".join(map(_setting_sentence, error.errors()))) from None
 
     @property
     def device(self) -> str:
@@ -131,7 +126,8 @@ class Settings(BaseSettings):
 def _setting_sentence(error: dict) -> str:
     name = str(error["loc"][0])
     variable = name if name.isupper() else f"COURSE_{name.upper()}"
-    return f"{variable} is {error['input']!r}; expected: {error['msg']}"
+    wanted = error["msg"].replace("Input", "it", 1)
+    return f"{variable} is {error['input']!r}, but {wanted}. Change or unset that environment variable and start again."
 
 
 def _colab_secret(name: str) -> str | None:
@@ -232,12 +228,7 @@ def _device() -> Finding:
 def _models() -> list[Finding]:
     from helpers import models
 
-    findings = []
-    for role in models.roles():
-        problem = models.problem(role)
-        detail = problem or f"{models.entry(role).id} is here"
-        findings.append(Finding(f"model {role} ({settings.profile})", problem is None, detail))
-    return findings
+    return [Finding(f"model {role} ({settings.profile})", *models.status(role)) for role in models.roles()]
 
 
 def _secrets() -> list[Finding]:

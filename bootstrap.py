@@ -1,0 +1,107 @@
+"""Sets the course up in .venv and runs one of its tasks: `python bootstrap.py lab`, `python bootstrap.py test` …
+
+The Makefile calls this script, so both do the same. Setting up takes some minutes the first time and a
+moment afterwards: it is done again only when pyproject.toml or constraints.txt have changed. What follows
+the task's name goes to the task's last command, as in `python bootstrap.py lab --no-browser --port 8899`.
+"""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+SCRIPTS = VENV / ("Scripts" if os.name == "nt" else "bin")
+PYTHON = SCRIPTS / ("python.exe" if os.name == "nt" else "python")
+STAMP = VENV / "installed.json"
+
+ALL = ["course", "dev", "lab"]
+
+# task: (which optional dependencies of pyproject.toml it needs, its commands; each is run as `python -m …`)
+TASKS = {
+    "setup": (ALL, []),
+    "lab": (["lab"], ["course lab"]),
+    "doctor": (["lab"], ["course doctor"]),
+    "test": (
+        ALL,
+        [
+            "ruff check",
+            "ruff format --check",
+            "course sync --check",
+            "course build --check",
+            "pytest --nbval-lax --nbval-current-env tests build/source",
+        ],
+    ),
+    "build": (ALL, ["course sync", "course build"]),
+    "lint": (ALL, ["pre_commit run --all-files"]),
+    "hooks": (ALL, ["pre_commit install"]),
+    "train": (ALL, ["course train"]),
+    "evaluate": (ALL, ["course evaluate"]),
+}
+
+
+def main():
+    if len(sys.argv) < 2 or sys.argv[1] not in TASKS:
+        sys.exit(f"Usage: python bootstrap.py TASK, where TASK is one of: {', '.join(TASKS)}")
+    task, more = sys.argv[1], sys.argv[2:]
+    extras, commands = TASKS[task]
+    set_up(extras)
+    # So that whatever the commands start in their turn (nbgrader, jupyter) is found in .venv first.
+    os.environ["PATH"] = str(SCRIPTS) + os.pathsep + os.environ["PATH"]
+    for number, command in enumerate(commands, start=1):
+        words = command.split() + (more if number == len(commands) else [])
+        print("$ " + " ".join(words), flush=True)
+        run(PYTHON, "-m", *words)
+
+
+def set_up(extras):
+    """Makes .venv and installs the course with these optional dependencies, unless that is done already."""
+    if sys.version_info < (3, 11):  # noqa: UP036 - this script is what an older Python gets to see first
+        sys.exit(
+            f"The course needs Python 3.11, 3.12 or 3.13; this is {sys.version.split()[0]}. Run it with a newer one."
+        )
+    recipe = b"".join((ROOT / name).read_bytes() for name in ("pyproject.toml", "constraints.txt"))
+    digest = hashlib.sha256(recipe).hexdigest()
+    done = json.loads(STAMP.read_text()) if STAMP.exists() and PYTHON.exists() else {}
+    if done.get("recipe") == digest and set(extras) <= set(done["extras"]):
+        return
+    if not PYTHON.exists():
+        print(f"Making {VENV}", flush=True)
+        if subprocess.run([sys.executable, "-m", "venv", VENV]).returncode:
+            sys.exit(
+                "Python could not make .venv. On Debian or Ubuntu: `sudo apt install python3-venv`, then try again."
+            )
+    extras = sorted(set(extras) | set(done.get("extras", [])))
+    print(
+        f"Installing the course and its libraries ({', '.join(extras)}); the first time this takes minutes",
+        flush=True,
+    )
+    run(
+        PYTHON,
+        "-m",
+        "pip",
+        "install",
+        "-q",
+        "-c",
+        ROOT / "constraints.txt",
+        "-e",
+        f"{ROOT}[{','.join(extras)}]",
+    )
+    STAMP.write_text(json.dumps({"recipe": digest, "extras": extras}))
+
+
+def run(*command):
+    """Runs a command in the course's folder; when it fails, ends with its exit code."""
+    try:
+        code = subprocess.run([str(word) for word in command], cwd=ROOT).returncode
+    except KeyboardInterrupt:
+        code = 130
+    if code:
+        sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,109 @@
+"""The console script ``course``. Each command imports what it needs when it runs, so that `course --help` is quick."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+from typer.core import TyperGroup
+
+from helpers.errors import PlainError
+
+
+class Plainly(TyperGroup):
+    """Shows an error that says what to do as that sentence, without a stack trace, and exits 1."""
+
+    def invoke(self, ctx):
+        try:
+            return super().invoke(ctx)
+        except PlainError as error:
+            typer.echo(error, err=True)
+            raise typer.Exit(1) from error
+
+
+app = typer.Typer(
+    cls=Plainly,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Makes, serves, grades and trains the course.",
+)
+
+
+@app.command()
+def doctor() -> None:
+    """Look at versions, device, models, secrets, ports and sandbox; exit 1 with what to do when one needs fixing."""
+    from course.doctor import doctor
+
+    report = doctor()
+    print(report)
+    raise typer.Exit(0 if report.ok else 1)
+
+
+@app.command()
+def lab(
+    port: Annotated[
+        int, typer.Option(help="Port on 127.0.0.1; the next free one is taken when it is in use.")
+    ] = 8888,
+    browser: Annotated[bool, typer.Option(help="Open a browser window.")] = True,
+) -> None:
+    """Open JupyterLab on notebooks/ and print its URL."""
+    from course.lab import lab
+
+    raise typer.Exit(lab(port=port, browser=browser))
+
+
+@app.command()
+def build(
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; fail where a notebook is stale.")
+    ] = False,
+) -> None:
+    """Make the notebooks (build/source/ and notebooks/) from solutions/."""
+    from course.build import build
+
+    _report_problems(build(check=check))
+
+
+@app.command()
+def sync(
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; fail where a file is stale.")
+    ] = False,
+) -> None:
+    """Write what pyproject.toml decides into requirements.txt, environment.yml, the README and the notebooks' sources."""
+    from course.sync import sync
+
+    _report_problems(sync(check=check))
+
+
+@app.command()
+def train(
+    model: Annotated[str, typer.Argument(help="Which mini model: vae, clip, diffusion, judge …")],
+    minutes: Annotated[float, typer.Option(help="How long to train; goes on from the last checkpoint.")],
+) -> None:
+    """Train a mini model on the picture-book world, resumably."""
+    from course.train import train
+
+    train(model, minutes=minutes)
+
+
+@app.command()
+def evaluate(
+    model: Annotated[str, typer.Argument(help="Which mini model: clip, diffusion …")],
+    n: Annotated[
+        int | None, typer.Option(help="How many fresh scenes; the model's own default if not given.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the fresh scenes.")] = 0,
+) -> None:
+    """Print a mini model's scores on fresh scenes as one JSON object; scores are fractions of 1."""
+    from course.evaluate import evaluate
+
+    print(json.dumps(evaluate(model, seed=seed) if n is None else evaluate(model, n=n, seed=seed)))
+
+
+def _report_problems(problems: list[str]) -> None:
+    for problem in problems:
+        print(problem)
+    raise typer.Exit(1 if problems else 0)

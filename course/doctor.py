@@ -1,0 +1,54 @@
+"""``course doctor``: what the notebooks need (``helpers.settings.doctor``) and what the course's own commands need."""
+
+from __future__ import annotations
+
+import shutil
+from importlib import metadata, util
+
+from course.lab import NOTEBOOKS, free_port
+from helpers.settings import Finding, Report
+from helpers.settings import doctor as helpers_doctor
+
+__all__ = ["doctor"]
+
+LAB_PORT = 8888
+
+
+def doctor() -> Report:
+    """The findings of a whole installation; ``report.ok`` is False when one of them needs fixing."""
+    return Report([*helpers_doctor(), _notebooks(), _jupyterlab(), _grading(), _port(), _sandbox()])
+
+
+def _notebooks() -> Finding:
+    count = len(list(NOTEBOOKS.glob("*/*.ipynb")))
+    return Finding("notebooks", count > 0, f"{count} in {NOTEBOOKS}", "" if count else "run `course build`")
+
+
+def _jupyterlab() -> Finding:
+    if util.find_spec("jupyterlab"):
+        return Finding("JupyterLab", True, metadata.version("jupyterlab"))
+    return Finding("JupyterLab", False, "not installed", "run `make lab`, or `pip install -e '.[lab]'`")
+
+
+def _grading() -> Finding:
+    """nbgrader is the instructor's: a student's computer is well without it."""
+    if util.find_spec("nbgrader"):
+        return Finding("nbgrader", True, metadata.version("nbgrader"))
+    return Finding("nbgrader", True, "not installed; instructors need it: `pip install -e '.[course]'`")
+
+
+def _port() -> Finding:
+    port = free_port(LAB_PORT)
+    if port == LAB_PORT:
+        return Finding("port", True, f"{LAB_PORT} is free for JupyterLab")
+    return Finding("port", True, f"{LAB_PORT} is in use; `course lab` will take {port}")
+
+
+def _sandbox() -> Finding:
+    """bubblewrap keeps a submission's code away from the gradebook; only graders need it, and only on Linux."""
+    found = shutil.which("bwrap")
+    return Finding(
+        "sandbox",
+        True,
+        found or "bubblewrap not found; autograde submissions only on a computer you can spare",
+    )

@@ -1,0 +1,72 @@
+"""``course lab``: JupyterLab on the course's notebooks."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+__all__ = ["free_port", "lab"]
+
+NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+
+
+def lab(*, port: int, browser: bool) -> int:
+    """Starts JupyterLab on ``notebooks/``, prints its URL once it answers, and stays until it ends.
+
+    Takes the next free port when ``port`` is in use. Returns JupyterLab's exit code.
+    """
+    if not NOTEBOOKS.is_dir():
+        print(
+            f"There is no folder {NOTEBOOKS}. Run `course build` to make the notebooks, or clone the course again."
+        )
+        return 1
+    port = free_port(port)
+    token = secrets.token_urlsafe(24)
+    server = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={NOTEBOOKS}"),
+            *("--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0"),
+            *(() if browser else ("--no-browser",)),
+            # Containers run as root; the server listens on this computer alone and wants the token.
+            *(("--allow-root",) if hasattr(os, "geteuid") and os.geteuid() == 0 else ()),
+            "--log-level=WARN",
+        ],
+        env={
+            **os.environ,
+            "JUPYTER_TOKEN": token,
+        },  # in the environment, so that a list of processes doesn't show it
+    )
+    try:
+        if _answers(port, server):
+            print(
+                f"\nPicture This is open at http://127.0.0.1:{port}/lab?token={token}\nCtrl+C stops it.\n",
+                flush=True,
+            )
+        return server.wait()
+    except KeyboardInterrupt:
+        server.terminate()
+        return server.wait()
+
+
+def free_port(wanted: int) -> int:
+    """The first port from ``wanted`` on that nobody listens on, on 127.0.0.1. Raises ``OSError`` after 50."""
+    for port in range(wanted, wanted + 50):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
+                return port
+    raise OSError(f"Ports {wanted} to {wanted + 49} are all in use: pass another --port.")
+
+
+def _answers(port: int, server: subprocess.Popen) -> bool:
+    """Waits until the server listens; False when it ended before it did."""
+    while server.poll() is None:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return True
+        time.sleep(0.1)
+    return False

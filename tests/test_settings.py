@@ -1,0 +1,181 @@
+"""helpers.settings: what the environment says, what a wrong value answers, and that secrets stay secret."""
+
+import subprocess
+import sys
+from types import ModuleType, SimpleNamespace
+
+import pytest
+
+from helpers import settings as settings_module
+from helpers.errors import PlainError
+from helpers.settings import REPOSITORY, SECRETS, Finding, Report, Settings, doctor
+
+HEAVY = ("torch", "transformers", "diffusers", "pandas", "matplotlib", "numpy", "PIL", "pydantic", "IPython")
+
+
+@pytest.fixture
+def bare(monkeypatch):
+    """An environment that says nothing about the course."""
+    for name in ("COURSE_PROFILE", "COURSE_DEVICE", "COURSE_MODELS", "COURSE_GRADER_SEED", *SECRETS):
+        monkeypatch.delenv(name, raising=False)
+    return monkeypatch
+
+
+def put_colab(monkeypatch, get):
+    """Makes `from google.colab import userdata` give a module as Colab's, whose `get` is this one."""
+    userdata = SimpleNamespace(
+        get=get,
+        SecretNotFoundError=type("SecretNotFoundError", (Exception,), {}),
+        NotebookAccessError=type("NotebookAccessError", (Exception,), {}),
+        TimeoutException=type("TimeoutException", (Exception,), {}),
+    )
+    colab = ModuleType("google.colab")
+    colab.userdata = userdata
+    monkeypatch.setitem(sys.modules, "google", ModuleType("google"))
+    monkeypatch.setitem(sys.modules, "google.colab", colab)
+    return userdata
+
+
+def test_importing_helpers_imports_nothing_heavy():
+    code = f"import sys, helpers; print([name for name in {HEAVY} if name in sys.modules])"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"
+
+
+def test_settings_alone_import_no_torch():
+    code = f"import sys, helpers.settings, helpers.models; print([name for name in {HEAVY[:6]} if name in sys.modules])"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"
+
+
+def test_defaults(bare):
+    settings = Settings()
+    assert (settings.profile, settings.grader_seed) == ("mini", 0)
+    assert settings.models_dir == REPOSITORY / "models"
+
+
+def test_the_environment_decides(bare, tmp_path):
+    bare.setenv("COURSE_PROFILE", "full")
+    bare.setenv("COURSE_DEVICE", "cpu")
+    bare.setenv("COURSE_MODELS", str(tmp_path))
+    bare.setenv("COURSE_GRADER_SEED", "17")
+    settings = Settings()
+    assert (settings.profile, settings.device, settings.grader_seed) == ("full", "cpu", 17)
+    assert settings.models_dir == tmp_path
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "expected"),
+    [
+        ("COURSE_PROFILE", "large", "COURSE_PROFILE is 'large', but it should be 'mini' or 'full'"),
+        ("COURSE_GRADER_SEED", "seven", "COURSE_GRADER_SEED is 'seven', but it should be a valid integer"),
+        ("COURSE_DEVICE", "tpu", "COURSE_DEVICE is 'tpu', but it should be 'auto', 'cpu', 'cuda' or 'mps'"),
+    ],
+)
+def test_a_wrong_value_is_named(bare, variable, value, expected):
+    bare.setenv(variable, value)
+    with pytest.raises(PlainError) as caught:
+        Settings()
+    assert str(caught.value).startswith(expected)
+
+
+def test_a_device_that_is_not_there(bare):
+    import torch
+
+    bare.setattr(torch.cuda, "is_available", lambda: False)
+    bare.setenv("COURSE_DEVICE", "cuda")
+    with pytest.raises(PlainError, match=r"sees no such device here\. Set COURSE_DEVICE=auto"):
+        _ = Settings().device
+
+
+@pytest.mark.parametrize(
+    ("profile", "cuda", "device", "dtype"),
+    [
+        ("mini", False, "cpu", "float32"),
+        ("full", False, "cpu", "float32"),
+        ("mini", True, "cuda", "float32"),
+        ("full", True, "cuda", "float16"),
+    ],
+)
+def test_device_and_dtype(bare, profile, cuda, device, dtype):
+    import torch
+
+    bare.setattr(torch.cuda, "is_available", lambda: cuda)
+    bare.setattr(torch.backends.mps, "is_available", lambda: False)
+    bare.setenv("COURSE_PROFILE", profile)
+    settings = Settings()
+    assert (settings.device, settings.dtype) == (device, getattr(torch, dtype))
+
+
+def test_a_secret_from_the_environment_shows_as_stars(bare):
+    bare.setenv("HF_TOKEN", "hf_very_secret")
+    settings = Settings()
+    secret = settings.secret("HF_TOKEN")
+    assert secret.get_secret_value() == "hf_very_secret"
+    assert "very_secret" not in f"{secret} {secret!r} {settings!r} {settings.model_dump()}"
+
+
+def test_a_secret_from_colab(bare):
+    put_colab(bare, lambda name: f"value of {name}")
+    assert Settings().secret("GROQ_API_KEY").get_secret_value() == "value of GROQ_API_KEY"
+
+
+@pytest.mark.parametrize("error", ["SecretNotFoundError", "NotebookAccessError", "TimeoutException"])
+def test_colab_without_the_secret_asks(bare, error):
+    userdata = put_colab(bare, lambda name: raise_(getattr(userdata, error)("no")))
+    bare.setattr("getpass.getpass", lambda prompt: " typed ")
+    settings = Settings()
+    assert settings.find_secret("HF_TOKEN") is None
+    assert settings.secret("HF_TOKEN").get_secret_value() == "typed"
+    assert settings.find_secret("HF_TOKEN").get_secret_value() == "typed"  # asked once, then known
+
+
+def raise_(error):
+    raise error
+
+
+@pytest.mark.parametrize("error", [EOFError, NotImplementedError, OSError])
+def test_a_secret_that_nobody_can_type(bare, error):
+    bare.setattr("getpass.getpass", lambda prompt: raise_(error()))
+    with pytest.raises(PlainError, match=r"No NVIDIA_API_KEY was found\. Set the environment variable"):
+        Settings().secret("NVIDIA_API_KEY")
+
+
+def test_a_plain_error_shows_one_sentence_in_a_notebook(capsys):
+    from IPython.core.interactiveshell import InteractiveShell
+
+    InteractiveShell().run_cell("from helpers.errors import PlainError\nraise PlainError('Do this.')")
+    shown = capsys.readouterr().out
+    assert shown.strip() == "PlainError: Do this."
+
+
+def test_the_report_tells_what_to_do():
+    report = Report([Finding("a", True, "fine"), Finding("b", False, "missing", "fetch it")])
+    assert not report.ok
+    assert str(report).splitlines() == [
+        "ok  a: fine",
+        "FIX b: missing → fetch it",
+        "Something needs fixing: see the lines that start with FIX.",
+    ]
+
+
+def test_the_doctor_finds_secrets_without_showing_them(bare):
+    bare.setenv("HF_TOKEN", "hf_very_secret")
+    text = str(doctor())
+    assert "secret HF_TOKEN: found" in text
+    assert "very_secret" not in text
+
+
+def test_the_doctor_names_an_old_library(bare):
+    def version(name):
+        return "0.1" if name == "torch" else "999"
+
+    bare.setattr(
+        settings_module.metadata, "requires", lambda name: ["torch>=2.8", "pytest>=8; extra == 'dev'"]
+    )
+    bare.setattr(settings_module.metadata, "version", version)
+    torch = next(finding for finding in doctor() if finding.name == "torch")
+    assert not torch.ok
+    assert torch.detail == "0.1, but the course needs >=2.8"
+    assert torch.todo == "run `pip install 'torch>=2.8'`"
+    assert not any(finding.name == "pytest" for finding in doctor())
