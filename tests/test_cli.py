@@ -1,0 +1,139 @@
+"""The console script: what each command calls, prints and exits with; and JupyterLab really starting."""
+
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import types
+import urllib.error
+import urllib.request
+
+import pytest
+from typer.testing import CliRunner
+
+from course import doctor as doctor_module
+from course import lab as lab_module
+from course.cli import app
+from helpers.errors import PlainError
+from helpers.settings import Finding, Report
+
+
+def run(*words):
+    return CliRunner().invoke(app, words)
+
+
+def put(monkeypatch, module: str, **functions):
+    """Makes the sub-command's module one that has only these functions."""
+    monkeypatch.setitem(sys.modules, module, types.SimpleNamespace(**functions))
+
+
+def test_help_names_every_command_and_imports_nothing_heavy():
+    code = (
+        "import sys; from typer.testing import CliRunner; from course.cli import app; "
+        "print(CliRunner().invoke(app, ['--help']).output); "
+        "print([name for name in ('torch', 'nbformat', 'pydantic', 'PIL') if name in sys.modules])"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    for command in ("doctor", "lab", "build", "sync", "train", "evaluate"):
+        assert re.search(rf"^\W*{command} ", ran.stdout, re.MULTILINE), command
+    assert ran.stdout.strip().endswith("[]")
+
+
+@pytest.mark.parametrize(("problems", "code"), [([], 0), (["01_x is stale"], 1)])
+@pytest.mark.parametrize("command", ["build", "sync"])
+def test_build_and_sync_exit_1_with_the_problems(monkeypatch, command, problems, code):
+    seen = []
+    put(monkeypatch, f"course.{command}", **{command: lambda *, check: seen.append(check) or problems})
+    result = run(command, "--check")
+    assert (result.exit_code, result.output.splitlines(), seen) == (code, problems, [True])
+
+
+def test_train_passes_model_and_minutes(monkeypatch):
+    seen = []
+    put(monkeypatch, "course.train", train=lambda model, *, minutes: seen.append((model, minutes)))
+    assert run("train", "clip", "--minutes", "1.5").exit_code == 0
+    assert seen == [("clip", 1.5)]
+
+
+@pytest.mark.parametrize(
+    ("words", "options"),
+    [((), {"seed": 0}), (("--n", "5", "--seed", "7"), {"n": 5, "seed": 7})],
+)
+def test_evaluate_prints_one_json_object(monkeypatch, words, options):
+    put(monkeypatch, "course.evaluate", evaluate=lambda model, **given: {"model": model, **given})
+    result = run("evaluate", "clip", *words)
+    assert json.loads(result.stdout) == {"model": "clip", **options}
+
+
+def test_an_error_that_says_what_to_do_is_shown_as_that_sentence(monkeypatch):
+    def train(model, *, minutes):
+        raise PlainError("There is no model 'cilp'.")
+
+    put(monkeypatch, "course.train", train=train)
+    result = run("train", "cilp", "--minutes", "1")
+    assert (result.exit_code, result.stderr) == (1, "There is no model 'cilp'.\n")
+
+
+@pytest.mark.parametrize(("ok", "code"), [(True, 0), (False, 1)])
+def test_the_doctor_exits_1_when_something_needs_fixing(monkeypatch, ok, code):
+    put(monkeypatch, "course.doctor", doctor=lambda: Report([Finding("torch", ok, "2.13")]))
+    result = run("doctor")
+    assert result.exit_code == code
+    assert "torch: 2.13" in result.output
+
+
+def test_the_doctor_looks_at_notebooks_lab_grading_port_and_sandbox(monkeypatch, tmp_path):
+    monkeypatch.setattr(doctor_module, "helpers_doctor", Report)
+    monkeypatch.setattr(doctor_module, "NOTEBOOKS", tmp_path)
+    report = doctor_module.doctor()
+    assert [finding.name for finding in report] == ["notebooks", "JupyterLab", "nbgrader", "port", "sandbox"]
+    assert [finding.todo for finding in report if not finding.ok] == ["run `course build`"]
+
+
+def test_a_port_in_use_gives_the_next():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert lab_module.free_port(port) > port
+
+
+def test_lab_without_notebooks_says_what_to_do(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(lab_module, "NOTEBOOKS", tmp_path / "notebooks")
+    assert lab_module.lab(port=8888, browser=False) == 1
+    assert "Run `course build`" in capsys.readouterr().out
+
+
+def test_lab_prints_a_url_that_answers_and_serves_the_notebooks(monkeypatch, tmp_path):
+    """Starts the real server; it must show the notebooks' folder to whoever has the URL, and to nobody else."""
+    (tmp_path / "hello.ipynb").write_text('{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}')
+    code = (
+        "import sys; from pathlib import Path; import course.lab; "
+        f"course.lab.NOTEBOOKS = Path({str(tmp_path)!r}); sys.exit(course.lab.lab(port=18888, browser=False))"
+    )
+    server = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    try:
+        url = next(line.split()[-1] for line in server.stdout if "http://" in line)
+        base, token = re.fullmatch(r"(http://127\.0\.0\.1:\d+)/lab\?token=(\S+)", url).groups()
+        listing = fetch(f"{base}/api/contents?token={token}")
+        assert [entry["name"] for entry in json.loads(listing)["content"]] == ["hello.ipynb"]
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            fetch(f"{base}/api/contents")
+        assert "JupyterLab" in fetch(url)
+    finally:
+        server.send_signal(signal.SIGINT)
+        server.wait(timeout=20)
+
+
+def fetch(url: str) -> str:
+    for _ in range(50):
+        try:
+            return urllib.request.urlopen(url, timeout=10).read().decode()
+        except urllib.error.URLError as error:
+            if isinstance(error, urllib.error.HTTPError):
+                raise
+            time.sleep(0.2)
+    raise AssertionError(f"{url} did not answer")

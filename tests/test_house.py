@@ -1,0 +1,224 @@
+"""The repository's own promises: files made from pyproject.toml agree with it, tools have one version, nothing leaks."""
+
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from itertools import chain
+from pathlib import Path
+
+import pytest
+import yaml
+
+from course.sync import sync
+
+ROOT = Path(__file__).resolve().parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+#: What Colab ships (August 2026); a lower bound above one of these would replace the library there.
+COLAB = {
+    "diffusers": "0.39",
+    "ipython": "7.34",
+    "ipywidgets": "7.7.1",
+    "torch": "2.11",
+    "transformers": "5.15",
+}
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """A copy of the files that `course sync` reads and writes."""
+    for name in ("pyproject.toml", "requirements.txt", "environment.yml", "README.md"):
+        shutil.copy(ROOT / name, tmp_path)
+    return tmp_path
+
+
+def test_what_is_made_from_pyproject_is_up_to_date():
+    assert sync(check=True) == []
+
+
+def test_a_new_dependency_is_noticed_and_written(copy):
+    project = copy / "pyproject.toml"
+    project.write_text(project.read_text().replace('"pillow>=11"', '"pillow>=12"'))
+    assert sync(check=True, root=copy) == [
+        "requirements.txt differs from pyproject.toml: run `course sync` and commit it.",
+        "environment.yml differs from pyproject.toml: run `course sync` and commit it.",
+    ]
+    assert sync(check=False, root=copy) == []
+    assert "pillow>=12\n" in (copy / "requirements.txt").read_text()
+    assert "- pillow>=12\n" in (copy / "environment.yml").read_text()
+    assert sync(check=True, root=copy) == []
+
+
+def test_a_new_address_reaches_badge_and_clone_command(copy):
+    project = copy / "pyproject.toml"
+    old = PROJECT["urls"]["Repository"].split("/")[-2]
+    project.write_text(project.read_text().replace(f"/{old}/", "/new-owner/"))
+    sync(check=False, root=copy)
+    readme = (copy / "README.md").read_text()
+    assert "colab.research.google.com/github/new-owner/picture-this/blob/main/notebooks/" in readme
+    assert "git clone https://github.com/new-owner/picture-this" in readme
+    assert f"{old}/picture-this" not in readme
+
+
+def test_the_environment_file_is_one_that_conda_reads():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    assert environment["name"] == PROJECT["name"]
+    (pip,) = [entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict)]
+    assert set(PROJECT["dependencies"]) < set(pip)
+
+
+def test_dependencies_are_lower_bounds_that_hold_on_colab():
+    from packaging.requirements import Requirement
+
+    requirements = {r.name: r for r in map(Requirement, PROJECT["dependencies"])}
+    for requirement in requirements.values():
+        assert [bound.operator for bound in requirement.specifier] == [">="], requirement
+    for name, version in COLAB.items():
+        assert requirements[name].specifier.contains(version), (
+            f"{requirements[name]} would replace Colab's {version}"
+        )
+
+
+def test_the_tested_versions_are_within_the_bounds():
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    tested = dict(re.findall(r"^([\w.-]+)==(\S+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE))
+    tested = {canonicalize_name(name): version for name, version in tested.items()}
+    everything = chain(PROJECT["dependencies"], *PROJECT["optional-dependencies"].values())
+    for requirement in map(Requirement, everything):
+        version = tested.get(canonicalize_name(requirement.name))
+        assert version, f"constraints.txt lacks {requirement.name}"
+        assert requirement.specifier.contains(version), f"{requirement} does not allow the tested {version}"
+    config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
+    for hook in config["repos"][0]["hooks"]:
+        for tool in hook["additional_dependencies"]:
+            name, version = tool.split("==")
+            assert tested[canonicalize_name(name)] == version, (
+                f"{hook['id']} uses another {tool} than constraints.txt"
+            )
+
+
+def test_helpers_never_import_course():
+    for path in (ROOT / "helpers").rglob("*.py"):
+        assert not re.search(r"^\s*(from|import) course\b", path.read_text(), re.MULTILINE), path
+
+
+def test_the_readmes_links_lead_somewhere():
+    readme = (ROOT / "README.md").read_text()
+    targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", readme) + re.findall(
+        r'src="(?!https?:)([^"]+)"', readme
+    )
+    assert targets
+    for target in targets:
+        assert (ROOT / target).exists(), f"README.md points at {target}, which is not there"
+
+
+def test_every_picture_of_the_readme_has_alt_text():
+    for alt in re.findall(r"!\[([^]]*)\]\((?!https?:)", (ROOT / "README.md").read_text()):
+        assert len(alt.split()) >= 8, f"{alt!r} does not tell what the picture shows"
+
+
+def test_ci_runs_the_readmes_test_command():
+    assert (ROOT / ".ci" / "run").read_text().rstrip().endswith("\nmake test")
+    assert "make test" in (ROOT / "README.md").read_text()
+    assert ".ci/run" in (ROOT / ".github" / "workflows" / "ci.yml").read_text()
+
+
+def test_no_machines_path_in_what_is_committed():
+    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
+    if tracked.returncode:
+        pytest.skip("not a git checkout")
+    pattern = re.compile(r"(?<![\w.])/(?:home|Users|root)/\w")
+    for name in filter(None, tracked.stdout.split("\0")):
+        path = ROOT / name
+        if (
+            path.suffix in {".py", ".md", ".toml", ".yml", ".yaml", ".ipynb", ".json", ".txt", ".cfg"}
+            and path.exists()
+        ):
+            found = pattern.search(path.read_text(encoding="utf-8"))
+            assert not found, f"{name} names a path of one machine: {found.group()}"
+
+
+# -- bootstrap.py
+
+
+@pytest.fixture
+def bootstrap(tmp_path, monkeypatch):
+    """bootstrap.py in an empty project, with the commands it would run written down instead of run."""
+    import bootstrap
+
+    for name in ("pyproject.toml", "constraints.txt"):
+        (tmp_path / name).write_text("")
+    venv = tmp_path / ".venv"
+    for name, value in {
+        "ROOT": tmp_path,
+        "VENV": venv,
+        "PYTHON": venv / "python",
+        "STAMP": venv / "installed.json",
+    }.items():
+        monkeypatch.setattr(bootstrap, name, value)
+    ran = []
+
+    def fake_run(command, **options):
+        words = [str(word) for word in command]
+        ran.append(words)
+        if "venv" in words:
+            venv.mkdir()
+            bootstrap.PYTHON.touch()
+        return subprocess.CompletedProcess(words, 3 if "failing" in words else 0)
+
+    monkeypatch.setattr(bootstrap.subprocess, "run", fake_run)
+    monkeypatch.setattr(bootstrap, "ran", ran, raising=False)
+    return bootstrap
+
+
+def test_setting_up_is_done_once(bootstrap):
+    bootstrap.set_up(["lab"])
+    assert [words[1:3] for words in bootstrap.ran] == [["-m", "venv"], ["-m", "pip"]]
+    assert bootstrap.ran[1][-1].endswith("[lab]") and "-c" in bootstrap.ran[1]
+    bootstrap.ran.clear()
+    bootstrap.set_up(["lab"])
+    assert bootstrap.ran == []
+
+
+def test_it_is_done_again_for_more_and_for_a_changed_recipe(bootstrap):
+    bootstrap.set_up(["lab"])
+    bootstrap.ran.clear()
+    bootstrap.set_up(["dev"])
+    assert [words[-1][-9:] for words in bootstrap.ran] == ["[dev,lab]"]
+    bootstrap.set_up(["lab"])
+    assert len(bootstrap.ran) == 1  # what is there already is enough
+    (bootstrap.ROOT / "constraints.txt").write_text("torch==0\n")
+    bootstrap.set_up(["lab"])
+    assert len(bootstrap.ran) == 2
+
+
+def test_arguments_go_to_the_tasks_last_command(bootstrap, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["bootstrap.py", "build", "--check"])
+    bootstrap.main()
+    assert [words[2:] for words in bootstrap.ran[-2:]] == [["course", "sync"], ["course", "build", "--check"]]
+
+
+def test_a_failing_command_ends_the_task_with_its_exit_code(bootstrap, monkeypatch):
+    monkeypatch.setitem(bootstrap.TASKS, "test", (["dev"], ["failing", "pytest"]))
+    monkeypatch.setattr(sys, "argv", ["bootstrap.py", "test"])
+    with pytest.raises(SystemExit) as ended:
+        bootstrap.main()
+    assert ended.value.code == 3
+    assert not any("pytest" in words for words in bootstrap.ran)
+
+
+def test_an_unknown_task_lists_the_tasks(bootstrap, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["bootstrap.py", "tset"])
+    with pytest.raises(SystemExit, match="TASK is one of: setup, lab, doctor, test"):
+        bootstrap.main()
+
+
+def test_the_makefile_knows_every_task():
+    import bootstrap
+
+    tasks = re.search(r"^TASKS := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[1].split()
+    assert tasks == list(bootstrap.TASKS)
