@@ -4,6 +4,9 @@ The solved notebooks in build/source are made by `course build`: run it first. `
 then writes the same student notebook as `course build` does, and remembers its cells in the gradebook.
 """
 
+import os
+import sysconfig
+
 from nbconvert.preprocessors import ClearMetadataPreprocessor, CSSHTMLHeaderPreprocessor
 from nbgrader.preprocessors import (
     AssignLatePenalties,
@@ -17,6 +20,9 @@ from nbgrader.preprocessors import (
 )
 
 from course import nbgrader_hooks as hooks
+
+# nbgrader calls `alembic` by its bare name, which only an activated environment would find.
+os.environ["PATH"] = os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")])
 
 c = get_config()  # noqa: F821  (nbgrader puts it here)
 

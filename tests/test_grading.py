@@ -1,0 +1,211 @@
+"""The nbgrader cycle, end to end: release, submit, autograde, feedback, export, with every score asserted.
+
+Each notebook (a tiny one of the tests' own, then those of solutions/) is graded solved, as released, and with every
+right and wrong answer of tests/answers. Starting a kernel and importing torch costs more than most answers, so one
+submission carries one answer to each exercise, some right and some wrong.
+"""
+
+import html
+import re
+import runpy
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from instructor import ROOT, Instructor
+
+from course.authoring import with_regions
+
+FIXTURES = Path(__file__).parent / "fixtures"
+TINY = FIXTURES / "00_tiny.py"
+SOLUTIONS = [TINY, *sorted((ROOT / "solutions").glob("*.py"))]
+
+
+# ---------------------------------------------------------------- few submissions that carry every answer
+
+
+@dataclass(frozen=True)
+class Answer:
+    exercise: str
+    fault: str  # what is wrong with it; "" when it is right
+    source: str
+    calls: frozenset[str]  # other exercises it uses
+
+
+def answers_to(solution: Path) -> list[list[Answer]]:
+    """The answers to each exercise in tests/answers/nbNN.py (WRONG and RIGHT), wrong ones first."""
+    folder = FIXTURES if solution == TINY else ROOT / "tests" / "answers"
+    file = runpy.run_path(str(folder / f"nb{solution.stem[:2]}.py"))
+    right, wrong = file["RIGHT"], file["WRONG"]
+
+    def answer(exercise, fault, source):
+        calls = frozenset(
+            other for other in right if other != exercise and re.search(rf"\b{other}\b", source)
+        )
+        return Answer(exercise, fault, source, calls)
+
+    assert right.keys() == wrong.keys()
+    return [
+        [answer(exercise, fault, source) for fault, source in wrong[exercise]]
+        + [answer(exercise, "", source) for source in right[exercise]]
+        for exercise in right
+    ]
+
+
+def pack(answers: list[list[Answer]]) -> list[dict[str, Answer]]:
+    """Puts every answer into a submission: at most one an exercise, and none that calls a wrong one beside it.
+
+    Exercises start at different submissions, so that right and wrong answers meet in each.
+    """
+    submissions = [{} for _ in range(max(map(len, answers)))]
+    for shift, of_one_exercise in enumerate(answers):
+        for at, answer in enumerate(of_one_exercise):
+            start = (at + shift) % len(submissions)
+            order = submissions[start:] + submissions[:start]
+            home = next((submission for submission in order if fits(answer, submission)), None)
+            if home is None:
+                submissions.append(home := {})
+            home[answer.exercise] = answer
+    return submissions
+
+
+def fits(answer: Answer, submission: dict[str, Answer]) -> bool:
+    return answer.exercise not in submission and not any(
+        (answer.fault and answer.exercise in other.calls) or (other.fault and other.exercise in answer.calls)
+        for other in submission.values()
+    )
+
+
+def essentials(instructor: Instructor, submission: dict[str, Answer]):
+    """The student's notebook with these answers, without the cells between exercises: no test may need them.
+
+    An exercise that an answer calls, and that has no answer of its own, gets the solution; the rest stay stubs.
+    """
+    solutions = {cell.id: cell.source for cell in instructor.solved.cells}
+    called = {name for answer in submission.values() for name in answer.calls}
+    sources = {name: solutions[name] for name in called}
+    sources |= {answer.exercise: answer.source for answer in submission.values()}
+    notebook = instructor.answered(sources)
+    notebook.cells = [cell for cell in notebook.cells if "nbgrader" in cell.metadata]
+    return notebook
+
+
+def test_packing_keeps_every_answer_once_and_wrong_ones_away_from_their_callers():
+    answers = answers_to(TINY)
+    submissions = pack(answers)
+    packed = [answer for submission in submissions for answer in submission.values()]
+    assert sorted(map(repr, packed)) == sorted(repr(answer) for some in answers for answer in some)
+    assert len(submissions) == 5
+    for submission in submissions:
+        if "centre" in submission and submission["centre"].calls:
+            assert "mean" not in submission or not submission["mean"].fault
+
+
+# ---------------------------------------------------------------- every notebook, every answer
+
+
+@pytest.fixture(scope="module", params=SOLUTIONS, ids=lambda solution: solution.stem)
+def graded(request, tmp_path_factory):
+    """A notebook after the whole cycle, the names of who handed it in, and the seconds it took."""
+    started = time.monotonic()
+    instructor = Instructor(tmp_path_factory.mktemp("instructor") / "course", request.param)
+    packed = {f"answers {i}": submission for i, submission in enumerate(pack(answers_to(request.param)))}
+
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("COURSE_GRADER_SEED", "2026")
+        solver = instructor.hand_in_by_exchange(instructor.solved)
+        instructor.hand_in("stub", instructor.released)
+        for student, submission in packed.items():
+            instructor.hand_in(student, essentials(instructor, submission))
+        instructor.grade()
+    seconds = time.monotonic() - started
+    return SimpleNamespace(instructor=instructor, solver=solver, packed=packed, seconds=seconds)
+
+
+def test_generate_assignment_releases_what_course_build_made(graded):
+    assert graded.instructor.released_bytes == graded.instructor.built_bytes
+
+
+def test_the_solution_wins_every_automatic_point_and_written_answers_wait_for_a_person(graded):
+    instructor = graded.instructor
+    expected = {**instructor.points, **dict.fromkeys(instructor.written)}  # None: a person has to look
+    assert instructor.scores(graded.solver) == expected
+    assert sum(instructor.points.values()) == 100
+
+
+def test_the_solution_has_100_points_when_a_person_has_graded_the_written_answers(graded):
+    instructor = graded.instructor
+    for question in instructor.written:
+        instructor.grade_by_hand(graded.solver, question, instructor.points[question])
+    assert float(instructor.export()[graded.solver]["score"]) == 100
+
+
+def test_the_notebook_as_released_has_0_points_and_needs_no_person(graded):
+    assert graded.instructor.scores("stub") == dict.fromkeys(graded.instructor.points, 0)
+    assert float(graded.instructor.export()["stub"]["score"]) == 0
+
+
+def test_right_answers_win_their_points_and_wrong_ones_lose_theirs(graded, capsys):
+    instructor, misjudged = graded.instructor, []
+    table = [
+        f"{instructor.name}: {len(graded.packed) + 2} submissions in {graded.seconds:.0f} s",
+        "",
+        "| exercise | answer | points | of |",
+        "|---|---|---|---|",
+    ]
+    for exercise in instructor.exercises:
+        most = instructor.points[f"{exercise}_tests"]
+        for student, submission in graded.packed.items():
+            if exercise not in submission:
+                continue
+            points, fault = instructor.scores(student)[f"{exercise}_tests"], submission[exercise].fault
+            good = (
+                points == most
+                if not fault
+                else points == 0 or (points < most and gives_part(instructor, exercise))
+            )
+            table.append(
+                f"| {exercise} | {fault or 'right'} | {points:g} | {most:g} |{'' if good else ' WRONG SCORE'}"
+            )
+            if not good:
+                misjudged.append(
+                    f"{exercise}, {fault or submission[exercise].source}: {points:g} of {most:g}"
+                )
+
+    text = "\n".join(table)
+    report = ROOT / "build" / "grading" / f"{instructor.name}.md"
+    report.parent.mkdir(parents=True, exist_ok=True)
+    report.write_text(text + "\n", "utf-8")
+    with capsys.disabled():
+        print(f"\n\n{text}")
+    assert misjudged == []
+
+
+def gives_part(instructor: Instructor, exercise: str) -> bool:
+    """True where the tests cell ends with a number: partial credit."""
+    (source,) = (cell.source for cell in instructor.solved.cells if cell.id == f"{exercise}_tests")
+    return source.splitlines()[-2].startswith("float(")  # the last line is the region's end
+
+
+def test_feedback_says_what_failed_without_hidden_tests_and_rubrics(graded):
+    instructor = graded.instructor
+    secrets = {
+        line.strip()
+        for cell in instructor.solved.cells
+        for line, region in with_regions(cell.source)
+        if region in ("HIDDEN TESTS", "MARK SCHEME")
+    }
+    visible = {line.strip() for cell in instructor.released.cells for line in cell.source.splitlines()}
+    for student in ["stub", *graded.packed]:
+        shown = {line.strip() for line in plain_text(instructor.feedback(student)).splitlines()}
+        answers = {
+            line.strip() for a in graded.packed.get(student, {}).values() for line in a.source.splitlines()
+        }
+        assert not (secrets - visible - answers - {""}) & shown
+        assert any("Error" in line for line in shown)
+
+
+def plain_text(page: str) -> str:
+    return html.unescape(re.sub(r"<[^>]*>", "", page))
