@@ -20,6 +20,7 @@ from course.authoring import with_regions
 
 FIXTURES = Path(__file__).parent / "fixtures"
 TINY = FIXTURES / "00_tiny.py"
+pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning")
 SOLUTIONS = [TINY, *sorted((ROOT / "solutions").glob("*.py"))]
 
 
