@@ -222,3 +222,35 @@ def test_the_makefile_knows_every_task():
 
     tasks = re.search(r"^TASKS := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[1].split()
     assert tasks == list(bootstrap.TASKS)
+
+
+# -- the notebooks' first cell, which fetches the course on Colab
+
+
+SOURCES = sorted((ROOT / "solutions").glob("*.py"))
+
+
+@pytest.fixture(params=SOURCES, ids=[path.stem for path in SOURCES])
+def cell(request):
+    text = request.param.read_text()
+    found = re.search(r'^# %% locked="fetch_course"\n(.*?)(?=^# %%)', text, re.MULTILINE | re.DOTALL)
+    assert found, f'{request.param.name} has no cell marked locked="fetch_course"'
+    return found[1]
+
+
+def test_the_first_cell_fetches_the_course_where_it_is_missing(cell, monkeypatch, tmp_path):
+    ran = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("subprocess.run", lambda command, check: ran.append(command))
+    monkeypatch.setattr(sys, "path", [])
+    exec(cell, {})
+    clone, install = ran
+    assert clone[:2] == ["git", "clone"] and clone[-1] == PROJECT["urls"]["Repository"]
+    assert install == [sys.executable, "-m", "pip", "install", "--quiet", "-e", "picture-this"]
+    assert sys.path == [str(tmp_path / "picture-this")]
+
+
+def test_the_first_cell_does_nothing_where_the_course_is(cell, monkeypatch):
+    monkeypatch.setattr("subprocess.run", lambda *_, **__: pytest.fail("it ran something"))
+    exec(cell, {})
