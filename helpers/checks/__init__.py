@@ -1,0 +1,108 @@
+"""Visible checks: `checks.nb01.add_noise(add_noise)` tries a student's function and teaches where it goes wrong.
+
+A check that fails raises `CheckFailed` with one sentence; where pictures say it better, yours is shown beside
+the expected one. Known mistakes are data (`Mistake`): what the mistake would have given, and what to say.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import torch
+    from PIL import Image
+
+__all__ = ["CheckFailed", "Mistake", "compare_tensors", "expect", "passed"]
+
+
+class CheckFailed(AssertionError):
+    """An answer that is not right yet; shown in a notebook as its sentence alone, without a stack trace."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        yours: Image.Image | None = None,
+        expected: Image.Image | None = None,
+        alt: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.pictures = (yours, expected, alt)
+
+    def _render_traceback_(self) -> list[str]:
+        yours, expected, alt = self.pictures
+        if yours is not None and expected is not None:
+            from helpers import show
+
+            show.compare(yours, expected, alt=alt)
+        return [f"Not yet: {self}"]
+
+
+class Mistake(NamedTuple):
+    """A mistake that students make: the sentence that helps, and a function of no arguments that makes it."""
+
+    message: str
+    result: Callable[[], torch.Tensor]
+
+
+def expect(holds: bool, message: str, **pictures) -> None:
+    """Raise `CheckFailed` with the message (and pictures) unless the condition holds."""
+    if not holds:
+        raise CheckFailed(message, **pictures)
+
+
+def passed(name: str) -> None:
+    """Print the friendly line at the end of a check."""
+    print(f"{name}: visible check passed (hidden tests decide the points).")
+
+
+def compare_tensors(
+    yours,
+    right: torch.Tensor,
+    what: str,
+    mistakes: Iterable[Mistake] = (),
+    *,
+    tolerance: float = 1e-4,
+    **pictures,
+) -> None:
+    """Raise `CheckFailed` unless `yours` is a tensor equal to `right`; names the mistake where it is a known one.
+
+    The tolerance is a share of the largest value of `right`.
+    """
+    import torch
+
+    expect(type(yours) is torch.Tensor, f"{what} should be a torch tensor, but it is {_article(yours)}.")
+    expect(
+        yours.shape == right.shape,
+        f"{what} should have shape {tuple(right.shape)}, but it has {tuple(yours.shape)}.",
+    )
+    expect(yours.dtype == right.dtype, f"{what} should have dtype {right.dtype}, but it has {yours.dtype}.")
+    if _close(yours, right, tolerance):
+        return
+    for mistake in mistakes:
+        if _close(yours, mistake.result(), tolerance):
+            raise CheckFailed(mistake.message, **pictures)
+    off = (yours.detach().float() - right.float()).abs().max().item()
+    raise CheckFailed(f"{what} has the right shape, but its values are off by up to {off:.3g}.", **pictures)
+
+
+def _close(a: torch.Tensor, b: torch.Tensor, tolerance: float) -> bool:
+    import torch
+
+    a, b = a.detach().float(), b.detach().float()
+    return a.shape == b.shape and torch.allclose(a, b, rtol=0, atol=tolerance * b.abs().max().item() + 1e-7)
+
+
+def _article(value) -> str:
+    return (
+        "None; does the function end with `return`?" if value is None else f"of type {type(value).__name__}"
+    )
+
+
+def __getattr__(name: str):
+    """`checks.nb01` imports the module of that notebook when it is first asked for."""
+    if name.startswith("nb"):
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,471 @@
+"""Visible checks of notebook 01, Diffusion basics: one function an exercise, named like it."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from helpers.checks import Mistake, compare_tensors, expect, passed
+
+if TYPE_CHECKING:
+    import torch
+    from PIL import Image
+
+__all__ = [
+    "add_noise",
+    "fine_tune",
+    "generate_images",
+    "guide",
+    "noise_prediction_loss",
+    "sample_latents",
+    "steps_sweep",
+]
+
+PROMPT = "a large red cat, on a meadow"
+
+
+def add_noise(fn: Callable) -> None:
+    """Check `add_noise(x0, noise, t, alphas_cumprod)` with one t for all and with a t for each of a batch."""
+    import torch
+
+    random = torch.Generator().manual_seed(1)
+    x0, noise = (torch.randn(3, 2, 4, 4, generator=random) for _ in range(2))
+    alphas_cumprod = torch.linspace(0.98, 0.02, 10)
+    before = [x.clone() for x in (x0, noise, alphas_cumprod)]
+    for t in (6, torch.tensor([0, 4, 9])):
+        kept = alphas_cumprod[t].reshape(-1, 1, 1, 1)  # the share of the picture's variance that is left
+        shifted = alphas_cumprod[(t - 1) % 10].reshape(-1, 1, 1, 1)
+        mistakes = (
+            Mistake(
+                "The square roots are missing: scale the picture by √ᾱ and the noise by √(1 − ᾱ), so that the "
+                "variances add up to 1.",
+                lambda kept=kept: kept * x0 + (1 - kept) * noise,
+            ),
+            Mistake(
+                "Picture and noise are swapped: early on (ᾱ near 1) the picture should be strong and the noise "
+                "weak.",
+                lambda kept=kept: (1 - kept).sqrt() * x0 + kept.sqrt() * noise,
+            ),
+            Mistake(
+                "The noise is scaled by √ᾱ too; it needs √(1 − ᾱ).",
+                lambda kept=kept: kept.sqrt() * x0 + kept.sqrt() * noise,
+            ),
+            Mistake(
+                "The noise is scaled by 1 − √ᾱ; DDPM's equation 4 has √(1 − ᾱ).",
+                lambda kept=kept: kept.sqrt() * x0 + (1 - kept.sqrt()) * noise,
+            ),
+            Mistake(
+                "That is the value for t − 1: alphas_cumprod[t] already is the value for t.",
+                lambda kept=shifted: kept.sqrt() * x0 + (1 - kept).sqrt() * noise,
+            ),
+        )
+        what = "x_t for one t" if isinstance(t, int) else "x_t for a batch with a t for each picture"
+        try:
+            yours = fn(x0, noise, t, alphas_cumprod)
+        except RuntimeError as error:
+            expect(
+                "size of tensor" not in str(error),
+                f"For t of shape (3,) and pictures of shape (3, 2, 4, 4) torch says: {error} Give ᾱ the shape "
+                "(3, 1, 1, 1) first, so that each number meets its own picture.",
+            )
+            raise
+        compare_tensors(yours, kept.sqrt() * x0 + (1 - kept).sqrt() * noise, what, mistakes)
+        expect(
+            all(torch.equal(a, b) for a, b in zip((x0, noise, alphas_cumprod), before, strict=True)),
+            "add_noise changed one of its inputs. Make a new tensor: write a * x, not x *= a or x.mul_(a).",
+        )
+    half = fn(x0.half(), noise.half(), torch.tensor([0, 4, 9]), alphas_cumprod)
+    expect(
+        half.dtype == torch.float16,
+        f"For half-precision pictures x_t should be torch.float16 like x0, but it is "
+        f"{half.dtype}: the schedule is float32 and pulls the product along. Convert the factors with .to(x0.dtype).",
+    )
+    passed("add_noise")
+
+
+def noise_prediction_loss(fn: Callable) -> None:
+    """Check `noise_prediction_loss(unet, scheduler, latents, text_states, noise, t)` on a tiny U-Net."""
+    import torch
+    from diffusers import DDPMScheduler
+
+    torch.manual_seed(2)
+    unet = tiny_unet()
+    latents, noise = torch.randn(2, 3, 4, 8, 8)
+    text_states, t = torch.randn(3, 5, 8), torch.tensor([10, 400, 900])
+    for prediction_type in ("epsilon", "v_prediction"):
+        scheduler = DDPMScheduler(prediction_type=prediction_type, beta_schedule="scaled_linear")
+        noisy = scheduler.add_noise(latents, noise, t)
+        velocity = scheduler.get_velocity(latents, noise, t)
+        right = noise if prediction_type == "epsilon" else velocity
+        with torch.no_grad():
+            guess, blind = unet(noisy, t, text_states).sample, unet(latents, t, text_states).sample
+
+        def mse(guess, target):
+            return torch.nn.functional.mse_loss(guess, target)
+
+        mistakes = (
+            Mistake(
+                f"The scheduler's prediction_type is {prediction_type}, but the loss compares with the target of "
+                "the other kind: look at scheduler.config.prediction_type.",
+                lambda guess=guess, right=right, velocity=velocity: mse(
+                    guess, velocity if right is noise else noise
+                ),
+            ),
+            Mistake(
+                "The U-Net was given the clean latents; it should get the noisy ones, made with add_noise.",
+                lambda blind=blind, right=right: mse(blind, right),
+            ),
+            Mistake(
+                "The sign of v is turned: v = √ᾱ · noise − √(1 − ᾱ) · latents.",
+                lambda guess=guess, velocity=velocity: mse(guess, -velocity),
+            ),
+            Mistake(
+                "The target is the clean latents; this U-Net does not predict them directly.",
+                lambda guess=guess: mse(guess, latents),
+            ),
+            Mistake(
+                "Take the mean of the squared differences, not their sum.",
+                lambda guess=guess, right=right: (guess - right).square().sum(),
+            ),
+            Mistake(
+                "That is the mean absolute difference; square the differences.",
+                lambda guess=guess, right=right: (guess - right).abs().mean(),
+            ),
+        )
+        loss = fn(unet, scheduler, latents, text_states, noise, t)
+        compare_tensors(loss, mse(guess, right), f"The loss for {prediction_type}", mistakes)
+        expect(
+            loss.requires_grad,
+            "No gradient can flow from this loss, so nothing could learn: remove "
+            "torch.no_grad(), .detach() and .item().",
+        )
+    passed("noise_prediction_loss")
+
+
+def guide(fn: Callable) -> None:
+    """Check `guide(noise_uncond, noise_text, scale)` at the scales 0, 1 and 4."""
+    import torch
+
+    random = torch.Generator().manual_seed(3)
+    uncond, text = (torch.randn(2, 4, 3, 3, generator=random) for _ in range(2))
+    before = uncond.clone(), text.clone()
+    mistakes = (
+        Mistake(
+            "The scale belongs to the difference alone: uncond + scale · (text − uncond).",
+            lambda: 4 * (text - uncond),
+        ),
+        Mistake(
+            "The two predictions are swapped: start from the unconditional one and go towards the text.",
+            lambda: text + 4 * (uncond - text),
+        ),
+        Mistake(
+            "The step of guidance starts from the unconditional prediction, not from the one with text. (Papers "
+            "that start from the text count the scale from 0; here scale 1 means no extra guidance.)",
+            lambda: text + 4 * (text - uncond),
+        ),
+        Mistake(
+            "The difference has the wrong sign: it should point from unconditional to text.",
+            lambda: uncond + 4 * (uncond - text),
+        ),
+    )
+    compare_tensors(fn(uncond, text, 4.0), uncond + 4 * (text - uncond), "guide(uncond, text, 4)", mistakes)
+    compare_tensors(
+        fn(uncond, text, 1.0),
+        text,
+        "With scale 1 the answer is the prediction with text; yours",
+        tolerance=1e-3,
+    )
+    compare_tensors(fn(uncond, text, 0.0), uncond, "With scale 0 the text has no say; yours", tolerance=1e-3)
+    expect(
+        torch.equal(uncond, before[0]) and torch.equal(text, before[1]),
+        "guide changed one of its inputs. Make a new tensor instead of using -=, +=, or *=.",
+    )
+    passed("guide")
+
+
+def sample_latents(fn: Callable) -> None:
+    """Check `sample_latents(pipe, prompt, …)` against the pipeline, with its own scheduler and with Euler's."""
+    import torch
+    from diffusers import EulerDiscreteScheduler
+
+    from helpers.models import load
+
+    class Unscaled(EulerDiscreteScheduler):
+        def scale_model_input(self, sample, timestep):
+            return sample
+
+    pipe = load("diffusion")
+    schedulers = {
+        type(pipe.scheduler).__name__: pipe.scheduler,
+        "EulerDiscreteScheduler": EulerDiscreteScheduler.from_config(pipe.scheduler.config),
+    }
+    for name, scheduler in schedulers.items():
+        other = with_scheduler(pipe, scheduler)
+
+        def right(prompt=PROMPT, pipe=other, guidance_scale=4.0, **more):
+            return pipe(
+                prompt,
+                num_inference_steps=6,
+                guidance_scale=guidance_scale,
+                output_type="latent",
+                generator=torch.Generator().manual_seed(0),
+                **more,
+            ).images
+
+        expected = right()
+        start = torch.randn(expected.shape, generator=torch.Generator().manual_seed(0), dtype=expected.dtype)
+        mistakes = (
+            Mistake(
+                "The guidance had no effect: combine the two predictions with guide(…, guidance_scale).",
+                lambda right=right: right(guidance_scale=1.0),
+            ),
+            Mistake(
+                "The two predictions are swapped: what goes in first comes out first. If the empty prompt is the "
+                "first half of the batch, the first half of the answer is the unconditional prediction.",
+                lambda right=right: right("", negative_prompt=PROMPT),
+            ),
+            Mistake(
+                "The prompt had no effect: that is what the empty prompt gives.",
+                lambda right=right: right(""),
+            ),
+            Mistake(
+                "The latents are divided by the VAE's scaling factor. That belongs to decoding, which comes later.",
+                lambda expected=expected, pipe=other: expected / pipe.vae.config.scaling_factor,
+            ),
+            Mistake(
+                "Before each call of the U-Net this scheduler wants its input scaled: "
+                "scheduler.scale_model_input(latents, t).",
+                lambda right=right: right(
+                    pipe=with_scheduler(pipe, Unscaled.from_config(pipe.scheduler.config))
+                ),
+            ),
+            Mistake(
+                "Each scheduler says how strong the noise is at the start: multiply the first noise by "
+                "scheduler.init_noise_sigma.",
+                lambda right=right, start=start, scheduler=scheduler: right(
+                    latents=start / scheduler.init_noise_sigma
+                ),
+            ),
+        )
+        yours = fn(other, PROMPT, steps=6, guidance_scale=4.0, generator=torch.Generator().manual_seed(0))
+        compare_tensors(
+            yours,
+            expected,
+            f"The final latents with the {name}",
+            mistakes,
+            tolerance=1e-2,
+            yours=_decoded(other, yours),
+            expected=_decoded(other, expected),
+            alt=PROMPT,
+        )
+    passed("sample_latents")
+
+
+def generate_images(fn: Callable) -> None:
+    """Check `generate_images(prompt, n, seed=…)`: a list of n pictures, the same for the same seed, one load."""
+    from PIL import Image
+
+    fn(PROMPT)  # the first call may load the model
+    with count_loads() as loads:
+        pictures = fn(PROMPT, 2, seed=0)
+    expect(
+        type(pictures) is list,
+        f"generate_images should return a list, but it returned {type(pictures).__name__}.",
+    )
+    expect(len(pictures) == 2, f"n=2 should give 2 pictures, but it gave {len(pictures)}.")
+    expect(
+        all(isinstance(picture, Image.Image) for picture in pictures),
+        f"The list should hold PIL pictures, but it holds {type(pictures[0]).__name__}; the pipeline gives "
+        "PIL pictures unless output_type says otherwise.",
+    )
+    expect(
+        not loads,
+        "generate_images loads the pipeline again at each call, which takes seconds: use "
+        'load("diffusion"), which loads once and keeps it.',
+    )
+    pair = {"yours": pictures[0], "alt": PROMPT}
+    expect(
+        pictures[0].tobytes() != pictures[1].tobytes(),
+        "The two pictures are the same: each needs noise of its own.",
+        expected=pictures[1],
+        **pair,
+    )
+    again = fn(PROMPT, 2, seed=0)
+    expect(
+        [p.tobytes() for p in again] == [p.tobytes() for p in pictures],
+        "Two calls with the same seed gave different pictures: make a torch.Generator with manual_seed(seed) in "
+        "each call and hand it to the pipeline.",
+        expected=again[0],
+        **pair,
+    )
+    other = fn(PROMPT, 1, seed=12345)
+    expect(
+        other[0].tobytes() not in [p.tobytes() for p in pictures],
+        "Another seed gave the same picture, so the seed is not used.",
+        expected=other[0],
+        **pair,
+    )
+    passed("generate_images")
+
+
+def steps_sweep(fn: Callable) -> None:
+    """Check `steps_sweep(prompt, steps, seed=…)`: a CLIP score for the picture of each number of steps."""
+    import torch
+
+    from helpers import clip
+    from helpers.models import load
+
+    scores = fn(PROMPT, [1, 8], seed=3)
+    expect(
+        type(scores) is dict, f"steps_sweep should return a dict, but it returned {type(scores).__name__}."
+    )
+    expect(
+        list(scores) == [1, 8],
+        f"The keys should be the numbers of steps, [1, 8], but they are {list(scores)}.",
+    )
+    wrong = {type(score).__name__ for score in scores.values()} - {"float"}
+    expect(
+        not wrong,
+        f"The scores should be plain floats, but there is {', '.join(wrong)}: wrap them in float(…).",
+    )
+    for steps, score in scores.items():
+        picture = load("diffusion")(
+            PROMPT, num_inference_steps=steps, guidance_scale=4.0, generator=torch.Generator().manual_seed(3)
+        ).images[0]
+        right = float(clip.similarity([PROMPT], [picture])[0, 0])
+        expect(
+            math.isfinite(score) and abs(score - right) < SCORE_TOLERANCE,
+            f"For {steps} steps the picture that prompt and seed give has the CLIP score {right:.3f}, "
+            f"but yours is {score:.3f}. Every picture should start from the same seed, with guidance 4, and be "
+            "compared with the prompt by clip.similarity.",
+        )
+    passed("steps_sweep")
+
+
+def fine_tune(fn: Callable) -> None:
+    """Check the mechanics of `fine_tune(pipe, images, prompt, max_steps=…)` with two steps; drawings come later."""
+    import torch
+
+    from helpers import newthing
+    from helpers.models import load
+
+    pipe = private_copy(load("diffusion"))
+    before = {name: weight.clone() for name, weight in pipe.unet.state_dict().items()}
+    images = newthing.pictures("robot", 16, size=picture_size(pipe))
+    with count_optimizer_steps() as steps:
+        adapter = fn(pipe, images, "a robot", max_steps=2)
+    expect(
+        isinstance(adapter, dict) and bool(adapter) and all(torch.is_tensor(w) for w in adapter.values()),
+        "fine_tune should return the adapter's state dict, names with tensors, as get_peft_model_state_dict gives "
+        f"it, but it returned {type(adapter).__name__}.",
+    )
+    expect(
+        all("lora" in name for name in adapter),
+        "The adapter should hold LoRA weights and nothing else, but there "
+        f"is {next((name for name in adapter if 'lora' not in name), '')!r}.",
+    )
+    expect(len(steps) <= 2, f"max_steps=2 allows two steps of the optimizer, but there were {len(steps)}.")
+    up = [weight for name, weight in adapter.items() if "lora_B" in name or "lora.up" in name]
+    expect(
+        any(weight.abs().max() > 0 for weight in up),
+        "The adapter's B matrices are still all zero, so nothing "
+        "was learned: does the optimizer hold the adapter's parameters, and do you call loss.backward() and "
+        "optimizer.step()?",
+    )
+    pipe.unload_lora_weights()
+    after = pipe.unet.state_dict()
+    changed = [name for name in before if name not in after or not torch.equal(before[name], after[name])]
+    expect(
+        not changed,
+        f"The U-Net's own weights have changed ({', '.join(changed[:2])}, …). Freeze them with "
+        "pipe.unet.requires_grad_(False) before add_adapter, and train the adapter alone.",
+    )
+    passed("fine_tune")
+
+
+SCORE_TOLERANCE = 0.02
+"""How far a CLIP score may be off: rounding in the pictures, batches of another size."""
+
+
+def tiny_unet() -> torch.nn.Module:
+    """A U-Net with 4 latent channels at 8×8 and text states of width 8, small enough for checks."""
+    from diffusers import UNet2DConditionModel
+
+    return UNet2DConditionModel(
+        sample_size=8,
+        in_channels=4,
+        out_channels=4,
+        block_out_channels=(8, 16),
+        layers_per_block=1,
+        norm_num_groups=4,
+        cross_attention_dim=8,
+        attention_head_dim=2,
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+    )
+
+
+def with_scheduler(pipe, scheduler):
+    """The same pipeline, models shared, with another scheduler of its own."""
+    other = type(pipe)(
+        **{**pipe.components, "scheduler": type(scheduler).from_config(scheduler.config)},
+        requires_safety_checker=False,
+    )
+    other.set_progress_bar_config(disable=True)
+    return other
+
+
+def private_copy(pipe):
+    """A pipeline whose U-Net is a copy, so that training it leaves `pipe` alone."""
+    other = with_scheduler(pipe, pipe.scheduler)
+    other.register_modules(unet=copy.deepcopy(pipe.unet))
+    return other
+
+
+def picture_size(pipe) -> int:
+    """Side of the pipeline's pictures in pixels."""
+    return pipe.unet.config.sample_size * pipe.vae_scale_factor
+
+
+@contextmanager
+def count_loads():
+    """Give a list that grows by one whenever a diffusion pipeline is loaded from disk."""
+    from unittest.mock import patch
+
+    from diffusers import DiffusionPipeline
+
+    loads, load = [], DiffusionPipeline.from_pretrained.__func__
+
+    def counted(cls, *args, **kwargs):
+        loads.append(args)
+        return load(cls, *args, **kwargs)
+
+    with patch.object(DiffusionPipeline, "from_pretrained", classmethod(counted)):
+        yield loads
+
+
+@contextmanager
+def count_optimizer_steps():
+    """Give a list that grows by one at each step of any torch optimizer."""
+    from torch.optim.optimizer import register_optimizer_step_post_hook
+
+    steps = []
+    hook = register_optimizer_step_post_hook(lambda *args: steps.append(1))
+    try:
+        yield steps
+    finally:
+        hook.remove()
+
+
+def _decoded(pipe, latents) -> Image.Image | None:
+    """The picture of some latents, or None where they are none."""
+    import torch
+
+    if not torch.is_tensor(latents) or latents.ndim != 4:
+        return None
+    with torch.inference_mode():
+        pixels = pipe.vae.decode(latents.detach() / pipe.vae.config.scaling_factor).sample
+    return pipe.image_processor.postprocess(pixels.detach())[0]

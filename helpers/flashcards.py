@@ -1,0 +1,96 @@
+"""Flashcards: a text file of questions and answers, read into cards and exported as an Anki deck.
+
+The file is Markdown that reads well as it is: a `# Title` line, then cards, each a line that starts with `Q: `
+and later a line that starts with `A: `. Both parts may run over several lines and hold code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+__all__ = ["Card", "Deck", "export_anki", "read", "to_html"]
+
+
+class Card(NamedTuple):
+    """A question and its answer, both Markdown."""
+
+    question: str
+    answer: str
+
+
+class Deck(NamedTuple):
+    """A title and the cards under it."""
+
+    title: str
+    cards: list[Card]
+
+
+def read(path: str | Path) -> Deck:
+    """Read a deck from its text file; a ValueError names the first card that is not a question and an answer."""
+    return parse(Path(path).read_text(encoding="utf-8"))
+
+
+def parse(text: str) -> Deck:
+    """Read a deck from text."""
+    heading, *blocks = re.split(r"^Q: ", text, flags=re.MULTILINE)
+    title = re.search(r"^# (.+)", heading, flags=re.MULTILINE)
+    if title is None:
+        raise ValueError(
+            "a deck starts with its title, a line like '# Diffusion basics', before the first 'Q: '"
+        )
+    cards = []
+    for number, block in enumerate(blocks, start=1):
+        question, *answer = re.split(r"^A: ", block, flags=re.MULTILINE)
+        if len(answer) != 1 or not question.strip() or not answer[0].strip():
+            raise ValueError(
+                f"card {number} ('{question.strip()[:40]}') needs a question and exactly one "
+                "answer, each on a line that starts with 'Q: ' or 'A: '"
+            )
+        cards.append(Card(question.strip(), answer[0].strip()))
+    if not cards:
+        raise ValueError("the deck has no cards: a card is a line 'Q: …' and then a line 'A: …'")
+    return Deck(title[1].strip(), cards)
+
+
+def to_html(markdown: str) -> str:
+    """Markdown as HTML; raw HTML in the text is shown as text, never run."""
+    from markdown_it import MarkdownIt
+
+    return MarkdownIt("commonmark", {"html": False}).render(markdown)
+
+
+def export_anki(deck: Deck, path: str | Path) -> Path:
+    """Write the deck as an Anki package.
+
+    Ids come from the title and the questions alone, so importing a later export updates the cards in place
+    and keeps what Anki knows of your progress.
+    """
+    import genanki
+
+    model = genanki.Model(
+        _stable_id("model"),
+        "Question and answer",
+        fields=[{"name": "Question"}, {"name": "Answer"}],
+        templates=[{"name": "Card", "qfmt": "{{Question}}", "afmt": "{{FrontSide}}<hr id=answer>{{Answer}}"}],
+        css=".card { font: 18px sans-serif; text-align: left } pre { background: #f4f4f4; padding: 8px }",
+    )
+    package = genanki.Deck(_stable_id("deck", deck.title), deck.title)
+    for card in deck.cards:
+        package.add_note(
+            genanki.Note(
+                model,
+                [to_html(card.question), to_html(card.answer)],
+                guid=genanki.guid_for(deck.title, card.question),
+            )
+        )
+    genanki.Package(package).write_to_file(path)
+    return Path(path)
+
+
+def _stable_id(*words: str) -> int:
+    """A number that is the same for the same words in every run, in the range Anki takes for ids."""
+    digest = hashlib.sha256("\n".join(("picture this", *words)).encode()).digest()
+    return int.from_bytes(digest[:4], "big") % (1 << 30) + (1 << 30)

@@ -1,0 +1,156 @@
+"""Show pictures in a notebook, each with words for those who cannot see it.
+
+Everything is plain HTML that the notebook keeps as a cell's output: it needs no widget library, leaves no
+widget state in the file, and on a page that runs no scripts (GitHub, say) every picture is still there.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from html import escape
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+if TYPE_CHECKING:
+    import torch
+    from matplotlib.figure import Figure
+    from PIL import Image
+
+__all__ = ["compare", "gallery", "grid", "plot", "scrubber", "to_pil"]
+
+
+def to_pil(pixels: torch.Tensor) -> Image.Image:
+    """Turn a tensor (3, H, W) with values from -1 to 1 into a picture; values outside are clipped."""
+    from PIL import Image
+
+    if pixels.ndim != 3 or pixels.shape[0] != 3:
+        raise ValueError(
+            f"to_pil wants one picture, shape (3, H, W), but got {tuple(pixels.shape)}; "
+            "take one out of a batch with batch[0]"
+        )
+    pixels = (pixels.detach().float().cpu().clamp(-1, 1) + 1) * 127.5
+    return Image.fromarray(pixels.round().byte().permute(1, 2, 0).numpy())
+
+
+def gallery(
+    images: Sequence[Image.Image],
+    captions: Sequence[str],
+    *,
+    alt: Sequence[str] | None = None,
+    width: int = 160,
+) -> None:
+    """Show pictures in a row that wraps, a caption under each; `alt` says more where the caption is short."""
+    _display(_gallery_html(images, captions, alt, width))
+
+
+def compare(yours: Image.Image, expected: Image.Image, *, alt: str, width: int = 200) -> None:
+    """Show a picture of yours beside the expected one; `alt` names what both should show."""
+    _display(
+        _gallery_html([yours, expected], ["yours", "expected"], [f"yours: {alt}", f"expected: {alt}"], width)
+    )
+
+
+def grid(
+    images: Sequence[Sequence[Image.Image]],
+    row_labels: Sequence[str],
+    column_labels: Sequence[str],
+    *,
+    alt: str,
+    width: int = 110,
+) -> None:
+    """Show rows of pictures as a table with a label for each row and column; `alt` names what all of them show."""
+    _display(_grid_html(images, row_labels, column_labels, alt, width))
+
+
+def scrubber(images: Sequence[Image.Image], captions: Sequence[str], *, alt: str, width: int = 280) -> None:
+    """Show pictures one at a time, chosen with a slider (mouse or arrow keys); starts at the last one."""
+    _display(_scrubber_html(images, captions, alt, width))
+
+
+def plot(figure: Figure, alt: str, *, width: int = 640) -> None:
+    """Show a matplotlib figure as a picture with alt text, and close it."""
+    import matplotlib.pyplot as plt
+
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110, bbox_inches="tight")
+    plt.close(figure)
+    _display(_img(buffer.getvalue(), "png", alt, f"width:{width}px;max-width:100%"))
+
+
+def _display(html: str) -> None:
+    from IPython.display import HTML, display
+
+    display(HTML(html))
+
+
+def _img(data: bytes, kind: str, alt: str, style: str) -> str:
+    if not alt.strip():
+        raise ValueError("every picture needs alt text: a few words that say what it shows")
+    source = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+    return f'<img src="{source}" alt="{escape(alt)}" style="{style}">'
+
+
+def _picture(image: Image.Image, alt: str, width: int, kind: str = "png") -> str:
+    buffer = io.BytesIO()
+    image.convert("RGB").save(buffer, format=kind)
+    return _img(buffer.getvalue(), kind, alt, f"width:{width}px;max-width:100%;border-radius:6px;margin:0")
+
+
+def _same_number(images: Sequence, words: Sequence, what: str) -> None:
+    if isinstance(words, str) or len(images) != len(words):
+        got = "one string" if isinstance(words, str) else f"{len(words)}"
+        raise ValueError(f"expected one of {what} for each of the {len(images)} pictures, but got {got}")
+
+
+def _gallery_html(images, captions, alt, width) -> str:
+    alt = captions if alt is None else alt
+    _same_number(images, captions, "captions")
+    _same_number(images, alt, "alt")
+    figures = "".join(
+        f'<figure style="margin:0;width:{width}px">{_picture(image, words, width)}'
+        f'<figcaption style="font-size:85%;text-align:center">{escape(caption)}</figcaption></figure>'
+        for image, caption, words in zip(images, captions, alt, strict=True)
+    )
+    return f'<div style="display:flex;flex-wrap:wrap;gap:10px">{figures}</div>'
+
+
+def _grid_html(images, row_labels, column_labels, alt, width) -> str:
+    _same_number(images, row_labels, "row_labels")
+    head = "".join(
+        f'<th scope="col" style="text-align:center">{escape(label)}</th>' for label in column_labels
+    )
+    body = ""
+    for row, label in zip(images, row_labels, strict=True):
+        _same_number(row, column_labels, "column_labels")
+        cells = "".join(
+            f'<td style="padding:3px">{_picture(image, f"{alt}; {label}, {column}", width)}</td>'
+            for image, column in zip(row, column_labels, strict=True)
+        )
+        body += f'<tr><th scope="row" style="text-align:right">{escape(label)}</th>{cells}</tr>'
+    return f"<table><thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _scrubber_html(images, captions, alt, width) -> str:
+    """All pictures are in the page; the script hides all but one, so without scripts they form a film strip."""
+    _same_number(images, captions, "captions")
+    if not images:
+        raise ValueError("a scrubber needs at least one picture")
+    name, last = f"scrubber-{uuid4().hex}", len(images) - 1
+    frames = "".join(
+        f'<figure class="frame" style="margin:0">{_picture(image, f"{alt}; {caption}", width, "jpeg")}'
+        f"<figcaption>{escape(caption)}</figcaption></figure>"
+        for image, caption in zip(images, captions, strict=True)
+    )
+    return f"""<div id="{name}"><div style="display:flex;flex-wrap:wrap;gap:10px">{frames}</div></div>
+<script>(() => {{
+  const box = document.getElementById("{name}"), frames = box.querySelectorAll(".frame");
+  const slider = Object.assign(document.createElement("input"), {{type: "range", min: 0, max: {last}, value: {last}}});
+  slider.setAttribute("aria-label", "step");
+  slider.style.width = "{width}px";
+  const choose = () => frames.forEach((frame, i) => frame.style.display = i == slider.value ? "block" : "none");
+  slider.addEventListener("input", choose);
+  box.append(slider);
+  choose();
+}})();</script>"""
