@@ -1,0 +1,77 @@
+"""Trains the mini models: `course train MODEL --minutes N`.
+
+Each model has a module here with its `Recipe`; `loop` runs any of them. Checkpoints and drawn scenes are kept in the
+ignored folder build/train; when a run has ended, or its minutes are over, its averaged weights go to models/.
+
+The order is the order of `FOLDERS`: the text encoder and the VAE need nothing, CLIP needs the text encoder, the U-Net
+needs both. Retraining one of the first two makes the later ones worthless.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from course.train.loop import Recipe
+
+ROOT = Path(__file__).resolve().parents[2]
+WORK = ROOT / "build" / "train"
+MODELS = ROOT / "models"
+TRAINING_SCENES, TRAINING_SEED = 72_000, 1
+FOLDERS = {
+    "text": "diffusion/text_encoder",
+    "vae": "diffusion/vae",
+    "clip": "clip",
+    "unet": "diffusion/unet",
+    "judge": "judge",
+}
+"""Each trainable model and its folder in models/."""
+
+
+def _recipe(model: str) -> Recipe:
+    if model == "text":
+        from course.train.text import TextRecipe
+
+        return TextRecipe()
+
+    from course.data import pictures
+
+    data = pictures(TRAINING_SCENES, TRAINING_SEED, WORK)
+    if model == "vae":
+        from course.train.vae import VAERecipe
+
+        return VAERecipe(data)
+    if model == "clip":
+        from course.train.clip import CLIPRecipe
+
+        return CLIPRecipe(data, MODELS / "diffusion")
+    if model == "judge":
+        from course.train.judge import JudgeRecipe
+
+        return JudgeRecipe(data)
+    from course.train.unet import UNetRecipe
+
+    return UNetRecipe(data, MODELS / "diffusion", WORK)
+
+
+def train(model: str, *, minutes: float) -> None:
+    """Trains a mini model for so many minutes and exports it to models/.
+
+    It goes on from its checkpoint, from the exported weights where there is none, from nothing where there are
+    neither.
+
+    Raises:
+        ValueError: there is no such model.
+    """
+    if model not in FOLDERS:
+        raise ValueError(f"No model {model!r} to train; choose one of: {', '.join(FOLDERS)}.")
+    from course.train.loop import Run
+
+    run = Run(_recipe(model), WORK / model)
+    if run.checkpoint.exists():
+        run.load()
+    elif (MODELS / FOLDERS[model] / "training.json").exists():
+        run.start_from(MODELS / FOLDERS[model])
+    run.train(minutes)
+    run.export(MODELS / FOLDERS[model])

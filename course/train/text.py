@@ -1,0 +1,124 @@
+"""The text encoder that CLIP and the diffusion model share: captions to a vector a token.
+
+It is trained first and alone, to read: its end token must tell the kind, colour, size and count of each thing in the
+*picture's* order (what is left or above comes first, however the caption puts it), the relation, the place and the
+style. In a drawn world the right answers are known, so this takes minutes. After that it is locked: CLIP's vision
+tower learns to meet it (the idea of Zhai et al. 2022, "LiT", arXiv:2111.07991, with the towers' parts exchanged) and the
+U-Net learns to draw from it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from course.data import fresh_scenes
+from course.train.loop import Recipe
+from course.train.tokenizer import MAX_TOKENS, train_tokenizer
+from helpers.picturebook import COLOURS, KINDS, PLACES, SIZES, STYLES, Scene, describe, questions, random_scene
+from helpers.picturebook.scene import MAX_THINGS
+
+WIDTH = 192
+IGNORE = -100
+SLOTS = {"kind": KINDS, "colour": COLOURS, "size": SIZES, "count": (1, 2, 3, 4)}
+ARRANGEMENTS = (None, "left of", "above", "on")
+MIRRORED = {"right of": "left of", "below": "above"}
+
+
+def new_tokenizer() -> CLIPTokenizer:
+    """The tokenizer, trained on captions, questions and answers of the world."""
+    texts = []
+    for i, scene in enumerate(fresh_scenes(8000, seed=0)):
+        rng = np.random.default_rng((0, i))
+        texts.append(describe(scene, rng))
+        texts += [text for pair in questions(scene, rng) for text in pair]
+    return train_tokenizer(texts)
+
+
+def new_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
+    """The untrained encoder."""
+    return CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=WIDTH,
+            intermediate_size=4 * WIDTH,
+            projection_dim=512,
+            num_hidden_layers=4,
+            num_attention_heads=6,
+            max_position_embeddings=MAX_TOKENS,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    )
+
+
+def training_caption(scene: Scene, rng: np.random.Generator) -> tuple[str, bool]:
+    """A caption and whether it says everything: a third leave things out, as people's prompts do."""
+    full = rng.random() > 1 / 3
+    return describe(scene, rng, detail=1.0 if full else 0.6), full
+
+
+def tokenize(tokenizer: CLIPTokenizer, captions: list[str], *, padding: bool | str = True) -> dict[str, torch.Tensor]:
+    """Token ids (n, length) and attention mask; `padding="max_length"` pads as the diffusion pipeline does."""
+    return tokenizer(captions, padding=padding, truncation=True, max_length=MAX_TOKENS, return_tensors="pt")
+
+
+def text_labels(scene: Scene, full: bool) -> dict[str, int]:
+    """What the end token should tell: an index a head; `IGNORE` where the caption does not say it."""
+    things, relation = scene.things, scene.relation
+    if relation in MIRRORED:
+        things, relation = things[::-1], MIRRORED[relation]
+    labels = {
+        "relation": ARRANGEMENTS.index(relation),
+        "place": PLACES.index(scene.place) if full else IGNORE,
+        "style": STYLES.index(scene.style) if full else IGNORE,
+    }
+    for slot in range(MAX_THINGS):
+        for name, words in SLOTS.items():
+            known = slot < len(things) and (full or name in ("kind", "count"))
+            labels[f"{slot}_{name}"] = words.index(getattr(things[slot], name)) if known else IGNORE
+    return labels
+
+
+def new_heads() -> nn.ModuleDict:
+    """One linear layer a label of `text_labels`; dropped after the training."""
+    heads = {"relation": ARRANGEMENTS, "place": PLACES, "style": STYLES}
+    heads |= {f"{slot}_{name}": words for slot in range(MAX_THINGS) for name, words in SLOTS.items()}
+    return nn.ModuleDict({name: nn.Linear(WIDTH, len(words)) for name, words in heads.items()})
+
+
+class TextRecipe(Recipe):
+    name = "text"
+    total_steps = 400
+    batch_size = 192
+    learning_rate = 1e-3
+    warmup_steps = 50
+
+    def __init__(self):
+        torch.manual_seed(self.seed)
+        self.tokenizer = new_tokenizer()
+        self.modules = nn.ModuleDict({"encoder": new_text_encoder(self.tokenizer), "heads": new_heads()})
+
+    def loss(self, step: int, rng: np.random.Generator) -> torch.Tensor:
+        scenes = [random_scene(rng) for _ in range(self.batch_size)]
+        captions, full = zip(*(training_caption(scene, rng) for scene in scenes), strict=True)
+        end = self.modules["encoder"](**tokenize(self.tokenizer, list(captions))).pooler_output
+        labels = [text_labels(scene, complete) for scene, complete in zip(scenes, full, strict=True)]
+        losses = []
+        for name, head in self.modules["heads"].items():
+            label = torch.tensor([row[name] for row in labels])
+            if (label != IGNORE).any():
+                losses.append(F.cross_entropy(head(end), label, ignore_index=IGNORE))
+        return torch.stack(losses).mean()
+
+    def export(self, modules: nn.Module, folder: Path) -> None:
+        """Saves the encoder, its tokenizer beside it as a Stable Diffusion checkpoint has them."""
+        modules["encoder"].half().save_pretrained(folder)
+        modules["encoder"].float()
+        self.tokenizer.save_pretrained(folder.parent / "tokenizer")

@@ -1,0 +1,43 @@
+"""The CLIP tokenizer of the picture-book world: byte-level BPE in which each of the world's words is one token."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from transformers import CLIPTokenizer
+
+MAX_TOKENS = 40
+START, END = "<|startoftext|>", "<|endoftext|>"
+# Words, numbers and runs of signs are split from each other, as CLIP's own tokenizer does.
+WORDS = Regex(r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+")
+
+
+def train_tokenizer(texts: Iterable[str], *, merges: int = 1200) -> CLIPTokenizer:
+    """A `CLIPTokenizer` whose merges are learnt from the texts. It reads any text, unknown words in pieces."""
+    bpe = Tokenizer(models.BPE(end_of_word_suffix="</w>", continuing_subword_prefix=""))
+    bpe.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
+    bpe.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Split(WORDS, behavior="removed", invert=True), pre_tokenizers.ByteLevel(False, False)]
+    )
+    bpe.decoder = decoders.ByteLevel()
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    trainer = trainers.BpeTrainer(
+        vocab_size=2 * len(alphabet) + merges,
+        initial_alphabet=alphabet,
+        end_of_word_suffix="</w>",
+        show_progress=False,
+    )
+    bpe.train_from_iterator(texts, trainer)
+    learnt = [tuple(pair) for pair in _merges(bpe)]
+    # CLIP's order: bytes, bytes that end a word, one token a merge, the two special tokens.
+    tokens = [*alphabet, *(f"{byte}</w>" for byte in alphabet), *("".join(pair) for pair in learnt), START, END]
+    vocab = {token: i for i, token in enumerate(dict.fromkeys(tokens))}
+    return CLIPTokenizer(vocab=vocab, merges=learnt, model_max_length=MAX_TOKENS)
+
+
+def _merges(bpe: Tokenizer) -> list[tuple[str, str]]:
+    import json
+
+    pairs = json.loads(bpe.to_str())["model"]["merges"]
+    return [tuple(pair.split(" ")) if isinstance(pair, str) else tuple(pair) for pair in pairs]
