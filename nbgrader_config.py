@@ -29,7 +29,14 @@ c = get_config()  # noqa: F821  (nbgrader puts it here)
 c.CourseDirectory.course_id = "picture-this"
 c.CourseDirectory.source_directory = "build/source"
 c.CourseDirectory.release_directory = "notebooks"
-c.CourseDirectory.ignore = [".ipynb_checkpoints", "*.pyc*", "__pycache__", ".DS_Store", "generated_images"]
+c.CourseDirectory.ignore = [
+    ".ipynb_checkpoints",
+    "__pycache__",
+    "*.pyc*",
+    ".DS_Store",
+    "*.apkg",  # written by the solved notebook when nbval runs it
+    "generated_images",
+]
 
 # Releasing. The student notebooks are already there, made by `course build`: without `force`, nbgrader would skip
 # them and its gradebook would stay empty.

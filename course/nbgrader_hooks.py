@@ -38,6 +38,7 @@ from nbgrader.preprocessors import (
     OverwriteCells,
     SaveCells,
 )
+from traitlets import List
 
 GRADER_ENVIRONMENT = {
     # On a busy machine two threads are many times slower than one.
@@ -48,6 +49,11 @@ GRADER_ENVIRONMENT = {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
 }
+
+
+# nbconvert's HTML exporter sets this on every preprocessor; nbgrader's own would warn that they don't know it.
+def unused_display_option():
+    return List().tag(config=True)
 
 
 # ---------------------------------------------------------------- releasing
@@ -75,6 +81,7 @@ class ClearRubrics(ClearMarkScheme):
     """
 
     enforce_metadata = False
+    display_data_priority = unused_display_option()
 
     def preprocess_cell(self, cell, resources, index):
         return super().preprocess_cell(cell, resources, index) if utils.is_locked(cell) else (cell, resources)
@@ -250,6 +257,8 @@ class HideTests(ClearHiddenTests):
     The next class gets the same course, so the tests and rubrics stay with the instructor. What failed is still
     said: the assertion's own sentence stays, and so do the lines of the student's code the error went through.
     """
+
+    display_data_priority = unused_display_option()
 
     def preprocess_cell(self, cell, resources, index):
         if not utils.is_locked(cell):

@@ -43,7 +43,7 @@ def answers_to(solution: Path) -> list[list[Answer]]:
 
     def answer(exercise, fault, source):
         calls = frozenset(
-            other for other in right if other != exercise and re.search(rf"\b{other}\b", source)
+            other for other in right if other != exercise and re.search(rf"(?<![\w.]){other}\b", source)
         )
         return Answer(exercise, fault, source, calls)
 
