@@ -1,7 +1,7 @@
 """Flashcards: a text file of questions and answers, read into cards and exported as an Anki deck.
 
-The file is Markdown that reads well as it is: a `# Title` line, then cards, each a line that starts with `Q: `
-and later a line that starts with `A: `. Both parts may run over several lines and hold code.
+The file is Markdown that reads well as it is: a `# Title` line, then cards, each a line that starts with `Q:`
+and later a line that starts with `A:`. Both parts may run over several lines and hold code.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ def read(path: str | Path) -> Deck:
 
 def parse(text: str) -> Deck:
     """Read a deck from text."""
-    heading, *blocks = re.split(r"^Q: ", text, flags=re.MULTILINE)
+    heading, *blocks = re.split(r"^Q:\s", text, flags=re.MULTILINE)
     title = re.search(r"^# (.+)", heading, flags=re.MULTILINE)
     if title is None:
         raise ValueError(
-            "a deck starts with its title, a line like '# Diffusion basics', before the first 'Q: '"
+            "a deck starts with its title, a line like '# Diffusion basics', before the first 'Q:'"
         )
     cards = []
     for number, block in enumerate(blocks, start=1):
-        question, *answer = re.split(r"^A: ", block, flags=re.MULTILINE)
+        question, *answer = re.split(r"^A:\s", block, flags=re.MULTILINE)
         if len(answer) != 1 or not question.strip() or not answer[0].strip():
             raise ValueError(
                 f"card {number} ('{question.strip()[:40]}') needs a question and exactly one "
-                "answer, each on a line that starts with 'Q: ' or 'A: '"
+                "answer, each on a line that starts with 'Q:' or 'A:'"
             )
         cards.append(Card(question.strip(), answer[0].strip()))
     if not cards:

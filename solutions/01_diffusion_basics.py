@@ -93,8 +93,8 @@ elif settings.device == "mps":
     print("There is an Apple GPU, and the models run on it.")
 else:
     print(f"No GPU was found, so the models run on the CPU with {torch.get_num_threads()} threads.")
-    print("For the mini models that is enough: 4 pictures take a few seconds, the fine-tuning under 90 seconds.")
-    print("The full Stable Diffusion would take minutes for each picture; choose it only where there is a GPU.")
+    print("That is enough for the mini models: 4 pictures take seconds, the fine-tuning under 90 seconds.")
+    print("The full Stable Diffusion would take minutes a picture; choose it only where there is a GPU.")
 print(f"Profile: {settings.profile}. Pictures are {size}×{size} pixels.")
 
 # %% [markdown]
@@ -144,8 +144,12 @@ for t, beta in enumerate(schedule.betas):
     if t in moments:
         kept[t] = show.to_pil(x)
 
-show.gallery(list(kept.values()), [f"t = {t}" for t in kept], width=130,
-             alt=[f"the cat drawing after {t + 1} of 1000 steps of noise" for t in kept])
+show.gallery(
+    list(kept.values()),
+    [f"t = {t}" for t in kept],
+    width=130,
+    alt=[f"the cat drawing after {t + 1} of 1000 steps of noise" for t in kept],
+)
 print(f"At the end: mean {x.mean():.2f}, standard deviation {x.std():.2f}. Pure noise has 0 and 1.")
 
 # %% [markdown]
@@ -189,6 +193,7 @@ print(f"At the end: mean {x.mean():.2f}, standard deviation {x.std():.2f}. Pure 
 # square or a batch of another size.
 # </details>
 
+
 # %% exercise="add_noise"
 def add_noise(x0, noise, t, alphas_cumprod):
     """Take clean pictures to moment t of the forward process in one step (DDPM, Ho et al. 2020, equation 4).
@@ -209,6 +214,7 @@ def add_noise(x0, noise, t, alphas_cumprod):
 # %% tests="add_noise" points=12
 checks.nb01.add_noise(add_noise)
 
+
 ### BEGIN HIDDEN TESTS
 def hidden_tests():
     import torch
@@ -219,8 +225,12 @@ def hidden_tests():
     rng = torch.Generator().manual_seed(100 + settings.grader_seed)
     moments = int(torch.randint(20, 200, (), generator=rng))
     schedule = torch.rand(moments, generator=rng).sort(descending=True).values * 0.98 + 0.01
-    for batch, dtype, tolerance in ((5, torch.float32, 1e-4), (1, torch.float32, 1e-4), (4, torch.float64, 1e-4),
-                                    (4, torch.float16, 1e-2)):
+    for batch, dtype, tolerance in (
+        (5, torch.float32, 1e-4),
+        (1, torch.float32, 1e-4),
+        (4, torch.float64, 1e-4),
+        (4, torch.float16, 1e-2),
+    ):
         x0, noise = torch.randn(2, batch, 3, 4, 6, generator=rng).to(dtype)
         one_each = torch.randint(0, moments, (batch,), generator=rng)
         for t in (0, moments - 1, int(one_each[0]), one_each):
@@ -246,7 +256,7 @@ hidden_tests()
 
 # %%
 noise = torch.randn(x0.shape, generator=torch.Generator().manual_seed(0))
-times = list(range(0, 1000, 40)) + [999]
+times = [*range(0, 1000, 40), 999]
 noisy = [add_noise(x0[None], noise[None], t, schedule.alphas_cumprod)[0] for t in times]
 show.scrubber([show.to_pil(x) for x in noisy], [f"t = {t}" for t in times], alt="the cat drawing with noise")
 
@@ -282,9 +292,13 @@ left.set(xlabel="t", title="share of the picture that is left")
 right.set(xlabel="t", title="signal-to-noise ratio", ylim=(1e-5, 1e5))
 right.axhline(1, color="grey", linewidth=0.8)
 left.legend()
-show.plot(figure, alt="Two plots over the moment t, for three noise schedules. Left: the share of the picture that is "
-          "left falls from 1 to 0, fastest for linear, most evenly for cosine. Right: the signal-to-noise ratio on "
-          "a logarithmic scale, falling from above ten thousand to below one thousandth.", width=860)
+show.plot(
+    figure,
+    alt="Two plots over the moment t, for three noise schedules. Left: the share of the picture that is "
+    "left falls from 1 to 0, fastest for linear, most evenly for cosine. Right: the signal-to-noise ratio on "
+    "a logarithmic scale, falling from above ten thousand to below one thousandth.",
+    width=860,
+)
 
 even = int((schedule.alphas_cumprod < 0.5).nonzero()[0])
 print(f"In our schedule picture and noise are equally strong at t = {even}.")
@@ -318,13 +332,15 @@ print(f"At the last moment {schedule.alphas_cumprod[-1]:.2%} of the picture's va
 # %%
 for name in ("vae", "text_encoder", "unet"):
     model = getattr(pipe, name)
-    print(f"{name:13} {type(model).__name__:22} {sum(p.numel() for p in model.parameters()) / 1e6:6.1f} million numbers")
+    millions = sum(p.numel() for p in model.parameters()) / 1e6
+    print(f"{name:13} {type(model).__name__:22} {millions:6.1f} million numbers")
 
 # %% [markdown]
 # ### The VAE: a small working space
 #
 # Two functions that you will need again: pictures to latents, and back. The multiplication with `scaling_factor` gives
 # latents a standard deviation of about 1, so that they are as large as the noise that is added to them.
+
 
 # %% locked="latents"
 @torch.no_grad()
@@ -349,15 +365,24 @@ def to_pictures(latents):
 
 # %%
 latents = to_latents([cat])
-print(f"{x0.numel():,} numbers in the picture, {latents.numel():,} in the latents: "
-      f"{x0.numel() / latents.numel():.0f} times fewer. Standard deviation {latents.std():.2f}.")
-checks_out = to_pictures(latents)[0]
-show.gallery([cat, checks_out], ["picture", "→ latents → picture"],
-             alt=["the red cat as drawn", "the red cat after the VAE's encoder and decoder"])
+print(
+    f"{x0.numel():,} numbers in the picture, {latents.numel():,} in the latents: "
+    f"{x0.numel() / latents.numel():.0f} times fewer. Standard deviation {latents.std():.2f}."
+)
+back = to_pictures(latents)[0]
+show.gallery(
+    [cat, back],
+    ["picture", "→ latents → picture"],
+    alt=["the red cat as drawn", "the red cat after the VAE's encoder and decoder"],
+)
 
 greys = [(channel - channel.min()) / (channel.max() - channel.min()) * 2 - 1 for channel in latents[0].cpu()]
-show.gallery([show.to_pil(grey.expand(3, -1, -1)) for grey in greys], [f"channel {i}" for i in range(len(greys))],
-             alt=[f"channel {i} of the cat's latents as a small grey picture" for i in range(len(greys))], width=100)
+show.gallery(
+    [show.to_pil(grey.expand(3, -1, -1)) for grey in greys],
+    [f"channel {i}" for i in range(len(greys))],
+    alt=[f"channel {i} of the cat's latents as a small grey picture" for i in range(len(greys))],
+    width=100,
+)
 
 # %% [markdown]
 # ### The text encoder: words as vectors
@@ -372,8 +397,10 @@ for prompt in ("a large red cat, on a meadow", "a robot"):
     print(pipe.tokenizer.tokenize(prompt))
 
 text_states, empty_states = pipe.encode_prompt("a large red cat, on a meadow", pipe.device, 1, True)
-print(f"\nText states: {tuple(text_states.shape)} = (prompts, tokens, width). The empty prompt has them too: "
-      f"{tuple(empty_states.shape)}.")
+print(
+    f"\nText states: {tuple(text_states.shape)} = (prompts, tokens, width). The empty prompt has them too: "
+    f"{tuple(empty_states.shape)}."
+)
 
 # %% [markdown]
 # ### The U-Net: the artist
@@ -398,8 +425,10 @@ print(f"\nText states: {tuple(text_states.shape)} = (prompts, tokens, width). Th
 words = pipe.tokenizer.tokenize("a large red cat, on a meadow")
 attention = [module for name, module in pipe.unet.named_modules() if name.endswith("attn2")][-1]
 heard = {}
-hooks = [layer.register_forward_hook(lambda layer, inputs, output, name=name: heard.update({name: output}))
-         for name, layer in (("q", attention.to_q), ("k", attention.to_k))]
+hooks = [
+    layer.register_forward_hook(lambda layer, inputs, output, name=name: heard.update({name: output}))
+    for name, layer in (("q", attention.to_q), ("k", attention.to_k))
+]
 with torch.no_grad():
     half_noisy = schedule.add_noise(latents, torch.randn_like(latents), torch.tensor([400]))
     pipe.unet(half_noisy, 400, text_states)
@@ -407,13 +436,18 @@ for hook in hooks:
     hook.remove()
 
 q, k = (heard[name].unflatten(-1, (attention.heads, -1)).transpose(1, 2) for name in ("q", "k"))
-weights = (q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5).softmax(-1).mean(1)[0]  # (spots, tokens), mean over heads
+weights = (
+    (q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5).softmax(-1).mean(1)[0]
+)  # (spots, tokens), mean over heads
 side = int(weights.shape[0] ** 0.5)
 maps = weights[:, 1 : len(words) + 1].T.reshape(-1, side, side).float().cpu()  # token 0 is the start sign
 maps = (maps - maps.amin((1, 2), True)) / (maps.amax((1, 2), True) - maps.amin((1, 2), True))
-show.gallery([show.to_pil((each * 2 - 1).expand(3, -1, -1)) for each in maps],
-             [word.replace("</w>", "") for word in words], width=90,
-             alt=[f"where in the cat picture the word {word.replace('</w>', '')} is listened to" for word in words])
+show.gallery(
+    [show.to_pil((each * 2 - 1).expand(3, -1, -1)) for each in maps],
+    [word.replace("</w>", "") for word in words],
+    width=90,
+    alt=[f"where in the cat picture the word {word.replace('</w>', '')} is listened to" for word in words],
+)
 
 # %% [markdown]
 # ## Part 4 · How it learns
@@ -478,6 +512,7 @@ print(f"Our model's prediction_type is {pipe.scheduler.config.prediction_type!r}
 # `add_noise`, which needs nothing but `alphas_cumprod`.
 # </details>
 
+
 # %% exercise="noise_prediction_loss"
 def noise_prediction_loss(unet, scheduler, latents, text_states, noise, t):
     """The training loss of a diffusion model: mean squared error of the U-Net's guess.
@@ -509,6 +544,7 @@ def noise_prediction_loss(unet, scheduler, latents, text_states, noise, t):
 # %% tests="noise_prediction_loss" points=14
 checks.nb01.noise_prediction_loss(noise_prediction_loss)
 
+
 ### BEGIN HIDDEN TESTS
 def hidden_tests():
     import torch
@@ -521,7 +557,9 @@ def hidden_tests():
     for prediction_type in ("epsilon", "v_prediction"):
         torch.manual_seed(200 + settings.grader_seed)
         unet = checks.nb01.tiny_unet()
-        scheduler = DDPMScheduler(prediction_type=prediction_type, beta_schedule="scaled_linear", beta_end=0.015)
+        scheduler = DDPMScheduler(
+            prediction_type=prediction_type, beta_schedule="scaled_linear", beta_end=0.015
+        )
         for batch in (1, 4):
             latents, noise = torch.randn(2, batch, 4, 8, 8, generator=rng)
             text_states = torch.randn(batch, 7, 8, generator=rng)
@@ -538,7 +576,9 @@ def hidden_tests():
             checks.expect(loss.requires_grad, "No gradient flows from the loss to the U-Net.")
             weights = [p for name, p in unet.named_parameters() if "conv_in" in name or "conv_out" in name]
             for yours, wanted in zip(torch.autograd.grad(loss, weights), torch.autograd.grad(right, weights)):
-                checks.compare_tensors(yours, wanted, f"The loss's gradient for {prediction_type}", tolerance=1e-3)
+                checks.compare_tensors(
+                    yours, wanted, f"The loss's gradient for {prediction_type}", tolerance=1e-3
+                )
 
 
 hidden_tests()
@@ -562,7 +602,9 @@ student = copy.deepcopy(pipe.unet)
 batch = {
     "latents": to_latents(pictures),
     "text_states": pipe.encode_prompt(captions, pipe.device, 1, False)[0].detach(),
-    "noise": torch.randn(8, *latents.shape[1:], generator=torch.Generator().manual_seed(1)).to(pipe.device, pipe.dtype),
+    "noise": torch.randn(8, *latents.shape[1:], generator=torch.Generator().manual_seed(1)).to(
+        pipe.device, pipe.dtype
+    ),
     "t": torch.randint(0, 1000, (8,), generator=torch.Generator().manual_seed(1)).to(pipe.device),
 }
 loss = noise_prediction_loss(student, schedule, **batch)
@@ -583,8 +625,12 @@ print(f"\nLoss before the step {loss.item():.4f}, after it {after.item():.4f}.")
 # %%
 times = list(range(20, 1000, 70))
 with torch.no_grad():
-    losses = [noise_prediction_loss(pipe.unet, schedule, **{**batch, "t": torch.full((8,), t, device=pipe.device)}).item()
-              for t in times]
+    losses = [
+        noise_prediction_loss(
+            pipe.unet, schedule, **{**batch, "t": torch.full((8,), t, device=pipe.device)}
+        ).item()
+        for t in times
+    ]
 figure, axes = plt.subplots(figsize=(6, 3))
 axes.plot(times, losses, marker="o")
 axes.set(xlabel="t", ylabel="loss", ylim=(0, None), title="how hard is each moment?")
@@ -607,7 +653,9 @@ show.plot(figure, alt="The U-Net's loss on eight fresh pictures, plotted over th
 # Below is that difference, spot by spot, for three prompts on the same noise. Bright is where the words have a say.
 
 # %%
-start = torch.randn(1, *latents.shape[1:], generator=torch.Generator().manual_seed(5)).to(pipe.device, pipe.dtype)
+start = torch.randn(1, *latents.shape[1:], generator=torch.Generator().manual_seed(5)).to(
+    pipe.device, pipe.dtype
+)
 t = 800
 says = []
 prompts = ["a large red cat, on a meadow", "a small blue boat, on the sea", "a yellow moon, at night"]
@@ -617,7 +665,11 @@ for prompt in prompts:
         with_text, without = (pipe.unet(start, t, states).sample for states in (text_states, empty_states))
     difference = (with_text - without)[0].norm(dim=0).float().cpu()
     says.append(show.to_pil((difference / difference.max() * 2 - 1).expand(3, -1, -1)))
-show.gallery(says, prompts, alt=[f"where in the picture the prompt '{prompt}' makes a difference" for prompt in prompts])
+show.gallery(
+    says,
+    prompts,
+    alt=[f"where in the picture the prompt '{prompt}' makes a difference" for prompt in prompts],
+)
 
 # %% [markdown]
 # **Classifier-free guidance** (Ho & Salimans 2022) takes this difference and exaggerates it. Start from the answer
@@ -639,9 +691,19 @@ for scale in (0, 1, 2, 4):
 axes.annotate("", torch.lerp(empty, text, 4.0), empty, arrowprops={"arrowstyle": "->", "color": "grey"})
 axes.text(*(empty + torch.tensor([-0.42, 0.12])), "without text")
 axes.text(*(text + torch.tensor([-0.42, 0.12])), "with text")
-axes.set(xlim=(0.4, 4.2), ylim=(0.3, 3), xticks=[], yticks=[], title="guidance walks on, beyond the answer with text")
-show.plot(figure, alt="A line through two points, the answer without text at scale 0 and the answer with text at scale "
-          "1; the points for scale 2 and 4 lie further along the same line.", width=480)
+axes.set(
+    xlim=(0.4, 4.2),
+    ylim=(0.3, 3),
+    xticks=[],
+    yticks=[],
+    title="guidance walks on, beyond the answer with text",
+)
+show.plot(
+    figure,
+    alt="A line through two points, the answer without text at scale 0 and the answer with text at scale "
+    "1; the points for scale 2 and 4 lie further along the same line.",
+    width=480,
+)
 
 # %% [markdown]
 # ### Exercise 3 · `guide`
@@ -653,6 +715,7 @@ show.plot(figure, alt="A line through two points, the answer without text at sca
 # Check the order. `guide(uncond, text, 1)` must be `text`, and `guide(uncond, text, 0)` must be `uncond`. If it is
 # the other way round, guidance walks *away* from your prompt.
 # </details>
+
 
 # %% exercise="guide"
 def guide(noise_uncond, noise_text, scale):
@@ -672,6 +735,7 @@ def guide(noise_uncond, noise_text, scale):
 # %% tests="guide" points=8
 checks.nb01.guide(guide)
 
+
 ### BEGIN HIDDEN TESTS
 def hidden_tests():
     import torch
@@ -685,7 +749,9 @@ def hidden_tests():
         before = uncond.clone(), text.clone()
         for scale in (0, 1, 0.5, 7.5, 1 + float(torch.rand((), generator=rng)) * 10):
             right = (1 - scale) * before[0] + scale * before[1]
-            checks.compare_tensors(guide(uncond, text, scale), right, f"guide with scale {scale:.2f}", tolerance=1e-3)
+            checks.compare_tensors(
+                guide(uncond, text, scale), right, f"guide with scale {scale:.2f}", tolerance=1e-3
+            )
             untouched = torch.equal(uncond, before[0]) and torch.equal(text, before[1])
             checks.expect(untouched, "guide changed one of its inputs.")
 
@@ -710,8 +776,10 @@ hidden_tests()
 
 # %%
 prompt = "a large red cat, on a meadow"
-watched = type(pipe)(**{**pipe.components, "scheduler": DPMSolverMultistepScheduler.from_config(pipe.scheduler.config)},
-                     requires_safety_checker=False)  # the same models; DPM-Solver++ keeps its guesses for us to see
+watched = type(pipe)(
+    **{**pipe.components, "scheduler": DPMSolverMultistepScheduler.from_config(pipe.scheduler.config)},
+    requires_safety_checker=False,
+)  # the same models; DPM-Solver++ keeps its guesses for us to see
 watched.set_progress_bar_config(disable=True)
 noisy, guesses, captions = [], [], []
 
@@ -719,12 +787,20 @@ noisy, guesses, captions = [], [], []
 def keep(pipeline, step, t, tensors):
     noisy.append(tensors["latents"])
     guesses.append(pipeline.scheduler.model_outputs[-1])
-    captions.append(f"after step {step + 1}, t was {int(t)}: noisy latents, and the guess of the finished picture")
+    captions.append(
+        f"after step {step + 1}, t was {int(t)}: noisy latents, and the guess of the finished picture"
+    )
     return tensors
 
 
-watched(prompt, num_inference_steps=25, guidance_scale=4.0, generator=torch.Generator().manual_seed(7),
-        callback_on_step_end=keep, output_type="latent")
+watched(
+    prompt,
+    num_inference_steps=25,
+    guidance_scale=4.0,
+    generator=torch.Generator().manual_seed(7),
+    callback_on_step_end=keep,
+    output_type="latent",
+)
 film = []
 for left, right in zip(to_pictures(torch.cat(noisy)), to_pictures(torch.cat(guesses))):
     frame = left.resize((2 * size, size))
@@ -785,6 +861,7 @@ show.scrubber(film, captions, alt=f"drawing of {prompt}", width=480)
 # large as that of the latents.
 # </details>
 
+
 # %% exercise="sample_latents"
 @torch.no_grad()
 def sample_latents(pipe, prompt, *, steps=25, guidance_scale=4.0, generator=None):
@@ -820,6 +897,7 @@ def sample_latents(pipe, prompt, *, steps=25, guidance_scale=4.0, generator=None
 # %% tests="sample_latents" points=18
 checks.nb01.sample_latents(sample_latents)
 
+
 ### BEGIN HIDDEN TESTS
 def hidden_tests():
     from random import Random
@@ -839,10 +917,20 @@ def hidden_tests():
         other = checks.nb01.with_scheduler(pipe, kind.from_config(pipe.scheduler.config))
         prompt, seed = describe(random_scene(rng), rng), rng.randrange(10**6)
         for steps, scale in ((rng.randrange(4, 8), 1.0), (rng.randrange(8, 12), rng.uniform(2, 8))):
-            right = other(prompt, num_inference_steps=steps, guidance_scale=scale, output_type="latent",
-                          generator=torch.Generator().manual_seed(seed)).images
-            yours = sample_latents(other, prompt, steps=steps, guidance_scale=scale,
-                                   generator=torch.Generator().manual_seed(seed))
+            right = other(
+                prompt,
+                num_inference_steps=steps,
+                guidance_scale=scale,
+                output_type="latent",
+                generator=torch.Generator().manual_seed(seed),
+            ).images
+            yours = sample_latents(
+                other,
+                prompt,
+                steps=steps,
+                guidance_scale=scale,
+                generator=torch.Generator().manual_seed(seed),
+            )
             what = f"sample_latents with {kind.__name__}, {steps} steps, guidance {scale:.1f}"
             checks.compare_tensors(yours, right, what, tolerance=1e-2)
             checks.expect(not yours.requires_grad, "sample_latents keeps gradients, which fills the memory.")
@@ -850,11 +938,20 @@ def hidden_tests():
 
     torch.manual_seed(seed)
     one, two = (sample_latents(pipe, prompt, steps=3) for _ in range(2))
-    checks.expect(not torch.equal(one, two), "Without a generator two calls should start from different noise.")
-    default = pipe(prompt, num_inference_steps=25, guidance_scale=4.0, output_type="latent",
-                   generator=torch.Generator().manual_seed(seed)).images
+    checks.expect(
+        not torch.equal(one, two), "Without a generator two calls should start from different noise."
+    )
+    default = pipe(
+        prompt,
+        num_inference_steps=25,
+        guidance_scale=4.0,
+        output_type="latent",
+        generator=torch.Generator().manual_seed(seed),
+    ).images
     yours = sample_latents(pipe, prompt, generator=torch.Generator().manual_seed(seed))
-    checks.compare_tensors(yours, default, "sample_latents with its default steps and guidance", tolerance=1e-2)
+    checks.compare_tensors(
+        yours, default, "sample_latents with its default steps and guidance", tolerance=1e-2
+    )
 
 
 hidden_tests()
@@ -865,10 +962,17 @@ hidden_tests()
 
 # %%
 seeds = [1, 2, 3, 4]
-drawn = torch.cat([sample_latents(pipe, "a small blue boat, on the sea", generator=torch.Generator().manual_seed(seed))
-                   for seed in seeds])
-show.gallery(to_pictures(drawn), [f"seed {seed}" for seed in seeds],
-             alt=[f"a small blue boat on the sea, drawn by my own loop with seed {seed}" for seed in seeds])
+drawn = torch.cat(
+    [
+        sample_latents(pipe, "a small blue boat, on the sea", generator=torch.Generator().manual_seed(seed))
+        for seed in seeds
+    ]
+)
+show.gallery(
+    to_pictures(drawn),
+    [f"seed {seed}" for seed in seeds],
+    alt=[f"a small blue boat on the sea, drawn by my own loop with seed {seed}" for seed in seeds],
+)
 
 # %% [markdown]
 # ## Part 7 · Seeds, steps, and a score
@@ -902,6 +1006,7 @@ show.gallery(to_pictures(drawn), [f"seed {seed}" for seed in seeds],
 # Then your function loads the model each time. `load("diffusion")` keeps what it has loaded; `from_pretrained` does not.
 # </details>
 
+
 # %% exercise="generate_images"
 def generate_images(prompt, n=1, *, seed=0, steps=25, guidance_scale=4.0):
     """Draw n pictures of a prompt with the course's diffusion model, which is loaded at the first call and kept.
@@ -914,14 +1019,16 @@ def generate_images(prompt, n=1, *, seed=0, steps=25, guidance_scale=4.0):
     """
     ### BEGIN SOLUTION
     generators = [torch.Generator().manual_seed(seed + i) for i in range(n)]
-    drawn = load("diffusion")([prompt] * n, num_inference_steps=steps, guidance_scale=guidance_scale,
-                              generator=generators)
+    drawn = load("diffusion")(
+        [prompt] * n, num_inference_steps=steps, guidance_scale=guidance_scale, generator=generators
+    )
     return drawn.images
     ### END SOLUTION
 
 
 # %% tests="generate_images" points=10
 checks.nb01.generate_images(generate_images)
+
 
 ### BEGIN HIDDEN TESTS
 def hidden_tests():
@@ -945,19 +1052,27 @@ def hidden_tests():
         again = generate_images(prompt, 3, seed=seed)
     checks.expect(not loads, "generate_images loads the pipeline again at each call.")
     checks.expect(type(pictures) is list and len(pictures) == 3, "n=3 should give a list of 3 pictures.")
-    checks.expect(all(isinstance(p, Image.Image) and p.size == (size, size) for p in pictures),
-                  f"The pictures should be PIL images of {size}×{size} pixels.")
+    checks.expect(
+        all(isinstance(p, Image.Image) and p.size == (size, size) for p in pictures),
+        f"The pictures should be PIL images of {size}×{size} pixels.",
+    )
     bytes_of = [p.convert("RGB").tobytes() for p in pictures]
     checks.expect(len(set(bytes_of)) == 3, "The pictures of one call should differ.")
-    checks.expect(bytes_of == [p.convert("RGB").tobytes() for p in again],
-                  "The same seed should give the same pictures, whatever was drawn before.")
+    checks.expect(
+        bytes_of == [p.convert("RGB").tobytes() for p in again],
+        "The same seed should give the same pictures, whatever was drawn before.",
+    )
     single = generate_images(prompt)
     checks.expect(type(single) is list and len(single) == 1, "Without n there should be a list of 1 picture.")
     others = generate_images(prompt, 3, seed=seed + 1000)
-    checks.expect(not set(bytes_of) & {p.convert("RGB").tobytes() for p in others},
-                  "Another seed should give other pictures.")
+    checks.expect(
+        not set(bytes_of) & {p.convert("RGB").tobytes() for p in others},
+        "Another seed should give other pictures.",
+    )
     other = generate_images(describe(random_scene(rng, things=1), rng), 1, seed=seed)
-    checks.expect(other[0].convert("RGB").tobytes() not in bytes_of, "Another prompt should give another picture.")
+    checks.expect(
+        other[0].convert("RGB").tobytes() not in bytes_of, "Another prompt should give another picture."
+    )
 
 
 hidden_tests()
@@ -972,9 +1087,15 @@ hidden_tests()
 # %%
 prompt = "a small purple rocket above a large green tree, at night"
 steps, scales = (1, 3, 8, 25), (1.0, 2.0, 4.0, 10.0)
-table = [[generate_images(prompt, seed=11, steps=n, guidance_scale=scale)[0] for scale in scales] for n in steps]
-show.grid(table, [f"{n} steps" if n > 1 else "1 step" for n in steps], [f"guidance {scale:g}" for scale in scales],
-          alt=prompt)
+table = [
+    [generate_images(prompt, seed=11, steps=n, guidance_scale=scale)[0] for scale in scales] for n in steps
+]
+show.grid(
+    table,
+    [f"{n} steps" if n > 1 else "1 step" for n in steps],
+    [f"guidance {scale:g}" for scale in scales],
+    alt=prompt,
+)
 
 # %% [markdown]
 # With few steps the picture is a blur: one big stride from noise lands at the average of all pictures that would fit.
@@ -1016,6 +1137,7 @@ for caption, row in zip(captions, clip.similarity(captions, pictures)):
 # has been used has moved on.
 # </details>
 
+
 # %% exercise="steps_sweep"
 def steps_sweep(prompt, steps, *, seed=0):
     """Measure how the number of denoising steps changes a picture's fit to its prompt.
@@ -1036,6 +1158,7 @@ def steps_sweep(prompt, steps, *, seed=0):
 # %% tests="steps_sweep" points=10
 checks.nb01.steps_sweep(steps_sweep)
 
+
 ### BEGIN HIDDEN TESTS
 def hidden_tests():
     import math
@@ -1055,18 +1178,27 @@ def hidden_tests():
     with checks.nb01.count_loads() as loads:
         scores = steps_sweep(prompt, steps, seed=seed)
     checks.expect(not loads, "steps_sweep loads the pipeline again for each number of steps.")
-    checks.expect(type(scores) is dict and list(scores) == steps, f"The keys should be {steps}, in this order.")
-    checks.expect(all(type(score) is float and math.isfinite(score) for score in scores.values()),
-                  "The scores should be plain, finite floats.")
+    checks.expect(
+        type(scores) is dict and list(scores) == steps, f"The keys should be {steps}, in this order."
+    )
+    checks.expect(
+        all(type(score) is float and math.isfinite(score) for score in scores.values()),
+        "The scores should be plain, finite floats.",
+    )
     for n in steps:
-        picture = pipe(prompt, num_inference_steps=n, guidance_scale=4.0,
-                       generator=torch.Generator().manual_seed(seed)).images[0]
+        picture = pipe(
+            prompt, num_inference_steps=n, guidance_scale=4.0, generator=torch.Generator().manual_seed(seed)
+        ).images[0]
         right = float(clip.similarity([prompt], [picture])[0, 0])
-        checks.expect(abs(scores[n] - right) < checks.nb01.SCORE_TOLERANCE,
-                      f"The score for {n} steps is not that of the picture which prompt and seed give.")
+        checks.expect(
+            abs(scores[n] - right) < checks.nb01.SCORE_TOLERANCE,
+            f"The score for {n} steps is not that of the picture which prompt and seed give.",
+        )
     other = steps_sweep(prompt, steps[1:], seed=seed + 1)
-    checks.expect(list(other) == steps[1:] and other != {n: scores[n] for n in steps[1:]},
-                  "Another seed should give other scores.")
+    checks.expect(
+        list(other) == steps[1:] and other != {n: scores[n] for n in steps[1:]},
+        "Another seed should give other scores.",
+    )
 
 
 hidden_tests()
@@ -1081,11 +1213,17 @@ numbers = [1, 2, 3, 5, 8, 12, 20]
 figure, axes = plt.subplots(figsize=(6, 3.2))
 for prompt in ("a large red cat, on a meadow", "a small yellow star above a large blue house, in the snow"):
     sweeps = [steps_sweep(prompt, numbers, seed=seed) for seed in range(3)]
-    axes.plot(numbers, [sum(sweep[n] for sweep in sweeps) / len(sweeps) for n in numbers], marker="o", label=prompt)
+    axes.plot(
+        numbers, [sum(sweep[n] for sweep in sweeps) / len(sweeps) for n in numbers], marker="o", label=prompt
+    )
 axes.set(xlabel="steps", ylabel="CLIP score, mean of 3 seeds", title="how many steps are enough?")
 axes.legend(fontsize=8)
-show.plot(figure, alt="CLIP score over the number of steps for two prompts: both curves rise steeply for the first "
-          "steps and then stay level.", width=520)
+show.plot(
+    figure,
+    alt="CLIP score over the number of steps for two prompts: both curves rise steeply for the first "
+    "steps and then stay level.",
+    width=520,
+)
 
 # %% [markdown]
 # ## Part 8 · Teach it something new
@@ -1097,10 +1235,18 @@ show.plot(figure, alt="CLIP score over the number of steps for two prompts: both
 
 # %%
 robots = newthing.pictures("robot", 16, size=size)
-show.gallery(generate_images("a robot", 4, seed=0), ["the model's idea"] * 4, width=120,
-             alt=[f"what the untaught model draws for 'a robot', picture {i + 1}" for i in range(4)])
-show.gallery(robots[:8], [f"robot {i + 1}" for i in range(8)], width=120,
-             alt=[f"our drawing number {i + 1} of a grey robot with yellow eyes" for i in range(8)])
+show.gallery(
+    generate_images("a robot", 4, seed=0),
+    ["the model's idea"] * 4,
+    width=120,
+    alt=[f"what the untaught model draws for 'a robot', picture {i + 1}" for i in range(4)],
+)
+show.gallery(
+    robots[:8],
+    [f"robot {i + 1}" for i in range(8)],
+    width=120,
+    alt=[f"our drawing number {i + 1} of a grey robot with yellow eyes" for i in range(8)],
+)
 
 # %% [markdown]
 # We have 16 pictures. Training all weights of the U-Net on them would work: too well. Soon *every* prompt would give a
@@ -1118,8 +1264,9 @@ show.gallery(robots[:8], [f"robot {i + 1}" for i in range(8)], width=120,
 # model back, to the last bit.
 
 # %%
-layer = dict(pipe.unet.named_modules())[next(n for n, _ in pipe.unet.named_modules() if n.endswith("attn2.to_k"))]
-rows, columns = layer.weight.shape
+rows, columns = next(
+    w.shape for name, w in pipe.unet.named_parameters() if name.endswith("attn2.to_k.weight")
+)
 rank = 8
 print(f"One attention matrix has {rows} × {columns} = {rows * columns:,} weights.")
 print(f"Its detour of rank {rank} has {rank} × {columns} + {rows} × {rank} = {rank * (rows + columns):,}.")
@@ -1188,6 +1335,7 @@ print(f"Its detour of rank {rank} has {rank} × {columns} + {rows} × {rank} = {
 # `.detach()` them.
 # </details>
 
+
 # %% exercise="fine_tune"
 def fine_tune(pipe, images, prompt, *, max_steps=100, batch_size=8, learning_rate=1e-3, rank=8, seed=0):
     """Teach a pipeline a new thing: train a LoRA adapter of its U-Net (Hu et al. 2021) with prior preservation
@@ -1210,23 +1358,25 @@ def fine_tune(pipe, images, prompt, *, max_steps=100, batch_size=8, learning_rat
         pixels = pipe.image_processor.preprocess(images).to(pipe.device, pipe.vae.dtype)
         new_latents = pipe.vae.encode(pixels).latent_dist.mean * pipe.vae.config.scaling_factor
         old_prompts = [describe(random_scene(rng), rng) for _ in images]
-        old_latents = pipe(old_prompts, num_inference_steps=15, guidance_scale=4.0, generator=generator,
-                           output_type="latent").images
+        old_latents = pipe(
+            old_prompts, num_inference_steps=15, guidance_scale=4.0, generator=generator, output_type="latent"
+        ).images
         latents = torch.cat([new_latents, old_latents])
         text_states = pipe.encode_prompt([prompt] * len(images) + old_prompts, pipe.device, 1, False)[0]
 
     pipe.unet.requires_grad_(False)
     with torch.random.fork_rng():
         torch.manual_seed(seed)  # peft fills the A matrices from torch's global generator
-        targets = ["to_q", "to_k", "to_v", "to_out.0"]
-        pipe.unet.add_adapter(LoraConfig(r=rank, lora_alpha=rank, target_modules=targets), adapter_name="new_thing")
+        detours = LoraConfig(r=rank, lora_alpha=rank, target_modules=["to_q", "to_k", "to_v", "to_out.0"])
+        pipe.unet.add_adapter(detours, adapter_name="new_thing")
     optimizer = torch.optim.AdamW([p for p in pipe.unet.parameters() if p.requires_grad], lr=learning_rate)
 
     scheduler = DDPMScheduler.from_config(pipe.scheduler.config)
     for _ in range(max_steps):
-        chosen = torch.randint(len(latents), (batch_size,), generator=generator)  # half new, half old, in the mean
+        # Half of them new, half old, in the mean.
+        chosen = torch.randint(len(latents), (batch_size,), generator=generator)
         noise = torch.randn(batch_size, *latents.shape[1:], generator=generator).to(latents)
-        t = torch.randint(scheduler.config.num_train_timesteps, (batch_size,), generator=generator).to(pipe.device)
+        t = torch.randint(len(scheduler), (batch_size,), generator=generator).to(pipe.device)
         loss = noise_prediction_loss(pipe.unet, scheduler, latents[chosen], text_states[chosen], noise, t)
         loss.backward()
         optimizer.step()
@@ -1244,7 +1394,13 @@ def fine_tune(pipe, images, prompt, *, max_steps=100, batch_size=8, learning_rat
 # %%
 import time
 
-prompts = ["a robot", "a robot", "a large red cat, on a meadow", "a small blue boat, on the sea", "a yellow moon, at night"]
+prompts = [
+    "a robot",
+    "a robot",
+    "a large red cat, on a meadow",
+    "a small blue boat, on the sea",
+    "a yellow moon, at night",
+]
 
 
 def draw_all():
@@ -1255,18 +1411,24 @@ pipe.unload_lora_weights()
 before = draw_all()
 clock = time.perf_counter()
 adapter = fine_tune(pipe, robots, "a robot")
-print(f"Fine-tuned in {time.perf_counter() - clock:.0f} seconds. "
-      f"The adapter has {sum(w.numel() for w in adapter.values()):,} weights, "
-      f"the U-Net {sum(p.numel() for p in pipe.unet.parameters()):,}.")
+print(
+    f"Fine-tuned in {time.perf_counter() - clock:.0f} seconds. "
+    f"The adapter has {sum(w.numel() for w in adapter.values()):,} weights, "
+    f"the U-Net {sum(p.numel() for p in pipe.unet.parameters()):,}."
+)
 after = draw_all()
 show.grid([before, after], ["before", "after"], prompts, alt="drawn by the model")
 
 pipe.disable_lora()
-print("Adapter off:", "the old pictures are back." if draw_all()[2].tobytes() == before[2].tobytes() else "not the same!")
+print(
+    "Adapter off:",
+    "the old pictures are back." if draw_all()[2].tobytes() == before[2].tobytes() else "not the same!",
+)
 pipe.unload_lora_weights()
 
 # %% tests="fine_tune" points=18
 checks.nb01.fine_tune(fine_tune)
+
 
 ### BEGIN HIDDEN TESTS
 def hidden_tests():
@@ -1305,14 +1467,22 @@ def hidden_tests():
         prefix = "unet" if next(iter(adapter)).startswith("unet.") else None
         pipe.unet.load_lora_adapter(adapter, prefix=prefix, adapter_name="graded")
     new_after, old_after = scores()
-    checks.expect(new_after - new_before >= LEARNED, f"After the fine-tuning 'a {kind}' still does not look like the "
-                  f"pictures: their likeness went from {new_before:.2f} to {new_after:.2f}.")
-    checks.expect(old_before - old_after <= FORGOTTEN, "The tuned model has forgotten too much: the CLIP score of old "
-                  f"prompts fell from {old_before:.2f} to {old_after:.2f}.")
+    checks.expect(
+        new_after - new_before >= LEARNED,
+        f"After the fine-tuning 'a {kind}' still does not look like the "
+        f"pictures: their likeness went from {new_before:.2f} to {new_after:.2f}.",
+    )
+    checks.expect(
+        old_before - old_after <= FORGOTTEN,
+        "The tuned model has forgotten too much: the CLIP score of old "
+        f"prompts fell from {old_before:.2f} to {old_after:.2f}.",
+    )
     pipe.unload_lora_weights()
     left = pipe.unet.state_dict()
-    checks.expect(all(name in left and torch.equal(weight, left[name]) for name, weight in own.items()),
-                  "The U-Net's own weights have changed; only the adapter should be trained.")
+    checks.expect(
+        all(name in left and torch.equal(weight, left[name]) for name, weight in own.items()),
+        "The U-Net's own weights have changed; only the adapter should be trained.",
+    )
 
 
 hidden_tests()

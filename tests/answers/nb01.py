@@ -1,0 +1,481 @@
+"""Answers to the exercises of notebook 01: right ones, written differently, and mistakes that students make.
+
+Each is the whole text of an exercise's cell. It runs after the notebook's set-up cells; another exercise's function
+that it calls is there as in the solution.
+"""
+
+ADD_NOISE = """
+def add_noise(x0, noise, t, alphas_cumprod):
+    {body}
+"""
+
+LOSS = """
+def noise_prediction_loss(unet, scheduler, latents, text_states, noise, t):
+    {body}
+"""
+
+GUIDE = """
+def guide(noise_uncond, noise_text, scale):
+    {body}
+"""
+
+# The parts of sampling loops; a mistake is made in one of them.
+SAMPLE = """
+@torch.no_grad()
+def sample_latents(pipe, prompt, *, steps=25, guidance_scale=4.0, generator=None):
+    text, empty = pipe.encode_prompt(prompt, pipe.device, 1, True)
+    states = torch.cat([empty, text])
+    pipe.scheduler.set_timesteps({steps})
+    shape = (1, pipe.unet.config.in_channels, pipe.unet.config.sample_size, pipe.unet.config.sample_size)
+    latents = torch.randn(shape, generator={generator}){sigma}
+    for t in pipe.scheduler.timesteps:
+        twice = {scaled}
+        first, second = pipe.unet(twice, t, encoder_hidden_states=states).sample.chunk(2)
+        guess = {guided}
+        latents = pipe.scheduler.step(guess, t, latents).prev_sample
+    return latents{end}
+"""
+SAMPLE_RIGHT = {
+    "steps": "steps",
+    "generator": "generator",
+    "sigma": " * pipe.scheduler.init_noise_sigma",
+    "scaled": "pipe.scheduler.scale_model_input(torch.cat([latents] * 2), t)",
+    "guided": "first + guidance_scale * (second - first)",
+    "end": "",
+}
+
+GENERATE = """
+def generate_images(prompt, n=1, *, seed=0):
+    {body}
+"""
+
+SWEEP = """
+def steps_sweep(prompt, steps, *, seed=0):
+    {body}
+"""
+
+# A fine-tuning loop without prior preservation; a mistake is made in one of its parts.
+TUNE = """
+def fine_tune(pipe, images, prompt, *, max_steps={max_steps}):
+    from peft import LoraConfig, get_peft_model_state_dict
+
+    unet, generator = pipe.unet, torch.Generator().manual_seed(0)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        pixels = pipe.image_processor.preprocess(images)
+        latents = pipe.vae.encode(pixels).latent_dist.mean{scaling}
+        states = pipe.encode_prompt(prompt, pipe.device, 1, False)[0]
+    unet.requires_grad_(False)
+    unet.add_adapter(LoraConfig(r=8, lora_alpha=8, target_modules=["to_q", "to_k", "to_v", "to_out.0"]), "mine")
+    {trained}
+    optimizer = torch.optim.AdamW([p for p in unet.parameters() if p.requires_grad], lr={rate})
+    scheduler = DDPMScheduler.from_config(pipe.scheduler.config{prediction})
+    for _ in range(max_steps):
+        chosen = torch.randint(len(images), (4,), generator=generator)
+        noise = torch.randn(4, *latents.shape[1:], generator=generator)
+        t = torch.randint(0, 1000, (4,), generator=generator)
+        noisy = scheduler.add_noise(latents[chosen], noise, t)
+        target = {target}
+        loss = F.mse_loss(unet(noisy, t, states.expand(4, -1, -1)).sample, target)
+        loss.backward()
+        {step}
+        optimizer.zero_grad()
+    return get_peft_model_state_dict(unet, adapter_name="mine")
+"""
+TUNE_RIGHT = {
+    "max_steps": "120",
+    "scaling": " * pipe.vae.config.scaling_factor",
+    "trained": "",
+    "rate": "1e-3",
+    "prediction": "",
+    "target": "scheduler.get_velocity(latents[chosen], noise, t)",
+    "step": "optimizer.step()",
+}
+
+RIGHT = {
+    "add_noise": [
+        ADD_NOISE.format(
+            body="""a = alphas_cumprod.to(device=x0.device)[t].view(-1, *[1] * (x0.ndim - 1))
+    return (a**0.5 * x0 + (1 - a) ** 0.5 * noise).to(x0.dtype)"""
+        ),
+        ADD_NOISE.format(
+            body="""moments = torch.full((len(x0),), t) if isinstance(t, int) else t
+    signal = torch.sqrt(alphas_cumprod)[moments].to(x0.dtype)
+    grain = torch.sqrt(1 - alphas_cumprod)[moments].to(x0.dtype)
+    return torch.einsum("b,bchw->bchw", signal, x0) + torch.einsum("b,bchw->bchw", grain, noise)"""
+        ),
+        ADD_NOISE.format(
+            body="""if torch.is_tensor(t):
+        parts = [add_noise(x0[i : i + 1], noise[i : i + 1], int(t[i]), alphas_cumprod) for i in range(len(t))]
+        return torch.cat(parts)
+    share = float(alphas_cumprod[t])
+    result = x0.clone()
+    result *= share**0.5
+    result += (1 - share) ** 0.5 * noise
+    return result"""
+        ),
+    ],
+    "noise_prediction_loss": [
+        LOSS.format(
+            body="""noisy = scheduler.add_noise(latents, noise, t)
+    guess = unet(noisy, t, text_states, return_dict=False)[0]
+    if scheduler.config.prediction_type == "v_prediction":
+        return ((guess - scheduler.get_velocity(latents, noise, t)) ** 2).mean()
+    return ((guess - noise) ** 2).mean()"""
+        ),
+        LOSS.format(
+            body="""a = scheduler.alphas_cumprod[t].reshape(-1, 1, 1, 1)
+    x_t = a.sqrt() * latents + (1 - a).sqrt() * noise
+    targets = {"epsilon": noise, "v_prediction": a.sqrt() * noise - (1 - a).sqrt() * latents}
+    error = unet(sample=x_t, timestep=t, encoder_hidden_states=text_states).sample
+    error = error - targets[scheduler.config.prediction_type]
+    return error.pow(2).flatten(1).mean(1).mean()"""
+        ),
+    ],
+    "guide": [
+        GUIDE.format(body="return torch.lerp(noise_uncond, noise_text, float(scale))"),
+        GUIDE.format(body="return scale * noise_text + (1 - scale) * noise_uncond"),
+        GUIDE.format(
+            body="""step = noise_text.clone()
+    step -= noise_uncond
+    return noise_uncond + step.mul_(scale)"""
+        ),
+    ],
+    "sample_latents": [
+        SAMPLE.format(**SAMPLE_RIGHT),
+        """
+def sample_latents(pipe, prompt, *, steps=25, guidance_scale=4.0, generator=None):
+    def encode(text):
+        tokens = pipe.tokenizer(text, padding="max_length", truncation=True, return_tensors="pt",
+                                max_length=pipe.tokenizer.model_max_length)
+        return pipe.text_encoder(tokens.input_ids)[0]
+
+    with torch.inference_mode():
+        with_text, without = encode(prompt), encode("")
+        scheduler = pipe.scheduler
+        scheduler.set_timesteps(num_inference_steps=steps)
+        side = pipe.unet.config.sample_size * pipe.vae_scale_factor
+        latents = pipe.prepare_latents(1, pipe.unet.config.in_channels, side, side, with_text.dtype, pipe.device,
+                                       generator)
+        for t in scheduler.timesteps:
+            seen = scheduler.scale_model_input(latents, t)
+            uncond = pipe.unet(seen, t, without, return_dict=False)[0]
+            text = pipe.unet(seen, t, with_text, return_dict=False)[0]
+            latents = scheduler.step(guide(uncond, text, guidance_scale), t, latents, return_dict=False)[0]
+    return latents
+""",
+    ],
+    "generate_images": [
+        GENERATE.format(
+            body="""generator = torch.Generator().manual_seed(seed)
+    return load("diffusion")(prompt, num_images_per_prompt=n, num_inference_steps=20, generator=generator).images"""
+        ),
+        GENERATE.format(
+            body="""pictures = []
+    for i in range(n):
+        latents = sample_latents(load("diffusion"), prompt, generator=torch.Generator().manual_seed(seed * 7919 + i))
+        pictures += to_pictures(latents)
+    return pictures"""
+        ),
+        GENERATE.format(
+            body="""torch.manual_seed(seed)
+    return [pipe(prompt, guidance_scale=5.0, num_inference_steps=25).images[0] for _ in range(n)]"""
+        ),
+    ],
+    "steps_sweep": [
+        SWEEP.format(
+            body="""scores = {}
+    for n in steps:
+        latents = sample_latents(pipe, prompt, steps=n, generator=torch.Generator().manual_seed(seed))
+        scores[n] = clip.similarity([prompt], to_pictures(latents)).item()
+    return scores"""
+        ),
+        SWEEP.format(
+            body="""def score(n):
+        torch.manual_seed(seed)
+        picture = load("diffusion")(prompt, num_inference_steps=n, guidance_scale=4).images[0]
+        return float(clip.embed_texts([prompt])[0] @ clip.embed_images([picture])[0])
+
+    return {n: score(n) for n in steps}"""
+        ),
+    ],
+    "fine_tune": [
+        TUNE.format(**TUNE_RIGHT),  # LoRA alone, few steps; names without "unet."; the adapter stays loaded
+        """
+def fine_tune(pipe, images, prompt, *, max_steps=60, seed=0):
+    from peft import LoraConfig
+    from peft.utils import get_peft_model_state_dict
+
+    torch.manual_seed(seed)
+    rng = Random(seed)
+    scenes = [random_scene(rng) for _ in range(16)]
+    old = [(draw(scene, size=images[0].width), describe(scene, rng)) for scene in scenes]
+    pairs = [(image, prompt) for image in images] + old  # drawings of the old world keep the memory
+    latents = to_latents([image for image, _ in pairs]).clone()
+    with torch.no_grad():
+        states, _ = pipe.encode_prompt([text for _, text in pairs], pipe.device, 1, False)
+    pipe.unet.requires_grad_(False)
+    pipe.unet.add_adapter(LoraConfig(r=16, lora_alpha=16, target_modules=["to_k", "to_v", "to_q", "to_out.0"]))
+    weights = list(filter(lambda p: p.requires_grad, pipe.unet.parameters()))
+    optimizer = torch.optim.Adam(weights, lr=2e-3)
+    scheduler = DDPMScheduler.from_config(pipe.scheduler.config)
+    for step in range(max_steps):
+        chosen = torch.randperm(len(pairs))[:12]
+        loss = noise_prediction_loss(pipe.unet, scheduler, latents[chosen], states[chosen],
+                                     torch.randn_like(latents[chosen]), torch.randint(0, 1000, (12,)))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    adapter = {f"unet.{k}": v.clone() for k, v in get_peft_model_state_dict(pipe.unet).items()}
+    pipe.unload_lora_weights()  # the pipeline is left as it came
+    return adapter
+""",
+    ],
+}
+
+WRONG = {
+    "add_noise": [
+        (
+            "square roots forgotten",
+            ADD_NOISE.format(
+                body="""a = torch.as_tensor(alphas_cumprod[t]).reshape(-1, 1, 1, 1)
+    return a * x0 + (1 - a) * noise"""
+            ),
+        ),
+        (
+            "picture and noise swapped",
+            ADD_NOISE.format(
+                body="""a = torch.as_tensor(alphas_cumprod[t]).reshape(-1, 1, 1, 1).to(x0.dtype)
+    return (1 - a).sqrt() * x0 + a.sqrt() * noise"""
+            ),
+        ),
+        (
+            "t not reshaped for broadcasting",
+            ADD_NOISE.format(
+                body="""a = alphas_cumprod[t]
+    return a.sqrt() * x0 + (1 - a).sqrt() * noise"""
+            ),
+        ),
+        (
+            "changes x0 in place",
+            ADD_NOISE.format(
+                body="""a = torch.as_tensor(alphas_cumprod[t]).reshape(-1, 1, 1, 1).to(x0.dtype)
+    x0 *= a.sqrt()
+    return x0 + (1 - a).sqrt() * noise"""
+            ),
+        ),
+        (
+            "every picture gets the first one's t",
+            ADD_NOISE.format(
+                body="""t = int(t[0]) if torch.is_tensor(t) else t
+    a = alphas_cumprod[t].to(x0.dtype)
+    return a.sqrt() * x0 + (1 - a).sqrt() * noise"""
+            ),
+        ),
+        (
+            "half precision becomes float32",
+            ADD_NOISE.format(
+                body="""a = torch.as_tensor(alphas_cumprod[t]).reshape(-1, 1, 1, 1)
+    return a.sqrt() * x0 + (1 - a).sqrt() * noise"""
+            ),
+        ),
+    ],
+    "noise_prediction_loss": [
+        (
+            "always compares with the noise",
+            LOSS.format(
+                body="""noisy = scheduler.add_noise(latents, noise, t)
+    return F.mse_loss(unet(noisy, t, text_states).sample, noise)"""
+            ),
+        ),
+        (
+            "always compares with the velocity",
+            LOSS.format(
+                body="""noisy = scheduler.add_noise(latents, noise, t)
+    return F.mse_loss(unet(noisy, t, text_states).sample, scheduler.get_velocity(latents, noise, t))"""
+            ),
+        ),
+        (
+            "no gradient flows",
+            LOSS.format(
+                body="""v = scheduler.config.prediction_type == "v_prediction"
+    target = scheduler.get_velocity(latents, noise, t) if v else noise
+    with torch.no_grad():
+        guess = unet(scheduler.add_noise(latents, noise, t), t, text_states).sample
+    return F.mse_loss(guess, target)"""
+            ),
+        ),
+        (
+            "shows the U-Net clean latents",
+            LOSS.format(
+                body="""v = scheduler.config.prediction_type == "v_prediction"
+    target = scheduler.get_velocity(latents, noise, t) if v else noise
+    return F.mse_loss(unet(latents, t, text_states).sample, target)"""
+            ),
+        ),
+        (
+            "velocity with the wrong sign",
+            LOSS.format(
+                body="""v = scheduler.config.prediction_type == "v_prediction"
+    target = -scheduler.get_velocity(latents, noise, t) if v else noise
+    return F.mse_loss(unet(scheduler.add_noise(latents, noise, t), t, text_states).sample, target)"""
+            ),
+        ),
+        (
+            "rolls noise of its own",
+            LOSS.format(
+                body="""noise = torch.randn_like(latents)
+    v = scheduler.config.prediction_type == "v_prediction"
+    target = scheduler.get_velocity(latents, noise, t) if v else noise
+    return F.mse_loss(unet(scheduler.add_noise(latents, noise, t), t, text_states).sample, target)"""
+            ),
+        ),
+    ],
+    "guide": [
+        (
+            "starts from the text",
+            GUIDE.format(body="return noise_text + scale * (noise_text - noise_uncond)"),
+        ),
+        ("the two swapped", GUIDE.format(body="return noise_text + scale * (noise_uncond - noise_text)")),
+        ("scales everything", GUIDE.format(body="return scale * (noise_uncond + noise_text - noise_uncond)")),
+        (
+            "changes its input in place",
+            GUIDE.format(
+                body="""noise_text -= noise_uncond
+    return noise_uncond + scale * noise_text"""
+            ),
+        ),
+        (
+            "never goes beyond the text",
+            GUIDE.format(body="return torch.lerp(noise_uncond, noise_text, min(scale, 1.0))"),
+        ),
+    ],
+    "sample_latents": [
+        ("no init_noise_sigma", SAMPLE.format(**{**SAMPLE_RIGHT, "sigma": ""})),
+        ("no scale_model_input", SAMPLE.format(**{**SAMPLE_RIGHT, "scaled": "torch.cat([latents] * 2)"})),
+        (
+            "text and empty prompt swapped",
+            SAMPLE.format(**{**SAMPLE_RIGHT, "guided": "second + guidance_scale * (first - second)"}),
+        ),
+        ("no guidance", SAMPLE.format(**{**SAMPLE_RIGHT, "guided": "second"})),
+        ("ignores the generator", SAMPLE.format(**{**SAMPLE_RIGHT, "generator": "None"})),
+        ("always 25 steps", SAMPLE.format(**{**SAMPLE_RIGHT, "steps": "25"})),
+        (
+            "already divided by the scaling factor",
+            SAMPLE.format(**{**SAMPLE_RIGHT, "end": " / (pipe.vae.config.scaling_factor * 0.9)"}),
+        ),
+    ],
+    "generate_images": [
+        (
+            "ignores the seed",
+            GENERATE.format(body="""return load("diffusion")([prompt] * n, num_inference_steps=25).images"""),
+        ),
+        (
+            "n equal pictures",
+            GENERATE.format(
+                body="""generators = [torch.Generator().manual_seed(seed) for _ in range(n)]
+    return load("diffusion")([prompt] * n, num_inference_steps=25, generator=generators).images"""
+            ),
+        ),
+        (
+            "loads the pipeline at each call",
+            GENERATE.format(
+                body="""from diffusers import StableDiffusionPipeline
+
+    fresh = StableDiffusionPipeline.from_pretrained(settings.models_dir / "diffusion", safety_checker=None)
+    fresh.set_progress_bar_config(disable=True)
+    generators = [torch.Generator().manual_seed(seed + i) for i in range(n)]
+    return fresh([prompt] * n, num_inference_steps=25, generator=generators).images"""
+            ),
+        ),
+        (
+            "one generator for all calls",
+            """
+the_generator = torch.Generator().manual_seed(0)
+
+
+def generate_images(prompt, n=1, *, seed=0):
+    return load("diffusion")([prompt] * n, num_inference_steps=25, generator=the_generator).images
+""",
+        ),
+        (
+            "a picture, not a list",
+            GENERATE.format(
+                body="""generator = torch.Generator().manual_seed(seed)
+    return load("diffusion")(prompt, num_inference_steps=25, generator=generator).images[0]"""
+            ),
+        ),
+        (
+            "the seed is always 0",
+            GENERATE.format(
+                body="""generators = [torch.Generator().manual_seed(i) for i in range(n)]
+    return load("diffusion")([prompt] * n, num_inference_steps=25, generator=generators).images"""
+            ),
+        ),
+    ],
+    "steps_sweep": [
+        (
+            "another seed for each number of steps",
+            SWEEP.format(
+                body="""generator = torch.Generator().manual_seed(seed)
+    pictures = [pipe(prompt, num_inference_steps=n, guidance_scale=4.0, generator=generator).images[0] for n in steps]
+    return {n: float(s) for n, s in zip(steps, clip.similarity([prompt], pictures)[0])}"""
+            ),
+        ),
+        (
+            "always 25 steps",
+            SWEEP.format(
+                body="""scores = {}
+    for n in steps:
+        picture = pipe(prompt, num_inference_steps=25, guidance_scale=4.0,
+                       generator=torch.Generator().manual_seed(seed)).images[0]
+        scores[n] = float(clip.similarity([prompt], [picture])[0, 0])
+    return scores"""
+            ),
+        ),
+        (
+            "tables in place of numbers",
+            SWEEP.format(
+                body="""return {n: clip.similarity([prompt], pipe(prompt, num_inference_steps=n, guidance_scale=4.0,
+            generator=torch.Generator().manual_seed(seed)).images) for n in steps}"""
+            ),
+        ),
+        (
+            "the seed is not used",
+            SWEEP.format(
+                body="""scores = {}
+    for n in steps:
+        picture = pipe(prompt, num_inference_steps=n, guidance_scale=4.0).images[0]
+        scores[n] = float(clip.similarity([prompt], [picture])[0, 0])
+    return scores"""
+            ),
+        ),
+        (
+            "a list of scores",
+            SWEEP.format(
+                body="""pictures = [pipe(prompt, num_inference_steps=n, guidance_scale=4.0,
+                     generator=torch.Generator().manual_seed(seed)).images[0] for n in steps]
+    return [float(score) for score in clip.similarity([prompt], pictures)[0]]"""
+            ),
+        ),
+    ],
+    "fine_tune": [
+        ("never takes a step", TUNE.format(**{**TUNE_RIGHT, "max_steps": "10", "step": "pass"})),
+        (
+            "too few steps to learn anything",
+            TUNE.format(**{**TUNE_RIGHT, "max_steps": "3"}),
+        ),
+        (
+            "guesses the noise, but the model was trained on v",
+            TUNE.format(**{**TUNE_RIGHT, "target": "noise"}),
+        ),
+        (
+            "the U-Net's own weights are trained too",
+            TUNE.format(**{**TUNE_RIGHT, "max_steps": "40", "trained": "unet.requires_grad_(True)"}),
+        ),
+        (
+            "learning rate so high that everything else is forgotten",
+            TUNE.format(**{**TUNE_RIGHT, "rate": "3e-2"}),
+        ),
+    ],
+}
