@@ -43,9 +43,7 @@ def doctor() -> None:
 
 @app.command()
 def lab(
-    port: Annotated[
-        int, typer.Option(help="Port on 127.0.0.1; the next free one is taken when it is in use.")
-    ] = 8888,
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1; the next free one is taken when it is in use.")] = 8888,
     browser: Annotated[bool, typer.Option(help="Open a browser window.")] = True,
 ) -> None:
     """Open JupyterLab on notebooks/ and print its URL."""
@@ -56,9 +54,7 @@ def lab(
 
 @app.command()
 def build(
-    check: Annotated[
-        bool, typer.Option("--check", help="Write nothing; fail where a notebook is stale.")
-    ] = False,
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; fail where a notebook is stale.")] = False,
 ) -> None:
     """Make the notebooks (build/source/ and notebooks/) from solutions/."""
     from course.build import build
@@ -68,9 +64,7 @@ def build(
 
 @app.command()
 def sync(
-    check: Annotated[
-        bool, typer.Option("--check", help="Write nothing; fail where a file is stale.")
-    ] = False,
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; fail where a file is stale.")] = False,
 ) -> None:
     """Write what pyproject.toml decides into requirements.txt, environment.yml, the README and the notebooks' sources."""
     from course.sync import sync
@@ -92,9 +86,7 @@ def train(
 @app.command()
 def evaluate(
     model: Annotated[str, typer.Argument(help="Which mini model: clip, diffusion …")],
-    n: Annotated[
-        int | None, typer.Option(help="How many fresh scenes; the model's own default if not given.")
-    ] = None,
+    n: Annotated[int | None, typer.Option(help="How many fresh scenes; the model's own default if not given.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the fresh scenes.")] = 0,
 ) -> None:
     """Print a mini model's scores on fresh scenes as one JSON object; scores are fractions of 1."""

@@ -21,9 +21,7 @@ def lab(*, port: int, browser: bool) -> int:
     Takes the next free port when ``port`` is in use. Returns JupyterLab's exit code.
     """
     if not NOTEBOOKS.is_dir():
-        print(
-            f"There is no folder {NOTEBOOKS}. Run `course build` to make the notebooks, or clone the course again."
-        )
+        print(f"There is no folder {NOTEBOOKS}. Run `course build` to make the notebooks, or clone the course again.")
         return 1
     port = free_port(port)
     token = secrets.token_urlsafe(24)

@@ -22,17 +22,13 @@ def embed_texts(texts: Sequence[str], *, batch_size: int = 256) -> np.ndarray:
     Raises TypeError for a single string, which would otherwise be read as a list of letters.
     """
     if isinstance(texts, str):
-        raise TypeError(
-            f"embed_texts wants a list of texts, but got one string; write embed_texts([{texts!r}])"
-        )
+        raise TypeError(f"embed_texts wants a list of texts, but got one string; write embed_texts([{texts!r}])")
     clip = _clip()
     return _embed(
         list(texts),
         batch_size,
         lambda batch: clip.model.get_text_features(
-            **clip.processor(text=batch, padding=True, truncation=True, return_tensors="pt").to(
-                clip.model.device
-            )
+            **clip.processor(text=batch, padding=True, truncation=True, return_tensors="pt").to(clip.model.device)
         ),
     )
 

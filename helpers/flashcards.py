@@ -38,9 +38,7 @@ def parse(text: str) -> Deck:
     heading, *blocks = re.split(r"^Q:\s", text, flags=re.MULTILINE)
     title = re.search(r"^# (.+)", heading, flags=re.MULTILINE)
     if title is None:
-        raise ValueError(
-            "a deck starts with its title, a line like '# Diffusion basics', before the first 'Q:'"
-        )
+        raise ValueError("a deck starts with its title, a line like '# Diffusion basics', before the first 'Q:'")
     cards = []
     for number, block in enumerate(blocks, start=1):
         question, *answer = re.split(r"^A:\s", block, flags=re.MULTILINE)

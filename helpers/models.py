@@ -171,9 +171,7 @@ def cached(choice: Entry) -> Path | None:
 
     try:
         folder = Path(
-            snapshot_download(
-                choice.id, revision=choice.revision, allow_patterns=choice.files, local_files_only=True
-            )
+            snapshot_download(choice.id, revision=choice.revision, allow_patterns=choice.files, local_files_only=True)
         )
     except LocalEntryNotFoundError:
         return None
@@ -204,9 +202,7 @@ def _download(choice: Entry) -> Path:
     except HfHubHTTPError as error:
         if error.response is not None and error.response.status_code in (401, 403, 404, 410):
             raise ModelUnavailable(f"{choice.id} is no longer public on the hub.") from error
-        raise ModelUnavailable(
-            f"The hub refused {choice.id} ({_first_line(error)}); try again later."
-        ) from error
+        raise ModelUnavailable(f"The hub refused {choice.id} ({_first_line(error)}); try again later.") from error
     except Exception as error:  # each version of the hub's client has other names for "no connection"
         raise ModelUnavailable(
             f"{choice.id} is not on this computer and the hub can't be reached ({_first_line(error)}); "

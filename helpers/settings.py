@@ -154,9 +154,7 @@ class Finding:
     todo: str = ""
 
     def __str__(self) -> str:
-        return f"{'ok ' if self.ok else 'FIX'} {self.name}: {self.detail}" + (
-            f" → {self.todo}" if self.todo else ""
-        )
+        return f"{'ok ' if self.ok else 'FIX'} {self.name}: {self.detail}" + (f" → {self.todo}" if self.todo else "")
 
 
 class Report(list[Finding]):
@@ -184,9 +182,7 @@ def doctor() -> Report:
 def _python() -> Finding:
     version = platform.python_version()
     ok = sys.version_info >= (3, 11)
-    return Finding(
-        "Python", ok, version, "" if ok else "install Python 3.11, 3.12 or 3.13 and make a new .venv"
-    )
+    return Finding("Python", ok, version, "" if ok else "install Python 3.11, 3.12 or 3.13 and make a new .venv")
 
 
 def _libraries() -> list[Finding]:
@@ -195,9 +191,7 @@ def _libraries() -> list[Finding]:
     try:
         needed = metadata.requires("picture-this") or []
     except metadata.PackageNotFoundError:
-        return [
-            Finding("picture-this", False, "not installed", "run `pip install -e .` in the course's folder")
-        ]
+        return [Finding("picture-this", False, "not installed", "run `pip install -e .` in the course's folder")]
     findings = []
     for requirement in map(Requirement, needed):
         if requirement.marker and not requirement.marker.evaluate({"extra": ""}):

@@ -47,9 +47,7 @@ def gallery(
 
 def compare(yours: Image.Image, expected: Image.Image, *, alt: str, width: int = 200) -> None:
     """Show a picture of yours beside the expected one; `alt` names what both should show."""
-    _display(
-        _gallery_html([yours, expected], ["yours", "expected"], [f"yours: {alt}", f"expected: {alt}"], width)
-    )
+    _display(_gallery_html([yours, expected], ["yours", "expected"], [f"yours: {alt}", f"expected: {alt}"], width))
 
 
 def grid(
@@ -118,9 +116,7 @@ def _gallery_html(images, captions, alt, width) -> str:
 
 def _grid_html(images, row_labels, column_labels, alt, width) -> str:
     _same_number(images, row_labels, "row_labels")
-    head = "".join(
-        f'<th scope="col" style="text-align:center">{escape(label)}</th>' for label in column_labels
-    )
+    head = "".join(f'<th scope="col" style="text-align:center">{escape(label)}</th>' for label in column_labels)
     body = ""
     for row, label in zip(images, row_labels, strict=True):
         _same_number(row, column_labels, "column_labels")

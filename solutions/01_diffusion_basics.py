@@ -436,9 +436,7 @@ for hook in hooks:
     hook.remove()
 
 q, k = (heard[name].unflatten(-1, (attention.heads, -1)).transpose(1, 2) for name in ("q", "k"))
-weights = (
-    (q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5).softmax(-1).mean(1)[0]
-)  # (spots, tokens), mean over heads
+weights = (q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5).softmax(-1).mean(1)[0]  # (spots, tokens), mean over heads
 side = int(weights.shape[0] ** 0.5)
 maps = weights[:, 1 : len(words) + 1].T.reshape(-1, side, side).float().cpu()  # token 0 is the start sign
 maps = (maps - maps.amin((1, 2), True)) / (maps.amax((1, 2), True) - maps.amin((1, 2), True))
@@ -557,9 +555,7 @@ def hidden_tests():
     for prediction_type in ("epsilon", "v_prediction"):
         torch.manual_seed(200 + settings.grader_seed)
         unet = checks.nb01.tiny_unet()
-        scheduler = DDPMScheduler(
-            prediction_type=prediction_type, beta_schedule="scaled_linear", beta_end=0.015
-        )
+        scheduler = DDPMScheduler(prediction_type=prediction_type, beta_schedule="scaled_linear", beta_end=0.015)
         for batch in (1, 4):
             latents, noise = torch.randn(2, batch, 4, 8, 8, generator=rng)
             text_states = torch.randn(batch, 7, 8, generator=rng)
@@ -576,9 +572,7 @@ def hidden_tests():
             checks.expect(loss.requires_grad, "No gradient flows from the loss to the U-Net.")
             weights = [p for name, p in unet.named_parameters() if "conv_in" in name or "conv_out" in name]
             for yours, wanted in zip(torch.autograd.grad(loss, weights), torch.autograd.grad(right, weights)):
-                checks.compare_tensors(
-                    yours, wanted, f"The loss's gradient for {prediction_type}", tolerance=1e-3
-                )
+                checks.compare_tensors(yours, wanted, f"The loss's gradient for {prediction_type}", tolerance=1e-3)
 
 
 hidden_tests()
@@ -602,9 +596,7 @@ student = copy.deepcopy(pipe.unet)
 batch = {
     "latents": to_latents(pictures),
     "text_states": pipe.encode_prompt(captions, pipe.device, 1, False)[0].detach(),
-    "noise": torch.randn(8, *latents.shape[1:], generator=torch.Generator().manual_seed(1)).to(
-        pipe.device, pipe.dtype
-    ),
+    "noise": torch.randn(8, *latents.shape[1:], generator=torch.Generator().manual_seed(1)).to(pipe.device, pipe.dtype),
     "t": torch.randint(0, 1000, (8,), generator=torch.Generator().manual_seed(1)).to(pipe.device),
 }
 loss = noise_prediction_loss(student, schedule, **batch)
@@ -626,9 +618,7 @@ print(f"\nLoss before the step {loss.item():.4f}, after it {after.item():.4f}.")
 times = list(range(20, 1000, 70))
 with torch.no_grad():
     losses = [
-        noise_prediction_loss(
-            pipe.unet, schedule, **{**batch, "t": torch.full((8,), t, device=pipe.device)}
-        ).item()
+        noise_prediction_loss(pipe.unet, schedule, **{**batch, "t": torch.full((8,), t, device=pipe.device)}).item()
         for t in times
     ]
 figure, axes = plt.subplots(figsize=(6, 3))
@@ -653,9 +643,7 @@ show.plot(figure, alt="The U-Net's loss on eight fresh pictures, plotted over th
 # Below is that difference, spot by spot, for three prompts on the same noise. Bright is where the words have a say.
 
 # %%
-start = torch.randn(1, *latents.shape[1:], generator=torch.Generator().manual_seed(5)).to(
-    pipe.device, pipe.dtype
-)
+start = torch.randn(1, *latents.shape[1:], generator=torch.Generator().manual_seed(5)).to(pipe.device, pipe.dtype)
 t = 800
 says = []
 prompts = ["a large red cat, on a meadow", "a small blue boat, on the sea", "a yellow moon, at night"]
@@ -749,9 +737,7 @@ def hidden_tests():
         before = uncond.clone(), text.clone()
         for scale in (0, 1, 0.5, 7.5, 1 + float(torch.rand((), generator=rng)) * 10):
             right = (1 - scale) * before[0] + scale * before[1]
-            checks.compare_tensors(
-                guide(uncond, text, scale), right, f"guide with scale {scale:.2f}", tolerance=1e-3
-            )
+            checks.compare_tensors(guide(uncond, text, scale), right, f"guide with scale {scale:.2f}", tolerance=1e-3)
             untouched = torch.equal(uncond, before[0]) and torch.equal(text, before[1])
             checks.expect(untouched, "guide changed one of its inputs.")
 
@@ -787,9 +773,7 @@ noisy, guesses, captions = [], [], []
 def keep(pipeline, step, t, tensors):
     noisy.append(tensors["latents"])
     guesses.append(pipeline.scheduler.model_outputs[-1])
-    captions.append(
-        f"after step {step + 1}, t was {int(t)}: noisy latents, and the guess of the finished picture"
-    )
+    captions.append(f"after step {step + 1}, t was {int(t)}: noisy latents, and the guess of the finished picture")
     return tensors
 
 
@@ -938,9 +922,7 @@ def hidden_tests():
 
     torch.manual_seed(seed)
     one, two = (sample_latents(pipe, prompt, steps=3) for _ in range(2))
-    checks.expect(
-        not torch.equal(one, two), "Without a generator two calls should start from different noise."
-    )
+    checks.expect(not torch.equal(one, two), "Without a generator two calls should start from different noise.")
     default = pipe(
         prompt,
         num_inference_steps=25,
@@ -949,9 +931,7 @@ def hidden_tests():
         generator=torch.Generator().manual_seed(seed),
     ).images
     yours = sample_latents(pipe, prompt, generator=torch.Generator().manual_seed(seed))
-    checks.compare_tensors(
-        yours, default, "sample_latents with its default steps and guidance", tolerance=1e-2
-    )
+    checks.compare_tensors(yours, default, "sample_latents with its default steps and guidance", tolerance=1e-2)
 
 
 hidden_tests()
@@ -1070,9 +1050,7 @@ def hidden_tests():
         "Another seed should give other pictures.",
     )
     other = generate_images(describe(random_scene(rng, things=1), rng), 1, seed=seed)
-    checks.expect(
-        other[0].convert("RGB").tobytes() not in bytes_of, "Another prompt should give another picture."
-    )
+    checks.expect(other[0].convert("RGB").tobytes() not in bytes_of, "Another prompt should give another picture.")
 
 
 hidden_tests()
@@ -1087,9 +1065,7 @@ hidden_tests()
 # %%
 prompt = "a small purple rocket above a large green tree, at night"
 steps, scales = (1, 3, 8, 25), (1.0, 2.0, 4.0, 10.0)
-table = [
-    [generate_images(prompt, seed=11, steps=n, guidance_scale=scale)[0] for scale in scales] for n in steps
-]
+table = [[generate_images(prompt, seed=11, steps=n, guidance_scale=scale)[0] for scale in scales] for n in steps]
 show.grid(
     table,
     [f"{n} steps" if n > 1 else "1 step" for n in steps],
@@ -1178,9 +1154,7 @@ def hidden_tests():
     with checks.nb01.count_loads() as loads:
         scores = steps_sweep(prompt, steps, seed=seed)
     checks.expect(not loads, "steps_sweep loads the pipeline again for each number of steps.")
-    checks.expect(
-        type(scores) is dict and list(scores) == steps, f"The keys should be {steps}, in this order."
-    )
+    checks.expect(type(scores) is dict and list(scores) == steps, f"The keys should be {steps}, in this order.")
     checks.expect(
         all(type(score) is float and math.isfinite(score) for score in scores.values()),
         "The scores should be plain, finite floats.",
@@ -1213,9 +1187,7 @@ numbers = [1, 2, 3, 5, 8, 12, 20]
 figure, axes = plt.subplots(figsize=(6, 3.2))
 for prompt in ("a large red cat, on a meadow", "a small yellow star above a large blue house, in the snow"):
     sweeps = [steps_sweep(prompt, numbers, seed=seed) for seed in range(3)]
-    axes.plot(
-        numbers, [sum(sweep[n] for sweep in sweeps) / len(sweeps) for n in numbers], marker="o", label=prompt
-    )
+    axes.plot(numbers, [sum(sweep[n] for sweep in sweeps) / len(sweeps) for n in numbers], marker="o", label=prompt)
 axes.set(xlabel="steps", ylabel="CLIP score, mean of 3 seeds", title="how many steps are enough?")
 axes.legend(fontsize=8)
 show.plot(
@@ -1264,9 +1236,7 @@ show.gallery(
 # model back, to the last bit.
 
 # %%
-rows, columns = next(
-    w.shape for name, w in pipe.unet.named_parameters() if name.endswith("attn2.to_k.weight")
-)
+rows, columns = next(w.shape for name, w in pipe.unet.named_parameters() if name.endswith("attn2.to_k.weight"))
 rank = 8
 print(f"One attention matrix has {rows} × {columns} = {rows * columns:,} weights.")
 print(f"Its detour of rank {rank} has {rank} × {columns} + {rows} × {rank} = {rank * (rows + columns):,}.")

@@ -76,9 +76,7 @@ def test_dependencies_are_lower_bounds_that_hold_on_colab():
     for requirement in requirements.values():
         assert [bound.operator for bound in requirement.specifier] == [">="], requirement
     for name, version in COLAB.items():
-        assert requirements[name].specifier.contains(version), (
-            f"{requirements[name]} would replace Colab's {version}"
-        )
+        assert requirements[name].specifier.contains(version), f"{requirements[name]} would replace Colab's {version}"
 
 
 def test_the_tested_versions_are_within_the_bounds():
@@ -96,9 +94,7 @@ def test_the_tested_versions_are_within_the_bounds():
     for hook in config["repos"][0]["hooks"]:
         for tool in hook["additional_dependencies"]:
             name, version = tool.split("==")
-            assert tested[canonicalize_name(name)] == version, (
-                f"{hook['id']} uses another {tool} than constraints.txt"
-            )
+            assert tested[canonicalize_name(name)] == version, f"{hook['id']} uses another {tool} than constraints.txt"
 
 
 def test_helpers_never_import_course():
@@ -108,9 +104,7 @@ def test_helpers_never_import_course():
 
 def test_the_readmes_links_lead_somewhere():
     readme = (ROOT / "README.md").read_text()
-    targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", readme) + re.findall(
-        r'src="(?!https?:)([^"]+)"', readme
-    )
+    targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", readme) + re.findall(r'src="(?!https?:)([^"]+)"', readme)
     assert targets
     for target in targets:
         assert (ROOT / target).exists(), f"README.md points at {target}, which is not there"
@@ -134,10 +128,7 @@ def test_no_machines_path_in_what_is_committed():
     pattern = re.compile(r"(?<![\w.])/(?:home|Users|root)/\w")
     for name in filter(None, tracked.stdout.split("\0")):
         path = ROOT / name
-        if (
-            path.suffix in {".py", ".md", ".toml", ".yml", ".yaml", ".ipynb", ".json", ".txt", ".cfg"}
-            and path.exists()
-        ):
+        if path.suffix in {".py", ".md", ".toml", ".yml", ".yaml", ".ipynb", ".json", ".txt", ".cfg"} and path.exists():
             found = pattern.search(path.read_text(encoding="utf-8"))
             assert not found, f"{name} names a path of one machine: {found.group()}"
 

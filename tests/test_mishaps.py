@@ -89,9 +89,7 @@ def a_kernel_that_dies(notebook):
 
 def an_endless_loop(notebook):
     cell(notebook, "mean").source = "def mean(values):\n    while True:\n        pass"
-    cell(
-        notebook, "centre"
-    ).source = "def centre(values):\n    return [v - sum(values) / len(values) for v in values]"
+    cell(notebook, "centre").source = "def centre(values):\n    return [v - sum(values) / len(values) for v in values]"
 
 
 def a_number_shown_before_the_error(notebook):
@@ -99,9 +97,7 @@ def a_number_shown_before_the_error(notebook):
 
 
 def two_numbers_shown(notebook):
-    cell(
-        notebook, "centre"
-    ).source = "import sys\ndef centre(values):\n    sys.displayhook(30)\n    return [-1, 1]"
+    cell(notebook, "centre").source = "import sys\ndef centre(values):\n    sys.displayhook(30)\n    return [-1, 1]"
 
 
 def an_error_in_the_students_code(notebook):
@@ -174,9 +170,7 @@ def result(text):
     return new_output("execute_result", data={"text/plain": text}, execution_count=1)
 
 
-@pytest.mark.parametrize(
-    ("shown", "points"), [("0.0", 0), ("2.5", 2.5), ("7", 7), ("10.0", 10), ("11.5", 10)]
-)
+@pytest.mark.parametrize(("shown", "points"), [("0.0", 0), ("2.5", 2.5), ("7", 7), ("10.0", 10), ("11.5", 10)])
 def test_a_plain_number_is_partial_credit_up_to_the_maximum(shown, points):
     assert score(result(shown)) == points
 

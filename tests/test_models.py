@@ -271,9 +271,7 @@ def test_a_damaged_download(full, tiny, tmp_path):
     snapshot = put_in_cache(tiny / "diffusion", entry("diffusion"), tmp_path / "hub")
     (snapshot / "unet" / "diffusion_pytorch_model.safetensors").write_bytes(b"not weights")
     text = refusal("diffusion")
-    assert str(snapshot) in text and text.endswith(
-        "Delete that folder and run this again to download it afresh."
-    )
+    assert str(snapshot) in text and text.endswith("Delete that folder and run this again to download it afresh.")
 
 
 def test_too_little_memory_for_a_full_model(full, monkeypatch):
@@ -281,10 +279,7 @@ def test_too_little_memory_for_a_full_model(full, monkeypatch):
 
     monkeypatch.setattr(psutil, "virtual_memory", lambda: type("Memory", (), {"available": 2e9}))
     text = refusal("diffusion")
-    assert (
-        "needs 7.0 GB of free memory on the cpu, but only 2.0 GB is free" in text
-        and "COURSE_PROFILE=mini" in text
-    )
+    assert "needs 7.0 GB of free memory on the cpu, but only 2.0 GB is free" in text and "COURSE_PROFILE=mini" in text
 
 
 def test_a_model_that_left_the_hub_gives_way_to_its_fallback(full, tiny, tmp_path, monkeypatch, capsys):

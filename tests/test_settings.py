@@ -170,9 +170,7 @@ def test_the_doctor_names_an_old_library(bare):
     def version(name):
         return "0.1" if name == "torch" else "999"
 
-    bare.setattr(
-        settings_module.metadata, "requires", lambda name: ["torch>=2.8", "pytest>=8; extra == 'dev'"]
-    )
+    bare.setattr(settings_module.metadata, "requires", lambda name: ["torch>=2.8", "pytest>=8; extra == 'dev'"])
     bare.setattr(settings_module.metadata, "version", version)
     torch = next(finding for finding in doctor() if finding.name == "torch")
     assert not torch.ok

@@ -103,9 +103,7 @@ def _diffusion(n: int, seed: int) -> dict[str, float]:
         for start in range(0, len(captions), BATCH):
             generator = torch.Generator().manual_seed(seed * 100_003 + start)
             part = captions[start : start + BATCH]
-            images += pipe(
-                part, num_inference_steps=STEPS, guidance_scale=GUIDANCE_SCALE, generator=generator
-            ).images
+            images += pipe(part, num_inference_steps=STEPS, guidance_scale=GUIDANCE_SCALE, generator=generator).images
         return read(judge, images)
 
     singles = single_scenes(n, seed)

@@ -38,9 +38,7 @@ def new_clip(text_encoder: CLIPTextModel) -> CLIPModel:
         "image_size": IMAGE_SIZE,
         "patch_size": IMAGE_SIZE // GRID,
     }
-    config = CLIPConfig(
-        text_config=text_encoder.config.to_dict(), vision_config=vision, projection_dim=EMBEDDING
-    )
+    config = CLIPConfig(text_config=text_encoder.config.to_dict(), vision_config=vision, projection_dim=EMBEDDING)
     clip = CLIPModel(config)
     clip.text_model.load_state_dict(text_encoder.text_model.state_dict())
     clip.text_model.requires_grad_(False)

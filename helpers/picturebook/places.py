@@ -16,7 +16,9 @@ def _band(paint: tuple[int, int, int], top: float, bottom: float) -> Shape:
 
 def _hill(paint: tuple[int, int, int], rng: Random, height: float, wave: float) -> Shape:
     x = rng.uniform(0.2, 0.8)
-    return blob(paint, (-0.3, 1.3), (-0.3, height + wave / 2), (x, height - wave / 2), (1.3, height + wave / 2), (1.3, 1.3))
+    return blob(
+        paint, (-0.3, 1.3), (-0.3, height + wave / 2), (x, height - wave / 2), (1.3, height + wave / 2), (1.3, 1.3)
+    )
 
 
 def meadow(rng: Random) -> list[Shape]:

@@ -176,8 +176,7 @@ def random_scene(rng: Rng, *, things: int | None = None, style: str | None = Non
 
     def scene_with(sizes: Sequence[str]) -> Scene:
         entries = tuple(
-            Thing(kind, colour, size, count)
-            for (kind, colour), size, count in zip(chosen, sizes, counts, strict=True)
+            Thing(kind, colour, size, count) for (kind, colour), size, count in zip(chosen, sizes, counts, strict=True)
         )
         return Scene(entries, place, style, relation, layout)
 

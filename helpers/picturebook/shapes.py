@@ -66,12 +66,7 @@ def _spline(points: tuple[Point, ...], closed: bool, steps: int = 7) -> tuple[Po
             curve.append(
                 tuple(
                     0.5
-                    * (
-                        2 * b
-                        + (c - a) * t
-                        + (2 * a - 5 * b + 4 * c - d) * t * t
-                        + (3 * b - a - 3 * c + d) * t * t * t
-                    )
+                    * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t * t + (3 * b - a - 3 * c + d) * t * t * t)
                     for a, b, c, d in zip(p0, p1, p2, p3, strict=True)
                 )
             )
