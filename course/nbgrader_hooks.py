@@ -1,7 +1,7 @@
 """What this course adds to nbgrader: each class mends one hole of it, and `nbgrader_config.py` puts them in place.
 
 Releasing (also used by `course build`, so that both make the same notebook):
-    `KindStubs`, `ClearRubrics`, and the list `RELEASE`.
+    `KindStubs`, `ClearTests`, `ClearRubrics`, and the list `RELEASE`.
 Autograding:
     `OneOfEach`, `RestoreCells`    damaged, doubled and deleted cells cost nobody points
     `GraderKernel`                 few threads; a kernel that dies costs only what it had not yet graded
@@ -87,6 +87,15 @@ class ClearRubrics(ClearMarkScheme):
         return super().preprocess_cell(cell, resources, index) if utils.is_locked(cell) else (cell, resources)
 
 
+class ClearTests(ClearHiddenTests):
+    """Takes the hidden tests out, and the empty lines that they leave at the cell's end."""
+
+    def preprocess_cell(self, cell, resources, index):
+        cell, resources = super().preprocess_cell(cell, resources, index)
+        cell.source = cell.source.rstrip()
+        return cell, resources
+
+
 # From the solved notebook to the student's, in nbgrader's own order: the gradebook keeps the cells (SaveCells) while
 # the hidden tests and rubrics are still in them.
 RELEASE = [
@@ -96,7 +105,7 @@ RELEASE = [
     CheckCellMetadata,
     ComputeChecksums,
     SaveCells,
-    ClearHiddenTests,
+    ClearTests,
     ClearRubrics,
     ComputeChecksums,
     CheckCellMetadata,
