@@ -17,6 +17,7 @@ import pytest
 from instructor import ROOT, Instructor
 
 from course.authoring import with_regions
+from course.build import read_solution
 
 FIXTURES = Path(__file__).parent / "fixtures"
 TINY = FIXTURES / "00_tiny.py"
@@ -32,7 +33,7 @@ class Answer:
     exercise: str
     fault: str  # what is wrong with it; "" when it is right
     source: str
-    calls: frozenset[str]  # other exercises it uses
+    calls: frozenset[str]  # other exercises it needs
 
 
 def answers_to(solution: Path) -> list[list[Answer]]:
@@ -40,17 +41,18 @@ def answers_to(solution: Path) -> list[list[Answer]]:
     folder = FIXTURES if solution == TINY else ROOT / "tests" / "answers"
     file = runpy.run_path(str(folder / f"nb{solution.stem[:2]}.py"))
     right, wrong = file["RIGHT"], file["WRONG"]
+    cells = read_solution(solution).cells
+    solutions = {cell.metadata.exercise: cell.source for cell in cells if "exercise" in cell.metadata}
+    assert right.keys() == wrong.keys() == solutions.keys()
 
-    def answer(exercise, fault, source):
-        calls = frozenset(
-            other for other in right if other != exercise and re.search(rf"(?<![\w.]){other}\b", source)
-        )
-        return Answer(exercise, fault, source, calls)
+    def calls(exercise, source):
+        """Other exercises that the source uses, and those that their solutions use."""
+        direct = {i for i in solutions if i != exercise and re.search(rf"(?<![\w.]){i}\b", source)}
+        return frozenset(direct.union(*(calls(i, solutions[i]) for i in direct)))
 
-    assert right.keys() == wrong.keys()
     return [
-        [answer(exercise, fault, source) for fault, source in wrong[exercise]]
-        + [answer(exercise, "", source) for source in right[exercise]]
+        [Answer(exercise, fault, source, calls(exercise, source)) for fault, source in wrong[exercise]]
+        + [Answer(exercise, "", source, calls(exercise, source)) for source in right[exercise]]
         for exercise in right
     ]
 
@@ -162,18 +164,10 @@ def test_right_answers_win_their_points_and_wrong_ones_lose_theirs(graded, capsy
             if exercise not in submission:
                 continue
             points, fault = instructor.scores(student)[f"{exercise}_tests"], submission[exercise].fault
-            good = (
-                points == most
-                if not fault
-                else points == 0 or (points < most and gives_part(instructor, exercise))
-            )
-            table.append(
-                f"| {exercise} | {fault or 'right'} | {points:g} | {most:g} |{'' if good else ' WRONG SCORE'}"
-            )
+            good = points == most if not fault else points == 0 or (points < most and gives_part(instructor, exercise))
+            table.append(f"| {exercise} | {fault or 'right'} | {points:g} | {most:g} |{'' if good else ' WRONG SCORE'}")
             if not good:
-                misjudged.append(
-                    f"{exercise}, {fault or submission[exercise].source}: {points:g} of {most:g}"
-                )
+                misjudged.append(f"{exercise}, {fault or submission[exercise].source}: {points:g} of {most:g}")
 
     text = "\n".join(table)
     report = ROOT / "build" / "grading" / f"{instructor.name}.md"
@@ -201,9 +195,7 @@ def test_feedback_says_what_failed_without_hidden_tests_and_rubrics(graded):
     visible = {line.strip() for cell in instructor.released.cells for line in cell.source.splitlines()}
     for student in ["stub", *graded.packed]:
         shown = {line.strip() for line in plain_text(instructor.feedback(student)).splitlines()}
-        answers = {
-            line.strip() for a in graded.packed.get(student, {}).values() for line in a.source.splitlines()
-        }
+        answers = {line.strip() for a in graded.packed.get(student, {}).values() for line in a.source.splitlines()}
         assert not (secrets - visible - answers - {""}) & shown
         assert any("Error" in line for line in shown)
 
