@@ -234,13 +234,10 @@ def hidden_tests():
         x0, noise = torch.randn(2, batch, 3, 4, 6, generator=rng).to(dtype)
         one_each = torch.randint(0, moments, (batch,), generator=rng)
         for t in (0, moments - 1, int(one_each[0]), one_each):
-            before = [x.clone() for x in (x0, noise, one_each, schedule)]
-            result = add_noise(x0, noise, t, schedule)
+            result = checks.call(add_noise, x0, noise, t, schedule)
             shares = [schedule[i].item() for i in (one_each if torch.is_tensor(t) else [t] * batch)]
             right = torch.stack([a**0.5 * x + (1 - a) ** 0.5 * e for a, x, e in zip(shares, x0, noise)])
             checks.compare_tensors(result, right, "add_noise's answer", tolerance=tolerance)
-            untouched = all(torch.equal(a, b) for a, b in zip((x0, noise, one_each, schedule), before))
-            checks.expect(untouched, "add_noise changed one of its inputs.")
             checks.expect(result.device == x0.device, "add_noise's answer is on another device than x0.")
 
 
@@ -560,11 +557,7 @@ def hidden_tests():
             latents, noise = torch.randn(2, batch, 4, 8, 8, generator=rng)
             text_states = torch.randn(batch, 7, 8, generator=rng)
             t = torch.randint(0, 1000, (batch,), generator=rng)
-            before = [x.clone() for x in (latents, noise, text_states, t)]
-            loss = noise_prediction_loss(unet, scheduler, latents, text_states, noise, t)
-            untouched = all(torch.equal(a, b) for a, b in zip((latents, noise, text_states, t), before))
-            checks.expect(untouched, "noise_prediction_loss changed one of its inputs.")
-
+            loss = checks.call(noise_prediction_loss, unet, scheduler, latents, text_states, noise, t)
             guess = unet(scheduler.add_noise(latents, noise, t), t, text_states).sample
             target = noise if prediction_type == "epsilon" else scheduler.get_velocity(latents, noise, t)
             right = ((guess - target) ** 2).mean()
@@ -734,12 +727,10 @@ def hidden_tests():
     rng = torch.Generator().manual_seed(300 + settings.grader_seed)
     for shape in ((1, 4, 8, 8), (3, 8, 5, 2), (6,)):
         uncond, text = torch.randn(2, *shape, generator=rng)
-        before = uncond.clone(), text.clone()
         for scale in (0, 1, 0.5, 7.5, 1 + float(torch.rand((), generator=rng)) * 10):
-            right = (1 - scale) * before[0] + scale * before[1]
-            checks.compare_tensors(guide(uncond, text, scale), right, f"guide with scale {scale:.2f}", tolerance=1e-3)
-            untouched = torch.equal(uncond, before[0]) and torch.equal(text, before[1])
-            checks.expect(untouched, "guide changed one of its inputs.")
+            result = checks.call(guide, uncond, text, scale)
+            right = (1 - scale) * uncond + scale * text
+            checks.compare_tensors(result, right, f"guide with scale {scale:.2f}", tolerance=1e-3)
 
 
 hidden_tests()
@@ -1203,7 +1194,7 @@ show.plot(
 # *60 minutes*
 #
 # Our model has seen more than a hundred thousand drawings, but never a robot. Ask it for one, and it improvises from
-# what the letters remind it of. On the right is what *we* mean by a robot:
+# what the letters remind it of. Below its ideas is what *we* mean by a robot:
 
 # %%
 robots = newthing.pictures("robot", 16, size=size)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import torch
     from PIL import Image
 
-__all__ = ["CheckFailed", "Mistake", "compare_tensors", "expect", "passed"]
+__all__ = ["CheckFailed", "Mistake", "call", "compare_tensors", "expect", "passed"]
 
 
 class CheckFailed(AssertionError):
@@ -53,13 +53,28 @@ def expect(holds: bool, message: str, **pictures) -> None:
         raise CheckFailed(message, **pictures)
 
 
+def call(fn: Callable, *inputs):
+    """Call a student's function; raise `CheckFailed` where it has changed a tensor that it was given."""
+    import torch
+
+    before = [x.clone() if torch.is_tensor(x) else x for x in inputs]
+    result = fn(*inputs)
+    for x, old in zip(inputs, before, strict=True):
+        expect(
+            not torch.is_tensor(x) or torch.equal(x, old),
+            f"{fn.__name__} changed one of its inputs. Make a new tensor: write a * x or x - y, not x *= a, x -= y "
+            "or a method whose name ends with an underscore.",
+        )
+    return result
+
+
 def passed(name: str) -> None:
     """Print the friendly line at the end of a check."""
     print(f"{name}: visible check passed (hidden tests decide the points).")
 
 
 def compare_tensors(
-    yours,
+    result,
     right: torch.Tensor,
     what: str,
     mistakes: Iterable[Mistake] = (),
@@ -67,24 +82,24 @@ def compare_tensors(
     tolerance: float = 1e-4,
     **pictures,
 ) -> None:
-    """Raise `CheckFailed` unless `yours` is a tensor equal to `right`; names the mistake where it is a known one.
+    """Raise `CheckFailed` unless `result` is a tensor equal to `right`; names the mistake where it is a known one.
 
-    The tolerance is a share of the largest value of `right`.
+    `what` names the result in the sentence. The tolerance is a share of the largest value of `right`.
     """
     import torch
 
-    expect(type(yours) is torch.Tensor, f"{what} should be a torch tensor, but it is {_article(yours)}.")
+    expect(type(result) is torch.Tensor, f"{what} should be a torch tensor, but it is {_article(result)}.")
     expect(
-        yours.shape == right.shape,
-        f"{what} should have shape {tuple(right.shape)}, but it has {tuple(yours.shape)}.",
+        result.shape == right.shape,
+        f"{what} should have shape {tuple(right.shape)}, but it has {tuple(result.shape)}.",
     )
-    expect(yours.dtype == right.dtype, f"{what} should have dtype {right.dtype}, but it has {yours.dtype}.")
-    if _close(yours, right, tolerance):
+    expect(result.dtype == right.dtype, f"{what} should have dtype {right.dtype}, but it has {result.dtype}.")
+    if _close(result, right, tolerance):
         return
     for mistake in mistakes:
-        if _close(yours, mistake.result(), tolerance):
+        if _close(result, mistake.result(), tolerance):
             raise CheckFailed(mistake.message, **pictures)
-    off = (yours.detach().float() - right.float()).abs().max().item()
+    off = (result.detach().float() - right.float()).abs().max().item()
     raise CheckFailed(f"{what} has the right shape, but its values are off by up to {off:.3g}.", **pictures)
 
 
@@ -96,9 +111,7 @@ def _close(a: torch.Tensor, b: torch.Tensor, tolerance: float) -> bool:
 
 
 def _article(value) -> str:
-    return (
-        "None; does the function end with `return`?" if value is None else f"of type {type(value).__name__}"
-    )
+    return "None; does the function end with `return`?" if value is None else f"of type {type(value).__name__}"
 
 
 def __getattr__(name: str):
