@@ -30,6 +30,10 @@ class ModelUnavailable(PlainError):
     """A model can't be had here; the message says why and what to do."""
 
 
+class HubUnreachable(ModelUnavailable):
+    """There is no connection to the Hugging Face hub."""
+
+
 class Clip(NamedTuple):
     """What ``load("clip")`` gives: the model, in evaluation mode, and the processor of its inputs."""
 
@@ -150,17 +154,22 @@ def _mini_folder(wanted: Entry) -> Path:
 
 def _full_folder(wanted: Entry) -> Path:
     """The folder of the first of ``wanted`` and its fallbacks that is on this computer or can be downloaded."""
-    reasons = []
+    reasons, connected = [], True
     for choice in (wanted, *wanted.fallback):
-        if reasons:
-            print(f"{reasons[-1]} Trying {choice.id} in its place.")
-        try:
-            return cached(choice) or _download(choice)
-        except ModelUnavailable as error:
-            reasons.append(str(error))
+        if folder := cached(choice):
+            if reasons:
+                print(f"{reasons[-1]} Taking {choice.id} in its place.")
+            return folder
+        if connected:
+            if reasons:
+                print(f"{reasons[-1]} Trying {choice.id} in its place.")
+            try:
+                return _download(choice)
+            except ModelUnavailable as error:
+                reasons.append(str(error))
+                connected = not isinstance(error, HubUnreachable)
     raise ModelUnavailable(
-        f"No model for {wanted.role!r} could be had. {' '.join(reasons)} "
-        "Or work with the small models: set COURSE_PROFILE=mini and restart the kernel."
+        f"{' '.join(reasons)} Or work with the small models: set COURSE_PROFILE=mini and restart the kernel."
     )
 
 
@@ -204,9 +213,9 @@ def _download(choice: Entry) -> Path:
             raise ModelUnavailable(f"{choice.id} is no longer public on the hub.") from error
         raise ModelUnavailable(f"The hub refused {choice.id} ({_first_line(error)}); try again later.") from error
     except Exception as error:  # each version of the hub's client has other names for "no connection"
-        raise ModelUnavailable(
-            f"{choice.id} is not on this computer and the hub can't be reached ({_first_line(error)}); "
-            "check the internet connection and run this again."
+        raise HubUnreachable(
+            f"{choice.id} is not on this computer yet, and the hub can't be reached ({_first_line(error)}). "
+            "Check the internet connection and run this again."
         ) from error
 
 

@@ -252,12 +252,19 @@ print(json.dumps([type(clip.model).__name__, type(clip.processor).__name__, type
     assert json.loads(found) == ["CLIPModel", "CLIPProcessor", "StableDiffusionPipeline", "torch.float32"]
 
 
-def test_no_connection_and_nothing_downloaded(full):
+def test_no_connection_and_nothing_downloaded(full, capsys):
     text = refusal("diffusion")
-    assert "stable-diffusion-v1-5/stable-diffusion-v1-5 is not on this computer" in text
-    assert "CompVis/stable-diffusion-v1-4 is not on this computer" in text  # the fallback was tried too
-    assert "check the internet connection" in text and "COURSE_PROFILE=mini" in text
+    assert text.startswith("stable-diffusion-v1-5/stable-diffusion-v1-5 is not on this computer yet")
+    assert "Check the internet connection" in text and text.endswith("set COURSE_PROFILE=mini and restart the kernel.")
+    assert capsys.readouterr().out.count("Downloading") == 1  # the fallback would come from the same hub
     assert status("diffusion") == (True, "stable-diffusion-v1-5/stable-diffusion-v1-5: 4.3 GB to download")
+
+
+def test_no_connection_but_the_fallback_is_here(full, tiny, tmp_path, capsys):
+    (second,) = entry("clip").fallback
+    put_in_cache(tiny / "clip", second, tmp_path / "hub")
+    assert load("clip").model.config.projection_dim == 8
+    assert capsys.readouterr().out.endswith(f"Taking {second.id} in its place.\n")
 
 
 def test_an_interrupted_download_counts_as_none(full, tiny, tmp_path):
@@ -307,3 +314,46 @@ def test_a_model_that_left_the_hub_gives_way_to_its_fallback(full, tiny, tmp_pat
         "Downloading laion/CLIP-ViT-B-32-laion2B-s34B-b79K (MIT): about 0.6 GB, once; "
         "an interrupted download goes on where it stopped.",
     ]
+
+
+@pytest.mark.parametrize(("version", "keyword"), [("0.39.0", "torch_dtype"), ("0.42.1", "dtype"), ("0.50.0", "dtype")])
+def test_half_precision_on_a_graphics_card(full, tmp_path, monkeypatch, capsys, version, keyword):
+    """No test machine has a graphics card: what reaches diffusers is what can be tested."""
+    import diffusers
+    import torch
+
+    given = {}
+
+    class Pipe:
+        def set_progress_bar_config(self, *, disable):
+            given["bar"] = not disable
+
+        def to(self, device):
+            given["device"] = device
+            return self
+
+    def from_pretrained(folder, **options):
+        given.update(options)
+        return Pipe()
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (15e9, 16e9))
+    monkeypatch.setattr(settings, "device_choice", "auto")
+    monkeypatch.setattr(diffusers, "__version__", version)
+    monkeypatch.setattr(diffusers.StableDiffusionPipeline, "from_pretrained", from_pretrained)
+    snapshot = tmp_path / "hub" / "models--stable-diffusion-v1-5--stable-diffusion-v1-5" / "snapshots"
+    for name in entry("diffusion").files:
+        file = snapshot / entry("diffusion").revision / name.replace("*", "model_index")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    load("diffusion")
+    assert given == {
+        keyword: torch.float16,
+        "variant": "fp16",
+        "safety_checker": None,
+        "requires_safety_checker": False,
+        "local_files_only": True,
+        "bar": False,
+        "device": "cuda",
+    }
+    assert capsys.readouterr().out == ""
