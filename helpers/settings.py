@@ -222,7 +222,14 @@ def _device() -> Finding:
 def _models() -> list[Finding]:
     from helpers import models
 
-    return [Finding(f"model {role} ({settings.profile})", *models.status(role)) for role in models.roles()]
+    findings = []
+    for role in models.roles():
+        try:
+            ok, detail = models.status(role)
+        except PlainError as error:
+            ok, detail = False, str(error)
+        findings.append(Finding(f"model {role} ({settings.profile})", ok, detail))
+    return findings
 
 
 def _secrets() -> list[Finding]:

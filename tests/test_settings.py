@@ -166,6 +166,15 @@ def test_the_doctor_finds_secrets_without_showing_them(bare):
     assert "very_secret" not in text
 
 
+def test_the_doctor_survives_a_device_that_is_not_there(bare):
+    import torch
+
+    bare.setattr(torch.cuda, "is_available", lambda: False)
+    bare.setattr(settings_module.settings, "device_choice", "cuda")
+    wrong = {finding.name for finding in doctor() if not finding.ok}
+    assert {"device", "model clip (mini)", "model diffusion (mini)"} <= wrong
+
+
 def test_the_doctor_names_an_old_library(bare):
     def version(name):
         return "0.1" if name == "torch" else "999"
