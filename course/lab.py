@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+from helpers.errors import PlainError
 
 __all__ = ["free_port", "lab"]
 
@@ -23,6 +26,7 @@ def lab(*, port: int, browser: bool) -> int:
     if not NOTEBOOKS.is_dir():
         print(f"There is no folder {NOTEBOOKS}. Run `course build` to make the notebooks, or clone the course again.")
         return 1
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends this command ends JupyterLab with it
     port = free_port(port)
     token = secrets.token_urlsafe(24)
     server = subprocess.Popen(
@@ -34,17 +38,13 @@ def lab(*, port: int, browser: bool) -> int:
             *(("--allow-root",) if hasattr(os, "geteuid") and os.geteuid() == 0 else ()),
             "--log-level=WARN",
         ],
-        env={
-            **os.environ,
-            "JUPYTER_TOKEN": token,
-        },  # in the environment, so that a list of processes doesn't show it
+        # The token goes through the environment, so that a list of processes doesn't show it.
+        env={**os.environ, "JUPYTER_TOKEN": token},
     )
     try:
         if _answers(port, server):
-            print(
-                f"\nPicture This is open at http://127.0.0.1:{port}/lab?token={token}\nCtrl+C stops it.\n",
-                flush=True,
-            )
+            print(f"\nPicture This is open at http://127.0.0.1:{port}/lab?token={token}", flush=True)
+            print("Ctrl+C stops it.", flush=True)
         return server.wait()
     except KeyboardInterrupt:
         server.terminate()
@@ -52,12 +52,12 @@ def lab(*, port: int, browser: bool) -> int:
 
 
 def free_port(wanted: int) -> int:
-    """The first port from ``wanted`` on that nobody listens on, on 127.0.0.1. Raises ``OSError`` after 50."""
+    """The first port from ``wanted`` on that nobody listens on, on 127.0.0.1. Raises ``PlainError`` after 50."""
     for port in range(wanted, wanted + 50):
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) != 0:
                 return port
-    raise OSError(f"Ports {wanted} to {wanted + 49} are all in use: pass another --port.")
+    raise PlainError(f"Ports {wanted} to {wanted + 49} are all in use: pass another --port.")
 
 
 def _answers(port: int, server: subprocess.Popen) -> bool:

@@ -2,7 +2,6 @@
 
 import json
 import re
-import signal
 import socket
 import subprocess
 import sys
@@ -101,6 +100,12 @@ def test_a_port_in_use_gives_the_next():
         assert lab_module.free_port(port) > port
 
 
+def test_no_port_left_is_an_error_that_says_so(monkeypatch):
+    monkeypatch.setattr(lab_module.socket.socket, "connect_ex", lambda self, address: 0)
+    with pytest.raises(PlainError, match=r"Ports 8888 to 8937 are all in use: pass another --port\."):
+        lab_module.free_port(8888)
+
+
 def test_lab_without_notebooks_says_what_to_do(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(lab_module, "NOTEBOOKS", tmp_path / "notebooks")
     assert lab_module.lab(port=8888, browser=False) == 1
@@ -124,8 +129,10 @@ def test_lab_prints_a_url_that_answers_and_serves_the_notebooks(monkeypatch, tmp
             fetch(f"{base}/api/contents")
         assert "JupyterLab" in fetch(url)
     finally:
-        server.send_signal(signal.SIGINT)
+        server.terminate()
         server.wait(timeout=20)
+    with pytest.raises(urllib.error.URLError):  # JupyterLab ended with the command that started it
+        urllib.request.urlopen(url, timeout=5)
 
 
 def fetch(url: str) -> str:
