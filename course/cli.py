@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Annotated
 
 import typer
@@ -74,25 +75,34 @@ def sync(
 
 @app.command()
 def train(
-    model: Annotated[str, typer.Argument(help="Which mini model: vae, clip, diffusion, judge …")],
-    minutes: Annotated[float, typer.Option(help="How long to train; goes on from the last checkpoint.")],
+    model: Annotated[str, typer.Argument(help="Which mini model: text, vae, clip, unet or judge.")],
+    minutes: Annotated[float, typer.Option(min=0, help="How long to train; goes on from the last checkpoint.")],
 ) -> None:
     """Train a mini model on the picture-book world, resumably."""
-    from course.train import train
+    from course.train import FOLDERS, train
 
+    _expect_one_of(FOLDERS, model)
     train(model, minutes=minutes)
 
 
 @app.command()
 def evaluate(
-    model: Annotated[str, typer.Argument(help="Which mini model: clip, diffusion …")],
-    n: Annotated[int | None, typer.Option(help="How many fresh scenes; the model's own default if not given.")] = None,
+    model: Annotated[str, typer.Argument(help="Which mini model: clip, diffusion or judge.")],
+    n: Annotated[
+        int | None, typer.Option(min=1, help="How many fresh scenes; the model's own default if not given.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the fresh scenes.")] = 0,
 ) -> None:
     """Print a mini model's scores on fresh scenes as one JSON object; scores are fractions of 1."""
-    from course.evaluate import evaluate
+    from course.evaluate import EVALUATIONS, evaluate
 
+    _expect_one_of(EVALUATIONS, model)
     print(json.dumps(evaluate(model, seed=seed) if n is None else evaluate(model, n=n, seed=seed)))
+
+
+def _expect_one_of(names: Iterable[str], model: str) -> None:
+    if model not in names:
+        raise typer.BadParameter(f"there is no {model!r}; choose one of: {', '.join(names)}", param_hint="MODEL")
 
 
 def _report_problems(problems: list[str]) -> None:

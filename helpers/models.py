@@ -123,10 +123,8 @@ def status(role: str) -> tuple[bool, str]:
     wanted = entry(role)
     if wanted.profile == "full":
         choice = next(filter(cached, (wanted, *wanted.fallback)), None)
-        return (
-            True,
-            f"{choice.id} is downloaded" if choice else f"{wanted.id}: {wanted.download_gb} GB to download",
-        )
+        to_come = f"{wanted.id}: {wanted.download_gb} GB to download"
+        return True, f"{choice.id} is downloaded" if choice else to_come
     try:
         return True, str(_mini_folder(wanted))
     except ModelUnavailable as error:

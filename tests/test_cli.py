@@ -52,7 +52,7 @@ def test_build_and_sync_exit_1_with_the_problems(monkeypatch, command, problems,
 
 def test_train_passes_model_and_minutes(monkeypatch):
     seen = []
-    put(monkeypatch, "course.train", train=lambda model, *, minutes: seen.append((model, minutes)))
+    put(monkeypatch, "course.train", FOLDERS=["clip"], train=lambda model, *, minutes: seen.append((model, minutes)))
     assert run("train", "clip", "--minutes", "1.5").exit_code == 0
     assert seen == [("clip", 1.5)]
 
@@ -62,18 +62,25 @@ def test_train_passes_model_and_minutes(monkeypatch):
     [((), {"seed": 0}), (("--n", "5", "--seed", "7"), {"n": 5, "seed": 7})],
 )
 def test_evaluate_prints_one_json_object(monkeypatch, words, options):
-    put(monkeypatch, "course.evaluate", evaluate=lambda model, **given: {"model": model, **given})
+    put(monkeypatch, "course.evaluate", EVALUATIONS=["clip"], evaluate=lambda model, **given: {"model": model, **given})
     result = run("evaluate", "clip", *words)
     assert json.loads(result.stdout) == {"model": "clip", **options}
 
 
+@pytest.mark.parametrize("words", [("evaluate", "cilp"), ("train", "cilp", "--minutes", "1")])
+def test_a_misspelt_model_lists_the_models(words):
+    result = run(*words)
+    assert result.exit_code == 2
+    assert "there is no 'cilp'; choose one of:" in result.stderr and "clip" in result.stderr
+
+
 def test_an_error_that_says_what_to_do_is_shown_as_that_sentence(monkeypatch):
     def train(model, *, minutes):
-        raise PlainError("There is no model 'cilp'.")
+        raise PlainError("There is no room for the checkpoint.")
 
-    put(monkeypatch, "course.train", train=train)
-    result = run("train", "cilp", "--minutes", "1")
-    assert (result.exit_code, result.stderr) == (1, "There is no model 'cilp'.\n")
+    put(monkeypatch, "course.train", FOLDERS=["clip"], train=train)
+    result = run("train", "clip", "--minutes", "1")
+    assert (result.exit_code, result.stderr) == (1, "There is no room for the checkpoint.\n")
 
 
 @pytest.mark.parametrize(("ok", "code"), [(True, 0), (False, 1)])
