@@ -11,7 +11,9 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["Card", "Deck", "export_anki", "read", "to_html"]
+__all__ = ["Card", "Deck", "export_anki", "find", "read", "to_html"]
+
+NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 
 
 class Card(NamedTuple):
@@ -26,6 +28,12 @@ class Deck(NamedTuple):
 
     title: str
     cards: list[Card]
+
+
+def find(notebook: str) -> Path:
+    """The card file of a notebook: beside it, or (on Colab, where notebooks are opened alone) in the fetched course."""
+    beside = Path("flashcards.md")
+    return beside if beside.exists() else NOTEBOOKS / notebook / "flashcards.md"
 
 
 def read(path: str | Path) -> Deck:

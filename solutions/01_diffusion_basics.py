@@ -54,7 +54,8 @@
 # %% [markdown]
 # ## Set-up
 #
-# One cell fetches the course if need be, one loads what the notebook uses. `helpers` is the course's small library; all of it is there to be read.
+# One cell fetches the course if need be, one loads what the notebook uses. `helpers` is the course's small library; all
+# of it is there to be read.
 
 # %% locked="fetch_course"
 # On Colab this fetches the course and the few libraries that are missing; where the course is installed it does nothing.
@@ -889,7 +890,7 @@ def hidden_tests():
     pipe = load("diffusion")
     first = None
     for kind in (DPMSolverMultistepScheduler, EulerDiscreteScheduler, DDIMScheduler):
-        other = checks.nb01.with_scheduler(pipe, kind.from_config(pipe.scheduler.config))
+        other = checks.nb01.with_scheduler(pipe, kind.from_config(pipe.scheduler.config, clip_sample=False))
         prompt, seed = describe(random_scene(rng), rng), rng.randrange(10**6)
         for steps, scale in ((rng.randrange(4, 8), 1.0), (rng.randrange(8, 12), rng.uniform(2, 8))):
             right = other(
@@ -1505,12 +1506,13 @@ hidden_tests()
 # %% [markdown]
 # ### Flashcards
 #
-# Twelve cards to keep. Read the question, answer aloud, flip. The second line writes the same cards as a deck for
-# Anki, which asks you again just before you forget; importing it twice does not double your cards.
+# Twelve cards to keep. Read the question, answer aloud, flip. The cell also writes the same cards as a deck for Anki,
+# which asks you again just before you forget; importing it twice does not double your cards.
 
 # %%
-widgets.flashcards("flashcards.md")
-flashcards.export_anki(flashcards.read("flashcards.md"), "diffusion_basics.apkg")
+cards = flashcards.find("01_diffusion_basics")
+widgets.flashcards(cards)
+flashcards.export_anki(flashcards.read(cards), "diffusion_basics.apkg")
 print("Wrote diffusion_basics.apkg; open it with Anki.")
 
 # %% [markdown]

@@ -41,6 +41,13 @@ def test_a_malformed_deck_is_refused_with_the_card_s_number(text, says):
         flashcards.parse(text)
 
 
+def test_cards_are_found_beside_the_notebook_and_else_in_the_course(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert flashcards.find("01_x") == flashcards.NOTEBOOKS / "01_x" / "flashcards.md"
+    (tmp_path / "flashcards.md").write_text(TEXT)
+    assert flashcards.read(flashcards.find("01_x")).title == "A deck"
+
+
 def test_html_in_a_card_is_shown_and_not_run():
     assert "&lt;script&gt;" in flashcards.to_html("<script>alert(1)</script>")
 
