@@ -23,7 +23,8 @@ def _flashcards_html(deck: _flashcards.Deck) -> str:
     name = f"flashcards-{uuid4().hex}"
     cards = "".join(
         f'<details style="border:1px solid #8888;border-radius:8px;padding:12px;margin:6px 0;max-width:42em">'
-        f'<summary style="cursor:pointer">{_flashcards.to_html(card.question)}</summary>'
+        f'<summary style="cursor:pointer"><div style="display:inline-block;vertical-align:top;max-width:95%">'
+        f"{_flashcards.to_html(card.question)}</div></summary>"
         f"<hr>{_flashcards.to_html(card.answer)}</details>"
         for card in deck.cards
     )

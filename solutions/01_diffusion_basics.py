@@ -94,8 +94,8 @@ elif settings.device == "mps":
     print("There is an Apple GPU, and the models run on it.")
 else:
     print(f"No GPU was found, so the models run on the CPU with {torch.get_num_threads()} threads.")
-    print("That is enough for the mini models: 4 pictures take seconds, the fine-tuning under 90 seconds.")
-    print("The full Stable Diffusion would take minutes a picture; choose it only where there is a GPU.")
+    print("That is enough for the mini models: a picture takes a second or two, the fine-tuning a minute.")
+    print("The full Stable Diffusion would take minutes a picture: choose it where there is a GPU.")
 print(f"Profile: {settings.profile}. Pictures are {size}×{size} pixels.")
 
 # %% [markdown]
@@ -135,7 +135,7 @@ print(f"shape {tuple(x0.shape)}, smallest {x0.min():.2f}, largest {x0.max():.2f}
 # at first, then drown.
 
 # %%
-schedule = DDPMScheduler.from_config(pipe.scheduler.config)  # holds the betas that our model was trained with
+schedule = DDPMScheduler.from_config(pipe.scheduler.config)  # the betas our model was trained with
 moments = [0, 50, 150, 300, 500, 999]
 
 generator = torch.Generator().manual_seed(0)
@@ -197,11 +197,12 @@ print(f"At the end: mean {x.mean():.2f}, standard deviation {x.std():.2f}. Pure 
 
 # %% exercise="add_noise"
 def add_noise(x0, noise, t, alphas_cumprod):
-    """Take clean pictures to moment t of the forward process in one step (DDPM, Ho et al. 2020, equation 4).
+    """Take clean pictures to moment t of the forward process in one step (Ho et al. 2020, equation 4).
 
     x0: clean pictures or latents, tensor (batch, channels, height, width).
     noise: standard normal noise, same shape.
-    t: the moment, 0 to len(alphas_cumprod) - 1; an int for all, or a LongTensor (batch,) with one for each picture.
+    t: the moment, 0 to len(alphas_cumprod) - 1; an int for all pictures, or a LongTensor (batch,)
+        with one for each.
     alphas_cumprod: tensor (moments,), the share of the picture that is left at each moment.
 
     Returns x_t, with the shape, dtype and device of x0. The inputs stay as they are.
@@ -343,14 +344,14 @@ for name in ("vae", "text_encoder", "unet"):
 # %% locked="latents"
 @torch.no_grad()
 def to_latents(images):
-    """Encode a list of PIL pictures: tensor (n, channels, height, width) of latents, scaled for the U-Net."""
+    """Encode a list of PIL pictures: latents (n, channels, height, width), scaled for the U-Net."""
     pixels = pipe.image_processor.preprocess(images).to(pipe.device, pipe.vae.dtype)
     return pipe.vae.encode(pixels).latent_dist.mean * pipe.vae.config.scaling_factor
 
 
 @torch.no_grad()
 def to_pictures(latents):
-    """Decode latents (n, channels, height, width) into a list of PIL pictures."""
+    """Decode latents (n, channels, height, width): a list of n PIL pictures."""
     pixels = pipe.vae.decode(latents / pipe.vae.config.scaling_factor).sample
     return pipe.image_processor.postprocess(pixels)
 
@@ -374,7 +375,9 @@ show.gallery(
     alt=["the red cat as drawn", "the red cat after the VAE's encoder and decoder"],
 )
 
-greys = [(channel - channel.min()) / (channel.max() - channel.min()) * 2 - 1 for channel in latents[0].cpu()]
+channels = latents[0].cpu()
+low, high = channels.amin((1, 2), True), channels.amax((1, 2), True)
+greys = (channels - low) / (high - low) * 2 - 1  # every channel from -1 to 1
 show.gallery(
     [show.to_pil(grey.expand(3, -1, -1)) for grey in greys],
     [f"channel {i}" for i in range(len(greys))],
@@ -434,9 +437,11 @@ for hook in hooks:
     hook.remove()
 
 q, k = (heard[name].unflatten(-1, (attention.heads, -1)).transpose(1, 2) for name in ("q", "k"))
-weights = (q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5).softmax(-1).mean(1)[0]  # (spots, tokens), mean over heads
+weights = (q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5).softmax(-1)  # (1, heads, spots, tokens)
+weights = weights.mean(1)[0]
 side = int(weights.shape[0] ** 0.5)
-maps = weights[:, 1 : len(words) + 1].T.reshape(-1, side, side).float().cpu()  # token 0 is the start sign
+maps = weights[:, 1 : len(words) + 1]  # token 0 only says that a text starts
+maps = maps.T.reshape(-1, side, side).float().cpu()
 maps = (maps - maps.amin((1, 2), True)) / (maps.amax((1, 2), True) - maps.amin((1, 2), True))
 show.gallery(
     [show.to_pil((each * 2 - 1).expand(3, -1, -1)) for each in maps],
@@ -587,11 +592,12 @@ pictures = [draw(scene, size=size) for scene in scenes]
 show.gallery(pictures, captions, width=130)
 
 student = copy.deepcopy(pipe.unet)
+generator = torch.Generator().manual_seed(1)
 batch = {
     "latents": to_latents(pictures),
     "text_states": pipe.encode_prompt(captions, pipe.device, 1, False)[0].detach(),
-    "noise": torch.randn(8, *latents.shape[1:], generator=torch.Generator().manual_seed(1)).to(pipe.device, pipe.dtype),
-    "t": torch.randint(0, 1000, (8,), generator=torch.Generator().manual_seed(1)).to(pipe.device),
+    "noise": torch.randn(8, *latents.shape[1:], generator=generator).to(pipe.device, pipe.dtype),
+    "t": torch.randint(0, 1000, (8,), generator=generator).to(pipe.device),
 }
 loss = noise_prediction_loss(student, schedule, **batch)
 loss.backward()  # now every weight knows in which direction the loss grows
@@ -609,12 +615,11 @@ print(f"\nLoss before the step {loss.item():.4f}, after it {after.item():.4f}.")
 # the eight pictures, moment by moment:
 
 # %%
-times = list(range(20, 1000, 70))
-with torch.no_grad():
-    losses = [
-        noise_prediction_loss(pipe.unet, schedule, **{**batch, "t": torch.full((8,), t, device=pipe.device)}).item()
-        for t in times
-    ]
+times, losses = list(range(20, 1000, 70)), []
+for moment in times:
+    batch["t"] = torch.full((8,), moment, device=pipe.device)
+    with torch.no_grad():
+        losses.append(noise_prediction_loss(pipe.unet, schedule, **batch).item())
 figure, axes = plt.subplots(figsize=(6, 3))
 axes.plot(times, losses, marker="o")
 axes.set(xlabel="t", ylabel="loss", ylim=(0, None), title="how hard is each moment?")
@@ -637,14 +642,15 @@ show.plot(figure, alt="The U-Net's loss on eight fresh pictures, plotted over th
 # Below is that difference, spot by spot, for three prompts on the same noise. Bright is where the words have a say.
 
 # %%
-start = torch.randn(1, *latents.shape[1:], generator=torch.Generator().manual_seed(5)).to(pipe.device, pipe.dtype)
+start = torch.randn(latents.shape, generator=torch.Generator().manual_seed(5)).to(latents)
 t = 800
 says = []
 prompts = ["a large red cat, on a meadow", "a small blue boat, on the sea", "a yellow moon, at night"]
 for prompt in prompts:
     text_states, empty_states = pipe.encode_prompt(prompt, pipe.device, 1, True)
     with torch.no_grad():
-        with_text, without = (pipe.unet(start, t, states).sample for states in (text_states, empty_states))
+        with_text = pipe.unet(start, t, text_states).sample
+        without = pipe.unet(start, t, empty_states).sample
     difference = (with_text - without)[0].norm(dim=0).float().cpu()
     says.append(show.to_pil((difference / difference.max() * 2 - 1).expand(3, -1, -1)))
 show.gallery(
@@ -765,7 +771,7 @@ noisy, guesses, captions = [], [], []
 def keep(pipeline, step, t, tensors):
     noisy.append(tensors["latents"])
     guesses.append(pipeline.scheduler.model_outputs[-1])
-    captions.append(f"after step {step + 1}, t was {int(t)}: noisy latents, and the guess of the finished picture")
+    captions.append(f"step {step + 1}, t = {int(t)}: noisy latents, and the guess of the finished picture")
     return tensors
 
 
@@ -865,7 +871,8 @@ def sample_latents(pipe, prompt, *, steps=25, guidance_scale=4.0, generator=None
     for t in scheduler.timesteps:
         twice = scheduler.scale_model_input(torch.cat([latents, latents]), t)
         noise_uncond, noise_text = unet(twice, t, encoder_hidden_states=states).sample.chunk(2)
-        latents = scheduler.step(guide(noise_uncond, noise_text, guidance_scale), t, latents).prev_sample
+        answer = guide(noise_uncond, noise_text, guidance_scale)
+        latents = scheduler.step(answer, t, latents).prev_sample
     return latents
     ### END SOLUTION
 
@@ -981,7 +988,7 @@ show.gallery(
 
 # %% exercise="generate_images"
 def generate_images(prompt, n=1, *, seed=0, steps=25, guidance_scale=4.0):
-    """Draw n pictures of a prompt with the course's diffusion model, which is loaded at the first call and kept.
+    """Draw n pictures of a prompt with load("diffusion"), which is loaded at the first call and kept.
 
     prompt: a string.
     n: how many pictures.
@@ -1081,7 +1088,8 @@ show.grid(
 # %%
 rng = Random(3)
 scenes = [random_scene(rng, things=1) for _ in range(3)]
-captions, pictures = [describe(scene, rng) for scene in scenes], [draw(scene, size=size) for scene in scenes]
+captions = [describe(scene, rng) for scene in scenes]
+pictures = [draw(scene, size=size) for scene in scenes]
 show.gallery(pictures, captions)
 for caption, row in zip(captions, clip.similarity(captions, pictures)):
     print("  ".join(f"{score:5.2f}" for score in row), " ", caption)
@@ -1114,7 +1122,8 @@ def steps_sweep(prompt, steps, *, seed=0):
     steps: the numbers of steps to try, for example [1, 2, 4, 8].
     seed: every picture starts from the noise of this seed; guidance is 4.0.
 
-    Returns a dict: number of steps → CLIP score of the one picture drawn with it, a float. Keys in the order of steps.
+    Returns a dict: number of steps → CLIP score (a float) of the one picture drawn with it, in the
+    order of steps.
     """
     ### BEGIN SOLUTION
     pictures = [generate_images(prompt, seed=seed, steps=n)[0] for n in steps]
@@ -1179,7 +1188,8 @@ numbers = [1, 2, 3, 5, 8, 12, 20]
 figure, axes = plt.subplots(figsize=(6, 3.2))
 for prompt in ("a large red cat, on a meadow", "a small yellow star above a large blue house, in the snow"):
     sweeps = [steps_sweep(prompt, numbers, seed=seed) for seed in range(3)]
-    axes.plot(numbers, [sum(sweep[n] for sweep in sweeps) / len(sweeps) for n in numbers], marker="o", label=prompt)
+    means = [sum(sweep[n] for sweep in sweeps) / len(sweeps) for n in numbers]
+    axes.plot(numbers, means, marker="o", label=prompt)
 axes.set(xlabel="steps", ylabel="CLIP score, mean of 3 seeds", title="how many steps are enough?")
 axes.legend(fontsize=8)
 show.plot(
@@ -1228,7 +1238,7 @@ show.gallery(
 # model back, to the last bit.
 
 # %%
-rows, columns = next(w.shape for name, w in pipe.unet.named_parameters() if name.endswith("attn2.to_k.weight"))
+rows, columns = attention.to_k.weight.shape
 rank = 8
 print(f"One attention matrix has {rows} × {columns} = {rows * columns:,} weights.")
 print(f"Its detour of rank {rank} has {rank} × {columns} + {rows} × {rank} = {rank * (rows + columns):,}.")
@@ -1299,17 +1309,19 @@ print(f"Its detour of rank {rank} has {rank} × {columns} + {rows} × {rank} = {
 
 
 # %% exercise="fine_tune"
-def fine_tune(pipe, images, prompt, *, max_steps=100, batch_size=8, learning_rate=1e-3, rank=8, seed=0):
-    """Teach a pipeline a new thing: train a LoRA adapter of its U-Net (Hu et al. 2021) with prior preservation
-    (Ruiz et al. 2023).
+def fine_tune(pipe, images, prompt, *, max_steps=100, batch_size=8, learning_rate=1e-3, seed=0):
+    """Teach a pipeline a new thing with a LoRA adapter of its U-Net (Hu et al. 2021) and prior
+    preservation (Ruiz et al. 2023).
 
-    pipe: a StableDiffusionPipeline. Its own weights stay as they are; afterwards the adapter "new_thing" is loaded
-        in its U-Net and switched on. pipe.disable_lora() switches it off, pipe.unload_lora_weights() removes it.
+    pipe: a StableDiffusionPipeline. Its own weights stay as they are. Afterwards the adapter is loaded
+        in its U-Net under the name "new_thing" and switched on; pipe.disable_lora() switches it off,
+        pipe.unload_lora_weights() removes it.
     images: PIL pictures of the new thing.
     prompt: the text that should draw it, one for all pictures.
     max_steps: at most so many steps of the optimizer.
 
-    Returns the adapter's state dict: names that start with "unet." → tensors, as pipe.load_lora_weights takes it.
+    Returns the adapter's state dict: names that start with "unet." → tensors, as
+    pipe.load_lora_weights takes it.
     """
     ### BEGIN SOLUTION
     from peft import LoraConfig, get_peft_model_state_dict
@@ -1320,18 +1332,20 @@ def fine_tune(pipe, images, prompt, *, max_steps=100, batch_size=8, learning_rat
         pixels = pipe.image_processor.preprocess(images).to(pipe.device, pipe.vae.dtype)
         new_latents = pipe.vae.encode(pixels).latent_dist.mean * pipe.vae.config.scaling_factor
         old_prompts = [describe(random_scene(rng), rng) for _ in images]
-        old_latents = pipe(
-            old_prompts, num_inference_steps=15, guidance_scale=4.0, generator=generator, output_type="latent"
-        ).images
+        draw_old = {"num_inference_steps": 15, "guidance_scale": 4.0, "output_type": "latent"}
+        old_latents = pipe(old_prompts, generator=generator, **draw_old).images
         latents = torch.cat([new_latents, old_latents])
-        text_states = pipe.encode_prompt([prompt] * len(images) + old_prompts, pipe.device, 1, False)[0]
+        prompts = [prompt] * len(images) + old_prompts
+        text_states = pipe.encode_prompt(prompts, pipe.device, 1, False)[0]
 
     pipe.unet.requires_grad_(False)
     with torch.random.fork_rng():
         torch.manual_seed(seed)  # peft fills the A matrices from torch's global generator
-        detours = LoraConfig(r=rank, lora_alpha=rank, target_modules=["to_q", "to_k", "to_v", "to_out.0"])
+        targets = ["to_q", "to_k", "to_v", "to_out.0"]
+        detours = LoraConfig(r=8, lora_alpha=8, target_modules=targets)
         pipe.unet.add_adapter(detours, adapter_name="new_thing")
-    optimizer = torch.optim.AdamW([p for p in pipe.unet.parameters() if p.requires_grad], lr=learning_rate)
+    trained = [p for p in pipe.unet.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=learning_rate)
 
     scheduler = DDPMScheduler.from_config(pipe.scheduler.config)
     for _ in range(max_steps):
@@ -1382,10 +1396,8 @@ after = draw_all()
 show.grid([before, after], ["before", "after"], prompts, alt="drawn by the model")
 
 pipe.disable_lora()
-print(
-    "Adapter off:",
-    "the old pictures are back." if draw_all()[2].tobytes() == before[2].tobytes() else "not the same!",
-)
+same = [a.tobytes() == b.tobytes() for a, b in zip(before, draw_all())]
+print(f"Adapter off: {sum(same)} of {len(same)} pictures are as before, to the last bit.")
 pipe.unload_lora_weights()
 
 # %% tests="fine_tune" points=18
@@ -1403,8 +1415,8 @@ def hidden_tests():
     from helpers.picturebook import describe, random_scene
     from helpers.settings import settings
 
-    LEARNED = 0.05  # the drawings must come so much nearer to the new thing's pictures, in CLIP's cosine
-    FORGOTTEN = 0.10  # the old prompts' CLIP score may fall by so much, in the mean
+    LEARNED = 0.4  # of the way from what the untaught model draws to the new thing's own pictures, at least
+    FORGOTTEN = 0.25  # of what the old prompts' pictures fit better than strangers do, at most
 
     rng = Random(700 + settings.grader_seed)
     pipe = checks.nb01.private_copy(load("diffusion"))
@@ -1419,25 +1431,29 @@ def hidden_tests():
         return pipe(prompts, num_inference_steps=15, guidance_scale=4.0, generator=generators).images
 
     def scores():
-        new = (clip.embed_images(drawings([f"a {kind}"] * 6)) @ fresh.T).mean()
-        old = clip.similarity(old_prompts, drawings(old_prompts)).diagonal().mean()
-        return new, old
+        """Likeness to the new thing's pictures; fit of the old prompts; fit of old prompts to others' pictures."""
+        pictures = drawings([f"a {kind}"] * 6 + old_prompts)
+        fits = clip.similarity(old_prompts, pictures[6:])
+        likeness = (clip.embed_images(pictures[:6]) @ fresh.T).mean()
+        return likeness, fits.diagonal().mean(), (fits.sum() - fits.trace()) / (fits.size - len(fits))
 
-    new_before, old_before = scores()
+    new_before, old_before, strangers = scores()
     adapter = fine_tune(pipe, images, f"a {kind}")
     if not pipe.get_active_adapters():  # the adapter was returned, but not left in the pipeline
         prefix = "unet" if next(iter(adapter)).startswith("unet.") else None
         pipe.unet.load_lora_adapter(adapter, prefix=prefix, adapter_name="graded")
-    new_after, old_after = scores()
+    new_after, old_after, _ = scores()
+    learned = (new_after - new_before) / ((clip.embed_images(images) @ fresh.T).mean() - new_before)
+    forgotten = (old_before - old_after) / (old_before - strangers)
     checks.expect(
-        new_after - new_before >= LEARNED,
-        f"After the fine-tuning 'a {kind}' still does not look like the "
-        f"pictures: their likeness went from {new_before:.2f} to {new_after:.2f}.",
+        learned >= LEARNED,
+        f"After the fine-tuning, 'a {kind}' has come {learned:.0%} of the way to how the pictures look, to CLIP's "
+        f"eye; it should be {LEARNED:.0%} or more.",
     )
     checks.expect(
-        old_before - old_after <= FORGOTTEN,
-        "The tuned model has forgotten too much: the CLIP score of old "
-        f"prompts fell from {old_before:.2f} to {old_after:.2f}.",
+        forgotten <= FORGOTTEN,
+        f"The tuned model has forgotten too much: pictures of old prompts have lost {forgotten:.0%} of their fit; "
+        f"it should be {FORGOTTEN:.0%} or less.",
     )
     pipe.unload_lora_weights()
     left = pipe.unet.state_dict()
