@@ -135,7 +135,7 @@ print(f"shape {tuple(x0.shape)}, smallest {x0.min():.2f}, largest {x0.max():.2f}
 # at first, then drown.
 
 # %%
-schedule = DDPMScheduler.from_config(pipe.scheduler.config)  # the betas our model was trained with
+schedule = DDPMScheduler.from_config(pipe.scheduler.config, clip_sample=False)  # our model's betas
 moments = [0, 50, 150, 300, 500, 999]
 
 generator = torch.Generator().manual_seed(0)
@@ -466,6 +466,25 @@ show.gallery(
 # That is all. No second network as a judge, no balancing of forces: a plain regression. It works because a network
 # that can tell noise from picture at every moment must know what pictures look like.
 #
+# Here is one round of the game with our trained U-Net, at four moments. It gets the noisy latents (left) and the
+# caption; from its guess of the noise we compute what it takes for the picture behind (right). What to look for: with
+# little noise it is nearly right. With much noise it can only give the *average* of all cats it could be, a blur.
+# That blur is the reason why drawing takes many steps: nobody can jump from noise to a sharp picture in one go.
+
+# %%
+text_states = pipe.encode_prompt("a large red cat, on a meadow", pipe.device, 1, False)[0]
+noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(2)).to(latents)
+rows, moments = [], (150, 450, 750, 950)
+for t in moments:
+    noisy = schedule.add_noise(latents, noise, torch.tensor([t]))
+    with torch.no_grad():
+        guess = pipe.unet(noisy, t, text_states).sample
+    behind = schedule.step(guess, t, noisy).pred_original_sample
+    rows.append(to_pictures(torch.cat([noisy, behind])))
+columns = ["what the U-Net sees", "what it takes for the picture"]
+show.grid(rows, [f"t = {t}" for t in moments], columns, alt="the red cat", width=140)
+
+# %% [markdown]
 # **What exactly should it guess?** Two answers are common, and the scheduler's `prediction_type` says which one a
 # model was trained with:
 #
@@ -1204,7 +1223,7 @@ show.plot(
 #
 # *60 minutes*
 #
-# Our model has seen more than a hundred thousand drawings, but never a robot. Ask it for one, and it improvises from
+# Our model has seen tens of thousands of drawings, but never a robot. Ask it for one, and it improvises from
 # what the letters remind it of. Below its ideas is what *we* mean by a robot:
 
 # %%
