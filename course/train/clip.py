@@ -76,9 +76,6 @@ class CLIPRecipe(Recipe):
         }
         self.modules = nn.ModuleDict({"clip": new_clip(text_encoder), "heads": nn.ModuleDict(heads)})
 
-    def hot_parts(self) -> list[nn.Module]:
-        return [self.modules["clip"].vision_model]
-
     def loss(self, step: int, rng: np.random.Generator) -> torch.Tensor:
         clip, heads = self.modules["clip"], self.modules["heads"]
         rows = rng.choice(len(self.data), size=self.batch_size, replace=False)

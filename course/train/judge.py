@@ -28,9 +28,6 @@ class JudgeRecipe(Recipe):
         self.data = data
         self.modules = Judge()
 
-    def hot_parts(self) -> list[torch.nn.Module]:
-        return [self.modules]
-
     def loss(self, step: int, rng: np.random.Generator) -> torch.Tensor:
         rows = rng.integers(len(self.data), size=self.batch_size)
         scenes = [self.data.scenes[row] for row in rows]

@@ -12,7 +12,6 @@ from __future__ import annotations
 import copy
 import json
 import os
-import shutil
 import time
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -46,10 +45,6 @@ class Recipe(ABC):
     def export(self, modules: nn.Module, folder: Path) -> None:
         """Saves the (averaged) modules with `save_pretrained` into `folder`."""
 
-    def hot_parts(self) -> list[nn.Module]:
-        """The modules that cost the time; the loop compiles them where the machine has a C++ compiler."""
-        return []
-
     def warm_start(self, folder: Path) -> None:
         """Takes over exported weights, where there is no checkpoint to go on from."""
         raise NotImplementedError(f"{self.name} cannot start from exported weights.")
@@ -68,6 +63,7 @@ class Run:
         self.recipe = recipe
         self.folder = folder
         self.step = 0
+        self.restarted_at: int | None = None  # the step at which a new optimizer took up exported weights
         self.seconds = 0.0
         self.losses: list[tuple[int, float]] = []
         self.ema = copy.deepcopy(recipe.modules).requires_grad_(False)
@@ -112,18 +108,15 @@ class Run:
         """Goes on from exported weights and their `training.json`; the optimizer starts anew, with a warm-up."""
         self.recipe.warm_start(folder)
         record = json.loads((folder / "training.json").read_text())
-        self.step, self.seconds = record["step"], record["seconds"]
+        self.step = self.restarted_at = record["step"]
+        self.seconds = record["seconds"]
         self.losses = [tuple(entry) for entry in record["losses"]]
         self.ema = copy.deepcopy(self.recipe.modules).requires_grad_(False)
 
     def train(self, minutes: float) -> None:
         """Trains until the recipe's steps are done or the minutes are over."""
         recipe = self.recipe
-        if shutil.which("c++"):
-            for part in recipe.hot_parts():
-                part.compile()
         started = saved = time.monotonic()
-        first_step = self.step
         recent: list[float] = []
         bar = tqdm(total=recipe.total_steps, initial=self.step, desc=recipe.name, unit="step", mininterval=5)
         while not self.finished and time.monotonic() - started < 60 * minutes:
@@ -137,8 +130,9 @@ class Run:
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
             nn.utils.clip_grad_norm_(recipe.modules.parameters(), 1.0)
-            restarted = min(1.0, (self.step - first_step + 1) / recipe.warmup_steps) if first_step else 1.0
-            factor = restarted * learning_rate_factor(self.step, recipe.total_steps, recipe.warmup_steps)
+            factor = learning_rate_factor(self.step, recipe.total_steps, recipe.warmup_steps)
+            if self.restarted_at is not None:
+                factor *= min(1.0, (self.step - self.restarted_at + 1) / recipe.warmup_steps)
             for group in self.optimizer.param_groups:
                 group["lr"] = recipe.learning_rate * factor
             self.optimizer.step()

@@ -136,9 +136,6 @@ class UNetRecipe(Recipe):
         layout = F.cross_entropy(kind, covers[:, 0]) + F.cross_entropy(colour, covers[:, 1])
         return F.mse_loss(predicted, velocity) + LAYOUT_WEIGHT * layout
 
-    def hot_parts(self) -> list[nn.Module]:
-        return [self.modules["unet"]]
-
     def export(self, modules: nn.Module, folder: Path) -> None:
         modules["unet"].half().save_pretrained(folder)
         modules["unet"].float()

@@ -1,0 +1,57 @@
+"""Model cards: `models/<model>/README.md`, made from what the training and the evaluation wrote down.
+
+The words are in the templates beside this file; every figure in a card comes from a `training.json` (written by
+`course train`) or the `scores.json` (written by `course evaluate MODEL --save`).
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from helpers.picturebook import COLOURS, KINDS, PLACES, STYLES
+
+BARS = {
+    "clip": {"kind": 0.98, "colour": 0.98, "place": 0.98, "retrieval_r1": 0.80},
+    "diffusion": {"kind_and_colour": 0.95, "place": 0.95, "two_things": 0.75},
+    "judge": {},
+}
+"""What each score should reach (the course's design)."""
+
+TRAININGS = {"clip": ("clip",), "diffusion": ("text", "vae", "unet"), "judge": ("judge",)}
+"""The trainings that a model's card tells of."""
+
+
+def save_scores(model: str, scores: dict, models: Path) -> None:
+    """Keeps the scores beside the model and writes its card anew."""
+    (models / model / "scores.json").write_text(json.dumps(scores, indent=2) + "\n")
+    write_card(model, models)
+
+
+def write_card(model: str, models: Path) -> None:
+    """Writes the model's README.md. Without scores the card says that there are none yet."""
+    from course.train import FOLDERS
+
+    scores_file = models / model / "scores.json"
+    scores = json.loads(scores_file.read_text()) if scores_file.exists() else {}
+    trainings = {}
+    for name in TRAININGS[model]:
+        folder = models / FOLDERS[name]
+        if (folder / "training.json").exists():
+            record = json.loads((folder / "training.json").read_text())
+            trainings[name] = record | {"curve": (folder / "loss.png").relative_to(models / model).as_posix()}
+    templates = Environment(
+        loader=PackageLoader("course", "cards"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    text = templates.get_template(f"{model}.md.j2").render(
+        scores=scores,
+        bars=BARS[model],
+        trainings=trainings,
+        kinds=KINDS,
+        colours=COLOURS,
+        places=PLACES,
+        styles=STYLES,
+    )
+    (models / model / "README.md").write_text(text)
