@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from helpers.picturebook.scene import COLOURS, KINDS, PLACES, RELATIONS, STYLES, Rng, Scene, Thing, pick
+from helpers.picturebook.scene import COLOURS, KINDS, PLACES, RELATIONS, Rng, Scene, Thing, pick
 
 NUMBERS = {"two": 2, "three": 3, "four": 4}
 SIZE_WORDS = {"large": ("large", "big"), "small": ("small", "little")}
