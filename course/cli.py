@@ -92,12 +92,18 @@ def evaluate(
         int | None, typer.Option(min=1, help="How many fresh scenes; the model's own default if not given.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the fresh scenes.")] = 0,
+    save: Annotated[bool, typer.Option("--save", help="Keep the scores with the model and write its card.")] = False,
 ) -> None:
     """Print a mini model's scores on fresh scenes as one JSON object; scores are fractions of 1."""
     from course.evaluate import EVALUATIONS, evaluate
 
     _expect_one_of(EVALUATIONS, model)
-    print(json.dumps(evaluate(model, seed=seed) if n is None else evaluate(model, n=n, seed=seed)))
+    scores = evaluate(model, n=n, seed=seed)
+    if save:
+        from course.cards import save_scores
+
+        save_scores(model, scores)
+    print(json.dumps(scores))
 
 
 def _expect_one_of(names: Iterable[str], model: str) -> None:

@@ -59,7 +59,7 @@ def test_train_passes_model_and_minutes(monkeypatch):
 
 @pytest.mark.parametrize(
     ("words", "options"),
-    [((), {"seed": 0}), (("--n", "5", "--seed", "7"), {"n": 5, "seed": 7})],
+    [((), {"n": None, "seed": 0}), (("--n", "5", "--seed", "7"), {"n": 5, "seed": 7})],
 )
 def test_evaluate_prints_one_json_object(monkeypatch, words, options):
     put(monkeypatch, "course.evaluate", EVALUATIONS=["clip"], evaluate=lambda model, **given: {"model": model, **given})

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from course.evaluate.gallery import draw_gallery
+from course.train import FOLDERS, MODELS, ROOT
 from helpers.picturebook import COLOURS, KINDS, PLACES, STYLES
 
 BARS = {
@@ -24,16 +26,16 @@ TRAININGS = {"clip": ("clip",), "diffusion": ("text", "vae", "unet"), "judge": (
 """The trainings that a model's card tells of."""
 
 
-def save_scores(model: str, scores: dict, models: Path) -> None:
-    """Keeps the scores beside the model and writes its card anew."""
+def save_scores(model: str, scores: dict, models: Path = MODELS) -> None:
+    """Keeps the scores beside the model and writes its card anew; for the diffusion model also the gallery."""
     (models / model / "scores.json").write_text(json.dumps(scores, indent=2) + "\n")
+    if model == "diffusion":
+        draw_gallery(ROOT / "docs" / "img" / "gallery.png")
     write_card(model, models)
 
 
-def write_card(model: str, models: Path) -> None:
+def write_card(model: str, models: Path = MODELS) -> None:
     """Writes the model's README.md. Without scores the card says that there are none yet."""
-    from course.train import FOLDERS
-
     scores_file = models / model / "scores.json"
     scores = json.loads(scores_file.read_text()) if scores_file.exists() else {}
     trainings = {}

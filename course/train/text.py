@@ -95,7 +95,7 @@ def new_heads() -> nn.ModuleDict:
 
 class TextRecipe(Recipe):
     name = "text"
-    total_steps = 750
+    total_steps = 600
     batch_size = 192
     learning_rate = 1e-3
     warmup_steps = 50

@@ -21,33 +21,63 @@ from course.data import Pictures
 from course.train.loop import Recipe
 
 KL_WEIGHT = 1e-4
+LATENT_CHANNELS = 8
 CROP = 64
 
 
 def new_vae() -> AutoencoderKL:
-    """The untrained VAE, begun as a plain linear network: each residual branch starts at zero.
-
-    With the library's own start such a small VAE spends its first thousand steps without colours, which have to
-    find their way through a dozen normalised branches first.
-    """
+    """The untrained VAE, begun as a codec that keeps the mean colour of each 8 × 8 block (see `_begin_as_codec`)."""
     vae = AutoencoderKL(
         sample_size=128,
         down_block_types=("DownEncoderBlock2D",) * 4,
         up_block_types=("UpDecoderBlock2D",) * 4,
         block_out_channels=(12, 24, 48, 64),
         layers_per_block=1,
-        latent_channels=8,
+        latent_channels=LATENT_CHANNELS,
         norm_num_groups=1,
         mid_block_add_attention=False,
         scaling_factor=1.0,
     )
-    with torch.no_grad():
-        for name, module in vae.named_modules():
-            if isinstance(module, nn.Conv2d) and name.endswith("conv2"):
-                module.weight.zero_()
-            elif isinstance(module, nn.Conv2d) and not name.endswith("conv1"):
-                module.weight.mul_(3**0.5)  # PyTorch's start shrinks a linear signal's variance to a third
+    _begin_as_codec(vae)
     return vae
+
+
+@torch.no_grad()
+def _begin_as_codec(vae: AutoencoderKL) -> None:
+    """Sets the start so that colours pass through from end to end.
+
+    With the library's start such a small, deep VAE finds one colour axis after the other, each after hundreds of
+    steps. Here channels 0 … 2 carry red, green and blue from the first step on and channels 3 … 5 their negatives
+    (silu(x) − silu(−x) = x takes them unharmed through the last activation); the residual branches start at zero and
+    all other channels with random filters, as usual.
+    """
+    for name, conv in vae.named_modules():
+        if not isinstance(conv, nn.Conv2d):
+            continue
+        conv.bias.zero_()
+        if name.endswith("conv2"):
+            conv.weight.zero_()
+        elif not name.endswith("conv1"):
+            passed = min(conv.weight.shape[:2])
+            conv.weight[:passed].zero_()
+            identity = torch.eye(passed)[:, :, None, None]
+            if "downsamplers" in name:
+                conv.weight[:passed, :passed] = identity / 9  # the mean of 3 × 3 pixels
+            else:
+                middle = conv.kernel_size[0] // 2
+                conv.weight[:passed, :passed, middle, middle] = identity[..., 0, 0]
+    for entry in (vae.encoder.conv_in, vae.decoder.conv_in):
+        entry.weight[:6].zero_()
+        for i in range(3):
+            entry.weight[i, i, 1, 1], entry.weight[3 + i, i, 1, 1] = 1.0, -1.0
+    for way_out in (vae.encoder.conv_out, vae.decoder.conv_out):
+        way_out.weight[:3].zero_()
+        for i in range(3):
+            way_out.weight[i, i, 1, 1], way_out.weight[i, 3 + i, 1, 1] = 1.0, -1.0
+    log_variance = slice(LATENT_CHANNELS, None)
+    vae.encoder.conv_out.weight[log_variance].zero_()
+    vae.encoder.conv_out.weight[3:LATENT_CHANNELS].normal_(std=0.03)
+    vae.quant_conv.bias[log_variance] = -4.0
 
 
 def to_pixels(batch: np.ndarray) -> torch.Tensor:
@@ -57,11 +87,11 @@ def to_pixels(batch: np.ndarray) -> torch.Tensor:
 
 class VAERecipe(Recipe):
     name = "vae"
-    total_steps = 2600
+    total_steps = 2200
     batch_size = 8
     learning_rate = 1.5e-3
     weight_decay = 0.0
-    warmup_steps = 100
+    warmup_steps = 50
 
     def __init__(self, data: Pictures):
         torch.manual_seed(self.seed)
