@@ -199,8 +199,8 @@ def _sampling(pipe, fn: Callable) -> None:
     def generator():
         return torch.Generator().manual_seed(0)
 
-    def draw(prompt=PROMPT, *, pipe=pipe, guidance_scale=4.0, **more):
-        settings = {"num_inference_steps": 6, "guidance_scale": guidance_scale, "output_type": "latent"}
+    def draw(prompt=PROMPT, *, pipe=pipe, steps=6, guidance_scale=4.0, **more):
+        settings = {"num_inference_steps": steps, "guidance_scale": guidance_scale, "output_type": "latent"}
         return pipe(prompt, generator=generator(), **settings, **more).images
 
     expected = draw()
@@ -216,6 +216,7 @@ def _sampling(pipe, fn: Callable) -> None:
             lambda: draw("", negative_prompt=PROMPT),
         ),
         Mistake("The prompt had no effect: that is what the empty prompt gives.", lambda: draw("")),
+        Mistake("You drew with 25 steps, but steps=6 was asked for.", lambda: draw(steps=25)),
         Mistake(
             "The latents are divided by the VAE's scaling factor. That belongs to decoding, which comes later.",
             lambda: expected / pipe.vae.config.scaling_factor,
@@ -231,9 +232,13 @@ def _sampling(pipe, fn: Callable) -> None:
             lambda: draw(latents=noise / pipe.scheduler.init_noise_sigma),
         ),
     )
-    result = fn(pipe, PROMPT, steps=6, guidance_scale=4.0, generator=generator())
+    result, again = (fn(pipe, PROMPT, steps=6, guidance_scale=4.0, generator=generator()) for _ in range(2))
+    expect(
+        not torch.is_tensor(result) or torch.equal(result, again),
+        "Two calls with the same generator gave different latents: draw the first noise with generator=generator.",
+    )
     pictures = {"yours": _decoded(pipe, result), "expected": _decoded(pipe, expected), "alt": PROMPT}
-    what = f"The final latents with the {type(pipe.scheduler).__name__}"
+    what = f"What your loop draws with the {type(pipe.scheduler).__name__}"
     compare_tensors(result, expected, what, mistakes, tolerance=1e-2, **pictures)
 
 
@@ -274,7 +279,7 @@ def generate_images(fn: Callable) -> None:
         expected=again[0],
         **pair,
     )
-    other = fn(PROMPT, 1, seed=12345)
+    other = fn(PROMPT, 2, seed=12345)  # as many as before: a batch of another size rounds differently
     expect(
         other[0].tobytes() not in [p.tobytes() for p in pictures],
         "Another seed gave the same picture, so the seed is not used.",
@@ -435,8 +440,8 @@ def _decoded(pipe, latents) -> Image.Image | None:
     """The picture of some latents, or None where they are none."""
     import torch
 
-    if not torch.is_tensor(latents) or latents.ndim != 4:
+    if not torch.is_tensor(latents) or latents.ndim != 4 or latents.shape[1] != pipe.vae.config.latent_channels:
         return None
-    with torch.inference_mode():
-        pixels = pipe.vae.decode(latents.detach() / pipe.vae.config.scaling_factor).sample
-    return pipe.image_processor.postprocess(pixels.detach())[0]
+    with torch.no_grad():
+        pixels = pipe.vae.decode(latents.to(pipe.vae.dtype) / pipe.vae.config.scaling_factor).sample
+    return pipe.image_processor.postprocess(pixels)[0]
