@@ -48,8 +48,8 @@
 # what is wrong. That check is honest but short: the points are decided by hidden tests, which try the same function
 # on other inputs. Every exercise has hints that unfold, and ● to ●●●●● tells how hard it is.
 #
-# You can do the exercises of one part without those of another, with two exceptions: Part 4 calls your `add_noise`,
-# and Part 6 your `guide`.
+# Take the parts in order. Later ones call what you wrote before: `add_noise` in Part 4, `guide` in Part 6,
+# `noise_prediction_loss` and `generate_images` in Part 8.
 
 # %% [markdown]
 # ## Set-up
@@ -252,6 +252,11 @@ hidden_tests()
 # that there is a cat. You will be surprised how late it is: large areas of colour stay visible long after the
 # details are gone. Remember this. On the way back it means that **the large forms are decided first, the details
 # last**.
+#
+# <details><summary>Help: I see many pictures and no slider</summary>
+#
+# Then this page runs no scripts, as in GitHub's preview. In Jupyter run the cell again, or choose File → Trust Notebook.
+# </details>
 
 # %%
 noise = torch.randn(x0.shape, generator=torch.Generator().manual_seed(0))
