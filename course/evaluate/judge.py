@@ -137,5 +137,5 @@ def shows_scene(reading: Reading, scene: Scene) -> bool:
         "right of": dx > 0 and abs(dx) > abs(dy) / 2,
         "above": dy < 0 and abs(dy) > abs(dx),
         "below": dy > 0 and abs(dy) > abs(dx),
-        "on": dy < 0 and abs(dy) > abs(dx) and touching,
+        "on": dy < 0 and abs(dx) < 0.2 and touching,
     }[scene.relation]
