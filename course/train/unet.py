@@ -10,11 +10,12 @@ of thing covers each of its 8 × 8 places. It is dropped after the training.
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, UNet2DConditionModel
+from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from torch import nn
 from torch.nn import functional as F
 from tqdm.auto import tqdm
@@ -30,6 +31,8 @@ from helpers.picturebook import COLOURS, KINDS
 EMPTY_SHARE = 0.1
 LAYOUT_WEIGHT = 0.1
 NOISE_STEPS = 1000
+ENCODED = 16_000
+"""So many of the training pictures are encoded and learnt from."""
 
 
 def new_unet() -> UNet2DConditionModel:
@@ -86,15 +89,15 @@ def all_latents(vae: AutoencoderKL, data: Pictures, file: Path) -> torch.Tensor:
 
 class UNetRecipe(Recipe):
     name = "unet"
-    total_steps = 12_000
-    batch_size = 64
+    total_steps = 24_000
+    batch_size = 32
     learning_rate = 1e-3
 
     def __init__(self, data: Pictures, diffusion: Path, work: Path):
         torch.manual_seed(self.seed)
-        vae = AutoencoderKL.from_pretrained(diffusion / "vae").float().eval()
-        self.data = data
-        self.latents = all_latents(vae, data, work / f"latents-{len(data)}.pt")
+        self.vae = AutoencoderKL.from_pretrained(diffusion / "vae").float().eval()
+        self.data = data = Pictures(data.pixels[:ENCODED], data.scenes[:ENCODED])
+        self.latents = all_latents(self.vae, data, work / f"latents-{len(data)}.pt")
         self.tokenizer = CLIPTokenizer.from_pretrained(diffusion / "tokenizer")
         self.text_encoder = CLIPTextModel.from_pretrained(diffusion / "text_encoder").float().eval()
         self.alphas_cumprod = new_scheduler().alphas_cumprod
@@ -111,7 +114,7 @@ class UNetRecipe(Recipe):
 
     def _rows(self, step: int, rng: np.random.Generator) -> np.ndarray:
         """One-thing scenes only at first: what things look like is learnt before how they stand together."""
-        if step < self.total_steps // 12:
+        if step < self.total_steps // 24:
             return rng.choice(self.simple, self.batch_size)
         return rng.integers(len(self.data), size=self.batch_size)
 
@@ -137,8 +140,20 @@ class UNetRecipe(Recipe):
         return F.mse_loss(predicted, velocity) + LAYOUT_WEIGHT * layout
 
     def export(self, modules: nn.Module, folder: Path) -> None:
-        modules["unet"].half().save_pretrained(folder)
-        modules["unet"].float()
+        """Saves the U-Net and what makes its folder's parent a whole pipeline: the scheduler and the index."""
+        pipe = StableDiffusionPipeline(
+            vae=self.vae,
+            text_encoder=self.text_encoder,
+            tokenizer=self.tokenizer,
+            unet=copy.deepcopy(modules["unet"]).half(),
+            scheduler=new_scheduler(),
+            safety_checker=None,
+            feature_extractor=None,
+            requires_safety_checker=False,
+        )
+        pipe.unet.save_pretrained(folder)
+        pipe.scheduler.save_pretrained(folder.parent / "scheduler")
+        pipe.save_config(folder.parent)
 
     def warm_start(self, folder: Path) -> None:
         self.modules["unet"].load_state_dict(UNet2DConditionModel.from_pretrained(folder).float().state_dict())

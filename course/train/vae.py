@@ -10,6 +10,7 @@ smooth (Rombach et al. 2022, "High-Resolution Image Synthesis with Latent Diffus
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +81,21 @@ def _begin_as_codec(vae: AutoencoderKL) -> None:
     vae.quant_conv.bias[log_variance] = -4.0
 
 
+@torch.no_grad()
+def standardise(vae: AutoencoderKL, mean: torch.Tensor, std: torch.Tensor) -> None:
+    """Folds (latents - mean) / std, a number a channel, into the convolutions on both sides of the latents.
+
+    A diffusion model adds noise of strength 1 to every channel; a channel much weaker than that would drown early.
+    What the VAE decodes stays the same.
+    """
+    into, out_of, n = vae.quant_conv, vae.post_quant_conv, len(mean)
+    into.weight[:n] /= std.view(-1, 1, 1, 1)
+    into.bias[:n] = (into.bias[:n] - mean) / std
+    into.bias[n:] -= 2 * std.log()
+    out_of.bias += out_of.weight[:, :, 0, 0] @ mean
+    out_of.weight *= std.view(1, -1, 1, 1)
+
+
 def to_pixels(batch: np.ndarray) -> torch.Tensor:
     """uint8 (n, h, w, 3) → float32 (n, 3, h, w) in -1 … 1."""
     return torch.from_numpy(batch).permute(0, 3, 1, 2).float().div(127.5).sub(1)
@@ -117,15 +133,13 @@ class VAERecipe(Recipe):
 
     @torch.no_grad()
     def export(self, modules: AutoencoderKL, folder: Path) -> None:
-        """Saves the VAE with the scaling factor that gives its latents unit variance."""
+        """Saves the VAE with latents of mean 0 and standard deviation 1 in each channel."""
+        vae = copy.deepcopy(modules)
         rows = np.random.default_rng(self.seed).integers(len(self.data), size=256)
-        latents = [
-            modules.encode(to_pixels(np.stack([self.data.pixels[r] for r in part]))).latent_dist.sample()
-            for part in np.array_split(rows, 16)
-        ]
-        modules.register_to_config(scaling_factor=round(1 / torch.cat(latents).std().item(), 4))
-        modules.half().save_pretrained(folder)
-        modules.float()
+        parts = np.array_split(rows, 16)
+        means = [vae.encode(to_pixels(np.stack([self.data.pixels[r] for r in part]))).latent_dist.mean for part in parts]
+        standardise(vae, torch.cat(means).mean((0, 2, 3)), torch.cat(means).std((0, 2, 3)))
+        vae.half().save_pretrained(folder)
 
     def warm_start(self, folder: Path) -> None:
         self.modules.load_state_dict(AutoencoderKL.from_pretrained(folder).state_dict())
