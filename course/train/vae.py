@@ -137,7 +137,9 @@ class VAERecipe(Recipe):
         vae = copy.deepcopy(modules)
         rows = np.random.default_rng(self.seed).integers(len(self.data), size=256)
         parts = np.array_split(rows, 16)
-        means = [vae.encode(to_pixels(np.stack([self.data.pixels[r] for r in part]))).latent_dist.mean for part in parts]
+        means = [
+            vae.encode(to_pixels(np.stack([self.data.pixels[r] for r in part]))).latent_dist.mean for part in parts
+        ]
         standardise(vae, torch.cat(means).mean((0, 2, 3)), torch.cat(means).std((0, 2, 3)))
         vae.half().save_pretrained(folder)
 
