@@ -1,10 +1,12 @@
 """The repository's own promises: files made from pyproject.toml agree with it, tools have one version, nothing leaks."""
 
+import ast
 import re
 import shutil
 import subprocess
 import sys
 import tomllib
+from importlib import metadata
 from itertools import chain
 from pathlib import Path
 
@@ -95,6 +97,24 @@ def test_the_tested_versions_are_within_the_bounds():
         for tool in hook["additional_dependencies"]:
             name, version = tool.split("==")
             assert tested[canonicalize_name(name)] == version, f"{hook['id']} uses another {tool} than constraints.txt"
+
+
+@pytest.mark.parametrize(("folder", "extras"), [("helpers", []), ("solutions", []), ("course", ["course"])])
+def test_every_imported_library_is_declared(folder, extras):
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    lists = [PROJECT["dependencies"], *(PROJECT["optional-dependencies"][extra] for extra in extras)]
+    declared = {canonicalize_name(Requirement(line).name) for line in chain(*lists)}
+    distributions = metadata.packages_distributions()
+    ours = {"helpers", "course", "google", *sys.stdlib_module_names}  # google.colab is there on Colab only
+    for path in (ROOT / folder).rglob("*.py"):
+        nodes = list(ast.walk(ast.parse(path.read_text())))
+        names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+        names += [node.module for node in nodes if isinstance(node, ast.ImportFrom)]
+        for name in {name.split(".")[0] for name in names} - ours:
+            owners = {canonicalize_name(owner) for owner in distributions[name]}
+            assert owners & declared, f"{path.relative_to(ROOT)} imports {name}, which pyproject.toml does not list"
 
 
 def test_helpers_never_import_course():
