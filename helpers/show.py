@@ -129,7 +129,10 @@ def _grid_html(images, row_labels, column_labels, alt, width) -> str:
 
 
 def _scrubber_html(images, captions, alt, width) -> str:
-    """All pictures are in the page; the script hides all but one, so without scripts they form a film strip."""
+    """All pictures are in the page; the script hides all but one, so without scripts they form a film strip.
+
+    The `data-lm-…` attribute keeps arrow keys from being taken as JupyterLab commands.
+    """
     _same_number(images, captions, "captions")
     if not images:
         raise ValueError("a scrubber needs at least one picture")
@@ -139,7 +142,7 @@ def _scrubber_html(images, captions, alt, width) -> str:
         f"<figcaption>{escape(caption)}</figcaption></figure>"
         for image, caption in zip(images, captions, strict=True)
     )
-    return f"""<div id="{name}"><div style="display:flex;flex-wrap:wrap;gap:10px">{frames}</div></div>
+    return f"""<div id="{name}" data-lm-suppress-shortcuts="true"><div style="display:flex;flex-wrap:wrap;gap:10px">{frames}</div></div>
 <script>(() => {{
   const box = document.getElementById("{name}"), frames = box.querySelectorAll(".frame");
   const slider = Object.assign(document.createElement("input"), {{type: "range", min: 0, max: {last}, value: {last}}});

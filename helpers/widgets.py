@@ -28,7 +28,7 @@ def _flashcards_html(deck: _flashcards.Deck) -> str:
         f"<hr>{_flashcards.to_html(card.answer)}</details>"
         for card in deck.cards
     )
-    return f"""<div id="{name}"><strong>{escape(deck.title)}</strong>{cards}</div>
+    return f"""<div id="{name}" data-lm-suppress-shortcuts="true"><strong>{escape(deck.title)}</strong>{cards}</div>
 <script>(() => {{
   const box = document.getElementById("{name}"), left = [...box.querySelectorAll("details")];
   const total = left.length, count = document.createElement("div");
