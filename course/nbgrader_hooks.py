@@ -14,7 +14,7 @@ import math
 import os
 import re
 
-from nbclient.exceptions import DeadKernelError
+from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbconvert.filters import strip_ansi
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 from nbgrader import utils
@@ -191,9 +191,10 @@ class RestoreCells(OverwriteCells):
 
 
 class GraderKernel(Execute):
-    """Runs a submission with the grader's environment, and keeps what was graded before a kernel died.
+    """Runs a submission with the grader's environment, and keeps what was graded before a kernel was lost.
 
-    nbgrader throws the whole submission away when `os._exit`, a crash or the memory limit ends the kernel.
+    nbgrader throws the whole submission away when `os._exit`, a crash or the memory limit ends the kernel, or when a
+    cell that took too long can't be interrupted.
     """
 
     def start_new_kernel(self, **kwargs):
@@ -207,11 +208,12 @@ class GraderKernel(Execute):
         self._at = 0
         try:
             return super().preprocess(nb, resources, *args, **kwargs)
-        except DeadKernelError:
-            self.log.warning("The kernel died in cell %s; what comes after it gets no points", self._at)
+        except (DeadKernelError, CellTimeoutError) as error:
+            # With `interrupt_on_timeout` a CellTimeoutError comes only where the interrupt had no effect.
+            self.log.warning("%s in cell %s; what comes after it gets no points", type(error).__name__, self._at)
             for cell in nb.cells[self._at :]:
                 if cell.cell_type == "code":
-                    cell.outputs = [_error("KernelDied", "Python stopped in this cell, or in one above it.")]
+                    cell.outputs = [_error("KernelLost", "Python stopped in this cell, or in one above it.")]
             return nb, resources
 
 

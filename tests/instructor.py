@@ -5,10 +5,14 @@ from __future__ import annotations
 import copy
 import csv
 import getpass
+import logging
 import shutil
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import nbformat
+import psutil
 from nbgrader.api import Gradebook
 from nbgrader.auth import Authenticator
 from nbgrader.converters import Autograde, GenerateAssignment, GenerateFeedback
@@ -37,14 +41,13 @@ class Instructor:
         assert build(root=root) == []
         self.built_bytes = self._student_file.read_bytes()
 
-        config = PyFileConfigLoader("nbgrader_config.py", path=str(ROOT)).load_config()
+        self.config = PyFileConfigLoader("nbgrader_config.py", path=str(ROOT)).load_config()
+        self.config.Exchange.root = str(root / "exchange")
+        self.config.Exchange.cache = str(root / "cache")
         if cell_timeout:
-            config.Execute.timeout = cell_timeout
-        config.Exchange.root = str(root / "exchange")
-        config.Exchange.cache = str(root / "cache")
-        self.config = config
-        self.coursedir = CourseDirectory(config=config, root=str(root), assignment_id=self.name)
-        GenerateAssignment(coursedir=self.coursedir, config=config).start()
+            self.config.Execute.timeout = self.config.Execute.iopub_timeout = cell_timeout
+        self.coursedir = CourseDirectory(config=self.config, root=str(root), assignment_id=self.name)
+        GenerateAssignment(coursedir=self.coursedir, config=self.config).start()
         self.released_bytes = self._student_file.read_bytes()
 
     # ------------------------------------------------------------ notebooks
@@ -113,9 +116,13 @@ class Instructor:
         return getpass.getuser()
 
     def grade(self) -> None:
-        """Autogrades every submission and writes the feedback, in one batch each as `nbgrader autograde NAME` does."""
+        """Autogrades every submission, as many at a time as processors are idle, and writes the feedback."""
+        students = sorted(folder.name for folder in (self.root / "submitted").iterdir())
+        idle = max(1, round(psutil.cpu_count() * (1 - psutil.cpu_percent(interval=1) / 100)))
+        batches = [students[i::idle] for i in range(idle)]
+        with ProcessPoolExecutor(len(batches), mp_context=get_context("spawn")) as pool:
+            list(pool.map(autograde, batches, [students] * len(batches), [self.coursedir] * len(batches)))
         self.coursedir.student_id = "*"
-        Autograde(coursedir=self.coursedir, config=self.config).start()
         GenerateFeedback(coursedir=self.coursedir, config=self.config).start()
 
     def grade_by_hand(self, student: str, question: str, points: float) -> None:
@@ -136,6 +143,13 @@ class Instructor:
             found = book.find_submission_notebook(self.name, self.name, student).grades
             return {grade.name: grade.auto_score for grade in found}
 
+    def error(self, student: str, grade_id: str) -> str:
+        """The first error that a cell ended with, in one line; "" if it ran."""
+        notebook = nbformat.read(self.root / "autograded" / student / self.name / f"{self.name}.ipynb", as_version=4)
+        (cell,) = (cell for cell in notebook.cells if cell.metadata.get("nbgrader", {}).get("grade_id") == grade_id)
+        errors = (output for output in cell.outputs if output.output_type == "error")
+        return next((" ".join(f"{error.ename}: {error.evalue}".split()) for error in errors), "")
+
     def feedback(self, student: str) -> str:
         return (self.root / "feedback" / student / self.name / f"{self.name}.html").read_text("utf-8")
 
@@ -147,3 +161,11 @@ class Instructor:
             plugin.export(book)
         with open(plugin.to, newline="") as file:
             return {row["student_id"]: row for row in csv.DictReader(file)}
+
+
+def autograde(batch: list[str], students: list[str], coursedir: CourseDirectory) -> None:
+    """Does what `nbgrader autograde NAME` does, for some of the students, in a process of its own."""
+    logging.basicConfig(level=logging.ERROR)
+    coursedir.student_id = "*"
+    coursedir.student_id_exclude = ",".join(set(students) - set(batch))
+    Autograde(coursedir=coursedir, config=coursedir.config).start()

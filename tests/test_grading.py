@@ -151,37 +151,41 @@ def test_the_notebook_as_released_has_0_points_and_needs_no_person(graded):
 
 
 def test_right_answers_win_their_points_and_wrong_ones_lose_theirs(graded, capsys):
-    instructor, misjudged = graded.instructor, []
-    table = [
-        f"{instructor.name}: {len(graded.packed) + 2} submissions in {graded.seconds:.0f} s",
-        "",
-        "| exercise | answer | points | of |",
-        "|---|---|---|---|",
+    rows = [
+        (answer, *judged(graded.instructor, student, answer))
+        for exercise in graded.instructor.exercises
+        for student, submission in graded.packed.items()
+        for answer in ([submission[exercise]] if exercise in submission else [])
     ]
-    for exercise in instructor.exercises:
-        most = instructor.points[f"{exercise}_tests"]
-        for student, submission in graded.packed.items():
-            if exercise not in submission:
-                continue
-            points, fault = instructor.scores(student)[f"{exercise}_tests"], submission[exercise].fault
-            good = points == most if not fault else points == 0 or (points < most and gives_part(instructor, exercise))
-            table.append(f"| {exercise} | {fault or 'right'} | {points:g} | {most:g} |{'' if good else ' WRONG SCORE'}")
-            if not good:
-                misjudged.append(f"{exercise}, {fault or submission[exercise].source}: {points:g} of {most:g}")
-
-    text = "\n".join(table)
-    report = ROOT / "build" / "grading" / f"{instructor.name}.md"
+    table = [
+        f"{graded.instructor.name}: {len(graded.packed) + 2} submissions in {graded.seconds:.0f} s",
+        "",
+        "| exercise | answer | points | of | what the student reads |",
+        "|---|---|---|---|---|",
+        *(
+            f"| {a.exercise} | {a.fault or 'right'} | {points:g} | {most:g} | {said} |"
+            for a, points, most, said, _ in rows
+        ),
+    ]
+    report = ROOT / "build" / "grading" / f"{graded.instructor.name}.md"
     report.parent.mkdir(parents=True, exist_ok=True)
-    report.write_text(text + "\n", "utf-8")
+    report.write_text("\n".join(table) + "\n", "utf-8")
     with capsys.disabled():
-        print(f"\n\n{text}")
-    assert misjudged == []
+        print("\n", *table, sep="\n")
+    assert [(answer, points, said) for answer, points, _, said, just in rows if not just] == []
 
 
-def gives_part(instructor: Instructor, exercise: str) -> bool:
-    """True where the tests cell ends with a number: partial credit."""
-    (source,) = (cell.source for cell in instructor.solved.cells if cell.id == f"{exercise}_tests")
-    return source.splitlines()[-2].startswith("float(")  # the last line is the region's end
+def judged(instructor: Instructor, student: str, answer: Answer) -> tuple[float, float, str, bool]:
+    """(points, most points, what the student reads, whether that is just) for an answer in a submission.
+
+    A wrong answer gets 0 points; where the tests give partial credit, less than all.
+    """
+    tests = f"{answer.exercise}_tests"
+    points, most = instructor.scores(student)[tests], instructor.points[tests]
+    (source,) = (cell.source for cell in instructor.solved.cells if cell.id == tests)
+    in_parts = source.splitlines()[-2].startswith("float(")  # the last line is the region's end
+    just = points == most if not answer.fault else points < most if in_parts else points == 0
+    return points, most, instructor.error(student, tests)[:200].replace("|", "¦"), just
 
 
 def test_feedback_says_what_failed_without_hidden_tests_and_rubrics(graded):

@@ -92,6 +92,16 @@ def an_endless_loop(notebook):
     cell(notebook, "centre").source = "def centre(values):\n    return [v - sum(values) / len(values) for v in values]"
 
 
+def a_loop_that_cannot_be_interrupted(notebook):
+    cell(notebook, "mean").source = (
+        "import signal, time\n"
+        "def mean(values):\n"
+        "    signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        "    while True:\n"
+        "        time.sleep(1)"
+    )
+
+
 def a_number_shown_before_the_error(notebook):
     cell(notebook, "double").source = "import sys\ndef double(x):\n    sys.displayhook(30)\n    return 0"
 
@@ -113,6 +123,7 @@ MISHAPS = {
     warnings_and_progress_bars: ALL,
     a_kernel_that_dies: ALL | {"centre_tests": 0},
     an_endless_loop: ALL | {"mean_tests": 0},
+    a_loop_that_cannot_be_interrupted: ALL | {"mean_tests": 0, "centre_tests": 0},
     a_number_shown_before_the_error: ALL | {"double_tests": 0},
     two_numbers_shown: ALL | {"centre_tests": 0},
     an_error_in_the_students_code: ALL | {"double_tests": 0},
@@ -121,7 +132,7 @@ MISHAPS = {
 
 @pytest.fixture(scope="module")
 def graded(tmp_path_factory):
-    instructor = Instructor(tmp_path_factory.mktemp("mishaps") / "course", TINY, cell_timeout=5)
+    instructor = Instructor(tmp_path_factory.mktemp("mishaps") / "course", TINY, cell_timeout=10)
     for mishap in MISHAPS:
         notebook = instructor.solved
         mishap(notebook)
