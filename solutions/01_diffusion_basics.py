@@ -208,7 +208,7 @@ def add_noise(x0, noise, t, alphas_cumprod):
     Returns x_t, with the shape, dtype and device of x0. The inputs stay as they are.
     """
     ### BEGIN SOLUTION
-    kept = torch.as_tensor(alphas_cumprod[t], device=x0.device).reshape(-1, 1, 1, 1)
+    kept = alphas_cumprod.to(x0.device)[t].reshape(-1, 1, 1, 1)
     return kept.sqrt().to(x0.dtype) * x0 + (1 - kept).sqrt().to(x0.dtype) * noise
     ### END SOLUTION
 
@@ -919,7 +919,6 @@ def hidden_tests():
 
     rng = Random(400 + settings.grader_seed)
     pipe = load("diffusion")
-    first = None
     for kind in (DPMSolverMultistepScheduler, EulerDiscreteScheduler, DDIMScheduler):
         other = checks.nb01.with_scheduler(pipe, kind.from_config(pipe.scheduler.config, clip_sample=False))
         prompt, seed = describe(random_scene(rng), rng), rng.randrange(10**6)
@@ -941,7 +940,6 @@ def hidden_tests():
             what = f"sample_latents with {kind.__name__}, {steps} steps, guidance {scale:.1f}"
             checks.compare_tensors(yours, right, what, tolerance=1e-2)
             checks.expect(not yours.requires_grad, "sample_latents keeps gradients, which fills the memory.")
-        first = right if first is None else first
 
     torch.manual_seed(seed)
     one, two = (sample_latents(pipe, prompt, steps=3) for _ in range(2))

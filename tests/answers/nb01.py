@@ -351,6 +351,14 @@ WRONG = {
         ),
     ],
     "sample_latents": [
+        (
+            "lets the pipeline do it",
+            """
+def sample_latents(pipe, prompt, *, steps=25, guidance_scale=4.0, generator=None):
+    return pipe(prompt, num_inference_steps=steps, guidance_scale=guidance_scale, generator=generator,
+                output_type="latent").images
+""",
+        ),
         ("no init_noise_sigma", SAMPLE.format(**{**SAMPLE_RIGHT, "sigma": ""})),
         ("no scale_model_input", SAMPLE.format(**{**SAMPLE_RIGHT, "scaled": "torch.cat([latents] * 2)"})),
         (
