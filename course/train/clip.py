@@ -39,8 +39,8 @@ def new_clip(text_encoder: CLIPTextModel) -> CLIPModel:
         "patch_size": IMAGE_SIZE // GRID,
     }
     config = CLIPConfig(text_config=text_encoder.config.to_dict(), vision_config=vision, projection_dim=EMBEDDING)
-    clip = CLIPModel(config)
-    clip.text_model.load_state_dict(text_encoder.text_model.state_dict())
+    clip = CLIPModel(config).float()  # the text encoder's config says float16
+    clip.text_model.load_state_dict(text_encoder.state_dict())
     clip.text_model.requires_grad_(False)
     return clip
 
