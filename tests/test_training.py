@@ -1,0 +1,136 @@
+"""The training loop: what it learns, and that a killed run loses nothing but minutes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from course.train.loop import Run, learning_rate_factor
+
+TOY = '''
+import sys, time
+from pathlib import Path
+import torch
+import course.train.loop as loop
+
+class Toy(loop.Recipe):
+    """Learns y = 3x; slow enough to be killed in the middle."""
+    name, total_steps, batch_size, learning_rate, warmup_steps = "toy", 120, 8, 0.05, 10
+    def __init__(self, pause=0.0):
+        torch.manual_seed(0)
+        self.modules, self.pause = torch.nn.Linear(1, 1), pause
+    def loss(self, step, rng):
+        time.sleep(self.pause)
+        x = torch.from_numpy(rng.normal(size=(self.batch_size, 1))).float() + 0.01 * torch.randn(self.batch_size, 1)
+        return (self.modules(x) - 3 * x).square().mean()
+    def export(self, modules, folder):
+        torch.save(modules.state_dict(), folder / "weights.pt")
+    def warm_start(self, folder):
+        self.modules.load_state_dict(torch.load(folder / "weights.pt"))
+
+if __name__ == "__main__":
+    loop.CHECKPOINT_EVERY_SECONDS = 0.05
+    run = loop.Run(Toy(pause=0.02), Path(sys.argv[1]))
+    if run.checkpoint.exists():
+        run.load()
+    run.train(minutes=1)
+'''
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    """The toy recipe, as a script and as a module."""
+    folder = tmp_path_factory.mktemp("toy")
+    script = folder / "toy_recipe.py"
+    script.write_text(TOY)
+    sys.path.insert(0, str(folder))
+    import toy_recipe
+
+    yield toy_recipe
+    sys.path.remove(str(folder))
+
+
+def finished_run(toy, folder: Path) -> Run:
+    run = Run(toy.Toy(), folder)
+    run.train(minutes=1)
+    return run
+
+
+def test_learns_and_exports_the_averaged_weights(toy, tmp_path):
+    run = finished_run(toy, tmp_path / "work")
+    assert run.finished and run.recipe.modules.weight.item() == pytest.approx(3, abs=0.2)
+    run.export(tmp_path / "out")
+    exported = torch.load(tmp_path / "out" / "weights.pt")
+    assert torch.equal(exported["weight"], run.ema.weight) and not torch.equal(
+        run.ema.weight, run.recipe.modules.weight
+    )
+    record = json.loads((tmp_path / "out" / "training.json").read_text())
+    assert record["step"] == record["total_steps"] == 120 and record["losses"][0][1] > record["losses"][-1][1]
+    assert (tmp_path / "out" / "loss.png").stat().st_size > 1000
+
+
+def test_kill_9_costs_nothing_but_the_time_since_the_last_checkpoint(toy, tmp_path):
+    script = [sys.executable, toy.__file__, str(tmp_path / "killed")]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    process = subprocess.Popen(script, env=environment, stderr=subprocess.DEVNULL)
+    checkpoint = tmp_path / "killed" / "checkpoint.pt"
+    deadline = time.monotonic() + 60
+    while not checkpoint.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+    resumed = Run(toy.Toy(), tmp_path / "killed")
+    resumed.load()
+    assert 0 < resumed.step < 120, "the run was not killed in its middle"
+    resumed.train(minutes=1)
+    undisturbed = finished_run(toy, tmp_path / "undisturbed")
+    for a, b in zip(resumed.ema.parameters(), undisturbed.ema.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_minutes_end_a_run_and_exported_weights_can_be_taken_up(toy, tmp_path):
+    run = Run(toy.Toy(pause=0.02), tmp_path / "short")
+    run.train(minutes=0.01)
+    assert 0 < run.step < 120 and run.checkpoint.exists()
+    run.export(tmp_path / "out")
+    other = Run(toy.Toy(), tmp_path / "elsewhere")
+    other.start_from(tmp_path / "out")
+    assert other.step == run.step
+    assert torch.equal(other.recipe.modules.weight, run.ema.weight)
+    other.train(minutes=1)
+    assert other.finished
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(toy, tmp_path):
+    class Broken(toy.Toy):
+        def loss(self, step, rng):
+            return super().loss(step, rng) * (float("nan") if step == 5 else 1)
+
+    with pytest.raises(FloatingPointError, match="step 5"):
+        Run(Broken(), tmp_path).train(minutes=1)
+
+
+def test_learning_rate_warms_up_stays_and_falls_to_zero():
+    factors = [learning_rate_factor(step, 1000, 100) for step in range(1001)]
+    assert factors[0] == pytest.approx(0.01) and factors[99:700] == [1.0] * 601
+    assert factors[1000] == 0 and factors[850] == pytest.approx(0.5)
+
+
+def test_the_same_seed_gives_the_same_data_set(tmp_path):
+    from course.data import fresh_scenes, pictures
+
+    small = pictures(6, seed=3, folder=tmp_path, size=32)
+    assert small.scenes == fresh_scenes(6, seed=3) == fresh_scenes(9, seed=3)[:6]
+    again = pictures(6, seed=3, folder=tmp_path, size=32)
+    assert np.array_equal(small.pixels, again.pixels) and [s.layout for s in again.scenes] == [
+        s.layout for s in small.scenes
+    ]
