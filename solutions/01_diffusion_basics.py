@@ -1437,8 +1437,8 @@ def hidden_tests():
     from helpers.picturebook import describe, random_scene
     from helpers.settings import settings
 
-    LEARNED = 0.4  # of the way from what the untaught model draws to the new thing's own pictures, at least
-    FORGOTTEN = 0.25  # of what the old prompts' pictures fit better than strangers do, at most
+    LEARNED = 0.12  # of the way from what the untaught model draws to the new thing's own pictures, at least
+    FORGOTTEN = 0.3  # of what the old prompts' pictures fit better than strangers do, at most
 
     rng = Random(700 + settings.grader_seed)
     pipe = checks.nb01.private_copy(load("diffusion"))
