@@ -45,9 +45,9 @@ class Recipe(ABC):
     def export(self, modules: nn.Module, folder: Path) -> None:
         """Saves the (averaged) modules with `save_pretrained` into `folder`."""
 
+    @abstractmethod
     def warm_start(self, folder: Path) -> None:
         """Takes over exported weights, where there is no checkpoint to go on from."""
-        raise NotImplementedError(f"{self.name} cannot start from exported weights.")
 
 
 def learning_rate_factor(step: int, total: int, warmup: int) -> float:

@@ -122,3 +122,6 @@ class TextRecipe(Recipe):
         modules["encoder"].half().save_pretrained(folder)
         modules["encoder"].float()
         self.tokenizer.save_pretrained(folder.parent / "tokenizer")
+
+    def warm_start(self, folder: Path) -> None:
+        self.modules["encoder"].load_state_dict(CLIPTextModel.from_pretrained(folder).float().state_dict())
