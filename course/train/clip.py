@@ -19,7 +19,7 @@ from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcesso
 
 from course.data import Pictures
 from course.train.labels import GRID, cover_labels
-from course.train.loop import Recipe
+from course.train.loop import Recipe, save_half
 from course.train.text import WIDTH, tokenize, training_caption
 from course.train.vae import to_pixels
 from helpers.picturebook import COLOURS, KINDS, PLACES, STYLES
@@ -103,8 +103,7 @@ class CLIPRecipe(Recipe):
         return contrastive + torch.stack(asked).sum()
 
     def export(self, modules: nn.Module, folder: Path) -> None:
-        modules["clip"].half().save_pretrained(folder)
-        modules["clip"].float()
+        save_half(modules["clip"], folder)
         new_processor(self.tokenizer).save_pretrained(folder)
 
     def warm_start(self, folder: Path) -> None:

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import nn
 from tqdm.auto import tqdm
+from transformers import PreTrainedModel
 
 EMA_DECAY = 0.999
 CHECKPOINT_EVERY_SECONDS = 180
@@ -48,6 +49,19 @@ class Recipe(ABC):
     @abstractmethod
     def warm_start(self, folder: Path) -> None:
         """Takes over exported weights, where there is no checkpoint to go on from."""
+
+
+def save_half(model: PreTrainedModel, folder: Path) -> None:
+    """Saves a transformers model as float16, half the size, so that plain `from_pretrained` makes it float32 again.
+
+    transformers loads a model in the dtype that its config names, and diffusers would then find a float16 text
+    encoder beside a float32 U-Net.
+    """
+    half = copy.deepcopy(model).half()
+    half.save_pretrained(folder)
+    config = type(half.config).from_pretrained(folder)
+    config.dtype = "float32"
+    config.save_pretrained(folder)
 
 
 def learning_rate_factor(step: int, total: int, warmup: int) -> float:

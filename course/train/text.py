@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from course.data import fresh_scenes
-from course.train.loop import Recipe
+from course.train.loop import Recipe, save_half
 from course.train.tokenizer import MAX_TOKENS, train_tokenizer
 from helpers.picturebook import COLOURS, KINDS, PLACES, SIZES, STYLES, Scene, describe, questions, random_scene
 from helpers.picturebook.scene import MAX_THINGS
@@ -119,8 +119,7 @@ class TextRecipe(Recipe):
 
     def export(self, modules: nn.Module, folder: Path) -> None:
         """Saves the encoder, its tokenizer beside it as a Stable Diffusion checkpoint has them."""
-        modules["encoder"].half().save_pretrained(folder)
-        modules["encoder"].float()
+        save_half(modules["encoder"], folder)
         self.tokenizer.save_pretrained(folder.parent / "tokenizer")
 
     def warm_start(self, folder: Path) -> None:
