@@ -1295,7 +1295,7 @@ print(f"Its detour of rank {rank} has {rank} × {columns} + {rows} × {rank} = {
 # 1. Freeze the U-Net: `pipe.unet.requires_grad_(False)`. Then `add_adapter`, whose weights are trainable.
 # 2. Once, before the loop: latents of the pictures, text states of the prompt; let the model draw old pictures
 #    (`output_type="latent"` saves you the way through the VAE) and encode their prompts.
-# 3. `torch.optim.AdamW` over the parameters with `requires_grad`, learning rate about 1e-3.
+# 3. `torch.optim.AdamW` over the parameters with `requires_grad`, learning rate about 2e-3.
 # 4. `max_steps` times: choose some new and some old ones, roll noise and t, `noise_prediction_loss`, `backward`, `step`,
 #    `zero_grad`.
 # </details>
@@ -1307,7 +1307,7 @@ print(f"Its detour of rank {rank} has {rank} × {columns} + {rows} × {rank} = {
 #
 # <details><summary>Hint 3: what makes good old pictures?</summary>
 #
-# Prompts from all over the world it knows: `describe(random_scene(rng), rng)` makes as many as you like. A dozen is
+# Prompts from all over the world it knows: `describe(random_scene(rng), rng)` makes as many as you like. Half a dozen is
 # enough here. Draw them *before* `add_adapter`, by the model as it was.
 # </details>
 #
@@ -1331,7 +1331,7 @@ print(f"Its detour of rank {rank} has {rank} × {columns} + {rows} × {rank} = {
 
 
 # %% exercise="fine_tune"
-def fine_tune(pipe, images, prompt, *, max_steps=100, batch_size=8, learning_rate=1e-3, seed=0):
+def fine_tune(pipe, images, prompt, *, max_steps=80, batch_size=8, learning_rate=2e-3, seed=0):
     """Teach a pipeline a new thing with a LoRA adapter of its U-Net (Hu et al. 2021) and prior
     preservation (Ruiz et al. 2023).
 
@@ -1353,7 +1353,7 @@ def fine_tune(pipe, images, prompt, *, max_steps=100, batch_size=8, learning_rat
     with torch.no_grad():
         pixels = pipe.image_processor.preprocess(images).to(pipe.device, pipe.vae.dtype)
         new_latents = pipe.vae.encode(pixels).latent_dist.mean * pipe.vae.config.scaling_factor
-        old_prompts = [describe(random_scene(rng), rng) for _ in images]
+        old_prompts = [describe(random_scene(rng), rng) for _ in range(6)]
         draw_old = {"num_inference_steps": 15, "guidance_scale": 4.0, "output_type": "latent"}
         old_latents = pipe(old_prompts, generator=generator, **draw_old).images
         latents = torch.cat([new_latents, old_latents])
@@ -1371,7 +1371,7 @@ def fine_tune(pipe, images, prompt, *, max_steps=100, batch_size=8, learning_rat
 
     scheduler = DDPMScheduler.from_config(pipe.scheduler.config)
     for _ in range(max_steps):
-        # Half of them new, half old, in the mean.
+        # Of 8 pictures about 6 are new and 2 are old.
         chosen = torch.randint(len(latents), (batch_size,), generator=generator)
         noise = torch.randn(batch_size, *latents.shape[1:], generator=generator).to(latents)
         t = torch.randint(len(scheduler), (batch_size,), generator=generator).to(pipe.device)
@@ -1437,8 +1437,9 @@ def hidden_tests():
     from helpers.picturebook import describe, random_scene
     from helpers.settings import settings
 
-    LEARNED = 0.12  # of the way from what the untaught model draws to the new thing's own pictures, at least
-    FORGOTTEN = 0.3  # of what the old prompts' pictures fit better than strangers do, at most
+    # To be set again when the models change: the solution reaches 0.50 to 0.63 and forgets 0.08 to 0.18.
+    LEARNED = 0.3  # of the way from what the untaught model draws to the new thing's own pictures, at least
+    FORGOTTEN = 0.35  # of what the old prompts' pictures fit better than strangers do, at most
 
     rng = Random(700 + settings.grader_seed)
     pipe = checks.nb01.private_copy(load("diffusion"))

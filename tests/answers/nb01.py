@@ -368,10 +368,7 @@ def sample_latents(pipe, prompt, *, steps=25, guidance_scale=4.0, generator=None
         ("no guidance", SAMPLE.format(**{**SAMPLE_RIGHT, "guided": "second"})),
         ("ignores the generator", SAMPLE.format(**{**SAMPLE_RIGHT, "generator": "None"})),
         ("always 25 steps", SAMPLE.format(**{**SAMPLE_RIGHT, "steps": "25"})),
-        (
-            "already divided by the scaling factor",
-            SAMPLE.format(**{**SAMPLE_RIGHT, "end": " / (pipe.vae.config.scaling_factor * 0.9)"}),
-        ),
+        ("latents clipped like pixels", SAMPLE.format(**{**SAMPLE_RIGHT, "end": ".clamp(-1, 1)"})),
     ],
     "generate_images": [
         (
