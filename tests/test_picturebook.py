@@ -23,19 +23,20 @@ from helpers.picturebook import (
     random_scene,
 )
 from helpers.picturebook.canvas import PAINTS
+from helpers.picturebook.kinds import SEATS
 
 seeds = st.integers(0, 2**31)
 
 
 @given(seeds)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, derandomize=True)
 def test_parse_gives_back_what_describe_said(seed):
     scene = random_scene(random.Random(seed))
     assert parse(describe(scene, random.Random(seed + 1))) == scene
 
 
 @given(seeds)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15, deadline=None, derandomize=True)
 def test_same_seed_same_scene_and_picture(seed):
     first, second = (random_scene(np.random.default_rng(seed)) for _ in range(2))
     assert first == second and first.layout == second.layout
@@ -44,7 +45,7 @@ def test_same_seed_same_scene_and_picture(seed):
 
 
 @given(seeds)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, derandomize=True)
 def test_every_thing_lies_inside_the_picture(seed):
     scene = random_scene(random.Random(seed))
     placed = boxes(scene)
@@ -54,12 +55,13 @@ def test_every_thing_lies_inside_the_picture(seed):
 
 
 @given(seeds)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, derandomize=True)
 def test_things_stand_in_the_relation_that_the_scene_tells(seed):
     scene = random_scene(random.Random(seed), things=2)
     placed = boxes(scene)
     first = [box for box in placed if box.thing == scene.things[0]]
     (second,) = [box for box in placed if box.thing == scene.things[1]]
+    seat = second.y + SEATS.get(second.thing.kind, 0) * second.half
     for box in first:
         dx, dy = box.x - second.x, box.y - second.y
         holds = {
@@ -67,7 +69,7 @@ def test_things_stand_in_the_relation_that_the_scene_tells(seed):
             "right of": dx > 0.15,
             "above": dy < -0.2,
             "below": dy > 0.2,
-            "on": dy < 0 and box.y + box.half > second.y - second.half,
+            "on": abs(box.y + box.half - seat) < 1e-6 and abs(dx) < second.half,
         }
         assert holds[scene.relation], (scene, placed)
 
@@ -107,7 +109,7 @@ def test_random_scenes_use_the_whole_world():
 
 
 @given(seeds)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, derandomize=True)
 def test_questions_are_answered_by_the_scene(seed):
     scene = random_scene(random.Random(seed))
     pairs = questions(scene, random.Random(seed))

@@ -83,10 +83,10 @@ def fine_tune(pipe, images, prompt, *, max_steps={max_steps}):
     return get_peft_model_state_dict(unet, adapter_name="mine")
 """
 TUNE_RIGHT = {
-    "max_steps": "120",
+    "max_steps": "140",
     "scaling": " * pipe.vae.config.scaling_factor",
     "trained": "",
-    "rate": "1e-3",
+    "rate": "2e-3",
     "prediction": "",
     "target": "scheduler.get_velocity(latents[chosen], noise, t)",
     "step": "optimizer.step()",
