@@ -40,7 +40,7 @@ def new_clip(text_encoder: CLIPTextModel) -> CLIPModel:
     }
     text = text_encoder.config.to_dict() | {"_name_or_path": ""}  # not the path of this machine
     config = CLIPConfig(text_config=text, vision_config=vision, projection_dim=EMBEDDING)
-    clip = CLIPModel(config).float()  # the text encoder's config says float16
+    clip = CLIPModel(config)
     clip.text_model.load_state_dict(text_encoder.state_dict())
     clip.text_model.requires_grad_(False)
     return clip
