@@ -55,7 +55,9 @@ def lab(
 
 @app.command()
 def build(
-    check: Annotated[bool, typer.Option("--check", help="Write nothing; fail where a notebook is stale.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Leave notebooks/ alone; fail where a notebook is stale.")
+    ] = False,
 ) -> None:
     """Make the notebooks (build/source/ and notebooks/) from solutions/."""
     from course.build import build

@@ -632,7 +632,8 @@ with torch.no_grad():
 print(f"\nLoss before the step {loss.item():.4f}, after it {after.item():.4f}.")
 
 # %% [markdown]
-# Our U-Net has taken many thousand such steps, with batches of 64 pictures, for a few hours on a small computer.
+# Our U-Net has taken such steps with batches of 32 pictures, on a small computer; its card,
+# `models/diffusion/README.md`, says how many.
 # Stable Diffusion took hundreds of thousands, with batches of 2,048, on 256 GPUs. The step is the same.
 #
 # One more look at the loss. It is a mean over all moments, but the moments are not equally hard. We measure it on
