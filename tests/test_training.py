@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from course.train.loop import Run, learning_rate_factor
+from course.train.muon import Muon, matrices
 
 TOY = '''
 import sys, time
@@ -22,7 +23,7 @@ import course.train.loop as loop
 
 class Toy(loop.Recipe):
     """Learns y = 3x; slow enough to be killed in the middle."""
-    name, total_steps, batch_size, learning_rate, warmup_steps = "toy", 120, 8, 0.05, 10
+    name, total_steps, batch_size, learning_rate, warmup_steps = "toy", 120, 8, 0.3, 10
     def __init__(self, pause=0.0):
         torch.manual_seed(0)
         self.modules, self.pause = torch.nn.Linear(1, 1), pause
@@ -134,3 +135,37 @@ def test_the_same_seed_gives_the_same_data_set(tmp_path):
     assert np.array_equal(small.pixels, again.pixels) and [s.layout for s in again.scenes] == [
         s.layout for s in small.scenes
     ]
+
+
+@pytest.mark.parametrize("shape", [(2, 8, 32), (2, 32, 8)], ids=["wide", "tall"])
+def test_muon_moves_every_direction_alike(shape):
+    weights = [torch.nn.Parameter(torch.zeros(shape[1:])) for _ in range(shape[0])]
+    optimizer = Muon(weights, lr=1.0, weight_decay=0.0)
+    lopsided = torch.diag_embed(torch.logspace(0, -2, 8))
+    for weight in weights:
+        weight.grad = torch.zeros(shape[1:])
+        weight.grad[:8, :8] = lopsided
+    optimizer.step()
+    for weight in weights:
+        sizes = torch.linalg.svdvals(weight / (0.2 * max(shape) ** 0.5))
+        assert sizes.min() > 0.5 and sizes.max() < 1.3
+        assert (weight.diagonal() < 0).all(), "against the gradient"
+
+
+def test_muon_reads_a_convolution_as_a_matrix():
+    conv = torch.nn.Conv2d(3, 4, 3)
+    flat = torch.nn.Parameter(conv.weight.detach().flatten(1).clone())
+    conv.weight.grad = torch.randn(conv.weight.shape, generator=torch.Generator().manual_seed(0))
+    flat.grad = conv.weight.grad.flatten(1).clone()
+    for weight in (conv.weight, flat):
+        Muon([weight], lr=0.1, weight_decay=0.1).step()
+    assert torch.allclose(conv.weight.flatten(1), flat)
+
+
+def test_matrices_are_the_trained_weights_of_linear_layers_and_convolutions():
+    modules = torch.nn.ModuleDict(
+        {"a": torch.nn.Linear(2, 3), "b": torch.nn.Conv2d(1, 2, 3), "c": torch.nn.Embedding(4, 2)}
+    )
+    frozen = torch.nn.Linear(2, 2).requires_grad_(False)
+    modules["d"] = frozen
+    assert [tuple(w.shape) for w in matrices(modules)] == [(3, 2), (2, 1, 3, 3)]

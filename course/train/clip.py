@@ -37,6 +37,7 @@ def new_clip(text_encoder: CLIPTextModel) -> CLIPModel:
         "num_attention_heads": 6,
         "image_size": IMAGE_SIZE,
         "patch_size": IMAGE_SIZE // GRID,
+        "hidden_act": "gelu",  # one fused operation; CLIP's usual quick_gelu takes a quarter of a training step on a CPU
     }
     text = text_encoder.config.to_dict() | {"_name_or_path": ""}  # not the path of this machine
     config = CLIPConfig(text_config=text, vision_config=vision, projection_dim=EMBEDDING)
@@ -59,10 +60,11 @@ def new_processor(tokenizer: CLIPTokenizer) -> CLIPProcessor:
 
 class CLIPRecipe(Recipe):
     name = "clip"
-    total_steps = 4000
+    total_steps = 1900
     batch_size = 96
-    learning_rate = 1e-3
-    weight_decay = 0.05
+    learning_rate = 3e-3
+    weight_decay = 0.02
+    warmup_steps = 100
 
     def __init__(self, data: Pictures, diffusion: Path):
         torch.manual_seed(self.seed)

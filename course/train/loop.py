@@ -1,7 +1,7 @@
 """The training loop that all mini models share: resumable, seeded, averaged, drawn.
 
-A model brings a `Recipe`: its modules, the loss of a step, how to export it. The loop brings the rest: AdamW, a
-learning rate that warms up, stays, and falls to zero over the last 30 % of the steps, an exponential moving average
+A model brings a `Recipe`: its modules, the loss of a step, how to export it. The loop brings the rest: Muon for
+matrices and AdamW for everything else, a learning rate that warms up, stays, and falls to zero over the last 30 % of the steps, an exponential moving average
 (EMA) of the weights, a progress bar, and a checkpoint every few minutes that is replaced as a whole, so that a run
 killed at any moment goes on from the last one. A step's batch depends on (seed, step) alone: a resumed run sees the
 batches it would have seen.
@@ -21,6 +21,8 @@ import torch
 from torch import nn
 from tqdm.auto import tqdm
 from transformers import PreTrainedModel
+
+from course.train.muon import Muon, matrices
 
 EMA_DECAY = 0.999
 CHECKPOINT_EVERY_SECONDS = 180
@@ -81,10 +83,13 @@ class Run:
         self.seconds = 0.0
         self.losses: list[tuple[int, float]] = []
         self.ema = copy.deepcopy(recipe.modules).requires_grad_(False)
-        trained = [p for p in recipe.modules.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.AdamW(
-            trained, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, betas=(0.9, 0.99)
-        )
+        by_muon = matrices(recipe.modules)
+        ids = {id(weight) for weight in by_muon}
+        rest = [p for p in recipe.modules.parameters() if p.requires_grad and id(p) not in ids]
+        self.optimizers = [
+            Muon(by_muon, lr=recipe.learning_rate, weight_decay=recipe.weight_decay),
+            torch.optim.AdamW(rest, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, betas=(0.9, 0.99)),
+        ]
 
     @property
     def checkpoint(self) -> Path:
@@ -103,7 +108,7 @@ class Run:
             "losses": self.losses,
             "modules": self.recipe.modules.state_dict(),
             "ema": self.ema.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
         }
         fresh = self.checkpoint.with_suffix(".new")
         torch.save(state, fresh)
@@ -116,7 +121,8 @@ class Run:
         self.losses = [tuple(entry) for entry in state["losses"]]
         self.recipe.modules.load_state_dict(state["modules"])
         self.ema.load_state_dict(state["ema"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        for optimizer, kept in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(kept)
 
     def start_from(self, folder: Path) -> None:
         """Goes on from exported weights and their `training.json`; the optimizer starts anew, with a warm-up."""
@@ -141,15 +147,15 @@ class Run:
                     f"The loss of {recipe.name} is {loss.item()} at step {self.step}. The last good state is in "
                     f"{self.checkpoint}; lower the learning rate and start again."
                 )
-            self.optimizer.zero_grad(set_to_none=True)
+            recipe.modules.zero_grad(set_to_none=True)
             loss.backward()
             nn.utils.clip_grad_norm_(recipe.modules.parameters(), 1.0)
             factor = learning_rate_factor(self.step, recipe.total_steps, recipe.warmup_steps)
             if self.restarted_at is not None:
                 factor *= min(1.0, (self.step - self.restarted_at + 1) / recipe.warmup_steps)
-            for group in self.optimizer.param_groups:
-                group["lr"] = recipe.learning_rate * factor
-            self.optimizer.step()
+            for optimizer in self.optimizers:
+                optimizer.param_groups[0]["lr"] = recipe.learning_rate * factor
+                optimizer.step()
             self._average()
             self.step += 1
             bar.update()

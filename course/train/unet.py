@@ -33,6 +33,8 @@ LAYOUT_WEIGHT = 0.1
 NOISE_STEPS = 1000
 ENCODED = 16_000
 """So many of the training pictures are encoded and learnt from."""
+SIMPLE_STEPS = 1000
+"""So many steps see one-thing scenes only."""
 
 
 def new_unet() -> UNet2DConditionModel:
@@ -89,9 +91,9 @@ def all_latents(vae: AutoencoderKL, data: Pictures, file: Path) -> torch.Tensor:
 
 class UNetRecipe(Recipe):
     name = "unet"
-    total_steps = 24_000
+    total_steps = 5400
     batch_size = 32
-    learning_rate = 1e-3
+    learning_rate = 3e-3
 
     def __init__(self, data: Pictures, diffusion: Path, work: Path):
         torch.manual_seed(self.seed)
@@ -114,7 +116,7 @@ class UNetRecipe(Recipe):
 
     def _rows(self, step: int, rng: np.random.Generator) -> np.ndarray:
         """One-thing scenes only at first: what things look like is learnt before how they stand together."""
-        if step < self.total_steps // 24:
+        if step < SIMPLE_STEPS:
             return rng.choice(self.simple, self.batch_size)
         return rng.integers(len(self.data), size=self.batch_size)
 
