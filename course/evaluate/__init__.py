@@ -1,6 +1,7 @@
 """Scores of the mini models on fresh scenes: `course evaluate MODEL` prints them as JSON.
 
-Fresh scenes come from a seed that no training uses. Scores are fractions of 1.
+Fresh scenes come from a seed that no training uses. Scores are fractions of 1. The models that draw and look are
+measured here, those that talk in `talk`.
 """
 
 from __future__ import annotations
@@ -11,16 +12,16 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from course.data import fresh_scenes
+from course.evaluate.scenes import EVALUATION_SEED, share, single_scenes
 from helpers.picturebook import COLOURS, KINDS, PLACES, Scene, describe, draw
 from helpers.picturebook.words import PLACE_PHRASES
 
-EVALUATION_SEED = 20_000
 STEPS, GUIDANCE_SCALE, BATCH = 25, 4.0, 8
 
 
 def evaluate(model: str, *, n: int | None = None, seed: int = 0) -> dict[str, float | int]:
     """The scores of a model: clip {kind, colour, place, retrieval_r1}, diffusion {kind_and_colour, place,
-    two_things, seconds_for_4}, judge {kind_and_colour, place, two_things}; each with n and seed.
+    two_things, seconds_for_4}, judge {kind_and_colour, place, two_things}, and those of `talk`; each with n and seed.
 
     Args:
         model: a key of `EVALUATIONS`.
@@ -39,24 +40,9 @@ def evaluate(model: str, *, n: int | None = None, seed: int = 0) -> dict[str, fl
     return {**measure(n, seed), "n": n, "seed": seed}
 
 
-def single_scenes(n: int, seed: int) -> list[Scene]:
-    """Fresh scenes of one single thing."""
-    found: list[Scene] = []
-    scenes = iter(fresh_scenes(4 * n + 20, EVALUATION_SEED + seed, things=1))
-    while len(found) < n:
-        scene = next(scenes)
-        if scene.total == 1:
-            found.append(scene)
-    return found
-
-
 def _captions(scenes: Sequence[Scene], seed: int) -> list[str]:
     rng = np.random.default_rng((EVALUATION_SEED, seed))
     return [describe(scene, rng) for scene in scenes]
-
-
-def _share(hits: Sequence[bool]) -> float:
-    return round(float(np.mean(hits)), 4)
 
 
 def _clip(n: int, seed: int) -> dict[str, float]:
@@ -72,19 +58,19 @@ def _clip(n: int, seed: int) -> dict[str, float]:
     scores = {}
     for name, (labels, truth) in candidates.items():
         guessed = (image_embeds @ embed_texts(labels).T).argmax(1)
-        scores[name] = _share(guessed == np.array(truth))
+        scores[name] = share(guessed == np.array(truth))
     # A colour is always the colour of something: "a red cat", the kind being known.
     texts = [f"{article[c]} {c} {s.things[0].kind}" for s in scenes for c in COLOURS]
     of_colours = embed_texts(texts).reshape(n, len(COLOURS), -1)
     guessed = np.einsum("nd,ncd->nc", image_embeds, of_colours).argmax(1)
-    scores["colour"] = _share([COLOURS[g] == s.things[0].colour for g, s in zip(guessed, scenes, strict=True)])
+    scores["colour"] = share([COLOURS[g] == s.things[0].colour for g, s in zip(guessed, scenes, strict=True)])
 
     different: dict[Scene, str] = {}
     for scene in fresh_scenes(1200, EVALUATION_SEED + 1 + seed):
         different.setdefault(scene, describe(scene, np.random.default_rng((seed, len(different)))))
     captions, pictured = list(different.values())[:1000], list(different)[:1000]
     nearest = (embed_images([draw(s) for s in pictured]) @ embed_texts(captions).T).argmax(1)
-    return {**scores, "retrieval_r1": _share(nearest == np.arange(len(captions)))}
+    return {**scores, "retrieval_r1": share(nearest == np.arange(len(captions)))}
 
 
 def _diffusion(n: int, seed: int) -> dict[str, float]:
@@ -115,9 +101,9 @@ def _diffusion(n: int, seed: int) -> dict[str, float]:
     generate(singles[:4])
     seconds = time.perf_counter() - started
     return {
-        "kind_and_colour": _share([shows_thing(r, s) for r, s in zip(seen, singles, strict=True)]),
-        "place": _share([r.place == s.place for r, s in zip(seen, singles, strict=True)]),
-        "two_things": _share([shows_scene(r, s) for r, s in zip(seen_pairs, pairs, strict=True)]),
+        "kind_and_colour": share([shows_thing(r, s) for r, s in zip(seen, singles, strict=True)]),
+        "place": share([r.place == s.place for r, s in zip(seen, singles, strict=True)]),
+        "two_things": share([shows_scene(r, s) for r, s in zip(seen_pairs, pairs, strict=True)]),
         "seconds_for_4": round(seconds, 2),
     }
 
@@ -131,15 +117,27 @@ def _judge(n: int, seed: int) -> dict[str, float]:
     pairs = fresh_scenes(n, EVALUATION_SEED + 2 + seed, things=2)
     seen, seen_pairs = (read(judge, [draw(scene) for scene in scenes]) for scenes in (singles, pairs))
     return {
-        "kind_and_colour": _share([shows_thing(r, s) for r, s in zip(seen, singles, strict=True)]),
-        "place": _share([r.place == s.place for r, s in zip(seen, singles, strict=True)]),
-        "two_things": _share([shows_scene(r, s) for r, s in zip(seen_pairs, pairs, strict=True)]),
+        "kind_and_colour": share([shows_thing(r, s) for r, s in zip(seen, singles, strict=True)]),
+        "place": share([r.place == s.place for r, s in zip(seen, singles, strict=True)]),
+        "two_things": share([shows_scene(r, s) for r, s in zip(seen_pairs, pairs, strict=True)]),
     }
+
+
+def _talk(model: str) -> Callable[[int, int], dict[str, float]]:
+    def measure(n: int, seed: int) -> dict[str, float]:
+        from course.evaluate import talk
+
+        return getattr(talk, model)(n, seed)
+
+    return measure
 
 
 EVALUATIONS: dict[str, tuple[Callable[[int, int], dict[str, float]], int]] = {
     "clip": (_clip, 1000),
     "diffusion": (_diffusion, 200),
     "judge": (_judge, 1000),
+    "vqa": (_talk("vqa"), 1000),
+    "blip2": (_talk("blip2"), 300),
+    "chat": (_talk("chat"), 200),
 }
 """Each model's measure and its usual number of scenes."""

@@ -4,7 +4,8 @@ Each model has a module here with its `Recipe`; `loop` runs any of them. Checkpo
 ignored folder build/train; when a run has ended, or its minutes are over, its averaged weights go to models/.
 
 The order is the order of `FOLDERS`: the text encoder and the VAE need nothing, CLIP needs the text encoder, the U-Net
-needs both. Retraining one of the first two makes the later ones worthless.
+needs both; ViLT, the chat model and BLIP-2 start from CLIP's vision tower. Retraining the text encoder or the VAE makes
+CLIP and the U-Net worthless; the last three carry all they need.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ FOLDERS = {
     "clip": "clip",
     "unet": "diffusion/unet",
     "judge": "judge",
+    "vqa": "vqa",
+    "chat": "chat",
+    "blip2": "blip2",
 }
 """Each trainable model and its folder in models/."""
 
@@ -50,6 +54,18 @@ def _recipe(model: str) -> Recipe:
         from course.train.judge import JudgeRecipe
 
         return JudgeRecipe(data)
+    if model == "vqa":
+        from course.train.vqa import VQARecipe
+
+        return VQARecipe(data, MODELS / "clip")
+    if model == "chat":
+        from course.train.chat import ChatRecipe
+
+        return ChatRecipe(data, MODELS / "clip")
+    if model == "blip2":
+        from course.train.blip2 import Blip2Recipe
+
+        return Blip2Recipe(data, MODELS / "clip")
     from course.train.unet import UNetRecipe
 
     return UNetRecipe(data, MODELS / "diffusion", WORK)

@@ -1,11 +1,14 @@
-"""The CLIP tokenizer of the picture-book world: byte-level BPE in which each of the world's words is one token."""
+"""Tokenizers of the picture-book world: CLIP's, and the byte-level BPE of the two language models.
+
+In both the world's common words are one token each, and every other text can be spelt in bytes.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
-from transformers import CLIPTokenizer
+from transformers import CLIPTokenizer, GPT2Tokenizer
 
 MAX_TOKENS = 40
 START, END = "<|startoftext|>", "<|endoftext|>"
@@ -34,6 +37,23 @@ def train_tokenizer(texts: Iterable[str], *, merges: int = 1200) -> CLIPTokenize
     tokens = [*alphabet, *(f"{byte}</w>" for byte in alphabet), *("".join(pair) for pair in learnt), START, END]
     vocab = {token: i for i, token in enumerate(dict.fromkeys(tokens))}
     return CLIPTokenizer(vocab=vocab, merges=learnt, model_max_length=MAX_TOKENS)
+
+
+def train_byte_level(texts: Iterable[str], *, vocab_size: int, specials: list[str], **tokens: str) -> GPT2Tokenizer:
+    """A `GPT2Tokenizer` learnt from the texts; a space belongs to the word after it and is written Ġ.
+
+    `specials` get the first ids; `tokens` (`bos_token="<s>"`, …) say what they are for.
+    """
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        special_tokens=specials,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    bpe.train_from_iterator(texts, trainer)
+    return GPT2Tokenizer(vocab=bpe.get_vocab(), merges=_merges(bpe), **tokens)
 
 
 def _merges(bpe: Tokenizer) -> list[tuple[str, str]]:

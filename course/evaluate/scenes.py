@@ -1,0 +1,28 @@
+"""The fresh scenes on which models are measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from course.data import fresh_scenes
+from helpers.picturebook import Scene
+
+EVALUATION_SEED = 20_000
+
+
+def single_scenes(n: int, seed: int) -> list[Scene]:
+    """Fresh scenes of one single thing."""
+    found: list[Scene] = []
+    scenes = iter(fresh_scenes(4 * n + 20, EVALUATION_SEED + seed, things=1))
+    while len(found) < n:
+        scene = next(scenes)
+        if scene.total == 1:
+            found.append(scene)
+    return found
+
+
+def share(hits: Sequence[bool]) -> float:
+    """The share of hits, a fraction of 1."""
+    return round(float(np.mean(hits)), 4)

@@ -1,0 +1,120 @@
+"""One thing said in many ways, as people type it."""
+
+from __future__ import annotations
+
+import re
+
+from helpers.picturebook import Scene, describe
+from helpers.picturebook.scene import Rng, pick
+
+REWORDINGS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    (
+        r"What (colou?r) (is|are) the (.+)\?",
+        (
+            r"Which \1 \2 the \3?",
+            r"What is the \1 of the \3?",
+            r"What \1 \2 the \3 in the picture?",
+            r"Tell me the \1 of the \3.",
+            r"The \3: what \1?",
+        ),
+    ),
+    (
+        r"(Is|Are) the (.+) large or small\?",
+        (r"What size \1 the \2?", r"\1 the \2 small or large?", r"How large \1 the \2?", r"How big \1 the \2?"),
+    ),
+    (
+        r"How many (?!things)(.+) are there\?",
+        (
+            r"How many \1 can you see?",
+            r"How many \1 do you see?",
+            r"How many \1 are in the picture?",
+            r"Count the \1.",
+            r"What is the number of \1?",
+        ),
+    ),
+    (
+        r"Is there (.+) in the picture\?",
+        (
+            r"Is there \1?",
+            r"Do you see \1?",
+            r"Can you see \1?",
+            r"Does the picture show \1?",
+            r"Is \1 in this picture?",
+        ),
+    ),
+    (
+        r"Where is this\?",
+        (
+            "Where are we?",
+            "Which place is this?",
+            "What is the place?",
+            "Where was this drawn?",
+            "Where does it happen?",
+        ),
+    ),
+    (
+        r"What style is the picture\?",
+        ("In what style is it drawn?", "Which style is this?", "What is the style?", "What kind of drawing is this?"),
+    ),
+    (
+        r"How many things are in the picture\?",
+        (
+            "How many things are there?",
+            "How many things do you see?",
+            "Count the things.",
+            "How many objects are there?",
+        ),
+    ),
+    (
+        r"What is (left of|right of|above|below|on) the (.+)\?",
+        (r"Which thing is \1 the \2?", r"What do you see \1 the \2?", r"What can you see \1 the \2?"),
+    ),
+    (r"What is in the picture\?", ("Which thing is in the picture?", "What thing do you see?", "What is it?")),
+)
+"""Patterns of `helpers.picturebook.questions` and other ways to ask the same."""
+
+COURTESIES = ("Please ", "Can you ", "Could you ", "I want you to ", "Now ")
+
+
+class First:
+    """A source of "random" numbers that always takes the first choice: with it, `describe` words a scene one way."""
+
+    def random(self) -> float:
+        return 0.0
+
+
+def plain_caption(scene: Scene) -> str:
+    """The caption of the scene that says everything in the plainest words, the same words each time."""
+    return describe(scene, First())
+
+
+def reworded(question: str, rng: Rng) -> str:
+    """The question, asked in another way more often than not."""
+    for pattern, others in REWORDINGS:
+        if (match := re.fullmatch(pattern, question)) and rng.random() < 0.6:
+            text = match.expand(pick(rng, others))
+            return text[0].upper() + text[1:].replace(" Is the ", " is the ").replace(" Are the ", " are the ")
+    return question
+
+
+def as_typed(text: str, rng: Rng) -> str:
+    """The text as hurried people type it: sometimes without capital letters, sometimes without its last sign."""
+    if rng.random() < 0.25:
+        text = text.lower()
+    if rng.random() < 0.15:
+        text = text.rstrip("?.!:")
+    return text
+
+
+def asked(instruction: str, rng: Rng) -> str:
+    """An instruction, sometimes said politely."""
+    if rng.random() < 0.25:
+        polite = pick(rng, COURTESIES)
+        end = "?" if polite.startswith("C") and "\n" not in instruction and ":" not in instruction else instruction[-1]
+        return polite + instruction[0].lower() + instruction[1:-1] + end
+    return instruction
+
+
+def sentence(text: str) -> str:
+    """The text with a capital letter and a full stop."""
+    return text[0].upper() + text[1:].rstrip(".") + "."

@@ -1,0 +1,255 @@
+"""BLIP-2 (Li et al. 2023, arXiv:2301.12597): a Q-Former between a frozen vision model and a language model.
+
+The vision model starts as CLIP's vision tower and stays frozen. Sixteen learnt queries read its 65 vectors in the
+Q-Former; a linear layer makes 16 soft prompts of what they found; an OPT (Zhang et al. 2022, arXiv:2205.01068) goes on
+from there. Three stages, one after the other:
+
+1. *language*: the OPT alone, a caption in the place of each picture;
+2. *representation*: the Q-Former alone; some of its queries must tell what is in the picture, as in BLIP-2's first
+   stage, where they must match it with its text;
+3. *generation*: Q-Former, projection and OPT, on captions and answers. (The paper's OPT is frozen here; ours is small
+   enough to learn along.)
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from tokenizers import AddedToken
+from torch import nn
+from torch.nn import functional as F
+from transformers import (
+    Blip2Config,
+    Blip2ForConditionalGeneration,
+    Blip2Processor,
+    Blip2QFormerConfig,
+    Blip2VisionConfig,
+    CLIPModel,
+    GPT2Tokenizer,
+    OPTConfig,
+)
+from transformers.models.blip import BlipImageProcessorPil
+
+from course.data import Pictures, fresh_scenes
+from course.talk.follow_ups import follow_up
+from course.talk.wording import plain_caption, reworded
+from course.train.language import Tokens, by_length, pad, reply_loss
+from course.train.loop import Recipe, save_half
+from course.train.text import IGNORE, WIDTH, new_heads, text_labels
+from course.train.tokenizer import train_byte_level
+from course.train.vae import to_pixels
+from course.train.vision import copy_linear, entry_without_norm
+from helpers.picturebook import Scene, describe, questions, random_scene
+from helpers.picturebook.scene import Rng, pick
+
+EOS, PAD, IMAGE = "</s>", "<pad>", "<image>"
+VOCABULARY = 900
+QUERIES = 16
+LANGUAGE_STEPS, REPRESENTATION_STEPS = 700, 500
+GROUP = 16
+CAPTION_PROMPTS = (EOS, EOS, "a picture of", "a photo of", "This is")
+"""What a caption may begin with; OPT's own start sign is `</s>`, and BLIP-2 uses it where no text is given."""
+
+
+def new_tokenizer() -> GPT2Tokenizer:
+    """Byte-level BPE over captions, questions and answers."""
+    texts = []
+    for i, scene in enumerate(fresh_scenes(6000, seed=5)):
+        rng = np.random.default_rng((5, i))
+        texts += [describe(scene, rng), *(f"Question: {q} Answer: {a}." for q, a in questions(scene, rng)[:4])]
+    tokens = {"bos_token": EOS, "eos_token": EOS, "pad_token": PAD, "unk_token": EOS}
+    tokenizer = train_byte_level(
+        texts, vocab_size=VOCABULARY, specials=[PAD, EOS, IMAGE], **tokens, model_max_length=512
+    )
+    tokenizer.add_tokens([AddedToken(IMAGE, normalized=False, special=True)], special_tokens=True)
+    return tokenizer
+
+
+def new_blip2(clip: CLIPModel, tokenizer: GPT2Tokenizer, pixels: torch.Tensor) -> Blip2ForConditionalGeneration:
+    """A BLIP-2 whose eyes are CLIP's; `pixels` (n, 3, 128, 128) are any pictures, to set a scale by."""
+    eyes = clip.config.vision_config
+    blip = Blip2ForConditionalGeneration(
+        Blip2Config(
+            vision_config=Blip2VisionConfig(
+                hidden_size=eyes.hidden_size,
+                intermediate_size=eyes.intermediate_size,
+                num_hidden_layers=eyes.num_hidden_layers,
+                num_attention_heads=eyes.num_attention_heads,
+                image_size=eyes.image_size,
+                patch_size=eyes.patch_size,
+                hidden_act=eyes.hidden_act,
+                layer_norm_eps=eyes.layer_norm_eps,
+            ),
+            qformer_config=Blip2QFormerConfig(
+                vocab_size=1,  # ours reads no text
+                hidden_size=WIDTH,
+                num_hidden_layers=4,
+                num_attention_heads=6,
+                intermediate_size=4 * WIDTH,
+                hidden_dropout_prob=0.0,
+                attention_probs_dropout_prob=0.0,
+                max_position_embeddings=QUERIES,
+                cross_attention_frequency=1,
+                encoder_hidden_size=eyes.hidden_size,
+            ),
+            text_config=OPTConfig(
+                vocab_size=len(tokenizer),
+                hidden_size=WIDTH,
+                word_embed_proj_dim=WIDTH,
+                ffn_dim=4 * WIDTH,
+                num_hidden_layers=4,
+                num_attention_heads=6,
+                max_position_embeddings=512,
+                dropout=0.0,
+                bos_token_id=tokenizer.bos_token_id,
+                eos_token_id=tokenizer.eos_token_id,
+                pad_token_id=tokenizer.pad_token_id,
+            ),
+            num_query_tokens=QUERIES,
+            image_token_index=tokenizer.convert_tokens_to_ids(IMAGE),
+        )
+    )
+    nn.init.normal_(blip.query_tokens, std=0.5)  # queries that begin alike stay alike
+    _take_eyes(blip, clip, pixels)
+    for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
+        setattr(blip.generation_config, name, getattr(tokenizer, name))
+        setattr(blip.language_model.generation_config, name, getattr(tokenizer, name))
+    return blip
+
+
+def _take_eyes(blip: Blip2ForConditionalGeneration, clip: CLIPModel, pixels: torch.Tensor) -> None:
+    vision, source = blip.vision_model, clip.vision_model
+    entry = entry_without_norm(source, pixels)
+    with torch.no_grad():
+        vision.embeddings.patch_embedding.weight.copy_(entry["patch.weight"])
+        vision.embeddings.patch_embedding.bias.copy_(entry["patch.bias"])
+        vision.embeddings.class_embedding.copy_(entry["class"])
+        vision.embeddings.position_embedding.copy_(entry["position"])
+    vision.post_layernorm.load_state_dict(source.post_layernorm.state_dict())
+    for layer, old in zip(vision.encoder.layers, source.encoder.layers, strict=True):
+        for norm in ("layer_norm1", "layer_norm2"):
+            getattr(layer, norm).load_state_dict(getattr(old, norm).state_dict())
+        copy_linear(layer.self_attn.qkv, old.self_attn.q_proj, old.self_attn.k_proj, old.self_attn.v_proj)
+        copy_linear(layer.self_attn.projection, old.self_attn.out_proj)
+        copy_linear(layer.mlp.fc1, old.mlp.fc1)
+        copy_linear(layer.mlp.fc2, old.mlp.fc2)
+
+
+def new_processor(tokenizer: GPT2Tokenizer) -> Blip2Processor:
+    """Pictures are resized to 128 × 128 and scaled to -1 … 1."""
+    images = BlipImageProcessorPil(size={"height": 128, "width": 128}, image_mean=[0.5] * 3, image_std=[0.5] * 3)
+    return Blip2Processor(images, tokenizer, num_query_tokens=QUERIES)
+
+
+def prompt_and_reply(scene: Scene, rng: Rng) -> tuple[str, str]:
+    """What BLIP-2 is given after the picture, and how it goes on: a caption, an answer, or an answer after others."""
+    if rng.random() < 0.3:
+        start = pick(rng, CAPTION_PROMPTS)
+        return start, plain_caption(scene) if start == EOS else f" {plain_caption(scene)}"
+    memory: list[tuple[str, str]] = []
+    pair = follow_up(scene, rng) if rng.random() < 0.4 else None
+    if pair:
+        memory.append(pair[0])
+        question, answer = pair[1]
+    else:
+        question, answer = pick(rng, questions(scene, rng))
+    while rng.random() < 0.3:
+        memory.insert(0, pick(rng, questions(scene, rng)))
+    earlier = "".join(f"Question: {reworded(q, rng)} Answer: {a}. " for q, a in memory)
+    return f"{earlier}Question: {question if pair else reworded(question, rng)} Answer:", f" {answer}"
+
+
+class Blip2Recipe(Recipe):
+    name = "blip2"
+    total_steps = 3200
+    batch_size = 64
+    learning_rate = 2e-3
+    weight_decay = 0.02
+    warmup_steps = 100
+
+    def __init__(self, data: Pictures, clip: Path):
+        torch.manual_seed(self.seed)
+        self.data = data
+        self.tokenizer = new_tokenizer()
+        blip = new_blip2(
+            CLIPModel.from_pretrained(clip).float(), self.tokenizer, to_pixels(np.asarray(data.pixels[:64]))
+        )
+        blip.vision_model.requires_grad_(False)
+        self.modules = nn.ModuleDict({"blip": blip, "heads": new_heads()})
+
+    def stage(self, step: int) -> str:
+        """Which of the three stages a step belongs to."""
+        if step < LANGUAGE_STEPS:
+            return "language"
+        return "representation" if step < LANGUAGE_STEPS + REPRESENTATION_STEPS else "generation"
+
+    def loss(self, step: int, rng: np.random.Generator) -> torch.Tensor:
+        stage = self.stage(step)
+        if stage == "language":
+            scenes = [random_scene(rng) for _ in range(self.batch_size)]
+            batch = [self._encode(scene, rng, image=f"{describe(scene, rng)}. ") for scene in scenes]
+            return self._reply_loss(batch)
+        rows = rng.integers(len(self.data), size=self.batch_size)
+        scenes = [self.data.scenes[row] for row in rows]
+        queries = self._queries(to_pixels(np.stack([self.data.pixels[row] for row in rows])))
+        told = self._telling_loss(queries, scenes)
+        if stage == "representation":
+            return told
+        batch = [self._encode(scene, rng, image=IMAGE * QUERIES) for scene in scenes]
+        return self._reply_loss(batch, self.modules["blip"].language_projection(queries)) + 0.1 * told
+
+    def _queries(self, pixels: torch.Tensor) -> torch.Tensor:
+        """(n, 16, 192): what the queries found."""
+        blip = self.modules["blip"]
+        with torch.no_grad():
+            seen = blip.vision_model(pixels).last_hidden_state
+        return blip.qformer(
+            query_embeds=blip.query_tokens.expand(len(pixels), -1, -1), encoder_hidden_states=seen
+        ).last_hidden_state
+
+    def _telling_loss(self, queries: torch.Tensor, scenes: list[Scene]) -> torch.Tensor:
+        """Each head reads a query of its own (kind and colour of one thing share one)."""
+        labels = [text_labels(scene, True) for scene in scenes]
+        losses = []
+        for name, head in self.modules["heads"].items():
+            label = torch.tensor([row[name] for row in labels])
+            if (label != IGNORE).any():
+                losses.append(F.cross_entropy(head(queries[:, _query_of(name)]), label, ignore_index=IGNORE))
+        return torch.stack(losses).mean()
+
+    def _encode(self, scene: Scene, rng: Rng, *, image: str) -> Tokens:
+        prompt, reply = prompt_and_reply(scene, rng)
+        before = self.tokenizer(image + prompt, add_special_tokens=False)["input_ids"]
+        said = self.tokenizer(reply + EOS, add_special_tokens=False)["input_ids"]
+        return Tokens(before + said, [False] * len(before) + [True] * len(said))
+
+    def _reply_loss(self, batch: list[Tokens], soft_prompts: torch.Tensor | None = None) -> torch.Tensor:
+        """The mean loss a token of the replies."""
+        model = self.modules["blip"].language_model
+        losses = []
+        for group in by_length(batch, GROUP):
+            ids, mask, labels = pad([batch[i] for i in group], self.tokenizer.pad_token_id)
+            embeds = model.get_input_embeddings()(ids)
+            if soft_prompts is not None:
+                embeds = torch.cat([soft_prompts[group], embeds[:, QUERIES:]], 1)
+            hidden = model.model(inputs_embeds=embeds, attention_mask=mask, use_cache=False).last_hidden_state
+            losses.append(reply_loss(hidden, labels, model.lm_head))
+        return torch.stack(losses).sum() / sum(sum(tokens.said) for tokens in batch)
+
+    def export(self, modules: nn.Module, folder: Path) -> None:
+        save_half(modules["blip"], folder)
+        new_processor(self.tokenizer).save_pretrained(folder)
+
+    def warm_start(self, folder: Path) -> None:
+        self.modules["blip"].load_state_dict(Blip2ForConditionalGeneration.from_pretrained(folder).float().state_dict())
+
+
+def _query_of(head: str) -> int:
+    """The query that a head of `new_heads` reads: three for each of four things, one each for the whole picture."""
+    whole = {"relation": 12, "place": 13, "style": 14}
+    if head in whole:
+        return whole[head]
+    slot, name = head.split("_")
+    return 3 * int(slot) + {"kind": 0, "colour": 0, "size": 1, "count": 2}[name]
