@@ -1,0 +1,208 @@
+"""The trainings of the models that talk: each takes CLIP's eyes as they are, and learns what it is shown."""
+
+import numpy as np
+import pytest
+import torch
+from transformers import (
+    Blip2ForConditionalGeneration,
+    Blip2Processor,
+    CLIPConfig,
+    CLIPModel,
+    LlavaForConditionalGeneration,
+    LlavaProcessor,
+    ViltForQuestionAnswering,
+    ViltProcessor,
+)
+
+from course.data import pictures
+from course.talk.dialogues import Dialogue
+from course.train import blip2, chat, vqa
+from course.train.clip import new_processor as clip_processor
+from course.train.language import IGNORE, Tokens, by_length, pad, reply_loss
+from course.train.loop import Run
+from course.train.tokenizer import train_tokenizer
+from course.train.vae import to_pixels
+from course.train.vision import entry_without_norm
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Eighty drawn pictures with their scenes."""
+    return pictures(80, 9, tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def clip_folder(tmp_path_factory):
+    """A CLIP of the mini models' vision width, two layers, random weights."""
+    torch.manual_seed(0)
+    vision = {
+        "hidden_size": 192,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "image_size": 128,
+        "patch_size": 16,
+        "hidden_act": "gelu",
+    }
+    text = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 1}
+    text |= {"vocab_size": 600, "bos_token_id": 598, "eos_token_id": 599, "pad_token_id": 599}
+    model = CLIPModel(CLIPConfig(vision_config=vision, text_config=text, projection_dim=8))
+    with torch.no_grad():  # norms that are not the identity, as trained ones are not
+        for norm in (model.vision_model.pre_layrnorm, model.vision_model.post_layernorm):
+            norm.weight.uniform_(0.5, 1.5)
+            norm.bias.normal_(std=0.2)
+    folder = tmp_path_factory.mktemp("clip")
+    model.save_pretrained(folder)
+    clip_processor(train_tokenizer(["a red cat on a meadow"], merges=10)).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def pixels(data):
+    return to_pixels(np.asarray(data.pixels[:8]))
+
+
+def test_the_entry_without_norm_gives_nearly_what_clip_s_entry_gives(clip_folder, pixels):
+    vision = CLIPModel.from_pretrained(clip_folder).vision_model
+    entry = entry_without_norm(vision, pixels)
+    wanted = vision.pre_layrnorm(vision.embeddings(pixels))
+    patches = torch.nn.functional.conv2d(pixels, entry["patch.weight"], entry["patch.bias"], stride=16).flatten(2).mT
+    got = torch.cat([entry["class"].expand(len(pixels), 1, -1), patches], 1) + entry["position"]
+    assert torch.nn.functional.cosine_similarity(got, wanted, dim=-1).mean() > 0.95
+
+
+def test_replies_alone_are_learnt_and_padding_changes_nothing():
+    batch = [Tokens([5, 6, 7, 8], [False, False, True, True]), Tokens([5, 9], [False, True])]
+    ids, mask, labels = pad(batch, pad_id=0)
+    assert ids.tolist() == [[5, 6, 7, 8], [5, 9, 0, 0]] and mask.sum().item() == 6
+    assert labels.tolist() == [[IGNORE, IGNORE, 7, 8], [IGNORE, 9, IGNORE, IGNORE]]
+    hidden, head = torch.randn(2, 4, 3), torch.nn.Linear(3, 10)
+    told = head(hidden).log_softmax(-1)
+    by_hand = -(told[0, 1, 7] + told[0, 2, 8] + told[1, 0, 9])
+    assert torch.allclose(reply_loss(hidden, labels, head), by_hand)
+
+
+def test_texts_of_like_length_go_together():
+    batch = [Tokens([0] * n, [True] * n) for n in (9, 2, 8, 3)]
+    assert by_length(batch, 2) == [[1, 3], [2, 0]]
+
+
+def learns(recipe, folder, steps):
+    """The losses of the first and the last of so many steps, all on the same batch."""
+    recipe.total_steps, recipe.warmup_steps = steps, 1
+    first = recipe.first_step
+    draw = recipe.loss
+    recipe.loss = lambda step, rng: draw(first, np.random.default_rng(0))
+    before = recipe.loss(0, None).item()  # before the optimizers look which weights this stage trains
+    run = Run(recipe, folder)
+    run.train(minutes=5)
+    after = recipe.loss(0, None).item()
+    del recipe.loss
+    return before, after
+
+
+def test_vilt_learns_and_its_export_sees_what_its_training_saw(data, clip_folder, tmp_path, pixels):
+    recipe = vqa.VQARecipe(data, clip_folder)
+    recipe.batch_size, recipe.first_step = 8, 0
+    before, after = learns(recipe, tmp_path / "work", 12)
+    assert after < 0.8 * before
+
+    recipe.export(recipe.modules, tmp_path / "out")
+    model, processor = (c.from_pretrained(tmp_path / "out") for c in (ViltForQuestionAnswering, ViltProcessor))
+    model.eval()
+    from PIL import Image
+
+    images = [Image.fromarray(picture) for picture in np.asarray(data.pixels[:8])]
+    inputs = processor(images=images, text=["What colour is the zebra?"] * 8, return_tensors="pt")
+    assert torch.allclose(inputs["pixel_values"], pixels)
+    assert processor.tokenizer.unk_token_id not in inputs["input_ids"]
+    words = {name: inputs[name] for name in ("input_ids", "attention_mask", "token_type_ids")}
+    own = recipe.modules["vilt"].eval()(
+        **words, image_embeds=recipe._image_embeds(pixels), pixel_mask=torch.ones(8, 65)
+    )
+    assert torch.allclose(model(**inputs).logits, own.logits, atol=0.02)
+    assert set(model.config.id2label.values()) == set(vqa.ANSWERS)
+
+
+def test_questions_without_an_answer_are_rare_and_have_none(data):
+    rng = np.random.default_rng(0)
+    asked = [vqa.ask_something(data.scenes[i % 80], rng) for i in range(2000)]
+    unanswered = [question for question, answer in asked if answer is None]
+    assert 0.05 < len(unanswered) / len(asked) < 0.12
+    assert {answer for _, answer in asked if answer} <= set(vqa.ANSWERS)
+
+
+def test_the_chat_model_learns_in_stages(data, clip_folder, tmp_path):
+    recipe = chat.ChatRecipe(data, clip_folder)
+    recipe.batch_size = 4
+    eyes = {name: weight.clone() for name, weight in recipe.modules.model.vision_tower.state_dict().items()}
+    for step, learnt, kept in (
+        (0, "language_model", "multi_modal_projector"),
+        (chat.LANGUAGE_STEPS, "multi_modal_projector", "language_model"),
+    ):
+        recipe.modules.zero_grad(set_to_none=True)
+        recipe.loss(step, np.random.default_rng(0)).backward()
+        parts = recipe.modules.model
+        assert all(p.grad is not None for p in getattr(parts, learnt).parameters())
+        assert all(p.grad is None for p in getattr(parts, kept).parameters())
+    recipe.first_step = chat.LANGUAGE_STEPS + chat.PROJECTOR_STEPS + 1
+    before, after = learns(recipe, tmp_path / "work", 12)
+    assert after < 0.8 * before
+    for name, weight in recipe.modules.model.vision_tower.state_dict().items():
+        assert torch.equal(weight, eyes[name]), "the vision tower is frozen"
+
+
+def test_the_chat_template_writes_what_the_chat_model_was_trained_on(data, clip_folder, tmp_path):
+    recipe = chat.ChatRecipe(data, clip_folder)
+    recipe.export(recipe.modules, tmp_path)
+    processor = LlavaProcessor.from_pretrained(tmp_path)
+    from PIL import Image
+
+    picture = Image.fromarray(np.asarray(data.pixels[0]))
+    messages = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": [{"type": "image", "image": picture}, {"type": "text", "text": "What is it?"}]},
+        {"role": "assistant", "content": "A cat."},
+        {"role": "user", "content": "Thanks!"},
+    ]
+    inputs = processor.apply_chat_template(
+        messages, add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt"
+    )
+    dialogue = Dialogue(None, (("What is it?", "A cat."), ("Thanks!", "You are welcome!")), "Be brief.")
+    trained = chat.encode(dialogue, recipe.tokenizer, image=chat.IMAGE * 64)
+    n = inputs["input_ids"].shape[1]
+    assert trained.ids[:n] == inputs["input_ids"][0].tolist()
+    assert recipe.tokenizer.decode(trained.ids[n:]) == " You are welcome!</s>" and all(trained.said[n:])
+
+    model = LlavaForConditionalGeneration.from_pretrained(tmp_path).eval()
+    made = model.generate(**inputs, max_new_tokens=3, do_sample=False)
+    assert made.shape[1] <= n + 3 and model.dtype == torch.float32
+
+
+def test_blip2_learns_and_its_export_sees_what_its_training_saw(data, clip_folder, tmp_path, pixels):
+    recipe = blip2.Blip2Recipe(data, clip_folder)
+    recipe.batch_size = 8
+    for step in (0, blip2.LANGUAGE_STEPS):
+        assert torch.isfinite(recipe.loss(step, np.random.default_rng(0)))
+    recipe.first_step = blip2.LANGUAGE_STEPS + blip2.REPRESENTATION_STEPS
+    before, after = learns(recipe, tmp_path / "work", 12)
+    assert after < 0.8 * before
+
+    recipe.export(recipe.modules, tmp_path / "out")
+    model, processor = (c.from_pretrained(tmp_path / "out") for c in (Blip2ForConditionalGeneration, Blip2Processor))
+    model.eval()
+    from PIL import Image
+
+    image = Image.fromarray(np.asarray(data.pixels[0]))
+    prompt = "Question: What is it? Answer:"
+    inputs = processor(images=image, text=prompt, return_tensors="pt")
+    own = recipe.tokenizer(blip2.IMAGE * blip2.QUERIES + prompt, add_special_tokens=False)["input_ids"]
+    assert inputs["input_ids"][0].tolist() == own
+    assert torch.allclose(inputs["pixel_values"], pixels[:1])
+    words = recipe.modules["blip"].language_model
+    soft = recipe.modules["blip"].language_projection(recipe._queries(pixels[:1]))
+    embeds = torch.cat([soft, words.get_input_embeddings()(inputs["input_ids"])[:, blip2.QUERIES :]], 1)
+    assert torch.allclose(model(**inputs).logits, words(inputs_embeds=embeds).logits, atol=0.05)
+    assert any("Ġ" in token for token in processor.tokenizer.get_vocab())
+    said = processor.decode(model.generate(**inputs, max_new_tokens=2)[0], skip_special_tokens=True)
+    assert said.startswith(prompt)
