@@ -54,6 +54,23 @@ def lab(
 
 
 @app.command()
+def serve(
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; anyone who reaches it may use the model.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8765,
+    allow_image_urls: Annotated[
+        bool, typer.Option("--allow-image-urls", help="Fetch pictures from http(s) URLs that requests name.")
+    ] = False,
+    parent_pid: Annotated[int | None, typer.Option(min=1, help="End when the process with this id ends.")] = None,
+) -> None:
+    """Serve the chat model to OpenAI's clients, at /v1 (and /openai/v1 for Groq's), with /health beside it."""
+    from course.serve.server import serve
+
+    serve(host=host, port=port, allow_image_urls=allow_image_urls, parent_pid=parent_pid)
+
+
+@app.command()
 def build(
     check: Annotated[
         bool, typer.Option("--check", help="Leave notebooks/ alone; fail where a notebook is stale.")
@@ -77,7 +94,7 @@ def sync(
 
 @app.command()
 def train(
-    model: Annotated[str, typer.Argument(help="Which mini model: text, vae, clip, unet or judge.")],
+    model: Annotated[str, typer.Argument(help="Which mini model: text, vae, clip, unet, judge, vqa, chat or blip2.")],
     minutes: Annotated[float, typer.Option(min=0, help="How long to train; goes on from the last checkpoint.")],
 ) -> None:
     """Train a mini model on the picture-book world, resumably."""
@@ -89,7 +106,7 @@ def train(
 
 @app.command()
 def evaluate(
-    model: Annotated[str, typer.Argument(help="Which mini model: clip, diffusion or judge.")],
+    model: Annotated[str, typer.Argument(help="Which mini model: clip, diffusion, judge, vqa, chat or blip2.")],
     n: Annotated[
         int | None, typer.Option(min=1, help="How many fresh scenes; the model's own default if not given.")
     ] = None,

@@ -1,0 +1,19 @@
+"""``course serve``: the mini models behind the HTTP interfaces that real clients speak, on this computer alone.
+
+=================  ============================================================================================
+module             what lives there
+=================  ============================================================================================
+``server``         the process: one port, one model, and its end with the notebook that started it
+``app``            the routes, put together
+``chat``           ``/v1/models`` and ``/v1/chat/completions`` as OpenAI's clients speak them; streaming
+``schema``         what those requests and answers hold
+``images``         pictures out of requests, safely
+``errors``         errors in OpenAI's shape; the limit on a request's size
+``engine``         the one thread that runs the model, and the queue before it
+``prompts``        messages and pictures → the tensors that the model takes
+``batch``          all replies in the making, one step of the model for all of them
+``choice``         one reply in the making: picks tokens, knows when to stop
+=================  ============================================================================================
+
+A request goes down that table and its answer comes up again.
+"""

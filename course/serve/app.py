@@ -1,0 +1,46 @@
+"""The routes of ``course serve``, put together."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from course.serve.chat import chat_router
+from course.serve.engine import Engine
+from course.serve.errors import BodyLimit, add_error_handlers
+
+__all__ = ["MAX_BODY", "create_app"]
+
+MAX_BODY = 20_000_000  # bytes
+
+
+def create_app(engine: Engine, model_id: str, *, allow_image_urls: bool = False, max_body: int = MAX_BODY) -> FastAPI:
+    """The app that answers with ``engine``'s model under the name ``model_id``.
+
+    The chat routes are under ``/v1``, and under ``/openai/v1``, where Groq's client looks for them.
+
+    Args:
+        allow_image_urls: fetch a picture from an http(s) URL that a request names.
+        max_body: the longest body of a request, in bytes.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        engine.start()
+        yield
+        engine.stop()
+
+    app = FastAPI(title="Picture This", lifespan=lifespan, docs_url=None, redoc_url=None)  # those pages need a CDN
+    app.add_middleware(BodyLimit, limit=max_body)
+    add_error_handlers(app)
+    chat = chat_router(engine, model_id, allow_image_urls=allow_image_urls)
+    for prefix in ("/v1", "/openai/v1"):
+        app.include_router(chat, prefix=prefix)
+
+    @app.get("/health")
+    async def health() -> dict:
+        return {"status": "ok", "course": "picture-this", "models": [model_id]}
+
+    return app

@@ -1,0 +1,48 @@
+"""``course serve``: the process. It answers once the model is loaded, and ends with the notebook that started it."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from contextlib import suppress
+
+import psutil
+import uvicorn
+
+from course.serve.app import create_app
+from course.serve.engine import Engine
+from helpers import models
+from helpers.errors import PlainError
+
+__all__ = ["serve"]
+
+
+def serve(*, host: str, port: int, allow_image_urls: bool, parent_pid: int | None) -> None:
+    """Serves the chat model until it is told to stop, or until the process ``parent_pid`` ends.
+
+    Raises:
+        PlainError: the port is taken, or the model can't be had.
+    """
+    with socket.socket() as probe:
+        if probe.connect_ex((host, port)) == 0:
+            raise PlainError(f"Something else listens on {host}:{port}: pass another --port.")
+    model_id = models.entry("chat").id
+    app = create_app(Engine(*models.load("chat")), model_id, allow_image_urls=allow_image_urls)
+    # A connection that is still open must not keep the endpoint alive.
+    server = uvicorn.Server(uvicorn.Config(app, host, port, log_level="warning", timeout_graceful_shutdown=2))
+    if parent_pid is not None:
+        threading.Thread(target=_end_with, args=(parent_pid, server), daemon=True).start()
+    print(f"{model_id} answers at http://{host}:{port}/v1; Ctrl+C stops it.", flush=True)
+    with suppress(KeyboardInterrupt):  # uvicorn shuts down in good order, and then passes the signal on
+        server.run()
+
+
+def _end_with(pid: int, server: uvicorn.Server) -> None:
+    """Stops ``server`` when the process ``pid`` ends, or has ended already."""
+    with suppress(psutil.NoSuchProcess):
+        parent = psutil.Process(pid)
+        # A process that nobody has collected yet (a zombie) still runs, as psutil sees it.
+        while parent.is_running() and parent.status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.5)
+    server.should_exit = True

@@ -1,0 +1,703 @@
+"""course serve: the real clients against a running endpoint, its batching, its errors, and its end."""
+
+import base64
+import copy
+import io
+import json
+import socket
+import subprocess
+import sys
+import threading
+import time
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from types import SimpleNamespace
+
+import httpx
+import numpy as np
+import pytest
+import uvicorn
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from tiny import tiny_llava
+
+from course.serve import images, server
+from course.serve.app import create_app
+from course.serve.choice import Choice, Sampling
+from course.serve.engine import Engine, Replies
+from helpers.errors import PlainError
+
+MODEL = "picture-book-chat"
+PATIENCE = 60  # seconds; only a broken endpoint takes that long
+
+
+@contextmanager
+def running(model, processor, *, rows=8, places=32, **options):
+    """The endpoint in a thread, on a free port: its base URL and its engine."""
+    engine = Engine(model, processor, rows=rows, places=places)
+    app = create_app(engine, MODEL, **options)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listening = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=2))
+        thread = threading.Thread(target=listening.run, args=([listener],))
+        thread.start()
+        try:
+            yield SimpleNamespace(url=f"http://127.0.0.1:{listener.getsockname()[1]}", engine=engine)
+        finally:
+            listening.should_exit = True
+            thread.join()
+
+
+@pytest.fixture(scope="module")
+def llava():
+    return tiny_llava()
+
+
+@pytest.fixture(scope="module")
+def endpoint(llava):
+    with running(*llava) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def http(endpoint):
+    with httpx.Client(base_url=endpoint.url, timeout=PATIENCE) as client:
+        yield client
+
+
+class Turnstile:
+    """Lets a model take no more steps than it was given, so that a test decides what meets in the engine."""
+
+    def __init__(self, model):
+        self.steps, self._passes = 0, threading.Semaphore(0)
+        model.register_forward_pre_hook(self)
+
+    def __call__(self, module, inputs):
+        assert self._passes.acquire(timeout=PATIENCE)
+        self.steps += 1
+
+    def give(self, passes):
+        self._passes.release(passes)
+
+
+@pytest.fixture
+def slow(llava):
+    """A model of its own behind a turnstile: (model, processor), turnstile."""
+    model, processor = copy.deepcopy(llava[0]), llava[1]
+    return (model, processor), Turnstile(model)
+
+
+def until(condition):
+    """Waits for ``condition()``, which is bound to come true."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def picture(colour="red", *, format="PNG", size=(20, 20)):
+    file = io.BytesIO()
+    Image.new("RGB", size, colour).save(file, format)
+    return f"data:image/{format.lower()};base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
+def user(*parts):
+    """A user's message: strings are text, data URLs are pictures."""
+    content = [
+        {"type": "image_url", "image_url": {"url": part}}
+        if part.startswith("data:")
+        else {"type": "text", "text": part}
+        for part in parts
+    ]
+    return {"role": "user", "content": content}
+
+
+def body(*parts, **fields):
+    return {"model": MODEL, "messages": [user(*parts or ("hello",))], "temperature": 0, "max_tokens": 8, **fields}
+
+
+def post(http, path="/v1/chat/completions", **request):
+    answer = http.post(path, json=body(**request))
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def events(answer):
+    """The JSON objects of a stream, which must end with [DONE]."""
+    lines = [line.removeprefix("data: ") for line in answer.iter_lines() if line]
+    assert lines.pop() == "[DONE]"
+    return [json.loads(line) for line in lines]
+
+
+def refused(answer, status):
+    """The error object of an answer that must have ``status`` and OpenAI's shape."""
+    assert answer.status_code == status, answer.text
+    error = answer.json()["error"]
+    assert set(error) == {"message", "type", "param", "code"} and error["message"]
+    return error
+
+
+# -- the real clients
+
+
+def test_openai_client_reads_models_replies_and_streams(endpoint):
+    import openai
+
+    client = openai.OpenAI(base_url=f"{endpoint.url}/v1", api_key="none", max_retries=0)
+    assert [model.id for model in client.models.list()] == [MODEL]
+    asked = body("what is this?", picture("blue"), n=2, temperature=0.7, seed=1)
+    whole = client.chat.completions.create(**asked)
+    assert [choice.finish_reason for choice in whole.choices] == ["length", "length"]
+    assert whole.usage.completion_tokens == 16
+    streamed = ["", ""]
+    for chunk in client.chat.completions.create(**asked, stream=True, stream_options={"include_usage": True}):
+        for choice in chunk.choices:
+            streamed[choice.index] += choice.delta.content or ""
+    assert streamed == [choice.message.content for choice in whole.choices]
+    assert chunk.usage == whole.usage and chunk.choices == []
+    with pytest.raises(openai.NotFoundError) as error:
+        client.chat.completions.create(**{**asked, "model": "gpt-4o"})
+    assert error.value.code == "model_not_found" and MODEL in str(error.value)
+
+
+def langchain_models(url):
+    from langchain_groq import ChatGroq
+    from langchain_nvidia_ai_endpoints import ChatNVIDIA
+    from langchain_openai import ChatOpenAI
+
+    common = {"model": MODEL, "temperature": 0, "api_key": "none"}
+    yield ChatOpenAI(base_url=f"{url}/v1", max_tokens=8, **common)
+    yield ChatGroq(base_url=url, max_tokens=8, **common)
+    yield ChatNVIDIA(base_url=f"{url}/v1", max_completion_tokens=8, **common)
+
+
+def test_langchains_clients_invoke_and_stream_with_pictures(endpoint, http, monkeypatch):
+    from langchain_core.messages import HumanMessage, SystemMessage
+
+    monkeypatch.setenv("NVIDIA_USAGE_TELEMETRY_ENABLED", "false")
+    system = {"role": "system", "content": "be brief"}
+    question = user("what is this?", picture("green"))
+    expected = http.post("/v1/chat/completions", json=body() | {"messages": [system, question]}).json()
+    expected = expected["choices"][0]["message"]["content"]
+    for chat in langchain_models(endpoint.url):
+        messages = [SystemMessage(system["content"]), HumanMessage(question["content"])]
+        reply = chat.invoke(messages)
+        assert reply.content == expected, chat
+        assert reply.usage_metadata["output_tokens"] == 8
+        assert "".join(chunk.content for chunk in chat.stream(messages)) == expected, chat
+        as_json = chat.bind(response_format={"type": "json_object"}, max_tokens=200).invoke(messages)
+        assert isinstance(json.loads(as_json.content), dict), chat
+
+
+# -- what a request can ask for
+
+
+def test_health_and_models(http):
+    assert http.get("/health").json() == {"status": "ok", "course": "picture-this", "models": [MODEL]}
+    for prefix in ("/v1", "/openai/v1"):
+        (model,) = http.get(f"{prefix}/models").json()["data"]
+        assert model["id"] == MODEL and model["object"] == "model"
+
+
+def test_greedy_replies_are_those_of_generate(llava, http):
+    model, processor = llava
+    url = picture("navy")
+    answer = http.post("/v1/chat/completions", json=body("look", url, max_tokens=20)).json()
+    inputs = processor.apply_chat_template(
+        [
+            {
+                "role": "user",
+                "content": [
+                    {"type": "text", "text": "look"},
+                    {"type": "image", "image": Image.new("RGB", (20, 20), "navy")},
+                ],
+            }
+        ],
+        add_generation_prompt=True,
+        tokenize=True,
+        return_dict=True,
+        return_tensors="pt",
+    )
+    ids = model.generate(**inputs, max_new_tokens=20, do_sample=False)[0]
+    given = inputs["input_ids"].shape[1]
+    assert (
+        answer["choices"][0]["message"]["content"] == processor.decode(ids[given:], skip_special_tokens=True).lstrip()
+    )
+    assert answer["usage"] == {"prompt_tokens": given, "completion_tokens": 20, "total_tokens": given + 20}
+
+
+def test_the_picture_is_seen(http):
+    contents = {
+        colour: http.post("/v1/chat/completions", json=body("look", picture(colour))).json()["choices"][0]["message"][
+            "content"
+        ]
+        for colour in ("white", "black", "red")
+    }
+    assert len(set(contents.values())) > 1
+
+
+def test_seeds_repeat_and_differ(http):
+    def texts(**fields):
+        return [choice["message"]["content"] for choice in post(http, n=3, temperature=1.0, **fields)["choices"]]
+
+    assert texts(seed=5) == texts(seed=5)
+    assert len({*texts(seed=5), *texts(seed=6), *texts(), *texts()}) == 12
+
+
+def test_either_limit_ends_a_reply_and_so_does_the_context(http):
+    for fields in ({"max_tokens": 3}, {"max_tokens": 9, "max_completion_tokens": 3}):
+        answer = post(http, **fields)
+        assert answer["usage"]["completion_tokens"] == 3 and answer["choices"][0]["finish_reason"] == "length"
+    answer = post(http, max_tokens=100_000, temperature=2, seed=3, stop=None)
+    assert answer["usage"]["total_tokens"] <= 256
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_stop_text_ends_the_reply_before_it(http, stream):
+    full = post(http, max_tokens=40, temperature=1.0, seed=2)["choices"][0]["message"]["content"]
+    stop = full[12:15]
+    cut = full[: full.index(stop)]
+    request = body(max_tokens=40, temperature=1.0, seed=2, stop=["never in there", stop], stream=stream)
+    with http.stream("POST", "/v1/chat/completions", json=request) as answer:
+        if stream:
+            chunks = [chunk["choices"][0] for chunk in events(answer)]
+            text = "".join(chunk["delta"].get("content", "") for chunk in chunks)
+            reason = chunks[-1]["finish_reason"]
+        else:
+            choice = json.loads(answer.read())["choices"][0]
+            text, reason = choice["message"]["content"], choice["finish_reason"]
+    assert (text, reason) == (cut, "stop")
+    if not stream:
+        one = post(http, max_tokens=40, temperature=1.0, seed=2, stop=stop)["choices"][0]["message"]["content"]
+        assert one == cut
+
+
+def test_asked_for_json_it_is_json_or_says_that_it_was_cut(http):
+    ended = 0
+    for seed in range(6):
+        answer = post(
+            http, response_format={"type": "json_object"}, n=4, temperature=1.5, seed=seed, max_tokens=60 + 20 * seed
+        )
+        for choice in answer["choices"]:
+            if choice["finish_reason"] == "stop":
+                assert isinstance(json.loads(choice["message"]["content"]), dict)
+                ended += 1
+            else:
+                with pytest.raises(ValueError):
+                    json.loads(choice["message"]["content"])
+    assert ended >= 6
+
+
+def test_a_stream_is_made_of_chunks(http):
+    with http.stream(
+        "POST", "/v1/chat/completions", json=body(stream=True, stream_options={"include_usage": True})
+    ) as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        chunks = events(answer)
+    assert {chunk["object"] for chunk in chunks} == {"chat.completion.chunk"} and len(
+        {chunk["id"] for chunk in chunks}
+    ) == 1
+    first, *_, last, usage = chunks
+    assert first["choices"][0]["delta"] == {"role": "assistant", "content": ""}
+    assert last["choices"][0] == {"index": 0, "delta": {}, "finish_reason": "length"}
+    assert usage["choices"] == [] and usage["usage"]["completion_tokens"] == 8
+    assert all(chunk["usage"] is None for chunk in chunks[:-1])
+    with http.stream("POST", "/v1/chat/completions", json=body(stream=True)) as answer:
+        assert not any("usage" in chunk for chunk in events(answer))
+
+
+def test_fields_it_does_not_know_and_nulls_are_let_pass(http):
+    plain = post(http)["choices"]
+    extra = {"reasoning_format": "hidden", "user": "x", "stop": None, "n": None, "stream": None, "seed": None}
+    assert post(http, **extra)["choices"] == plain
+    answer = http.post(
+        "/v1/chat/completions", json=body() | {"messages": [{"role": "user", "content": "hello", "name": "Ada"}]}
+    )
+    assert answer.json()["choices"] == plain
+
+
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "GIF"])
+def test_pictures_of_every_format_and_size(http, format):
+    for size in ((1, 1), (3, 3), (50, 1), (33, 20)):
+        answer = http.post("/v1/chat/completions", json=body(picture(format=format, size=size), max_tokens=1))
+        assert answer.status_code == 200, answer.text
+
+
+# -- choosing a token
+
+
+def scripted(text, **sampling):
+    """What a choice shows, piece by piece, when the model's likeliest tokens spell ``text`` byte by byte."""
+    end = 256
+
+    def decode(ids, **options):
+        return bytes(token for token in ids if token != end).decode(errors="replace")
+
+    choice = Choice(0, Sampling(n=1, max_tokens=99, **sampling), SimpleNamespace(decode=decode), [end], None)
+    return [choice.push(np.eye(257)[token]) for token in [*text.encode(), end] if not choice.finish_reason], choice
+
+
+def test_half_a_character_is_not_shown():
+    pieces, choice = scripted("aé…")
+    assert pieces == ["a", "", "é", "", "", "…", ""] and choice.finish_reason == "stop"
+
+
+def test_the_beginning_of_a_stop_text_is_held_back_until_it_is_none():
+    pieces, choice = scripted("one two\nENDED\nEND. more", stop=("\nEND.",))
+    assert "".join(pieces) == "one two\nENDED" and choice.finish_reason == "stop"
+    assert pieces[7:12] == ["", "", "", "", "\nENDE"]
+    assert "".join(scripted(" ab", stop=("abc",))[0]) == "ab"
+
+
+def test_drawing_follows_temperature_and_top_p():
+    scores = np.log(np.array([0.5, 0.3, 0.15, 0.05]))
+
+    def shares(**sampling):
+        choice = Choice(0, Sampling(n=1, max_tokens=10**6, seed=0, **sampling), None, [], None)
+        return np.bincount([choice._pick(scores) for _ in range(4000)], minlength=4) / 4000
+
+    assert shares(temperature=1.0) == pytest.approx([0.5, 0.3, 0.15, 0.05], abs=0.03)
+    assert shares(temperature=1.0, top_p=0.7) == pytest.approx([0.625, 0.375, 0, 0], abs=0.03)
+    assert list(shares(temperature=1.0, top_p=0.0)) == [1, 0, 0, 0]
+    assert list(shares(temperature=1e-300)) == [1, 0, 0, 0]
+    squared = np.array([0.5, 0.3, 0.15, 0.05]) ** 2
+    assert shares(temperature=0.5) == pytest.approx(squared / squared.sum(), abs=0.03)
+
+
+# -- batching
+
+
+REQUESTS = [
+    body("hello", max_tokens=25),
+    body("a much longer message than the others, so that the padding differs", max_tokens=12),
+    body("look", picture("red"), max_tokens=20),
+    body("look", picture("blue"), picture("white"), max_tokens=7, temperature=1.0, seed=4),
+    body("draw", temperature=1.3, top_p=0.9, seed=11, n=3, max_tokens=15),
+    body("json", picture("green"), temperature=1.0, seed=2, response_format={"type": "json_object"}, max_tokens=30),
+    body("stop", temperature=0.8, seed=9, stop="\n", max_tokens=30),
+    body("one", max_tokens=1),
+]
+
+
+@pytest.mark.parametrize("rows", [8, 20])
+def test_a_reply_does_not_depend_on_its_neighbours(slow, http, rows):
+    alone = [http.post("/v1/chat/completions", json=request).json() for request in REQUESTS]
+    model, turnstile = slow
+    with running(*model, rows=rows) as server, ThreadPoolExecutor(len(REQUESTS)) as pool:
+        answers = [
+            pool.submit(httpx.post, f"{server.url}/v1/chat/completions", json=request, timeout=PATIENCE)
+            for request in REQUESTS
+        ]
+        until(lambda: server.engine._taken == len(REQUESTS))
+        server.engine._desk.submit(int).result()  # all prompts are written
+        httpx.get(f"{server.url}/health", timeout=PATIENCE)  # and handed to the engine
+        turnstile.give(1000)
+        together = [answer.result().json() for answer in answers]
+    for one, other in zip(alone, together, strict=True):
+        assert one["choices"] == other["choices"] and one["usage"] == other["usage"]
+    # Together they take hardly more steps than the longest alone, where there is room for all of them.
+    tokens = [answer["usage"]["completion_tokens"] // len(answer["choices"]) for answer in alone]
+    assert turnstile.steps < (max(tokens) + 8 if rows == 20 else sum(tokens))
+
+
+def test_a_request_joins_a_batch_that_is_running(slow):
+    model, turnstile = slow
+    with running(*model) as server, ThreadPoolExecutor(2) as pool:
+        url = f"{server.url}/v1/chat/completions"
+        long = pool.submit(httpx.post, url, json=body(max_tokens=60), timeout=PATIENCE)
+        turnstile.give(5)
+        until(lambda: turnstile.steps == 5)
+        short = pool.submit(httpx.post, url, json=body(max_tokens=2), timeout=PATIENCE)
+        until(lambda: server.engine._inbox.qsize() == 1)
+        turnstile.give(5)
+        assert short.result().status_code == 200
+        assert not long.done()
+        turnstile.give(100)
+        assert long.result().json()["usage"]["completion_tokens"] == 60
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_client_that_goes_away_stops_its_generation(slow, monkeypatch, stream):
+    cancelled, cancel = threading.Event(), Replies.cancel
+    monkeypatch.setattr(Replies, "cancel", lambda *args: (cancel(*args), cancelled.set()))
+    model, turnstile = slow
+    with running(*model) as server:
+        content = json.dumps(body(max_tokens=200, stream=stream)).encode()
+        with socket.create_connection(server.url.removeprefix("http://").split(":")) as client:
+            head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {len(content)}\r\n\r\n"
+            client.sendall(head.encode() + content)
+            turnstile.give(3)
+            until(lambda: turnstile.steps == 3)
+        assert cancelled.wait(PATIENCE)
+        turnstile.give(1000)
+        until(lambda: server.engine._taken == 0)
+        assert turnstile.steps < 6
+        assert httpx.post(f"{server.url}/v1/chat/completions", json=body(), timeout=PATIENCE).status_code == 200
+
+
+def test_a_full_queue_answers_429_and_has_room_again(slow):
+    import openai
+
+    model, turnstile = slow
+    with running(*model, places=2) as server, ThreadPoolExecutor(2) as pool:
+        url = f"{server.url}/v1/chat/completions"
+        taken = [pool.submit(httpx.post, url, json=body(), timeout=PATIENCE) for _ in range(2)]
+        until(lambda: server.engine._taken == 2)
+        answer = httpx.post(url, json=body(), timeout=PATIENCE)
+        assert refused(answer, 429)["code"] == "rate_limit_exceeded" and answer.headers["retry-after"] == "1"
+        client = openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0)
+        with pytest.raises(openai.RateLimitError):
+            client.chat.completions.create(**body())
+        turnstile.give(1000)
+        assert [answer.result().status_code for answer in taken] == [200, 200]
+        until(lambda: server.engine._taken == 0)
+        assert httpx.post(url, json=body(), timeout=PATIENCE).status_code == 200
+
+
+def test_a_model_that_fails_fails_its_batch_alone(llava, caplog):
+    model, processor = copy.deepcopy(llava[0]), llava[1]
+    troubles = [RuntimeError("no memory")]
+    model.register_forward_pre_hook(lambda *_: (_ for _ in ()).throw(troubles.pop()) if troubles else None)
+    with running(model, processor) as server:
+        url = f"{server.url}/v1/chat/completions"
+        assert refused(httpx.post(url, json=body(), timeout=PATIENCE), 500)["type"] == "server_error"
+        assert "no memory" in caplog.text
+        assert httpx.post(url, json=body(), timeout=PATIENCE).status_code == 200
+        troubles.append(RuntimeError("again"))
+        with httpx.stream("POST", url, json=body(stream=True), timeout=PATIENCE) as answer:
+            lines = [line for line in answer.iter_lines() if line]
+        assert json.loads(lines[-1].removeprefix("data: "))["error"]["type"] == "server_error"
+        until(lambda: server.engine._taken == 0)
+
+
+# -- what is refused
+
+
+BAD_FIELDS = [
+    ({"messages": []}, "messages"),
+    ({"messages": "hello"}, "messages"),
+    ({"messages": [{"role": "tool", "content": "x"}]}, "messages.0.role"),
+    ({"messages": [{"role": "user", "content": 3}]}, "messages.0.content"),
+    ({"messages": [{"role": "user", "content": [{"type": "input_audio"}]}]}, "messages.0.content.0"),
+    (
+        {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": "data:"}]}]},
+        "messages.0.content.0.image_url.image_url",
+    ),
+    ({"messages": [{"role": "system", "content": user(picture())["content"]}]}, "messages.0"),
+    ({"messages": [{"role": "assistant", "content": "me first"}]}, "messages"),
+    ({"messages": [user("an <image> here")]}, "messages"),
+    ({"messages": [user("half a character \ud83d")]}, "messages.0.content.0.text.text"),
+    ({"n": 0}, "n"),
+    ({"n": 9}, "n"),
+    ({"n": "2"}, "n"),
+    ({"n": True}, "n"),
+    ({"temperature": -1}, "temperature"),
+    ({"temperature": float("nan")}, "temperature"),
+    ({"top_p": 1.5}, "top_p"),
+    ({"max_tokens": 0}, "max_tokens"),
+    ({"seed": "x"}, "seed"),
+    ({"stop": [""]}, "stop.0"),
+    ({"stop": 7}, "stop"),
+    ({"stream": "yes"}, "stream"),
+    ({"response_format": {"type": "json_schema"}}, "response_format.type"),
+    ({"model": None}, "model"),
+]
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"), BAD_FIELDS, ids=[f"{param}-{place}" for place, (_, param) in enumerate(BAD_FIELDS)]
+)
+def test_a_wrong_field_is_named(http, fields, param):
+    answer = http.post(
+        "/v1/chat/completions", content=json.dumps(body() | fields), headers={"content-type": "application/json"}
+    )
+    assert refused(answer, 400)["param"] == param
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b"7", b'{"model": "\xff"}', b"[" * 100_000, b'{"n": ' + b"9" * 5000 + b"}"]
+)
+def test_a_body_that_is_no_json_object(http, content):
+    for kind in ("application/json", "text/plain"):
+        answer = http.post("/v1/chat/completions", content=content, headers={"content-type": kind})
+        assert refused(answer, 400)["type"] == "invalid_request_error"
+
+
+def test_an_unknown_model_or_path_or_method(http):
+    error = refused(http.post("/v1/chat/completions", json=body(model="gpt-\N{SNOWMAN}")), 404)
+    assert error["code"] == "model_not_found" and error["param"] == "model" and MODEL in error["message"]
+    refused(http.get("/v1/completions"), 404)
+    refused(http.get("/v1/chat/completions"), 405)
+
+
+def test_too_long_input(http):
+    error = refused(http.post("/v1/chat/completions", json=body("word " * 100)), 400)
+    assert error["code"] == "context_length_exceeded" and "256" in error["message"]
+
+
+def png_of(width, height):
+    """A PNG that says it is that large and holds next to nothing."""
+    content = bytearray(base64.b64decode(picture().partition(",")[2]))
+    content[16:24] = width.to_bytes(4) + height.to_bytes(4)
+    content[29:33] = zlib.crc32(content[12:29]).to_bytes(4)
+    return "data:image/png;base64," + base64.b64encode(content).decode()
+
+
+BAD_PICTURES = {
+    "file": ("file:///etc/passwd", "data:image/png;base64,"),
+    "path": ("/etc/passwd", "data:image/png;base64,"),
+    "http": ("http://127.0.0.1:1/cat.png", "fetches no URLs"),
+    "https": ("https://example.org/cat.png", "fetches no URLs"),
+    "no base64": ("data:image/png,abc", "base64"),
+    "other data": ("data:text/plain;base64,aGVsbG8=", "Expected data:image/png"),
+    "wrong letters": ("data:image/png;base64,!!!!", "not whole in base64"),
+    "cut base64": (picture()[:-3], "not whole in base64"),
+    "cut file": (picture(size=(200, 200))[:-200], "damaged"),
+    "empty": ("data:image/png;base64,", "no picture"),
+    "not a picture": ("data:image/png;base64," + base64.b64encode(b"hello").decode(), "no picture"),
+    "other format": ("data:image/png;base64," + picture(format="BMP").partition(",")[2], "no picture"),
+    "bomb": (png_of(20_000, 20_000), "too large"),
+    "small bomb": (png_of(6_000, 6_000), "too large"),
+    "thread": (picture(size=(51, 1)), "too narrow"),
+}
+
+
+@pytest.mark.parametrize(("url", "message"), BAD_PICTURES.values(), ids=BAD_PICTURES)
+def test_a_bad_picture_is_refused(http, url, message):
+    content = [{"type": "text", "text": "x"}, {"type": "image_url", "image_url": {"url": url}}]
+    error = refused(http.post("/v1/chat/completions", json=body(messages=[{"role": "user", "content": content}])), 400)
+    assert error["code"] == "invalid_image" and error["param"] == "messages.0.content.1.image_url.url"
+    assert message in error["message"]
+
+
+def test_too_many_pictures(http):
+    assert "at most 8" in refused(http.post("/v1/chat/completions", json=body(*[picture()] * 9)), 400)["message"]
+
+
+def test_too_large_a_body(llava):
+    with running(*llava, max_body=2_000) as server, httpx.Client(base_url=server.url, timeout=PATIENCE) as client:
+        long = json.dumps(body("x" * 5_000_000)).encode()
+        for content in (long, iter([long[:1_000_000], long[1_000_000:]])):  # with its length announced, and without
+            answer = client.post("/v1/chat/completions", content=content, headers={"content-type": "application/json"})
+            assert "0.002 MB" in refused(answer, 413)["message"]
+        assert client.post("/v1/chat/completions", json=body()).status_code == 200
+
+
+def test_http_urls_are_fetched_only_when_allowed(llava, monkeypatch):
+    content = base64.b64decode(picture("red").partition(",")[2])
+    pages = {"/cat.png": httpx.Response(200, content=content), "/huge.png": httpx.Response(200, content=bytes(9_000))}
+    fetch = httpx.Client(transport=httpx.MockTransport(lambda asked: pages.get(asked.url.path, httpx.Response(404))))
+    monkeypatch.setattr(images.httpx, "stream", lambda *args, **options: fetch.stream(*args, follow_redirects=True))
+    monkeypatch.setattr(images, "MAX_DOWNLOAD", 8_000)
+
+    def ask(url):
+        return client.post(
+            "/v1/chat/completions",
+            json=body(messages=[{"role": "user", "content": [{"type": "image_url", "image_url": {"url": url}}]}]),
+        )
+
+    with (
+        running(*llava, allow_image_urls=True) as server,
+        httpx.Client(base_url=server.url, timeout=PATIENCE) as client,
+    ):
+        shown = client.post("/v1/chat/completions", json=body(picture("red"))).json()["choices"]
+        assert ask("https://example.org/cat.png").json()["choices"] == shown
+        assert "404" in refused(ask("https://example.org/dog.png"), 400)["message"]
+        assert "larger" in refused(ask("https://example.org/huge.png"), 400)["message"]
+        assert "data:image" in refused(ask("file:///etc/passwd"), 400)["message"]
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec=None), max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=6,
+)
+parts = st.lists(
+    st.fixed_dictionaries({"type": st.just("text"), "text": st.text(st.characters(codec=None), max_size=12)})
+    | st.fixed_dictionaries(
+        {
+            "type": st.just("image_url"),
+            "image_url": st.fixed_dictionaries(
+                {"url": st.sampled_from([picture(), picture()[:-9], "data:,", "file:///x"])}
+            ),
+        }
+    )
+    | anything,
+    max_size=3,
+)
+messages = st.lists(
+    st.fixed_dictionaries(
+        {"role": st.sampled_from(["user", "system", "assistant", "tool"]), "content": st.text(max_size=9) | parts}
+    )
+    | anything,
+    max_size=3,
+)
+fields = {
+    "n": st.integers(-1, 3),
+    "max_tokens": st.integers(-1, 6),
+    "temperature": st.floats(-1, 3),
+    "top_p": st.floats(),
+    "seed": st.integers(),
+    "stop": st.text(max_size=2) | st.lists(st.text(max_size=2), max_size=3),
+    "stream": st.booleans(),
+    "stream_options": st.fixed_dictionaries({}, optional={"include_usage": st.booleans()}),
+    "response_format": st.sampled_from([{"type": "text"}, {"type": "json_object"}, {"type": "xml"}]),
+}
+bodies = st.fixed_dictionaries(
+    {"model": st.just(MODEL) | anything, "messages": messages | anything, "max_completion_tokens": st.just(6)},
+    optional={name: strategy | anything for name, strategy in fields.items()},
+)
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(bodies | anything)
+def test_no_body_brings_the_endpoint_down(http, request_body):
+    answer = http.post(
+        "/v1/chat/completions", content=json.dumps(request_body), headers={"content-type": "application/json"}
+    )
+    if answer.status_code != 200:
+        assert answer.status_code in (400, 404)
+        refused(answer, answer.status_code)
+    assert "server_error" not in answer.text
+
+
+# -- the process
+
+
+def test_the_command_hands_its_options_on(monkeypatch):
+    from typer.testing import CliRunner
+
+    from course.cli import app
+
+    calls = []
+    monkeypatch.setitem(
+        sys.modules, "course.serve.server", SimpleNamespace(serve=lambda **options: calls.append(options))
+    )
+    options = ["--port", "9999", "--parent-pid", "7", "--allow-image-urls"]
+    assert CliRunner().invoke(app, ["serve"]).exit_code == 0
+    assert CliRunner().invoke(app, ["serve", *options]).exit_code == 0
+    assert calls == [
+        {"host": "127.0.0.1", "port": 8765, "allow_image_urls": False, "parent_pid": None},
+        {"host": "127.0.0.1", "port": 9999, "allow_image_urls": True, "parent_pid": 7},
+    ]
+
+
+def test_a_port_in_use_is_said_before_a_model_is_loaded():
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(PlainError, match="pass another --port"):
+        server.serve(host="127.0.0.1", port=taken.getsockname()[1], allow_image_urls=False, parent_pid=None)
+
+
+def test_it_ends_with_the_process_that_started_it():
+    parent = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    ending = SimpleNamespace(should_exit=False)
+    watch = threading.Thread(target=server._end_with, args=(parent.pid, ending))
+    watch.start()
+    assert not ending.should_exit
+    parent.kill()  # and not waited for: a zombie, as under a parent that does not collect its children
+    watch.join(PATIENCE)
+    assert ending.should_exit
+    parent.communicate()
+    ending.should_exit = False
+    server._end_with(parent.pid, ending)
+    assert ending.should_exit
