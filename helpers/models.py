@@ -3,6 +3,8 @@
 The registry is ``models.toml`` beside this file. Under the profile ``mini`` a role's model is a folder of
 ``models/`` and nothing is ever downloaded; under ``full`` it is a checkpoint of the Hugging Face hub at a
 fixed revision, downloaded once. A model is loaded once in a session and kept.
+
+The registry also lists what chat services offer: ``service("groq", "vision")``; `helpers.chat` talks to them.
 """
 
 from __future__ import annotations
@@ -10,9 +12,10 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import date
 from fnmatch import fnmatch
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,9 +24,20 @@ from helpers.settings import settings
 
 if TYPE_CHECKING:
     from diffusers import StableDiffusionPipeline
-    from transformers import CLIPModel, CLIPProcessor
+    from transformers import PreTrainedModel, ProcessorMixin
 
-__all__ = ["Clip", "Entry", "ModelUnavailable", "entry", "load", "roles", "status"]
+__all__ = [
+    "ChatChoice",
+    "Entry",
+    "Loaded",
+    "ModelUnavailable",
+    "Service",
+    "entry",
+    "load",
+    "roles",
+    "service",
+    "status",
+]
 
 
 class ModelUnavailable(PlainError):
@@ -34,11 +48,11 @@ class HubUnreachable(ModelUnavailable):
     """There is no connection to the Hugging Face hub."""
 
 
-class Clip(NamedTuple):
-    """What ``load("clip")`` gives: the model, in evaluation mode, and the processor of its inputs."""
+class Loaded(NamedTuple):
+    """What ``load`` gives for a model of transformers: the model, in evaluation mode, and the processor of its inputs."""
 
-    model: CLIPModel
-    processor: CLIPProcessor
+    model: PreTrainedModel
+    processor: ProcessorMixin
 
 
 @dataclass(frozen=True)
@@ -54,18 +68,53 @@ class Entry:
     files: tuple[str, ...] = ()
     download_gb: float = 0.0
     fallback: tuple[Entry, ...] = ()
+    to_come: bool = False
+
+
+@dataclass(frozen=True)
+class ChatChoice:
+    """A chat model that a service offers, as far as public pages said on the day ``checked``.
+
+    ``parameters`` go with every request. A model that thinks before it answers gets ``thinking_tokens`` on top
+    of the tokens that its answer may have. ``max_images`` and ``max_mb`` are what one request with pictures may
+    hold (base64 included), 0 where nothing is known.
+    """
+
+    id: str
+    checked: date | None = None
+    parameters: dict[str, Any] = field(default_factory=dict)
+    thinking_tokens: int = 0
+    max_images: int = 0
+    max_mb: float = 0
+
+
+@dataclass(frozen=True)
+class Service:
+    """A chat service: how it is called, where it is, and its models for one role, the first choice first.
+
+    ``secret`` names the API key (empty: none needed), ``keys`` is the page where one gets it, ``models`` the
+    page that lists what is served today.
+    """
+
+    name: str
+    title: str
+    url: str
+    choices: tuple[ChatChoice, ...]
+    secret: str = ""
+    keys: str = ""
+    models: str = ""
 
 
 def roles() -> tuple[str, ...]:
     """The names that ``load`` knows."""
-    return tuple(_registry())
+    return tuple(_registry()["roles"])
 
 
 def entry(role: str) -> Entry:
     """The registry's line for ``role`` under the current profile. Raises ``ModelUnavailable`` for no such role."""
-    if role not in _registry():
+    if role not in roles():
         raise ModelUnavailable(f"There is no role {role!r}. The roles are: {', '.join(roles())}.")
-    line = _registry()[role][settings.profile]
+    line = _registry()["roles"][role][settings.profile]
     others = [_entry(role, {**line, **other}) for other in line.get("fallback", [])]
     return replace(_entry(role, line), fallback=tuple(others))
 
@@ -82,18 +131,37 @@ def _entry(role: str, line: dict) -> Entry:
         revision=line.get("revision", ""),
         files=tuple(name.format(variant=variant) for name in line.get("files", [])),
         download_gb=line.get("download_gb", {}).get(place, 0.0),
+        to_come=line.get("to_come", False),
     )
+
+
+def service(name: str, role: str) -> Service:
+    """What the chat service ``name`` ("groq", "nvidia") offers for ``role``: "vision" (takes pictures) or "text".
+
+    Raises ``ModelUnavailable`` for a service or a role that the registry does not have.
+    """
+    services = _registry()["services"]
+    if name not in services:
+        raise ModelUnavailable(
+            f"There is no chat service {name!r} in helpers/models.toml, only: {', '.join(services)}."
+        )
+    lines = {key: value for key, value in services[name].items() if isinstance(value, list)}
+    if role not in lines:
+        raise ModelUnavailable(f"There is no chat role {role!r}. The roles are: {', '.join(lines)}.")
+    choices = tuple(ChatChoice(**line) for line in lines[role])
+    rest = {key: value for key, value in services[name].items() if key not in lines}
+    return Service(name=name, choices=choices, **rest)
 
 
 _loaded: dict[tuple, Any] = {}
 
 
-def load(role: str) -> StableDiffusionPipeline | Clip:
+def load(role: str) -> StableDiffusionPipeline | Loaded:
     """The model for ``role``, on ``settings.device``; loaded at the first call and kept.
 
-    ``"diffusion"`` gives a ``StableDiffusionPipeline``, ``"clip"`` a ``Clip(model, processor)``. Says the size
-    before a download, and says so when it has to take a fallback. Raises ``ModelUnavailable``, with what to
-    do, when the model is missing, damaged, out of reach or too large for the memory that is free.
+    ``"diffusion"`` gives a ``StableDiffusionPipeline``, every other role a ``Loaded(model, processor)``. Says
+    the size before a download, and says so when it has to take a fallback. Raises ``ModelUnavailable``, with
+    what to do, when the model is missing, damaged, out of reach or too large for the memory that is free.
     """
     wanted = entry(role)
     key = (wanted.id, wanted.profile, str(settings.models_dir), settings.device)
@@ -119,7 +187,7 @@ def _load(wanted: Entry) -> Any:
 
 
 def status(role: str) -> tuple[bool, str]:
-    """Whether ``load(role)`` would find its files, and a sentence about it. Never downloads anything."""
+    """Whether ``load(role)`` would find its files (or can't yet), and a sentence about it. Never downloads anything."""
     wanted = entry(role)
     if wanted.profile == "full":
         choice = next(filter(cached, (wanted, *wanted.fallback)), None)
@@ -128,14 +196,19 @@ def status(role: str) -> tuple[bool, str]:
     try:
         return True, str(_mini_folder(wanted))
     except ModelUnavailable as error:
-        return False, str(error)
+        return wanted.to_come, str(error)
 
 
 # -- finding the files
 
 
 def _mini_folder(wanted: Entry) -> Path:
-    folder = settings.models_dir / wanted.id
+    folder = settings.models_dir / wanted.role
+    if wanted.to_come and not folder.is_dir():
+        raise ModelUnavailable(
+            f"The mini model for {wanted.role!r} is still to be trained: it comes with a later version of the course. "
+            f"If you have one, put it into {folder}, or set COURSE_MODELS to the folder that holds {wanted.role}/."
+        )
     if not folder.is_dir():
         raise ModelUnavailable(
             f"The model for {wanted.role!r} should be in {folder}, but there is no such folder. {_again(wanted)}"
@@ -220,12 +293,15 @@ def _download(choice: Entry) -> Path:
 # -- loading them
 
 
-def _load_clip(folder: Path) -> Clip:
-    from transformers import CLIPModel, CLIPProcessor
+def _load_with_processor(model_class: str, processor_class: str, folder: Path) -> Loaded:
+    import transformers
 
-    model = CLIPModel.from_pretrained(folder, dtype=settings.dtype, local_files_only=True)
-    processor = CLIPProcessor.from_pretrained(folder, backend="pil", local_files_only=True)
-    return Clip(model.eval().to(settings.device), processor)
+    # Straight to the device: a full model on a graphics card can be larger than the computer's own memory.
+    model = getattr(transformers, model_class).from_pretrained(
+        folder, dtype=settings.dtype, device_map=settings.device, local_files_only=True
+    )
+    processor = getattr(transformers, processor_class).from_pretrained(folder, backend="pil", local_files_only=True)
+    return Loaded(model.eval(), processor)
 
 
 def _load_diffusion(folder: Path) -> StableDiffusionPipeline:
@@ -248,7 +324,13 @@ def _load_diffusion(folder: Path) -> StableDiffusionPipeline:
     return pipe.to(settings.device)
 
 
-_LOADERS = {"clip": _load_clip, "diffusion": _load_diffusion}
+_LOADERS = {
+    "clip": partial(_load_with_processor, "CLIPModel", "CLIPProcessor"),
+    "diffusion": _load_diffusion,
+    "vqa": partial(_load_with_processor, "ViltForQuestionAnswering", "ViltProcessor"),
+    "blip2": partial(_load_with_processor, "Blip2ForConditionalGeneration", "Blip2Processor"),
+    "chat": partial(_load_with_processor, "LlavaForConditionalGeneration", "LlavaProcessor"),
+}
 
 
 @contextmanager

@@ -8,6 +8,11 @@ COURSE_PROFILE         mini             ``mini``: the small models in ``models/`
 COURSE_DEVICE          auto             ``auto``, ``cpu``, ``cuda`` or ``mps``
 COURSE_MODELS          <repo>/models    folder of the mini models
 COURSE_GRADER_SEED     0                the seed from which hidden tests draw fresh scenes
+COURSE_CHAT            local            who answers chats: ``local`` (the mini chat model, offline),
+                                        ``groq``, ``nvidia``, or the http(s) address of an
+                                        OpenAI-compatible server
+COURSE_ENDPOINT        http://          where the local chat endpoint is; on this computer a
+                       127.0.0.1:8765   notebook starts it when nobody listens there
 =====================  ===============  ==========================================================
 
 Secrets (API keys) are not settings: ``settings.secret("HF_TOKEN")`` looks in the environment, then in
@@ -22,9 +27,11 @@ import sys
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, PrivateAttr, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, PrivateAttr, SecretStr, ValidationError
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from helpers.errors import PlainError
@@ -41,7 +48,28 @@ SECRETS = {
     "HF_TOKEN": "faster and gated downloads under COURSE_PROFILE=full",
     "GROQ_API_KEY": "chat models served by Groq",
     "NVIDIA_API_KEY": "chat models served by NVIDIA",
+    "COURSE_CHAT_KEY": "a chat server of your own that wants a key (COURSE_CHAT=https://…)",
 }
+
+CHAT_PROVIDERS = ("local", "groq", "nvidia")
+
+
+def _address(text: str) -> str:
+    """``text`` without a closing slash. Raises pydantic's error unless it is an http(s) address."""
+    if urlsplit(text).scheme not in ("http", "https") or not urlsplit(text).hostname:
+        raise PydanticCustomError("address", "it should be an address such as http://127.0.0.1:8765")
+    return text.rstrip("/")
+
+
+def _chat_provider(text: str) -> str:
+    if text in CHAT_PROVIDERS:
+        return text
+    try:
+        return _address(text)
+    except PydanticCustomError:
+        raise PydanticCustomError(
+            "chat_provider", "it should be 'local', 'groq', 'nvidia' or the http(s) address of a chat server"
+        ) from None
 
 
 class Settings(BaseSettings):
@@ -53,6 +81,8 @@ class Settings(BaseSettings):
     device_choice: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", validation_alias="COURSE_DEVICE")
     models_dir: Path = Field(REPOSITORY / "models", validation_alias="COURSE_MODELS")
     grader_seed: int = 0
+    chat_provider: Annotated[str, AfterValidator(_chat_provider)] = Field("local", validation_alias="COURSE_CHAT")
+    endpoint: Annotated[str, AfterValidator(_address)] = "http://127.0.0.1:8765"
 
     _secrets: dict[str, SecretStr] = PrivateAttr(default_factory=dict)
 
@@ -122,6 +152,10 @@ class Settings(BaseSettings):
         self._secrets[name] = SecretStr(value)
         return self._secrets[name]
 
+    def forget_secret(self, name: str) -> None:
+        """Drops what was found or typed for ``name``, so that a wrong key is looked for (or asked for) afresh."""
+        self._secrets.pop(name, None)
+
 
 def _setting_sentence(error: dict) -> str:
     name = str(error["loc"][0])
@@ -172,11 +206,11 @@ class Report(list[Finding]):
 
 
 def doctor() -> Report:
-    """Looks at what the notebooks need: Python, library versions, device, models and secrets.
+    """Looks at what the notebooks need: Python, library versions, device, models, who answers chats, and secrets.
 
     Secrets are reported as found or not found; their values never appear.
     """
-    return Report([_python(), *_libraries(), _device(), *_models(), *_secrets()])
+    return Report([_python(), *_libraries(), _device(), *_models(), _chat(), *_secrets()])
 
 
 def _python() -> Finding:
@@ -230,6 +264,22 @@ def _models() -> list[Finding]:
             ok, detail = False, str(error)
         findings.append(Finding(f"model {role} ({settings.profile})", ok, detail))
     return findings
+
+
+def _chat() -> Finding:
+    if settings.chat_provider != "local":
+        return Finding("chat", True, f"{settings.chat_provider} (COURSE_CHAT)")
+    from helpers import endpoint
+
+    try:
+        served = endpoint.served_at(settings.endpoint)
+    except PlainError as error:
+        return Finding("chat", False, str(error))
+    if served:
+        return Finding("chat", True, f"local, {', '.join(served)} at {settings.endpoint}")
+    if endpoint.is_local(settings.endpoint):
+        return Finding("chat", True, f"local; a notebook starts it at {settings.endpoint} when it needs it")
+    return Finding("chat", False, f"nobody answers at {settings.endpoint}", "unset COURSE_ENDPOINT, or start it there")
 
 
 def _secrets() -> list[Finding]:

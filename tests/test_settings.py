@@ -6,6 +6,7 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
+from helpers import endpoint
 from helpers import settings as settings_module
 from helpers.errors import PlainError
 from helpers.settings import REPOSITORY, SECRETS, Finding, Report, Settings, doctor
@@ -16,7 +17,8 @@ HEAVY = ("torch", "transformers", "diffusers", "pandas", "matplotlib", "numpy", 
 @pytest.fixture
 def bare(monkeypatch):
     """An environment that says nothing about the course."""
-    for name in ("COURSE_PROFILE", "COURSE_DEVICE", "COURSE_MODELS", "COURSE_GRADER_SEED", *SECRETS):
+    ours = ("PROFILE", "DEVICE", "MODELS", "GRADER_SEED", "CHAT", "ENDPOINT")
+    for name in (*(f"COURSE_{name}" for name in ours), *SECRETS):
         monkeypatch.delenv(name, raising=False)
     return monkeypatch
 
@@ -52,6 +54,7 @@ def test_defaults(bare):
     settings = Settings()
     assert (settings.profile, settings.grader_seed) == ("mini", 0)
     assert settings.models_dir == REPOSITORY / "models"
+    assert (settings.chat_provider, settings.endpoint) == ("local", "http://127.0.0.1:8765")
 
 
 def test_the_environment_decides(bare, tmp_path):
@@ -59,9 +62,12 @@ def test_the_environment_decides(bare, tmp_path):
     bare.setenv("COURSE_DEVICE", "cpu")
     bare.setenv("COURSE_MODELS", str(tmp_path))
     bare.setenv("COURSE_GRADER_SEED", "17")
+    bare.setenv("COURSE_CHAT", "https://chat.example.org/v1/")
+    bare.setenv("COURSE_ENDPOINT", "http://127.0.0.1:9000/")
     settings = Settings()
     assert (settings.profile, settings.device, settings.grader_seed) == ("full", "cpu", 17)
     assert settings.models_dir == tmp_path
+    assert (settings.chat_provider, settings.endpoint) == ("https://chat.example.org/v1", "http://127.0.0.1:9000")
 
 
 @pytest.mark.parametrize(
@@ -70,6 +76,16 @@ def test_the_environment_decides(bare, tmp_path):
         ("COURSE_PROFILE", "large", "COURSE_PROFILE is 'large', but it should be 'mini' or 'full'"),
         ("COURSE_GRADER_SEED", "seven", "COURSE_GRADER_SEED is 'seven', but it should be a valid integer"),
         ("COURSE_DEVICE", "tpu", "COURSE_DEVICE is 'tpu', but it should be 'auto', 'cpu', 'cuda' or 'mps'"),
+        (
+            "COURSE_CHAT",
+            "openai",
+            "COURSE_CHAT is 'openai', but it should be 'local', 'groq', 'nvidia' or the http(s) addr",
+        ),
+        (
+            "COURSE_ENDPOINT",
+            "8765",
+            "COURSE_ENDPOINT is '8765', but it should be an address such as http://127.0.0.1:8765",
+        ),
     ],
 )
 def test_a_wrong_value_is_named(bare, variable, value, expected):
@@ -134,6 +150,15 @@ def raise_(error):
     raise error
 
 
+def test_a_secret_that_turned_out_wrong_is_looked_for_again(bare):
+    settings = Settings()
+    bare.setenv("GROQ_API_KEY", "wrong")
+    settings.secret("GROQ_API_KEY")
+    bare.setenv("GROQ_API_KEY", "right")
+    settings.forget_secret("GROQ_API_KEY")
+    assert settings.secret("GROQ_API_KEY").get_secret_value() == "right"
+
+
 @pytest.mark.parametrize("error", [EOFError, NotImplementedError, OSError])
 def test_a_secret_that_nobody_can_type(bare, error):
     bare.setattr("getpass.getpass", lambda prompt: raise_(error()))
@@ -173,6 +198,31 @@ def test_the_doctor_survives_a_device_that_is_not_there(bare):
     bare.setattr(settings_module.settings, "device_choice", "cuda")
     wrong = {finding.name for finding in doctor() if not finding.ok}
     assert {"device", "model clip (mini)", "model diffusion (mini)"} <= wrong
+
+
+def chat_finding(monkeypatch, served=None, **values):
+    def served_at(address):
+        if isinstance(served, Exception):
+            raise served
+        return served
+
+    monkeypatch.setattr(endpoint, "served_at", served_at)
+    for name, value in values.items():
+        monkeypatch.setattr(settings_module.settings, name, value)
+    (finding,) = [finding for finding in doctor() if finding.name == "chat"]
+    return finding.ok, finding.detail
+
+
+def test_the_doctor_tells_who_answers_chats(bare):
+    here = "http://127.0.0.1:8765"
+    assert chat_finding(bare, [], endpoint=here) == (True, f"local; a notebook starts it at {here} when it needs it")
+    assert chat_finding(bare, ["picture-book-chat"]) == (True, f"local, picture-book-chat at {here}")
+    assert chat_finding(bare, PlainError("taken")) == (False, "taken")
+    assert chat_finding(bare, [], endpoint="http://lab.example.org") == (
+        False,
+        "nobody answers at http://lab.example.org",
+    )
+    assert chat_finding(bare, chat_provider="groq") == (True, "groq (COURSE_CHAT)")
 
 
 def test_the_doctor_names_an_old_library(bare):

@@ -1,0 +1,146 @@
+"""The local chat endpoint (``course serve``): who listens where it should be, and starting it when nobody does."""
+
+from __future__ import annotations
+
+import atexit
+import http.client
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+from ipaddress import ip_address
+from typing import BinaryIO
+from urllib.parse import urlsplit
+
+from helpers.errors import PlainError
+from helpers.settings import REPOSITORY, settings
+
+__all__ = ["ensure", "is_local", "served_at"]
+
+START_SECONDS = 180  # on a busy computer, importing torch alone can take a minute
+
+_lock = threading.Lock()
+
+
+def is_local(address: str) -> bool:
+    """Whether ``address`` (``http://127.0.0.1:8765``) is on this computer."""
+    host = urlsplit(address).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def served_at(address: str) -> list[str]:
+    """The names of the models that the course's endpoint at ``address`` serves; an empty list when nobody is there.
+
+    Raises ``PlainError`` when something other than the course's endpoint answers.
+    """
+    try:
+        with urllib.request.urlopen(f"{address}/health", timeout=10) as answer:
+            found = json.load(answer)
+    except urllib.error.HTTPError:
+        found = None
+    except OSError as error:
+        if isinstance(getattr(error, "reason", error), ConnectionRefusedError) or not is_local(address):
+            return []
+        found = None
+    except (http.client.HTTPException, ValueError):
+        found = None
+    if not isinstance(found, dict) or found.get("course") != "picture-this":
+        raise PlainError(
+            f"{address} is in use by something other than the course's chat endpoint (or it is too busy to say "
+            f"who it is). Stop that program, or set COURSE_ENDPOINT to another address, for example "
+            f"http://127.0.0.1:{_port(address) + 1}, and restart the kernel."
+        )
+    return found["models"]
+
+
+def ensure(address: str) -> list[str]:
+    """The names of the models served at ``address``; on this computer, starts the endpoint when nobody is there.
+
+    Any number of threads may call this at once: the endpoint is started once. It ends with this process.
+    Raises ``PlainError`` when it can't be started, or when an address elsewhere does not answer.
+    """
+    with _lock:
+        if served := served_at(address):
+            return served
+        if not is_local(address):
+            raise PlainError(
+                f"Nobody answers at {address}. Ask whoever runs that server, or unset COURSE_ENDPOINT and restart "
+                "the kernel: the course then starts a chat endpoint on this computer."
+            )
+        return _start(address)
+
+
+def _start(address: str) -> list[str]:
+    print(f"Starting the chat endpoint at {address}; the first time takes some seconds.")
+    # Files without a name, which vanish with the last process that has them open.
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(
+            _command(_port(address)),
+            cwd=REPOSITORY,
+            env={
+                **os.environ,
+                "COURSE_PROFILE": settings.profile,
+                "COURSE_DEVICE": settings.device_choice,
+                "COURSE_MODELS": str(settings.models_dir.absolute()),
+            },
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            # In a group of its own, or the notebook's "interrupt" would stop it too.
+            start_new_session=True,
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+        )
+        atexit.register(_stop, process)
+        try:
+            return _wait(address, process, log)
+        except BaseException:
+            _stop(process)
+            raise
+
+
+def _command(port: int) -> list[str]:
+    return [sys.executable, "-m", "course", "serve", "--port", str(port), "--parent-pid", str(os.getpid())]
+
+
+def _wait(address: str, process: subprocess.Popen, log: BinaryIO) -> list[str]:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        alive = process.poll() is None
+        # Also when ours has ended: another notebook may have started one at the same moment, and been quicker.
+        if served := served_at(address):
+            return served
+        if not alive:
+            raise PlainError(f"The chat endpoint stopped while it was starting. {_last_words(log)}")
+        time.sleep(0.1)
+    _stop(process)
+    raise PlainError(f"The chat endpoint was not ready after {START_SECONDS} seconds. {_last_words(log)}")
+
+
+def _last_words(log: BinaryIO) -> str:
+    log.seek(0)
+    lines = [line.strip() for line in log.read().decode(errors="replace").splitlines() if line.strip()]
+    if not lines:
+        return "It wrote nothing; run `python -m course serve` in a terminal to see more."
+    return f"Its last words: {' / '.join(lines[-3:])[-600:]}"
+
+
+def _stop(process: subprocess.Popen) -> None:
+    process.terminate()
+    try:
+        process.wait(timeout=5)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _port(address: str) -> int:
+    parts = urlsplit(address)
+    return parts.port or (443 if parts.scheme == "https" else 80)
