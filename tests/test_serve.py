@@ -4,6 +4,7 @@ import base64
 import copy
 import io
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -30,7 +31,7 @@ from course.serve.engine import Engine, Replies
 from helpers.errors import PlainError
 
 MODEL = "picture-book-chat"
-PATIENCE = 60  # seconds; only a broken endpoint takes that long
+PATIENCE = 180  # seconds; only a broken endpoint takes that long
 
 
 @contextmanager
@@ -701,3 +702,31 @@ def test_it_ends_with_the_process_that_started_it():
     ending.should_exit = False
     server._end_with(parent.pid, ending)
     assert ending.should_exit
+
+
+def test_the_command_serves_a_models_folder_until_its_parent_ends(llava, tmp_path):
+    for part in llava:
+        part.save_pretrained(tmp_path / "chat")
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    parent = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    command = [sys.executable, "-m", "course", "serve", "--port", str(port), "--parent-pid", str(parent.pid)]
+    serving = subprocess.Popen(command, env={**os.environ, "COURSE_MODELS": str(tmp_path)})
+
+    def ready():
+        assert serving.poll() is None
+        try:
+            return httpx.get(f"http://127.0.0.1:{port}/health").json()["models"] == [MODEL]
+        except httpx.ConnectError:
+            return False
+
+    try:
+        until(ready)
+        answer = httpx.post(f"http://127.0.0.1:{port}/openai/v1/chat/completions", json=body(), timeout=PATIENCE)
+        assert answer.json()["usage"]["completion_tokens"] == 8
+        parent.kill()
+        assert serving.wait(PATIENCE) == 0
+    finally:
+        serving.kill()
+        parent.kill()
+        parent.communicate()
