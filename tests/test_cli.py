@@ -36,7 +36,7 @@ def test_help_names_every_command_and_imports_nothing_heavy():
         "print([name for name in ('torch', 'nbformat', 'pydantic', 'PIL') if name in sys.modules])"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    for command in ("doctor", "lab", "build", "sync", "train", "evaluate"):
+    for command in ("doctor", "lab", "serve", "build", "sync", "train", "evaluate"):
         assert re.search(rf"^\W*{command} ", ran.stdout, re.MULTILINE), command
     assert ran.stdout.strip().endswith("[]")
 
