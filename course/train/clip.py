@@ -3,6 +3,9 @@
 The text encoder comes trained and stays as it is (see `text`); what is learnt here is the vision tower, the two
 projections and the temperature, by CLIP's own loss: symmetric cross-entropy over the similarities of a batch.
 
+Short captions, "a cat" or "in the snow", fit many pictures of a batch at once, so each step asks for them apart: which
+of all kinds, which of all places is it?
+
 A helper, dropped afterwards, makes thousands of pictures do the work of millions, because in a drawn world the right
 answers are known: each patch token must tell which kind and colour of thing covers it, the class token place and style.
 """
@@ -22,10 +25,21 @@ from course.train.labels import GRID, cover_labels
 from course.train.loop import Recipe, save_half
 from course.train.text import WIDTH, tokenize, training_caption
 from course.train.vae import to_pixels
-from helpers.picturebook import COLOURS, KINDS, PLACES, STYLES
+from helpers.picturebook import COLOURS, KINDS, PLACES, STYLES, Scene
+from helpers.picturebook.scene import pick
+from helpers.picturebook.words import PLACE_PHRASES
 
 IMAGE_SIZE = 128
 EMBEDDING = 512
+SHORT_CAPTIONS = (
+    "{}",
+    "a {}",
+    "one {}",
+    "a picture of a {}",
+    "a photo of a {}",
+    "a drawing of a {}",
+    "an image of a {}",
+)
 
 
 def new_clip(text_encoder: CLIPTextModel) -> CLIPModel:
@@ -60,7 +74,7 @@ def new_processor(tokenizer: CLIPTokenizer) -> CLIPProcessor:
 
 class CLIPRecipe(Recipe):
     name = "clip"
-    total_steps = 1900
+    total_steps = 1300
     batch_size = 96
     learning_rate = 3e-3
     weight_decay = 0.02
@@ -90,7 +104,8 @@ class CLIPRecipe(Recipe):
 
         image_embeds = F.normalize(clip.visual_projection(vision.pooler_output), dim=-1)
         text_embeds = F.normalize(clip.text_projection(text), dim=-1)
-        logits = clip.logit_scale.exp().clamp(max=100) * text_embeds @ image_embeds.T
+        scale = clip.logit_scale.exp().clamp(max=100)
+        logits = scale * text_embeds @ image_embeds.T
         match = torch.arange(len(rows))
         contrastive = (F.cross_entropy(logits, match) + F.cross_entropy(logits.T, match)) / 2
 
@@ -103,7 +118,23 @@ class CLIPRecipe(Recipe):
         for name, words in {"place": PLACES, "style": STYLES}.items():
             label = torch.tensor([words.index(getattr(scene, name)) for scene in scenes])
             asked.append(F.cross_entropy(heads[name](vision.pooler_output), label))
-        return contrastive + torch.stack(asked).sum()
+        return contrastive + self._named(image_embeds, scale, scenes, rng) + torch.stack(asked).sum()
+
+    def _named(
+        self, image_embeds: torch.Tensor, scale: torch.Tensor, scenes: list[Scene], rng: np.random.Generator
+    ) -> torch.Tensor:
+        """Cross-entropy over the short captions of all kinds (for pictures of one kind) and of all places."""
+        template = pick(rng, SHORT_CAPTIONS)
+        kinds = [template.format(kind).replace("a a", "an a").replace("a i", "an i") for kind in KINDS]
+        places = [pick(rng, PLACE_PHRASES[place]) for place in PLACES]
+        with torch.no_grad():
+            text = self.modules["clip"].text_model(**tokenize(self.tokenizer, kinds + places)).pooler_output
+        names = F.normalize(self.modules["clip"].text_projection(text), dim=-1)
+        of_kinds, of_places = (scale * image_embeds @ names.T).split([len(kinds), len(places)], dim=1)
+        alone = torch.tensor([len(scene.things) == 1 for scene in scenes])
+        kind = torch.tensor([KINDS.index(scene.things[0].kind) for scene in scenes])
+        place = torch.tensor([PLACES.index(scene.place) for scene in scenes])
+        return F.cross_entropy(of_kinds[alone], kind[alone]) + F.cross_entropy(of_places, place)
 
     def export(self, modules: nn.Module, folder: Path) -> None:
         save_half(modules["clip"], folder)
