@@ -1,0 +1,169 @@
+"""``chat_model(role)``: one LangChain chat model, whoever answers: this computer, Groq, NVIDIA or a server of yours."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from helpers import endpoint, models
+from helpers.errors import PlainError
+from helpers.models import ChatChoice, Service
+from helpers.settings import settings
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
+    from helpers.fallback import FallbackChat
+
+__all__ = ["chat_model"]
+
+ROLES = ("vision", "text")
+
+
+def chat_model(
+    role: str = "vision",
+    *,
+    provider: str | None = None,
+    model: str | None = None,
+    temperature: float = 0.0,
+    max_tokens: int = 256,
+) -> FallbackChat:
+    """A LangChain chat model: ``.invoke``, ``.stream``, ``.batch``, and ``prompt | chat | parser``.
+
+    Args:
+        role: ``"vision"`` for messages with pictures, ``"text"`` for text alone.
+        provider: ``"local"`` (the endpoint on this computer, started when it is not there yet), ``"groq"``,
+            ``"nvidia"``, or the http(s) address of an OpenAI-compatible server; by default what COURSE_CHAT says.
+        model: the id to try first; by default the service's first in ``helpers/models.toml``, or what the
+            server offers.
+        temperature: from 0 (always the likeliest word) to 2.
+        max_tokens: how long an answer may get, in tokens.
+
+    A model that the service has retired gives way to the registry's next one, and a printed sentence says so.
+    Keys come from the environment, Colab's secrets, or a hidden prompt. Raises ``PlainError``, with what to do,
+    when there is no key, no such provider or no endpoint; the model itself raises ``ChatError``, one too.
+    """
+    provider = settings.chat_provider if provider is None else provider
+    if role not in ROLES:
+        raise PlainError(f'There is no chat role {role!r}: take "vision" (for messages with pictures) or "text".')
+    options = {"temperature": temperature, "max_tokens": max_tokens}
+    if provider == "local":
+        return _local(model, options)
+    if provider in _HOSTED:
+        return _hosted(provider, role, model, options)
+    if urlsplit(provider).scheme in ("http", "https"):
+        return _own(provider, model, options)
+    raise PlainError(
+        f"There is no chat provider {provider!r}: take 'local', {', '.join(map(repr, _HOSTED))} or the address of "
+        "an OpenAI-compatible server, which starts with http:// or https://."
+    )
+
+
+def _local(model: str | None, options: dict) -> FallbackChat:
+    address = settings.endpoint
+    served = endpoint.ensure(address)
+    service = Service("local", "The chat endpoint", f"{address}/v1", _with_first(model, map(ChatChoice, served)))
+
+    def restart() -> bool:
+        if endpoint.served_at(address):
+            return False
+        endpoint.ensure(address)
+        return True
+
+    return _fallback_chat(service, _openai, None, options, restart=restart)
+
+
+def _hosted(name: str, role: str, model: str | None, options: dict) -> FallbackChat:
+    service = models.service(name, role)
+    service = replace(service, choices=_with_first(model, service.choices))
+    return _fallback_chat(service, _HOSTED[name], settings.secret(service.secret), options)
+
+
+def _own(address: str, model: str | None, options: dict) -> FallbackChat:
+    url = address.rstrip("/") if urlsplit(address).path.strip("/") else f"{address.rstrip('/')}/v1"
+    key = settings.find_secret("COURSE_CHAT_KEY")
+    service = Service("own", f"The server at {url}", url, (ChatChoice(model or ""),), secret="COURSE_CHAT_KEY")
+    if model is None:
+        service = replace(service, choices=(ChatChoice(_first_listed(service, key)),))
+    return _fallback_chat(service, _openai, key, options)
+
+
+def _with_first(model: str | None, choices: object) -> tuple[ChatChoice, ...]:
+    """The choices, with the one called ``model`` (known to the registry or not) before the others."""
+    by_id = {choice.id: choice for choice in choices}
+    first = () if model is None else (by_id.pop(model, ChatChoice(model)),)
+    return (*first, *by_id.values())
+
+
+def _first_listed(service: Service, key: SecretStr | None) -> str:
+    """The first model that an OpenAI-compatible server lists; says so when there are others."""
+    client = _openai(service, key, service.choices[0], {}).root_client
+    try:
+        names = [listed.id for listed in client.models.list()]
+    except Exception as error:
+        raise PlainError(
+            f"{service.title} does not tell which models it has ({type(error).__name__}). Check the address, set "
+            'COURSE_CHAT_KEY if it wants a key, or name the model yourself: chat_model(model="…").'
+        ) from None
+    if not names:
+        raise PlainError(f"{service.title} has no model to offer: load one there and run this again.")
+    if names[1:]:
+        print(f'{service.title} has {", ".join(names)}. Taking {names[0]}; chat_model(model="…") takes another.')
+    return names[0]
+
+
+Client = Callable[[Service, "SecretStr | None", ChatChoice, dict], "BaseChatModel"]
+
+
+def _fallback_chat(
+    service: Service,
+    client: Client,
+    key: SecretStr | None,
+    options: dict,
+    **further: Callable[[], bool],
+) -> FallbackChat:
+    from helpers.fallback import FallbackChat
+
+    def build(choice: ChatChoice) -> BaseChatModel:
+        room = {"max_tokens": options["max_tokens"] + choice.thinking_tokens}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # clients warn of models that are younger than they are
+            return client(service, key, choice, options | room)
+
+    return FallbackChat(service=service, build=build, key=key, **further)
+
+
+def _openai(service: Service, key: SecretStr | None, choice: ChatChoice, options: dict) -> BaseChatModel:
+    from langchain_openai import ChatOpenAI
+
+    # The client insists on a key, and would otherwise send OpenAI's from the environment to this server.
+    return ChatOpenAI(model=choice.id, base_url=service.url, api_key=key or SecretStr("none"), **options)
+
+
+def _groq(service: Service, key: SecretStr | None, choice: ChatChoice, options: dict) -> BaseChatModel:
+    from langchain_groq import ChatGroq
+
+    return ChatGroq(model=choice.id, base_url=service.url, api_key=key, **options, **choice.parameters)
+
+
+def _nvidia(service: Service, key: SecretStr | None, choice: ChatChoice, options: dict) -> BaseChatModel:
+    os.environ.setdefault("NVIDIA_USAGE_TELEMETRY_ENABLED", "false")
+    from langchain_nvidia_ai_endpoints import ChatNVIDIA
+
+    return ChatNVIDIA(
+        model=choice.id,
+        base_url=service.url,
+        api_key=key,
+        temperature=options["temperature"],
+        max_completion_tokens=options["max_tokens"],
+        model_kwargs=choice.parameters,
+    )
+
+
+_HOSTED: dict[str, Client] = {"groq": _groq, "nvidia": _nvidia}

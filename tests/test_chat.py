@@ -1,0 +1,610 @@
+"""helpers.chat: the real LangChain clients against a stub that answers as Groq and NVIDIA do, and the endpoint's start.
+
+The services' error bodies are copied from what their users reported: Groq's from issues continuedev/continue
+#12741 and lobehub/lobehub #3367 and its page "API Error Codes and Responses", NVIDIA's from capocasa/3code #2
+and tashfeenahmed/freellmapi #634.
+"""
+
+import asyncio
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+import traceback
+from contextlib import contextmanager
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import psutil
+import pytest
+
+from helpers import endpoint, models
+from helpers.chat import chat_model
+from helpers.errors import PlainError
+from helpers.settings import SECRETS, settings
+
+KEYS = {"groq": "gsk_a_key_that_nobody_may_see", "nvidia": "nvapi-a_key_that_nobody_may_see"}
+PICTURE = "data:image/png;base64,iVBORw0KGgo="
+
+
+def groq_error(status, message, code, kind="invalid_request_error"):
+    return status, {"error": {"message": message, "type": kind, "code": code}}
+
+
+def nvidia_error(status, title, detail):
+    return status, {"type": "about:blank", "title": title, "status": status, "detail": detail}
+
+
+GONE = {
+    "groq decommissioned": groq_error(
+        400,
+        "The model `old` has been decommissioned and is no longer supported. Please refer to "
+        "https://console.groq.com/docs/deprecations for a recommendation on which model to use instead.",
+        "model_decommissioned",
+    ),
+    "groq not found": groq_error(
+        404, "The model `old` does not exist or you do not have access to it.", "model_not_found"
+    ),
+    "nvidia end of life": nvidia_error(
+        410,
+        "Gone",
+        "The model 'old' has reached its end of life on 2026-05-14T00:00:00Z and is no longer available.",
+    ),
+    "nvidia not found": (
+        404,
+        {"status": 404, "title": "Not Found", "detail": "Function '23d4f03a': Not found for account 'BDnmPUMI2eN'"},
+    ),
+}
+
+
+CUT = "the connection breaks before the answer has ended"
+
+
+class Stub(ThreadingHTTPServer):
+    """A chat service on this computer: answers "a red cat", or as ``answers`` says for a model."""
+
+    daemon_threads = True
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server_port}"
+        self.answers: dict[str, tuple[int, dict]] = {}
+        self.served = ["picture-book-chat"]
+        self.requests: list[tuple[dict, dict]] = []  # (headers, body) of each chat request
+
+    @property
+    def asked(self):
+        return [body["model"] for _, body in self.requests]
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        if self.path == "/health":
+            self.reply(200, {"status": "ok", "course": "picture-this", "models": self.server.served})
+        else:
+            self.server.requests.append((self.plain_headers(), {"model": self.path}))
+            self.reply(200, {"object": "list", "data": [{"id": name} for name in self.server.served]})
+
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.requests.append((self.plain_headers(), {**body, "path": self.path}))
+        if self.server.answers.get(body["model"]) == CUT:
+            self.stream(body["model"], ["a "], cut=True)
+        elif body["model"] in self.server.answers:
+            self.reply(*self.server.answers[body["model"]])
+        elif body.get("stream"):
+            self.stream(body["model"], ["a ", "red ", "cat"])
+        else:
+            message = {"role": "assistant", "content": "a red cat"}
+            choice = {"index": 0, "message": message, "finish_reason": "stop"}
+            usage = {"prompt_tokens": 1, "completion_tokens": 3, "total_tokens": 4}
+            self.reply(200, {**head(body["model"], "chat.completion"), "choices": [choice], "usage": usage})
+
+    def plain_headers(self):
+        return {name.lower(): value for name, value in self.headers.items()}
+
+    def stream(self, model, words, cut=False):
+        deltas = [{"role": "assistant", "content": ""}, *({"content": word} for word in words)]
+        choices = [{"index": 0, "delta": delta, "finish_reason": None} for delta in deltas]
+        choices.append({"index": 0, "delta": {}, "finish_reason": "stop"})
+        events = [json.dumps({**head(model, "chat.completion.chunk"), "choices": [choice]}) for choice in choices]
+        text = "".join(f"data: {event}\n\n" for event in (events[:2] if cut else [*events, "[DONE]"]))
+        self.send(200, text, "text/event-stream", more=100 if cut else 0)
+        self.close_connection = cut
+
+    def reply(self, status, content):
+        self.send(status, json.dumps(content), "application/json")
+
+    def send(self, status, text, kind, more=0):
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(text.encode()) + more))
+        self.send_header("retry-after-ms", "1")  # or the clients wait before they try a 429 or a 500 again
+        self.send_header("retry-after", "7")
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+    def log_message(self, *args):
+        pass
+
+
+def head(model, kind):
+    return {"id": "1", "object": kind, "created": 0, "model": model}
+
+
+@contextmanager
+def serving():
+    stub = Stub()
+    thread = threading.Thread(target=stub.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield stub
+    finally:
+        stub.shutdown()
+        thread.join()
+        stub.server_close()
+
+
+@pytest.fixture
+def stub():
+    with serving() as stub:
+        yield stub
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(autouse=True)
+def alone(monkeypatch):
+    """No key but the test's own, and no waiting between the clients' attempts."""
+    for name in (*SECRETS, "OPENAI_API_KEY", "GROQ_API_BASE", "NVIDIA_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("GROQ_API_KEY", KEYS["groq"])
+    monkeypatch.setenv("NVIDIA_API_KEY", KEYS["nvidia"])
+    monkeypatch.setattr(settings, "chat_provider", "local")
+    monkeypatch.setattr(settings, "endpoint", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setattr("openai._base_client.MAX_RETRY_DELAY", 0)
+    monkeypatch.setattr("groq._base_client.MAX_RETRY_DELAY", 0)
+    forget()
+    yield
+    forget()
+
+
+def forget():
+    for name in SECRETS:
+        settings.forget_secret(name)
+
+
+@pytest.fixture
+def services(stub, monkeypatch):
+    """Groq and NVIDIA, but at the stub's address and with the models "old" and "new"."""
+    registered = models.service
+
+    def service(name, role):
+        found = registered(name, role)
+        old, new = (replace(choice, id=id) for choice, id in zip(found.choices, ("old", "new"), strict=False))
+        return replace(found, url=stub.url + ("/v1" if name == "nvidia" else ""), choices=(old, new))
+
+    monkeypatch.setattr(models, "service", service)
+    return stub
+
+
+@pytest.fixture
+def local(stub, monkeypatch):
+    monkeypatch.setattr(settings, "endpoint", stub.url)
+    return stub
+
+
+def question(text="What is this?"):
+    from langchain_core.messages import HumanMessage
+
+    parts = [{"type": "text", "text": text}, {"type": "image_url", "image_url": {"url": PICTURE}}]
+    return [HumanMessage(content=parts)]
+
+
+def refusal(call, *arguments) -> str:
+    """What the error says; neither it nor its traceback may show a key."""
+    with pytest.raises(PlainError) as caught:
+        call(*arguments)
+    shown = "".join(traceback.format_exception(caught.value))
+    assert not any(key in shown for key in KEYS.values())
+    return str(caught.value)
+
+
+# -- asking
+
+
+@pytest.mark.parametrize("provider", ["local", "groq", "nvidia", "own"])
+def test_every_provider_is_a_chat_model(services, local, provider, capfd):
+    from langchain_core.language_models import BaseChatModel
+    from langchain_core.output_parsers import StrOutputParser
+    from langchain_core.prompts import ChatPromptTemplate
+
+    chat = chat_model(provider=local.url if provider == "own" else provider)
+    assert isinstance(chat, BaseChatModel)
+    assert chat.invoke(question()).content == "a red cat"
+    assert [chunk.content for chunk in chat.stream(question()) if chunk.content] == ["a ", "red ", "cat"]
+    assert [reply.content for reply in chat.batch([question()] * 3)] == ["a red cat"] * 3
+    assert asyncio.run(chat.ainvoke(question())).content == "a red cat"
+    assert (ChatPromptTemplate.from_template("{word}?") | chat | StrOutputParser()).invoke(
+        {"word": "cat"}
+    ) == "a red cat"
+    sent = [body for _, body in services.requests if "messages" in body]
+    assert sent[0]["messages"][0]["content"][1] == {"type": "image_url", "image_url": {"url": PICTURE}}
+    assert sent[0]["path"] == ("/openai/v1/chat/completions" if provider == "groq" else "/v1/chat/completions")
+    assert capfd.readouterr() == ("", "")  # a graded cell that writes to stderr scores nothing
+
+
+@pytest.mark.parametrize("provider", ["groq", "nvidia"])
+def test_what_the_service_is_sent(services, provider):
+    chat = chat_model("text", provider=provider, temperature=0.5, max_tokens=40)
+    chat.bind(stop=["."]).invoke("Hello")
+    headers, body = services.requests[-1]
+    choice = models.service(provider, "text").choices[0]
+    tokens = body.get("max_tokens") or body.get("max_completion_tokens")
+    assert (body["temperature"], tokens) == (0.5, 40 + choice.thinking_tokens)
+    assert body["stop"] == ["."] and choice.parameters.items() <= body.items()
+    assert headers["authorization"] == f"Bearer {KEYS[provider]}"
+    assert KEYS[provider] not in f"{chat!r} {chat} {vars(chat)} {services.requests[-1][1]}"
+
+
+def test_a_server_of_ones_own_never_gets_anothers_key(local, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-of-openai")
+    chat_model(provider=local.url).invoke("Hello")
+    assert "sk-of-openai" not in str(local.requests)
+    monkeypatch.setenv("COURSE_CHAT_KEY", "mine")
+    chat_model(provider=f"{local.url}/v1", model="picture-book-chat").invoke("Hello")
+    assert local.requests[-1][0]["authorization"] == "Bearer mine"
+
+
+def test_a_server_with_several_models_gets_the_first_and_says_so(local, capsys):
+    local.served = ["gemma", "llava"]
+    chat_model(provider=local.url).invoke("Hello")
+    assert local.asked[-1] == "gemma"
+    assert f"The server at {local.url}/v1 has gemma, llava. Taking gemma" in capsys.readouterr().out
+    local.served = []
+    assert "has no model to offer" in refusal(lambda: chat_model(provider=local.url))
+
+
+def test_a_server_that_is_not_there():
+    text = refusal(lambda: chat_model(provider=f"http://127.0.0.1:{free_port()}"))
+    assert "does not tell which models it has (APIConnectionError)" in text
+
+
+def test_wrong_words():
+    assert refusal(lambda: chat_model("visoin")).startswith("There is no chat role 'visoin'")
+    assert "'local', 'groq', 'nvidia' or the address" in refusal(lambda: chat_model(provider="openai"))
+
+
+def test_importing_chat_imports_no_client():
+    code = (
+        "import sys, helpers.chat; print([n for n in sys.modules if n.split('.')[0] in ('langchain_core', 'openai')])"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"
+
+
+# -- retired models
+
+
+@pytest.mark.parametrize("how", GONE)
+def test_a_retired_model_gives_way_to_the_next_and_stays_away(services, how, capsys):
+    provider = how.split()[0]
+    services.answers["old"] = GONE[how]
+    chat = chat_model(provider=provider)
+    asked = question()
+    assert chat.invoke(asked).content == "a red cat"
+    title = models.service(provider, "vision").title
+    assert capsys.readouterr().out == f"{title} does not serve old (any more). Taking new in its place.\n"
+    chat.invoke(asked)
+    assert services.asked == ["old", "new", "new"]
+    assert chat.model == "new" and asked == question()
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("how", GONE)
+def test_a_stream_goes_on_with_the_next_too(services, how):
+    services.answers["old"] = GONE[how]
+    chat = chat_model(provider=how.split()[0])
+    assert "".join(chunk.content for chunk in chat.stream(question())) == "a red cat"
+    assert services.asked == ["old", "new"]
+
+
+def test_many_at_once_move_on_once(services, capsys):
+    services.answers["old"] = GONE["groq not found"]
+    replies = chat_model(provider="groq").batch([question()] * 8, config={"max_concurrency": 8})
+    assert [reply.content for reply in replies] == ["a red cat"] * 8
+    assert capsys.readouterr().out.count("Taking new") == 1
+
+
+@pytest.mark.parametrize("how", GONE)
+def test_when_all_are_gone(services, how):
+    services.answers |= {"old": GONE[how], "new": GONE[how]}
+    chat = chat_model(provider=how.split()[0])
+    for _ in range(2):
+        text = refusal(chat.invoke, question())
+        assert "serves none of: old, new; it says:" in text
+        assert "helpers/models.toml" in text and 'take provider="local"' in text
+
+
+def test_a_model_by_name_comes_first(services, capsys):
+    chat = chat_model(provider="groq", model="new")
+    chat.invoke("Hello")
+    services.answers["mine"] = GONE["groq not found"]
+    chat_model(provider="groq", model="mine").invoke("Hello")
+    assert services.asked == ["new", "mine", "old"]
+
+
+def test_the_endpoint_has_no_such_model(local, capsys):
+    local.answers["llava"] = GONE["groq not found"]
+    chat_model(model="llava").invoke("Hello")
+    assert local.asked == ["llava", "picture-book-chat"]
+    assert capsys.readouterr().out.startswith("The chat endpoint does not serve llava (any more).")
+
+
+# -- everything else that goes wrong
+
+
+@pytest.mark.parametrize(
+    ("provider", "answer", "expected"),
+    [
+        ("groq", groq_error(401, "Invalid API Key", "invalid_api_key"), r"the key that is in GROQ_API_KEY \(401\)"),
+        ("nvidia", nvidia_error(401, "Unauthorized", "Authentication failed"), r"in NVIDIA_API_KEY \(401\)"),
+        ("nvidia", nvidia_error(403, "Forbidden", "Authorization failed"), r'\(403\); it says: "Authorization failed"'),
+        (
+            "groq",
+            groq_error(429, "Rate limit reached for model `old`", "rate_limit_exceeded", "tokens"),
+            r"too many requests \(429\).*Wait 7 seconds .*max_concurrency",
+        ),
+        ("nvidia", nvidia_error(429, "Too Many Requests", ""), r"too many requests \(429\).*Wait a minute"),
+        (
+            "groq",
+            groq_error(413, "Request Entity Too Large", "request_too_large"),
+            r"too large for old \(at most 5 pictures and at most 4 MB in a request\).*thumbnail",
+        ),
+        (
+            "groq",
+            groq_error(400, "Too many images provided. This model supports up to 5 images", "invalid_image"),
+            "too large for old .*send fewer",
+        ),
+        (
+            "groq",
+            groq_error(400, "invalid image data", "x"),
+            r'refused the request \(400\); it says: "invalid image data"',
+        ),
+        ("groq", (503, {"error": {"message": "over capacity"}}), r"a fault of its own \(503\); it says"),
+        ("nvidia", (500, {"title": "Internal Server Error"}), r"a fault of its own \(500\)"),
+    ],
+)
+def test_every_refusal_is_a_sentence(services, provider, answer, expected):
+    services.answers["old"] = answer
+    chat = chat_model(provider=provider)
+    assert re.search(expected, refusal(chat.invoke, question()))
+    assert re.search(expected, refusal(list, chat.stream(question())))
+    assert set(services.asked) == {"old"}
+
+
+@pytest.mark.parametrize("provider", KEYS)
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 500])
+def test_a_service_that_repeats_the_key(services, provider, status, capfd):
+    words = f"the key {KEYS[provider]} is wrong"
+    answer = groq_error(status, words, "x") if provider == "groq" else nvidia_error(status, "Error", words)
+    services.answers |= {"old": answer, "new": answer}
+    refusal(chat_model(provider=provider).invoke, "Hello")
+    assert KEYS[provider] not in "".join(capfd.readouterr())
+
+
+def test_a_wrong_key_that_was_typed_is_asked_for_again(services, monkeypatch):
+    monkeypatch.delenv("GROQ_API_KEY")
+    typed = iter(["wrong", "right"])
+    monkeypatch.setattr("getpass.getpass", lambda prompt: next(typed))
+    services.answers["old"] = groq_error(401, "Invalid API Key", "invalid_api_key")
+    refusal(chat_model(provider="groq").invoke, "Hello")
+    services.answers.clear()
+    chat_model(provider="groq").invoke("Hello")
+    assert [headers["authorization"] for headers, _ in services.requests] == ["Bearer wrong", "Bearer right"]
+
+
+@pytest.mark.parametrize("provider", KEYS)
+def test_no_connection(provider, monkeypatch):
+    registered = models.service
+    nowhere = f"http://127.0.0.1:{free_port()}/v1"
+    monkeypatch.setattr(models, "service", lambda name, role: replace(registered(name, role), url=nowhere))
+    text = refusal(chat_model(provider=provider).invoke, "Hello")
+    assert "can't be reached" in text and "Check the internet connection" in text and 'provider="local"' in text
+
+
+@pytest.mark.parametrize("provider", ["local", *KEYS])
+def test_a_connection_that_breaks_in_the_middle(services, local, provider):
+    services.answers |= {"old": CUT, "picture-book-chat": CUT}
+    chat = chat_model(provider=provider)
+    assert "can't be reached" in refusal(list, chat.stream("Hello"))
+
+
+def test_an_error_in_the_message_is_no_fault_of_the_service(services):
+    from langchain_core.messages import HumanMessage
+
+    message = HumanMessage(content=[{"type": "image_url", "image_url": {"url": PICTURE, "detail": "huge"}}])
+    with pytest.raises(ValueError, match="Invalid detail value"):
+        chat_model(provider="nvidia", model="meta/llama-3.2-90b-vision-instruct").invoke([message])
+
+
+# -- the registry
+
+
+@pytest.mark.parametrize("name", ["groq", "nvidia"])
+@pytest.mark.parametrize("role", ["vision", "text"])
+def test_every_service_has_a_second_choice_and_says_when_it_was_looked_up(name, role):
+    service = models.service(name, role)
+    assert service.url.startswith("https://") and service.secret in SECRETS and service.keys and service.models
+    assert len({choice.id for choice in service.choices}) == len(service.choices) >= 2
+    for choice in service.choices:
+        assert choice.checked.year >= 2026
+        assert role == "text" or choice.max_mb > 0
+
+
+def test_the_registry_has_no_such_service():
+    assert "only: groq, nvidia" in refusal(models.service, "openai", "vision")
+    assert "The roles are: vision, text" in refusal(models.service, "groq", "sound")
+
+
+# -- the endpoint on this computer
+
+STAND_IN = """
+import json, sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+class Health(BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = json.dumps({"status": "ok", "course": "picture-this", "models": ["picture-book-chat"]}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+open(sys.argv[2], "a").write("started ")
+HTTPServer(("127.0.0.1", int(sys.argv[1])), Health).serve_forever()
+"""
+
+
+@pytest.fixture
+def stand_in(tmp_path, monkeypatch):
+    """In place of `course serve`, which needs weights: a script that serves /health. Gives the file of its starts."""
+    (tmp_path / "stand_in.py").write_text(STAND_IN)
+    started, processes = tmp_path / "started", []
+    monkeypatch.setattr(
+        endpoint, "_command", lambda port: [sys.executable, "-S", str(tmp_path / "stand_in.py"), str(port), started]
+    )
+    popen = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda *a, **k: processes.append(popen(*a, **k)) or processes[-1])
+    yield started
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+def test_the_command_that_starts_it():
+    command = endpoint._command(8765)
+    assert command[:4] == [sys.executable, "-m", "course", "serve"]
+    assert command[4:] == ["--port", "8765", "--parent-pid", str(os.getpid())]
+
+
+def test_it_is_started_once_for_many_callers(stand_in, capsys):
+    chats = []
+    threads = [threading.Thread(target=lambda: chats.append(chat_model())) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [chat.model for chat in chats] == ["picture-book-chat"] * 4
+    assert stand_in.read_text() == "started "
+    said = f"Starting the chat endpoint at {settings.endpoint}; the first time takes some seconds.\n"
+    assert capsys.readouterr().out == said
+
+
+def test_one_that_runs_already_is_taken(local, stand_in):
+    chat_model()
+    assert not stand_in.exists()
+
+
+def test_one_that_dies_at_its_start_shows_its_last_words(monkeypatch):
+    monkeypatch.setattr(
+        endpoint,
+        "_command",
+        lambda port: [sys.executable, "-S", "-c", "print('loading'); raise SystemExit('no weights')"],
+    )
+    text = refusal(chat_model)
+    assert text.startswith("The chat endpoint stopped while it was starting.")
+    assert "loading" in text and "no weights" in text
+    monkeypatch.setattr(endpoint, "_command", lambda port: [sys.executable, "-S", "-c", ""])
+    assert "It wrote nothing" in refusal(chat_model)
+
+
+def test_one_that_is_never_ready_is_stopped(monkeypatch, tmp_path):
+    code = "import os, sys, time; open(sys.argv[1], 'w').write(str(os.getpid())); print('loading', flush=True); time.sleep(60)"
+    monkeypatch.setattr(endpoint, "_command", lambda port: [sys.executable, "-S", "-c", code, str(tmp_path / "pid")])
+    monkeypatch.setattr(endpoint, "START_SECONDS", 1)
+    assert "was not ready after 1 seconds" in refusal(chat_model)
+    pid = tmp_path / "pid"
+    assert not pid.exists() or not psutil.pid_exists(int(pid.read_text()))
+
+
+def test_the_port_belongs_to_another_program(monkeypatch, stand_in):
+    """A web server that is not the course's, and a program that does not even speak HTTP."""
+    with serving() as other:
+        monkeypatch.setattr(settings, "endpoint", f"{other.url}/v1")  # there /v1/health is a list of models
+        assert "in use by something other than the course's chat endpoint" in refusal(chat_model)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=lambda: listener.accept()[0].close(), daemon=True).start()
+        port = listener.getsockname()[1]
+        monkeypatch.setattr(settings, "endpoint", f"http://127.0.0.1:{port}")
+        text = refusal(chat_model)
+    assert "in use by something other" in text and f"http://127.0.0.1:{port + 1}" in text
+    assert not stand_in.exists()
+
+
+def test_another_notebook_was_quicker(monkeypatch, local):
+    """Two notebooks start one at the same moment: ours finds the port taken and ends, and the other's serves both."""
+    answers = iter([[]])
+    served_at = endpoint.served_at
+    monkeypatch.setattr(endpoint, "served_at", lambda address: next(answers, None) or served_at(address))
+    monkeypatch.setattr(endpoint, "_command", lambda port: [sys.executable, "-S", "-c", "raise SystemExit('taken')"])
+    assert chat_model().model == "picture-book-chat"
+
+
+def test_an_endpoint_elsewhere_is_not_started(monkeypatch, stand_in):
+    monkeypatch.setattr(endpoint, "is_local", lambda address: False)
+    assert refusal(chat_model).startswith(f"Nobody answers at {settings.endpoint}. Ask whoever runs that server")
+    assert not stand_in.exists()
+
+
+@pytest.mark.parametrize(
+    ("address", "local"),
+    [
+        ("http://127.0.0.1:8765", True),
+        ("http://localhost:80", True),
+        ("http://[::1]:8765", True),
+        ("http://192.168.0.7:8765", False),
+        ("https://chat.example.org", False),
+    ],
+)
+def test_which_addresses_are_this_computer(address, local):
+    assert endpoint.is_local(address) is local
+
+
+def test_one_that_stopped_is_started_again(monkeypatch, stand_in):
+    with serving() as stub:
+        monkeypatch.setattr(settings, "endpoint", stub.url)
+        chat = chat_model()
+    assert (
+        refusal(chat.invoke, "Hello") == "The chat endpoint had stopped and has been started again: run this once more."
+    )
+    assert endpoint.served_at(settings.endpoint) == ["picture-book-chat"]
+
+
+def test_it_ends_with_the_notebook(tmp_path):
+    (tmp_path / "stand_in.py").write_text(STAND_IN)
+    code = f"""
+import subprocess, sys
+from helpers import endpoint
+endpoint._command = lambda port: [sys.executable, "-S", {str(tmp_path / "stand_in.py")!r}, str(port), {os.devnull!r}]
+popen = subprocess.Popen
+def noted(*arguments, **options):
+    process = popen(*arguments, **options)
+    print(process.pid)
+    return process
+subprocess.Popen = noted
+endpoint.ensure("http://127.0.0.1:{free_port()}")
+"""
+    root = Path(__file__).parent.parent
+    ran = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    assert not psutil.pid_exists(int(ran.stdout.splitlines()[-1]))
