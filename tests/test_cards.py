@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from course.cards import write_card
+from course.cards import BARS, write_card
 from course.data import fresh_scenes
 from course.evaluate.judge import GRID, Reading, Seen, _things, shows_scene, shows_thing
 from course.train.labels import cover_labels
@@ -72,3 +72,17 @@ def test_a_card_tells_data_recipe_scores_and_that_there_are_none_yet(tmp_path):
     write_card("clip", tmp_path)
     card = (folder / "README.md").read_text()
     assert "| kind | 0.5 | 0.98 |" in card and "1,234" in card and "72,000 scenes" in card and "loss.png" in card
+
+
+@pytest.mark.parametrize("model", BARS)
+def test_every_model_has_a_card_with_its_scores_beside_its_bars(tmp_path, model):
+    folder = tmp_path / model
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps({"id2label": {"0": "cat", "1": "red"}}))
+    (folder / "scores.json").write_text(json.dumps({**dict.fromkeys(BARS[model], 0.5), "n": 4, "seed": 1}))
+    write_card(model, tmp_path)
+    card = (folder / "README.md").read_text()
+    assert f"`course evaluate {model}`" in card and "CC BY 4.0" in card
+    for score, bar in BARS[model].items():
+        assert f"| {score} | 0.5 | {bar} |" in card
+    assert ("cat, red" in card) == (model == "vqa")

@@ -19,11 +19,14 @@ BARS = {
     "clip": {"kind": 0.98, "colour": 0.98, "place": 0.98, "retrieval_r1": 0.80},
     "diffusion": {"kind_and_colour": 0.95, "place": 0.95, "two_things": 0.75},
     "judge": {},
+    "vqa": {"accuracy": 0.95},
+    "blip2": {"caption": 0.95, "vqa": 0.90, "follow_up": 0.85},
+    "chat": {"description": 0.95, "json_valid": 0.99, "prompts_distinct": 0.95},
 }
 """What each score should reach (the course's design)."""
 
-TRAININGS = {"clip": ("clip",), "diffusion": ("text", "vae", "unet"), "judge": ("judge",)}
-"""The trainings that a model's card tells of."""
+TRAININGS = {"diffusion": ("text", "vae", "unet")}
+"""The trainings that a model's card tells of, where it is not just the one of its own name."""
 
 
 def save_scores(model: str, scores: dict, models: Path = MODELS) -> None:
@@ -39,7 +42,7 @@ def write_card(model: str, models: Path = MODELS) -> None:
     scores_file = models / model / "scores.json"
     scores = json.loads(scores_file.read_text()) if scores_file.exists() else {}
     trainings = {}
-    for name in TRAININGS[model]:
+    for name in TRAININGS.get(model, (model,)):
         folder = models / FOLDERS[name]
         if (folder / "training.json").exists():
             record = json.loads((folder / "training.json").read_text())
@@ -55,5 +58,12 @@ def write_card(model: str, models: Path = MODELS) -> None:
         colours=COLOURS,
         places=PLACES,
         styles=STYLES,
+        answers=_answers(models / model),
     )
     (models / model / "README.md").write_text(text)
+
+
+def _answers(folder: Path) -> list[str]:
+    """The closed set of answers of a model that has one."""
+    config = folder / "config.json"
+    return list(json.loads(config.read_text()).get("id2label", {}).values()) if config.exists() else []
