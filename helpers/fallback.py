@@ -75,7 +75,7 @@ class FallbackChat(BaseChatModel):
         while True:
             place = self._place
             try:
-                return self._client(place)._generate(_copied(messages), stop, run_manager, **kwargs)
+                return self._client(place)._generate(messages, stop, run_manager, **kwargs)
             except Exception as error:
                 self._go_on(place, error)
 
@@ -89,7 +89,7 @@ class FallbackChat(BaseChatModel):
         while True:
             place = self._place
             try:
-                yield from self._client(place)._stream(_copied(messages), stop, run_manager, **kwargs)
+                yield from self._client(place)._stream(messages, stop, run_manager, **kwargs)
                 return
             except Exception as error:
                 self._go_on(place, error)
@@ -187,11 +187,6 @@ _TOO_LARGE = re.compile(r"too (large|big|long|many)|exceed|pixels|reduce the len
 
 #: How ChatNVIDIA words the answer to a failed request: the status and title, then the detail.
 _NVIDIA = re.compile(r"\[(\d{3})\] ([^\n]*)\n?(.*)", re.DOTALL)
-
-
-def _copied(messages: list[BaseMessage]) -> list[BaseMessage]:
-    """The messages as new objects: ChatNVIDIA changes the parts of a message with a picture in place."""
-    return [message.model_copy(deep=True) for message in messages]
 
 
 def _status(error: Exception) -> int | None:
