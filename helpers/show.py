@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -18,7 +18,19 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from PIL import Image
 
-__all__ = ["compare", "gallery", "grid", "plot", "scrubber", "to_pil"]
+__all__ = [
+    "bars",
+    "compare",
+    "confidences",
+    "gallery",
+    "grid",
+    "matrix",
+    "mosaic",
+    "plot",
+    "scrubber",
+    "spotlight",
+    "to_pil",
+]
 
 
 def to_pil(pixels: torch.Tensor) -> Image.Image:
@@ -32,6 +44,37 @@ def to_pil(pixels: torch.Tensor) -> Image.Image:
         )
     pixels = (pixels.detach().float().cpu().clamp(-1, 1) + 1) * 127.5
     return Image.fromarray(pixels.round().byte().permute(1, 2, 0).numpy())
+
+
+def mosaic(tiles: Sequence[Image.Image], columns: int, *, gap: int = 0) -> Image.Image:
+    """Join pictures of one size into one, row by row; with a gap (in pixels) they stand apart on white."""
+    from PIL import Image
+
+    if not tiles or len(tiles) % columns or len({tile.size for tile in tiles}) > 1:
+        raise ValueError(
+            f"mosaic wants full rows of {columns} pictures of one size, but got {len(tiles)} pictures "
+            f"of {len({tile.size for tile in tiles})} sizes"
+        )
+    width, height = (side + gap for side in tiles[0].size)
+    joined = Image.new("RGB", (columns * width - gap, len(tiles) // columns * height - gap), "white")
+    for i, tile in enumerate(tiles):
+        joined.paste(tile, (i % columns * width, i // columns * height))
+    return joined
+
+
+def spotlight(image: Image.Image, weights: torch.Tensor) -> Image.Image:
+    """Light a picture where weights are large: tensor (rows, columns), at least 0, one number for each patch.
+
+    The patch with the largest weight stays as bright as it is; one with weight 0 is nearly black.
+    """
+    from PIL import Image
+
+    if weights.ndim != 2:
+        raise ValueError(f"spotlight wants one weight for each patch, shape (rows, columns), but got {weights.shape}")
+    light = (weights.detach().float().cpu() / weights.max().item() * 255).round().byte()
+    light = Image.fromarray(light.numpy()).resize(image.size, Image.Resampling.NEAREST)
+    image = image.convert("RGB")
+    return Image.composite(image, Image.eval(image, lambda value: value // 7), light)
 
 
 def gallery(
@@ -65,6 +108,42 @@ def grid(
 def scrubber(images: Sequence[Image.Image], captions: Sequence[str], *, alt: str, width: int = 280) -> None:
     """Show pictures one at a time, chosen with a slider (mouse or arrow keys); starts at the last one."""
     _display(_scrubber_html(images, captions, alt, width))
+
+
+def matrix(
+    values: Sequence[Sequence[float]],
+    images: Sequence[Image.Image],
+    texts: Sequence[str],
+    *,
+    alt: Sequence[str],
+    width: int = 84,
+) -> None:
+    """Show a table of numbers, a row for each text and a column for each picture; the larger, the deeper its blue.
+
+    The largest number of each column, the picture's best text, is bold. `alt` names the pictures.
+    """
+    _display(_matrix_html(values, images, texts, alt, width))
+
+
+def bars(scores: Mapping[str, float], title: str, *, right: str | None = None) -> None:
+    """Show scores from 0 to 1 as bars with their labels; the right one, where there is one, gets a tick."""
+    _display(_bars_html(scores, title, right))
+
+
+def confidences(groups: Mapping[str, Sequence[float]], *, width: int = 520) -> None:
+    """Show, for each group of answers, how many were given with which confidence (from 0 to 1), in ten steps."""
+    import matplotlib.pyplot as plt
+
+    figure, rows = plt.subplots(len(groups), sharex=True, squeeze=False, figsize=(6, 1.5 * len(groups)))
+    for axes, (name, scores) in zip(rows[:, 0], groups.items(), strict=True):
+        axes.hist(scores, bins=[i / 10 for i in range(11)], edgecolor="white")
+        axes.set_title(f"{name} ({len(scores)})", loc="left", fontsize=10)
+        axes.set_ylabel("answers")
+        axes.yaxis.get_major_locator().set_params(integer=True)
+    rows[-1, 0].set(xlabel="confidence", xlim=(0, 1))
+    figure.tight_layout()
+    words = "; ".join(f"{name}: {_spread(scores)}" for name, scores in groups.items())
+    plot(figure, alt=f"How sure the model was of its answers, counted in steps of a tenth. {words}.", width=width)
 
 
 def plot(figure: Figure, alt: str, *, width: int = 640) -> None:
@@ -153,3 +232,53 @@ def _scrubber_html(images, captions, alt, width) -> str:
   box.append(slider);
   choose();
 }})();</script>"""
+
+
+def _matrix_html(values, images, texts, alt, width) -> str:
+    _same_number(images, alt, "alt")
+    rows = [[float(value) for value in row] for row in values]
+    if [len(row) for row in rows] != [len(images)] * len(texts):
+        raise ValueError(
+            f"matrix wants {len(texts)} rows, one for each text, of {len(images)} numbers, one for each picture"
+        )
+    least, most = min(map(min, rows)), max(map(max, rows))
+    best = [max(column) for column in zip(*rows, strict=True)]
+
+    def cell(value: float, largest: float) -> str:
+        depth = 0.75 * (value - least) / (most - least) if most > least else 0
+        weight = "bold" if value == largest else "normal"
+        style = f"background:rgba(60,130,240,{depth:.2f});font-weight:{weight};text-align:center;padding:6px"
+        return f'<td style="{style}">{value:.2f}</td>'
+
+    head = "".join(
+        f'<th scope="col" style="padding:3px">{_picture(image, words, width)}</th>'
+        for image, words in zip(images, alt, strict=True)
+    )
+    body = "".join(
+        f'<tr><th scope="row" style="text-align:right;font-weight:normal">{escape(text)}</th>'
+        f"{''.join(map(cell, row, best))}</tr>"
+        for text, row in zip(texts, rows, strict=True)
+    )
+    return f"<table><thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _bars_html(scores, title, right) -> str:
+    rows = "".join(
+        f'<tr><th scope="row" style="text-align:right;font-weight:normal">{escape(label)}'
+        f"{' ✓' if label == right else ''}</th>"
+        f'<td style="width:260px;text-align:left;padding:3px"><div style="background:#3c82f0;height:0.9em;'
+        f'width:{min(max(score, 0), 1):.1%}"></div></td><td>{score:.1%}</td></tr>'
+        for label, score in scores.items()
+    )
+    caption = f'<caption style="text-align:left;font-weight:bold">{escape(title)}</caption>'
+    return f"<table>{caption}<tbody>{rows}</tbody></table>"
+
+
+def _spread(scores: Sequence[float]) -> str:
+    """A group's confidences in words."""
+    if not len(scores):
+        return "no answers"
+    ranked = sorted(scores)
+    middle = ranked[len(ranked) // 2]
+    count = f"{len(ranked)} answer{'s' if len(ranked) > 1 else ''}"
+    return f"{count} from {ranked[0]:.2f} to {ranked[-1]:.2f}, half of them at {middle:.2f} or more"

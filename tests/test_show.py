@@ -101,3 +101,58 @@ def test_to_pil_clips_and_rounds():
     assert show.to_pil(pixels).getpixel((0, 0)) == (0, 128, 255)
     with pytest.raises(ValueError, match=r"got \(1, 3, 4, 4\)"):
         show.to_pil(torch.zeros(1, 3, 4, 4))
+
+
+def test_mosaic_joins_row_by_row_and_leaves_gaps():
+    whole = show.mosaic([RED, BLUE, BLUE, RED], 2)
+    assert whole.size == (16, 16)
+    assert [whole.getpixel(at) for at in ((0, 0), (8, 0), (0, 8))] == [(255, 0, 0), (0, 0, 255), (0, 0, 255)]
+    apart = show.mosaic([RED, BLUE], 2, gap=3)
+    assert apart.size == (19, 8)
+    assert [apart.getpixel((x, 4)) for x in (7, 8, 10, 11)] == [(255, 0, 0), (255,) * 3, (255,) * 3, (0, 0, 255)]
+
+
+def test_spotlight_is_bright_where_the_weight_is_largest():
+    torch = pytest.importorskip("torch")
+    lit = show.spotlight(Image.new("RGB", (8, 8), "white"), torch.tensor([[0.0, 0.2], [0.1, 0.4]]))
+    light = [lit.getpixel(at)[0] for at in ((1, 1), (1, 6), (6, 1), (6, 6))]
+    assert light == sorted(light) and light[0] < 40 and light[-1] == 255
+    assert lit.getpixel((3, 3))[0] == light[0], "a patch is lit as a whole"
+
+
+def test_matrix_has_numbers_in_words_and_the_best_of_each_column_in_bold(shown):
+    show.matrix([[0.9, 0.1], [0.2, 0.8]], [RED, BLUE], ["red", "<blue>"], alt=["a red square", "a blue square"])
+    assert alts_in(shown[0]) == ["a red square", "a blue square"]
+    cells = re.findall(r"font-weight:(\w+)[^>]*>([\d.]+)</td>", shown[0])
+    assert cells == [("bold", "0.90"), ("normal", "0.10"), ("normal", "0.20"), ("bold", "0.80")]
+    assert "&lt;blue&gt;" in shown[0] and shown[0].count('scope="row"') == 2
+
+
+def test_bars_say_their_numbers_and_tick_the_right_one(shown):
+    show.bars({"cat": 0.75, "a <dog>": 0.2}, "What is this?", right="cat")
+    assert "cat ✓" in shown[0] and "75.0%" in shown[0] and "a &lt;dog&gt;</th>" in shown[0]
+    assert "width:20.0%" in shown[0] and "What is this?</caption>" in shown[0]
+
+
+def test_confidences_tell_in_words_what_the_figure_shows(shown):
+    import matplotlib
+
+    matplotlib.use("Agg")
+    show.confidences({"right": [0.9, 0.99, 0.7], "wrong": [0.2], "outside": []})
+    (alt,) = alts_in(shown[0])
+    assert "right: 3 answers from 0.70 to 0.99, half of them at 0.90 or more" in alt
+    assert "wrong: 1 answers" not in alt and "wrong: 1 answer from 0.20 to 0.20" in alt and "outside: no answers" in alt
+
+
+@pytest.mark.parametrize(
+    "wrong, says",
+    [
+        (lambda: show.mosaic([RED] * 3, 2), "full rows of 2 pictures of one size, but got 3"),
+        (lambda: show.mosaic([RED, RED.resize((4, 4))], 2), "of 2 sizes"),
+        (lambda: show.matrix([[1, 2]], [RED], ["a"], alt=["red"]), "1 rows, one for each text, of 1 numbers"),
+        (lambda: show.matrix([[1]], [RED], ["a"], alt=[]), "one of alt for each of the 1 pictures"),
+    ],
+)
+def test_mistakes_in_tables_and_mosaics_are_said_in_a_sentence(shown, wrong, says):
+    with pytest.raises(ValueError, match=says):
+        wrong()

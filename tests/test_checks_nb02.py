@@ -1,0 +1,178 @@
+"""Notebook 02's visible checks pass right answers and name the mistake in wrong ones, whatever the weights are."""
+
+import io
+import math
+import runpy
+import urllib.request
+from pathlib import Path
+from random import Random
+from types import SimpleNamespace
+
+import pytest
+import torch
+from PIL import Image
+
+from course.train.tokenizer import train_tokenizer
+from helpers import checks, clip, models, picturebook
+from helpers.checks import CheckFailed
+
+ANSWERS = runpy.run_path(str(Path(__file__).parent / "answers" / "nb02.py"))
+SIZE = 32
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    """A CLIP and a ViLT of a few random weights, as `load` gives them."""
+    from transformers import (
+        BertTokenizer,
+        CLIPConfig,
+        CLIPImageProcessorPil,
+        CLIPModel,
+        CLIPProcessor,
+        ViltConfig,
+        ViltForQuestionAnswering,
+        ViltProcessor,
+    )
+    from transformers.models.vilt import ViltImageProcessorPil
+
+    torch.manual_seed(0)
+    words = [
+        "what",
+        "where",
+        "is",
+        "this",
+        "a",
+        "the",
+        "cat",
+        "boat",
+        "star",
+        "night",
+        "sea",
+        "room",
+        "red",
+        "blue",
+        "yellow",
+        "?",
+        ",",
+        "by",
+        "in",
+        "at",
+    ]
+    small = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    pictures = {"image_size": SIZE, "patch_size": 8, "initializer_range": 0.5}
+    labels = ["red", "blue", "cat", "boat", "Sea"]
+    vilt = ViltForQuestionAnswering(
+        ViltConfig(**small, **pictures, vocab_size=40, num_labels=5, id2label=dict(enumerate(labels)))
+    )
+    specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    asks = BertTokenizer(vocab={word: i for i, word in enumerate([*specials, *words])})
+    eyes = ViltImageProcessorPil(size={"shortest_edge": SIZE}, size_divisor=8)
+
+    reads = train_tokenizer([" ".join(words)], merges=40)
+    special = {"bos_token_id": reads.bos_token_id, "eos_token_id": reads.eos_token_id, "pad_token_id": 0}
+    towers = CLIPModel(
+        CLIPConfig(
+            text_config={**small, **special, "vocab_size": len(reads)},
+            vision_config={**small, **pictures},
+            projection_dim=8,
+        )
+    )
+    torch.nn.init.normal_(towers.text_model.embeddings.token_embedding.weight)
+    seer = CLIPImageProcessorPil(size={"height": SIZE, "width": SIZE}, do_center_crop=False)
+    pairs = CLIPProcessor(seer, reads)
+    return {
+        "vqa": SimpleNamespace(model=vilt.eval(), processor=ViltProcessor(eyes, asks)),
+        "clip": SimpleNamespace(model=towers.eval(), processor=pairs),
+    }
+
+
+@pytest.fixture
+def function(tiny, monkeypatch):
+    """Gives the student's function that a cell's text defines, as after the notebook's set-up."""
+
+    def load(role):
+        both = tiny[role]
+        return models.Loaded(both.model, both.processor)
+
+    monkeypatch.setattr(models, "load", load)
+
+    def define(exercise, source):
+        names = {
+            **{name: getattr(picturebook, name) for name in picturebook.__all__},
+            **{"torch": torch, "F": torch.nn.functional, "Image": Image, "io": io, "math": math, "Path": Path},
+            **{"urllib": urllib, "Random": Random, "clip": clip, "load": load, "size": SIZE},
+        }
+        if exercise == "vqa_accuracy":
+            exec(ANSWERS["RIGHT"]["ask"][0], names)
+        exec(source, names)
+        return names[exercise]
+
+    return define
+
+
+@pytest.mark.parametrize("exercise", ANSWERS["RIGHT"])
+def test_right_answers_pass_and_are_told_that_it_is_not_the_whole_grade(exercise, function, capsys):
+    for source in ANSWERS["RIGHT"][exercise]:
+        getattr(checks.nb02, exercise)(function(exercise, source))
+        assert "hidden tests decide" in capsys.readouterr().out
+
+
+SAID = {  # a wrong answer of tests/answers → words of the sentence a student reads
+    ("fetch_image", "no care at all: the library's own errors, no limits"): "should say so in words",
+    ("fetch_image", "the mode stays as it is"): r"with transparency \(RGBA\) the mode should be RGB",
+    ("fetch_image", "believes the header Content-Length"): "For a file of 24 MB fetch_image should raise an error",
+    ("fetch_image", "counts bytes, but not pixels"): "For a picture of 42 million pixels",
+    ("fetch_image", "gives None when something is wrong"): "None; does the function end with `return`",
+    ("patchify", "column by column"): "column by column",
+    ("patchify", "colours of a pixel together"): "all red values, then all green ones",
+    ("patchify", "a plain reshape"): "A plain reshape",
+    ("patchify", "each patch on its side"): "lies on its side",
+    ("patchify", "the rest is thrown away without a word"): "raise a ValueError",
+    ("contrastive_loss", "one direction only"): "Only pictures look for their text",
+    ("contrastive_loss", "embeddings not normalised"): "not brought to length 1",
+    ("contrastive_loss", "multiplies by the temperature"): "you multiply",
+    ("contrastive_loss", "temperature forgotten"): "The temperature has no effect",
+    ("contrastive_loss", "the sum of both directions"): "take their mean",
+    ("contrastive_loss", "no gradient flows"): "No gradient can flow",
+    ("zero_shot", "softmax over the wrong axis"): "Is the softmax over the labels",
+    ("zero_shot", "temperature forgotten"): r"multiply by model.logit_scale.exp\(\)",
+    ("zero_shot", "tensors, not floats"): "there is Tensor",
+    ("ask", "the score is the logit"): "Is it the logit itself",
+    ("ask", "the number of the answer"): "look the number up in model.config.id2label",
+    ("ask", "always sure"): r"should be .* \(its sigmoid\) or .* \(a softmax\)",
+    ("vqa_accuracy", "capitals count as mistakes"): "With capitals and spaces around",
+    ("vqa_accuracy", "part of the word is enough"): "With one wrong answer in four",
+    ("vqa_accuracy", "per cent"): "not a count or a percentage",
+    ("vqa_accuracy", "no examples, and still a number"): "instead of making a number up",
+    ("train_head", "no training"): "Does the loss fall",
+    ("train_head", "a hidden layer"): "The head is not linear",
+    ("train_head", "the features are trained too"): "changed one of its inputs",
+    ("train_head", "the head's answer in place of the head"): "should return a torch module",
+    ("train_head", "more steps than asked for"): "steps=2 allows two steps",
+}
+
+
+@pytest.mark.parametrize("exercise, fault", SAID)
+def test_the_sentence_names_the_mistake(exercise, fault, function):
+    (source,) = (source for name, source in ANSWERS["WRONG"][exercise] if name == fault)
+    with pytest.raises(CheckFailed, match=SAID[exercise, fault]):
+        getattr(checks.nb02, exercise)(function(exercise, source))
+
+
+def test_an_exercise_that_is_not_written_yet_keeps_its_own_error():
+    def fetch_image(url, *, timeout=10):
+        raise NotImplementedError("fetch_image: put your code here")
+
+    with pytest.raises(NotImplementedError):
+        checks.nb02.refuses(fetch_image, "http://127.0.0.1/", "anything", ("",))
+
+
+def test_the_web_server_answers_404_waits_and_is_gone_afterwards():
+    page = checks.nb02.Page(b"hello", "text/plain")
+    with checks.nb02.serve({"/here": page}) as address:
+        with urllib.request.urlopen(f"{address}/here?and=more") as response:
+            assert response.read() == b"hello" and response.headers["Content-Length"] == "5"
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            urllib.request.urlopen(f"{address}/there")
+    with pytest.raises(urllib.error.URLError):
+        urllib.request.urlopen(f"{address}/here")
