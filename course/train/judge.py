@@ -18,7 +18,7 @@ from helpers.picturebook import PLACES, STYLES
 
 class JudgeRecipe(Recipe):
     name = "judge"
-    total_steps = 3000
+    total_steps = 1500
     batch_size = 32
     learning_rate = 2e-3
     warmup_steps = 50

@@ -104,7 +104,7 @@ def _thing_weights(scenes: list[Scene], timesteps: torch.Tensor, side: int) -> t
 
 class UNetRecipe(Recipe):
     name = "unet"
-    total_steps = 5400
+    total_steps = 2900
     batch_size = 32
     learning_rate = 3e-3
 
