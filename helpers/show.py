@@ -26,10 +26,12 @@ __all__ = [
     "grid",
     "matrix",
     "mosaic",
+    "picture_html",
     "plot",
     "scrubber",
     "spotlight",
     "to_pil",
+    "tokens",
 ]
 
 
@@ -156,6 +158,16 @@ def plot(figure: Figure, alt: str, *, width: int = 640) -> None:
     _display(_img(buffer.getvalue(), "png", alt, f"width:{width}px;max-width:100%"))
 
 
+def tokens(pieces: Sequence[str], ids: Sequence[int] | None = None) -> None:
+    """Show the tokens of a text side by side, each in a box of its own, with its number below where there are ids."""
+    _display(_tokens_html(pieces, ids))
+
+
+def picture_html(image: Image.Image, alt: str, *, width: int = 160) -> str:
+    """A picture as an <img> element that holds its data, for HTML of your own."""
+    return _picture(image, alt, width)
+
+
 def _display(html: str) -> None:
     from IPython.display import HTML, display
 
@@ -175,10 +187,10 @@ def _picture(image: Image.Image, alt: str, width: int, kind: str = "png") -> str
     return _img(buffer.getvalue(), kind, alt, f"width:{width}px;max-width:100%;border-radius:6px;margin:0")
 
 
-def _same_number(images: Sequence, words: Sequence, what: str) -> None:
+def _same_number(images: Sequence, words: Sequence, what: str, of: str = "pictures") -> None:
     if isinstance(words, str) or len(images) != len(words):
         got = "one string" if isinstance(words, str) else f"{len(words)}"
-        raise ValueError(f"expected one of {what} for each of the {len(images)} pictures, but got {got}")
+        raise ValueError(f"expected one of {what} for each of the {len(images)} {of}, but got {got}")
 
 
 def _gallery_html(images, captions, alt, width) -> str:
@@ -205,6 +217,19 @@ def _grid_html(images, row_labels, column_labels, alt, width) -> str:
         )
         body += f'<tr><th scope="row" style="text-align:right">{escape(label)}</th>{cells}</tr>'
     return f"<table><thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _tokens_html(pieces, ids) -> str:
+    numbers = [""] * len(pieces)
+    if ids is not None:
+        _same_number(pieces, ids, "ids", of="tokens")
+        numbers = [f'<div style="font-size:75%">{int(number)}</div>' for number in ids]
+    boxes = "".join(
+        f'<div role="listitem" style="border:1px solid #8888;border-radius:4px;padding:2px 5px;text-align:center">'
+        f'<code style="white-space:pre">{escape(piece)}</code>{number}</div>'
+        for piece, number in zip(pieces, numbers, strict=True)
+    )
+    return f'<div role="list" aria-label="tokens" style="display:flex;flex-wrap:wrap;gap:3px">{boxes}</div>'
 
 
 def _scrubber_html(images, captions, alt, width) -> str:

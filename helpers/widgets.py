@@ -1,4 +1,4 @@
-"""Things to click in a notebook. Plain HTML: they work in JupyterLab, Colab and exported pages alike."""
+"""Things to click in a notebook. They work in JupyterLab and Colab alike; the flashcards on exported pages, too."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from pathlib import Path
 from uuid import uuid4
 
 from helpers import flashcards as _flashcards
+from helpers.chatbot import Chatbot
 
-__all__ = ["flashcards"]
+__all__ = ["Chatbot", "flashcards"]
 
 
 def flashcards(path: str | Path) -> None:

@@ -80,9 +80,17 @@ def test_plot_closes_the_figure(shown):
     assert alts_in(shown[0]) == ["a line that goes up"] and not plt.get_fignums()
 
 
+def test_tokens_stand_in_boxes_with_their_numbers(shown):
+    show.tokens(["a", "Ġ<b>"], [7, 300])
+    show.tokens(["a"])
+    assert shown[0].count('role="listitem"') == 2 and "Ġ&lt;b&gt;" in shown[0] and ">300<" in shown[0]
+    assert ">a</code></div>" in shown[1]
+
+
 @pytest.mark.parametrize(
     "wrong, says",
     [
+        (lambda: show.tokens(["a", "b"], [1]), "ids for each of the 2 tokens, but got 1"),
         (lambda: show.gallery([RED, BLUE], ["one"]), "captions for each of the 2 pictures, but got 1"),
         (lambda: show.gallery([RED], "one"), "but got one string"),
         (lambda: show.gallery([RED], [" "]), "needs alt text"),

@@ -1,0 +1,183 @@
+"""A chat in a notebook: bubbles, a field to type in, and whatever answers.
+
+Plain ipywidgets, which work with version 7.7 (Colab) and 8, in JupyterLab and in Colab. All that comes from outside
+(questions, answers, errors) is escaped, so no text can turn into a page's HTML.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from helpers import show
+from helpers.errors import PlainError
+
+if TYPE_CHECKING:
+    from ipywidgets import HTML
+    from PIL import Image
+
+__all__ = ["Chatbot"]
+
+BUBBLE = "max-width:75%;padding:8px 12px;margin:3px;border-radius:12px;white-space:pre-wrap;line-height:1.4"
+LOOKS = {  # who speaks → where the bubble stands and how it looks, on light and on dark pages
+    "you": "align-self:flex-end;background:#1f5fbf;color:#fff",
+    "bot": "align-self:flex-start;background:rgba(128,128,128,0.2)",
+    "error": "align-self:flex-start;background:rgba(200,60,40,0.15);border:1px solid #c0392b",
+}
+NAMES = {"you": "You", "bot": "Answer", "error": "Error"}
+
+
+class Chatbot:
+    """A chat with `talk`, shown where it is the last line of a cell.
+
+    talk: what answers. A function question → answer, or an object with such a method `ask`, like the `Conversation`
+        of notebook 04; if it also has `reset`, the button "Clear" calls it. An answer is a string, or an iterator of
+        strings that are shown as they come.
+    image: a picture that the chat is about, shown above it; `alt` says what it shows.
+
+    Enter and the button "Send" send what was typed. An error becomes a bubble with its sentence. The widgets are
+    there to be driven by programs, too: `field`, `send`, `clear`, `log` (whose children are the bubbles), `box`.
+
+    Raises ``PlainError`` where `talk` can't be asked.
+    """
+
+    def __init__(
+        self,
+        talk: Callable[[str], str | Iterator[str]] | Any,
+        image: Image.Image | None = None,
+        *,
+        alt: str = "the picture that this chat is about",
+        placeholder: str = "Type a question and press Enter",
+    ):
+        import ipywidgets as widgets
+
+        self._ask = getattr(talk, "ask", talk)
+        if not callable(self._ask):
+            raise PlainError(
+                f"Chatbot wants a function that answers a question, or an object with a method ask, but got "
+                f"{type(talk).__name__}."
+            )
+        if isinstance(talk, type):
+            raise PlainError(f"Chatbot got the class {talk.__name__} itself; make an object of it: {talk.__name__}(…).")
+        self._reset = getattr(talk, "reset", None)
+        self._entered: object | None = None  # Enter was pressed, and the text is on its way
+
+        self.log = widgets.VBox(layout=widgets.Layout(flex="0 0 auto"))
+        # In a reversed column the scroll bar starts at the bottom and stays there: the newest bubble is in sight.
+        scroll = widgets.Box([self.log], layout=widgets.Layout(flex_flow="column-reverse", max_height="360px"))
+        scroll.layout.overflow = "auto"
+        # The browser tells the field's text when Enter is pressed or the field is left, not at each key.
+        self.field = widgets.Text(
+            placeholder=placeholder, continuous_update=False, layout=widgets.Layout(flex="1 1 auto", width="auto")
+        )
+        self.send = widgets.Button(description="Send", tooltip="Send the question", button_style="primary")
+        self.clear = widgets.Button(description="Clear", tooltip="Clear the chat and forget it")
+        for button in (self.send, self.clear):
+            button.layout.width = "80px"
+        picture = [widgets.HTML(show.picture_html(image, alt, width=200))] if image is not None else []
+        row = widgets.HBox([self.field, self.send, self.clear])
+        self.box = widgets.VBox([*picture, scroll, row], layout=widgets.Layout(max_width="640px"))
+
+        self.field.on_msg(self._key)
+        self.field.observe(self._text, "value")
+        self.send.on_click(lambda _: self._submit())
+        self.clear.on_click(lambda _: self._forget())
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import display
+
+        display(self.box)
+
+    # -- what the browser tells
+
+    def _key(self, field, content: dict, buffers) -> None:
+        """Enter was pressed. The text follows at once, unless it is the one that was there when the field was left.
+
+        (In ipywidgets 7 and 8 the key's message comes before the text's. Leaving the field alone sends nothing.)
+        """
+        if content.get("event") == "submit":
+            self._entered = press = object()
+            _soon(lambda: self._entered is press and self._submit())
+
+    def _text(self, change) -> None:
+        if self._entered:
+            self._submit()
+
+    # -- the chat
+
+    def _submit(self) -> None:
+        """Show the question and its answer. Does nothing for an empty question."""
+        self._entered = None
+        question = self.field.value.strip()
+        if not question:
+            return
+        self.field.value = ""
+        self._add("you", question)
+        bubble = self._add("bot", "…", busy=True)
+        self.send.disabled = self.clear.disabled = True
+        try:
+            bubble.value = _bubble("bot", self._answer(question, bubble))
+        except (Exception, KeyboardInterrupt) as error:  # whatever the answering code raises, the chat goes on
+            bubble.value = _bubble("error", _sentence(error))
+        finally:
+            self.send.disabled = self.clear.disabled = False
+
+    def _answer(self, question: str, bubble: HTML) -> str:
+        """The answer's whole text; what comes in pieces is shown in the bubble on the way."""
+        answer = self._ask(question)
+        if isinstance(answer, Iterator):
+            text = ""
+            for piece in answer:
+                text += piece
+                bubble.value = _bubble("bot", text, busy=True)
+            return text
+        if not isinstance(answer, str):
+            hint = " Does the function end with return?" if answer is None else ""
+            raise PlainError(f"The answer should be a text, but it is {type(answer).__name__}.{hint}")
+        return answer
+
+    def _forget(self) -> None:
+        self.log.children = ()
+        self.field.value = ""
+        if self._reset:
+            try:
+                self._reset()
+            except Exception as error:
+                self._add("error", _sentence(error))
+
+    def _add(self, who: str, text: str, *, busy: bool = False) -> HTML:
+        from ipywidgets import HTML
+
+        bubble = HTML(_bubble(who, text, busy=busy))
+        self.log.children = (*self.log.children, bubble)
+        return bubble
+
+
+def _bubble(who: str, text: str, *, busy: bool = False) -> str:
+    """A bubble's HTML. Screen readers read answers and errors aloud when they are whole."""
+    live = "" if who == "you" else f' role="status" aria-live="polite" aria-busy="{str(busy).lower()}"'
+    sign = ' <span aria-label="still answering">▍</span>' if busy else ""
+    name = f'<span style="position:absolute;left:-9999px">{NAMES[who]}: </span>'
+    return (
+        f'<div style="display:flex;flex-direction:column;position:relative">'
+        f'<div style="{BUBBLE};{LOOKS[who]}"{live}>{name}{escape(text)}{sign}</div></div>'
+    )
+
+
+def _sentence(error: BaseException) -> str:
+    """An error in a sentence: its own where it has one made for people."""
+    if isinstance(error, KeyboardInterrupt):
+        return "Stopped."
+    said = str(error).strip()
+    if isinstance(error, PlainError):
+        return said
+    return f"{type(error).__name__}: {said.splitlines()[0]}" if said else type(error).__name__
+
+
+def _soon(action: Callable[[], object]) -> None:
+    """Do it when the messages that are already on their way have been read. (Widgets' messages come in an event loop.)"""
+    with suppress(RuntimeError):
+        asyncio.get_running_loop().call_later(0.3, action)
