@@ -158,9 +158,18 @@ def plot(figure: Figure, alt: str, *, width: int = 640) -> None:
     _display(_img(buffer.getvalue(), "png", alt, f"width:{width}px;max-width:100%"))
 
 
-def tokens(pieces: Sequence[str], ids: Sequence[int] | None = None) -> None:
-    """Show the tokens of a text side by side, each in a box of its own, with its number below where there are ids."""
-    _display(_tokens_html(pieces, ids))
+def tokens(
+    pieces: Sequence[str],
+    ids: Sequence[int] | None = None,
+    *,
+    marked: Sequence[bool] | None = None,
+    meaning: str = "",
+) -> None:
+    """Show the tokens of a text side by side, each in a box of its own, with its number below where there are ids.
+
+    Where there are marks, the marked tokens are blue, and a line below says what that means.
+    """
+    _display(_tokens_html(pieces, ids, marked, meaning))
 
 
 def picture_html(image: Image.Image, alt: str, *, width: int = 160) -> str:
@@ -219,17 +228,27 @@ def _grid_html(images, row_labels, column_labels, alt, width) -> str:
     return f"<table><thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def _tokens_html(pieces, ids) -> str:
+def _tokens_html(pieces, ids, marked, meaning) -> str:
     numbers = [""] * len(pieces)
     if ids is not None:
         _same_number(pieces, ids, "ids", of="tokens")
         numbers = [f'<div style="font-size:75%">{int(number)}</div>' for number in ids]
-    boxes = "".join(
-        f'<div role="listitem" style="border:1px solid #8888;border-radius:4px;padding:2px 5px;text-align:center">'
-        f'<code style="white-space:pre">{escape(piece)}</code>{number}</div>'
-        for piece, number in zip(pieces, numbers, strict=True)
-    )
-    return f'<div role="list" aria-label="tokens" style="display:flex;flex-wrap:wrap;gap:3px">{boxes}</div>'
+    marks, legend = [False] * len(pieces), ""
+    if marked is not None:
+        _same_number(pieces, marked, "marked", of="tokens")
+        marks = [bool(mark) for mark in marked]
+        legend = f"<div>{sum(marks)} of {len(marks)} tokens are blue: {escape(meaning)}.</div>"
+
+    def box(piece: str, number: str, mark: bool) -> str:
+        colours = "background:#3c82f0;color:white" if mark else ""
+        text = f'<code style="white-space:pre;background:none;color:inherit">{escape(piece)}</code>'
+        style = f"border:1px solid #8888;border-radius:4px;padding:2px 5px;text-align:center;{colours}"
+        title = f' title="{escape(meaning)}"' if mark else ""
+        return f'<div role="listitem"{title} style="{style}">{text}{number}</div>'
+
+    boxes = "".join(map(box, pieces, numbers, marks))
+    row = f'<div role="list" aria-label="tokens" style="display:flex;flex-wrap:wrap;gap:3px">{boxes}</div>'
+    return row + legend
 
 
 def _scrubber_html(images, captions, alt, width) -> str:

@@ -80,6 +80,12 @@ def test_plot_closes_the_figure(shown):
     assert alts_in(shown[0]) == ["a line that goes up"] and not plt.get_fignums()
 
 
+def test_marked_tokens_are_blue_and_a_line_says_why(shown):
+    show.tokens(["<s>", " cat", "<image>"], range(3), marked=[False, False, True], meaning="<i>image tokens")
+    assert shown[0].count("#3c82f0") == 1 and shown[0].count('title="&lt;i&gt;image tokens"') == 1
+    assert "1 of 3 tokens are blue: &lt;i&gt;image tokens." in shown[0]
+
+
 def test_tokens_stand_in_boxes_with_their_numbers(shown):
     show.tokens(["a", "Ġ<b>"], [7, 300])
     show.tokens(["a"])
@@ -91,6 +97,7 @@ def test_tokens_stand_in_boxes_with_their_numbers(shown):
     "wrong, says",
     [
         (lambda: show.tokens(["a", "b"], [1]), "ids for each of the 2 tokens, but got 1"),
+        (lambda: show.tokens(["a", "b"], marked=[True]), "marked for each of the 2 tokens, but got 1"),
         (lambda: show.gallery([RED, BLUE], ["one"]), "captions for each of the 2 pictures, but got 1"),
         (lambda: show.gallery([RED], "one"), "but got one string"),
         (lambda: show.gallery([RED], [" "]), "needs alt text"),
