@@ -58,7 +58,8 @@ def new_tokenizer() -> GPT2Tokenizer:
     texts = []
     for i, scene in enumerate(fresh_scenes(6000, seed=5)):
         rng = np.random.default_rng((5, i))
-        texts += [describe(scene, rng), *(f"Question: {q} Answer: {a}." for q, a in questions(scene, rng)[:4])]
+        asked = [*questions(scene, rng)[:4], *(follow_up(scene, rng) or ())]
+        texts += [describe(scene, rng), *(f"Question: {q} Answer: {a}." for q, a in asked)]
     tokens = {"bos_token": EOS, "eos_token": EOS, "pad_token": PAD, "unk_token": EOS}
     tokenizer = train_byte_level(
         texts, vocab_size=VOCABULARY, specials=[PAD, EOS, IMAGE], **tokens, model_max_length=512

@@ -1,0 +1,625 @@
+"""Answers to the exercises of notebook 03: right ones, written differently, and mistakes that students make.
+
+Each is the whole text of an exercise's cell. It runs after the notebook's set-up cells; another exercise's function
+that it calls is there as in the solution.
+"""
+
+TOKENS = """
+def image_tokens(model, pixel_values):
+    {body}
+"""
+
+# The steps of an answer; a mistake is made in one of them.
+STEPS = TOKENS.format(
+    body="""with torch.no_grad():
+        seen = model.model.vision_tower(pixel_values, output_hidden_states=True)
+        states = {states}
+        if model.config.vision_feature_select_strategy == "default":
+            states = {dropped}
+        return {end}"""
+)
+STEPS_RIGHT = {
+    "states": "seen.hidden_states[model.config.vision_feature_layer]",
+    "dropped": "states[:, 1:]",
+    "end": "model.model.multi_modal_projector(states)[0]",
+}
+
+URL = """
+def data_url(image, *, format="PNG"):
+    {body}
+"""
+
+MESSAGE = """
+def build_message(text, image):
+    {body}
+"""
+
+PARSE = """
+def parse_reply(text):
+    {body}
+"""
+
+# A conversation until the reply is good; a mistake is made in one of its parts.
+ASK = """
+def describe_as_json(chat, image, *, max_tries=3):
+    conversation = [build_message({request}, image)]
+    for attempt in range({tries}):
+        reply = chat.invoke({sent})
+        try:
+            result = parse_reply(reply.content)
+        except {caught} as error:
+            problem = str(error)
+            conversation += [reply, HumanMessage({complaint})]
+        else:
+            return result
+    {end}
+"""
+ASK_RIGHT = {
+    "request": "ASK_FOR_JSON",
+    "tries": "max_tries",
+    "sent": "conversation",
+    "caught": "ValueError",
+    "complaint": "problem + ' Try again, JSON only.'",
+    "end": 'raise ValueError(f"gave up after {max_tries} tries: {problem}")',
+}
+
+COMPARE = """
+def compare(image, questions, *, specialist, generalist):
+    {body}
+"""
+
+RIGHT = {
+    "image_tokens": [
+        STEPS.format(**STEPS_RIGHT),
+        TOKENS.format(
+            body="""tower, projector = model.model.vision_tower, model.model.multi_modal_projector
+    heard = []
+    hook = projector.register_forward_hook(lambda layer, inputs, output: heard.append(output))
+    outputs = tower(pixel_values, output_hidden_states=True, return_dict=True)
+    layer = outputs.hidden_states[model.config.vision_feature_layer].squeeze(0)
+    first = {"default": 1, "full": 0}[model.config.vision_feature_select_strategy]
+    projector(layer[first:])
+    hook.remove()
+    return heard[0].detach()"""
+        ),
+        TOKENS.format(
+            body="""projector = model.model.multi_modal_projector
+    with torch.inference_mode():
+        layers = model.model.vision_tower(pixel_values=pixel_values, output_hidden_states=True)[2]
+        (patches,) = layers[model.config.vision_feature_layer]
+        if model.config.vision_feature_select_strategy != "full":
+            patches = patches[1 - len(patches):]
+        made = projector.linear_2(projector.act(projector.linear_1(patches)))
+    return made.clone()"""
+        ),
+    ],
+    "data_url": [
+        URL.format(
+            body="""with io.BytesIO() as file:
+        (image if format == "PNG" else image.convert("RGB")).save(file, format)
+        return "data:" + Image.MIME[format] + ";base64," + str(base64.b64encode(file.getvalue()), "ascii")"""
+        ),
+        URL.format(
+            body="""import tempfile
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"picture.{format.lower()}"
+        copied = image.copy()
+        if format == "JPEG" and copied.mode in ("RGBA", "P", "LA"):
+            copied = copied.convert("RGB")
+        copied.save(path, quality=90)
+        text = base64.standard_b64encode(path.read_bytes()).decode("utf-8")
+    return "data:image/%s;base64,%s" % (format.lower(), text)"""
+        ),
+    ],
+    "build_message": [
+        MESSAGE.format(
+            body="""words = {"type": "text", "text": text}
+    picture = dict(type="image_url", image_url=dict(url=data_url(image), detail="auto"))
+    return HumanMessage([picture, words])"""
+        ),
+        MESSAGE.format(
+            body="""url = data_url(image.convert("RGB"), format="PNG")
+    message = HumanMessage(content=[{"type": "text", "text": text}])
+    message.content.append({"type": "image_url", "image_url": {"url": url}})
+    return message"""
+        ),
+    ],
+    "parse_reply": [
+        PARSE.format(
+            body="""decoder, best = json.JSONDecoder(), "there is no JSON object in your reply"
+    for place in [i for i, letter in enumerate(str(text)) if letter == "{"]:
+        try:
+            value = decoder.raw_decode(text[place:])[0]
+        except ValueError:
+            continue
+        missing = [k for k in ("description", "funny_story") if type(value.get(k)) is not str]
+        if not missing:
+            return {k: value[k] for k in ("description", "funny_story")}
+        if "no JSON" in best or len(missing) == 1:
+            best = "no string for " + " and ".join(missing)
+    raise ValueError(best)"""
+        ),
+        PARSE.format(
+            body="""def candidates():
+        ends = [m.end() for m in re.finditer("}", text)]
+        for opening in re.finditer("{", text):
+            for end in reversed(ends):
+                if end > opening.start():
+                    yield text[opening.start() : end]
+
+    if type(text) is not str:
+        raise TypeError("parse_reply wants the text of a reply")
+    complaint = "I found no JSON object with description and funny_story."
+    for candidate in candidates():
+        try:
+            found = json.loads(candidate)
+        except json.JSONDecodeError:
+            continue
+        try:
+            story, what = found["funny_story"], found["description"]
+        except KeyError:
+            lost = {"description", "funny_story"} - set(found)
+            complaint = "Missing: " + ", ".join(sorted(lost))
+            continue
+        if isinstance(story, str) and isinstance(what, str):
+            return dict(description=what, funny_story=story)
+        complaint = " and ".join(k for k in ("description", "funny_story") if not isinstance(found[k], str))
+        complaint += " must be text"
+    raise ValueError(complaint)"""
+        ),
+    ],
+    "describe_as_json": [
+        ASK.format(**ASK_RIGHT),
+        """
+def describe_as_json(chat, image, *, max_tries=3):
+    # Each request is a fresh one: the picture, the instruction, and what was wrong the last time.
+    said = ""
+    for left in reversed(range(max_tries)):
+        text = "".join(piece.text for piece in chat.stream([build_message(ASK_FOR_JSON + said, image)]))
+        try:
+            return parse_reply(text)
+        except ValueError as error:
+            if left == 0:
+                raise
+            said = f"\\nLast time your answer was refused, because: {error}"
+""",
+        """
+def describe_as_json(chat, image, *, max_tries=3):
+    def attempt(messages, left):
+        answer = chat.invoke(messages)
+        try:
+            return parse_reply(answer.text)
+        except ValueError as error:
+            if left == 1:
+                raise ValueError(f"{max_tries} tries were not enough") from error
+            return attempt([*messages, answer, ("user", f"Wrong: {error}")], left - 1)
+
+    return attempt([build_message("Give me JSON with a description of the picture and a funny_story.", image)], max_tries)
+""",
+    ],
+    "compare": [
+        COMPARE.format(
+            body="""table = pd.DataFrame({"question": list(questions)}, dtype=object)
+    for name, ask in (("specialist", specialist), ("generalist", generalist)):
+        cells = []
+        for question in questions:
+            try:
+                cells.append(ask(image, question))
+            except Exception as error:
+                cells.append(type(error).__name__ + ": " + str(error))
+        table[name] = pd.Series(cells, dtype=object)
+    return table"""
+        ),
+        COMPARE.format(
+            body="""def safely(ask):
+        def answer(question):
+            try:
+                return ask(image, question)
+            except Exception as error:
+                return repr(error)
+        return answer
+
+    left, right = safely(specialist), safely(generalist)
+    records = [(question, left(question), right(question)) for question in questions]
+    return pd.DataFrame.from_records(records, columns=["question", "specialist", "generalist"])"""
+        ),
+    ],
+}
+
+WRONG = {
+    "image_tokens": [
+        ("the last layer", STEPS.format(**{**STEPS_RIGHT, "states": "seen.last_hidden_state"})),
+        ("always layer -2", STEPS.format(**{**STEPS_RIGHT, "states": "seen.hidden_states[-2]"})),
+        ("class token kept", STEPS.format(**{**STEPS_RIGHT, "dropped": "states"})),
+        ("last patch dropped, class token kept", STEPS.format(**{**STEPS_RIGHT, "dropped": "states[:, :-1]"})),
+        ("no projector", STEPS.format(**{**STEPS_RIGHT, "end": "states[0]"})),
+        (
+            "half the projector",
+            STEPS.format(
+                **{
+                    **STEPS_RIGHT,
+                    "end": "model.model.multi_modal_projector.linear_2(model.model.multi_modal_projector.linear_1(states))[0]",
+                }
+            ),
+        ),
+        (
+            "the batch is still there",
+            STEPS.format(**{**STEPS_RIGHT, "end": "model.model.multi_modal_projector(states)"}),
+        ),
+        (
+            "class token always dropped",
+            TOKENS.format(
+                body="""seen = model.model.vision_tower(pixel_values, output_hidden_states=True)
+    states = seen.hidden_states[model.config.vision_feature_layer][:, 1:]
+    return model.model.multi_modal_projector(states)[0]"""
+            ),
+        ),
+        ("lets the model do it", TOKENS.format(body="return model.get_image_features(pixel_values).pooler_output[0]")),
+        (
+            "a mean over the patches",
+            STEPS.format(
+                **{**STEPS_RIGHT, "end": "model.model.multi_modal_projector(states.mean(1, keepdim=True))[0]"}
+            ),
+        ),
+    ],
+    "data_url": [
+        (
+            "bare pixels instead of a file",
+            URL.format(body='return "data:image/png;base64," + base64.b64encode(image.tobytes()).decode()'),
+        ),
+        (
+            "always PNG, whatever is asked",
+            URL.format(
+                body="""buffer = io.BytesIO()
+    image.save(buffer, format="PNG")
+    return f"data:image/{format.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}\""""
+            ),
+        ),
+        (
+            "bytes in the string",
+            URL.format(
+                body="""buffer = io.BytesIO()
+    image.convert("RGB").save(buffer, format=format)
+    return f"data:image/{format.lower()};base64,{base64.b64encode(buffer.getvalue())}\""""
+            ),
+        ),
+        (
+            "transparency lost",
+            URL.format(
+                body="""buffer = io.BytesIO()
+    image.convert("RGB").save(buffer, format=format)
+    return f"data:image/{format.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}\""""
+            ),
+        ),
+        (
+            "JPEG of a picture with transparency fails",
+            URL.format(
+                body="""buffer = io.BytesIO()
+    image.save(buffer, format=format)
+    return f"data:image/{format.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}\""""
+            ),
+        ),
+        (
+            "line breaks in the address",
+            URL.format(
+                body="""buffer = io.BytesIO()
+    (image.convert("RGB") if format == "JPEG" else image).save(buffer, format=format)
+    return f"data:image/{format.lower()};base64,{base64.encodebytes(buffer.getvalue()).decode()}\""""
+            ),
+        ),
+        (
+            "the alphabet for file names",
+            URL.format(
+                body="""buffer = io.BytesIO()
+    (image.convert("RGB") if format == "JPEG" else image).save(buffer, format=format)
+    return f"data:image/{format.lower()};base64,{base64.urlsafe_b64encode(buffer.getvalue()).decode()}\""""
+            ),
+        ),
+        (
+            "shrinks the picture it was given",
+            URL.format(
+                body="""buffer = io.BytesIO()
+    image.thumbnail((32, 32))
+    (image.convert("RGB") if format == "JPEG" else image).save(buffer, format=format)
+    return f"data:image/{format.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}\""""
+            ),
+        ),
+    ],
+    "build_message": [
+        (
+            "the address stands too high",
+            MESSAGE.format(
+                body="""return HumanMessage([{"type": "text", "text": text}, {"type": "image_url", "image_url": data_url(image)}])"""
+            ),
+        ),
+        (
+            "an older library's form",
+            MESSAGE.format(
+                body="""return HumanMessage([{"type": "text", "text": text}, {"type": "image", "url": data_url(image)}])"""
+            ),
+        ),
+        ("the address as text", MESSAGE.format(body='return HumanMessage(f"{text} {data_url(image)}")')),
+        (
+            "a dict in place of a message",
+            MESSAGE.format(
+                body="""content = [{"type": "text", "text": text}, {"type": "image_url", "image_url": {"url": data_url(image)}}]
+    return {"role": "user", "content": content}"""
+            ),
+        ),
+        (
+            "one list for all messages",
+            """
+parts = [{"type": "text"}, {"type": "image_url"}]
+
+
+def build_message(text, image):
+    parts[0]["text"] = text
+    parts[1]["image_url"] = {"url": data_url(image)}
+    return HumanMessage.model_construct(content=parts)
+""",
+        ),
+        (
+            "a thumbnail",
+            MESSAGE.format(
+                body="""small = image.resize((32, 32))
+    return HumanMessage([{"type": "text", "text": text}, {"type": "image_url", "image_url": {"url": data_url(small)}}])"""
+            ),
+        ),
+    ],
+    "parse_reply": [
+        ("only raw JSON", PARSE.format(body="return json.loads(text)")),
+        (
+            "from the first brace to the last",
+            PARSE.format(
+                body="""found = re.search(r"\\{.*\\}", text, re.DOTALL)
+    if found is None:
+        raise ValueError("no JSON object with description and funny_story")
+    found = json.loads(found[0])
+    for key in ("description", "funny_story"):
+        if not isinstance(found.get(key), str):
+            raise ValueError(f"{key} is missing")
+    return {key: found[key] for key in ("description", "funny_story")}"""
+            ),
+        ),
+        (
+            "a regular expression for the values",
+            PARSE.format(
+                body="""result = {}
+    for key in ("description", "funny_story"):
+        found = re.search(rf'"{key}":\\s*"(.*?)"', text, re.DOTALL)
+        if found is None:
+            raise ValueError(f"{key} is missing")
+        result[key] = found[1]
+    return result"""
+            ),
+        ),
+        (
+            "runs the reply as Python",
+            PARSE.format(
+                body="""for start in [m.start() for m in re.finditer("{", text)]:
+        for end in [m.end() for m in re.finditer("}", text)]:
+            try:
+                found = eval(text[start:end], {"null": None, "true": True, "false": False})
+            except Exception:
+                continue
+            if isinstance(found, dict) and all(type(found.get(k)) is str for k in ("description", "funny_story")):
+                return {k: found[k] for k in ("description", "funny_story")}
+    missing = [k for k in ("description", "funny_story") if f'"{k}": "' not in text]
+    raise ValueError(f"no JSON with {missing or 'both keys'}")"""
+            ),
+        ),
+        (
+            "counts braces, also those in strings",
+            PARSE.format(
+                body="""start, depth = text.find("{"), 0
+    for i in range(max(start, 0), len(text)):
+        depth += {"{": 1, "}": -1}.get(text[i], 0)
+        if depth == 0:
+            break
+    else:
+        raise ValueError("no JSON object with description and funny_story")
+    try:
+        found = json.loads(text[start : i + 1])
+    except json.JSONDecodeError:
+        raise ValueError("no JSON object with description and funny_story")
+    missing = [k for k in ("description", "funny_story") if not isinstance(found.get(k), str)]
+    if missing:
+        raise ValueError(f"missing: {missing}")
+    return {k: found[k] for k in ("description", "funny_story")}"""
+            ),
+        ),
+        (
+            "other keys stay in",
+            PARSE.format(
+                body="""at = text.find("{")
+    while at >= 0:
+        try:
+            found = json.JSONDecoder().raw_decode(text, at)[0]
+            missing = [k for k in ("description", "funny_story") if not isinstance(found.get(k), str)]
+            if not missing:
+                return found
+            raise KeyError(missing)
+        except ValueError:
+            at = text.find("{", at + 1)
+        except KeyError as error:
+            raise ValueError(f"missing: {error}")
+    raise ValueError("no JSON object")"""
+            ),
+        ),
+        (
+            "empty strings for what is missing",
+            PARSE.format(
+                body="""at = text.find("{")
+    while at >= 0:
+        try:
+            found = json.JSONDecoder().raw_decode(text, at)[0]
+            return {k: str(found.get(k, "")) for k in ("description", "funny_story")}
+        except ValueError:
+            at = text.find("{", at + 1)
+    raise ValueError("no JSON object")"""
+            ),
+        ),
+        (
+            "the error does not say which key",
+            PARSE.format(
+                body="""at = text.find("{")
+    while at >= 0:
+        try:
+            found = json.JSONDecoder().raw_decode(text, at)[0]
+        except ValueError:
+            found = {}
+        if all(isinstance(found.get(k), str) for k in ("description", "funny_story")):
+            return {k: found[k] for k in ("description", "funny_story")}
+        at = text.find("{", at + 1)
+    raise ValueError("This is no good JSON, a description or a funny_story is missing.")"""
+            ),
+        ),
+    ],
+    "describe_as_json": [
+        ("asks once", ASK.format(**{**ASK_RIGHT, "tries": "1"})),
+        ("asks again without a word", ASK.format(**{**ASK_RIGHT, "complaint": '"Try again."'})),
+        ("the same request again", ASK.format(**{**ASK_RIGHT, "sent": "conversation[:1]"})),
+        ("one try too many", ASK.format(**{**ASK_RIGHT, "tries": "max_tries + 1"})),
+        ("one try too few", ASK.format(**{**ASK_RIGHT, "tries": "max_tries - 1"})),
+        ("always three tries", ASK.format(**{**ASK_RIGHT, "tries": "3"})),
+        ("gives up with None", ASK.format(**{**ASK_RIGHT, "end": "return None"})),
+        ("the picture only once", ASK.format(**{**ASK_RIGHT, "sent": "conversation[-1:]"})),
+        (
+            "asks forever",
+            """
+def describe_as_json(chat, image, *, max_tries=3):
+    messages = [build_message(ASK_FOR_JSON, image)]
+    while True:
+        reply = chat.invoke(messages)
+        try:
+            return parse_reply(reply.text)
+        except Exception as error:
+            messages += [reply, HumanMessage(str(error))]
+""",
+        ),
+        (
+            "swallows the service's errors",
+            """
+def describe_as_json(chat, image, *, max_tries=3):
+    messages, fault = [build_message(ASK_FOR_JSON, image)], ""
+    for _ in range(max_tries):
+        try:
+            reply = chat.invoke(messages)
+            return parse_reply(reply.text)
+        except Exception as error:
+            fault = error
+            messages.append(HumanMessage(f"That was wrong: {error}"))
+    raise ValueError(f"no good reply in {max_tries} tries: {fault}")
+""",
+        ),
+        (
+            "asks again although the reply is good",
+            """
+def describe_as_json(chat, image, *, max_tries=3):
+    messages, result, fault = [build_message(ASK_FOR_JSON, image)], None, ""
+    for _ in range(max_tries):
+        reply = chat.invoke(messages)
+        try:
+            result = result or parse_reply(reply.text)
+        except ValueError as error:
+            fault = error
+            messages += [reply, HumanMessage(str(error))]
+    if result is None:
+        raise ValueError(f"no good reply in {max_tries} tries: {fault}")
+    return result
+""",
+        ),
+    ],
+    "compare": [
+        (
+            "the two swapped",
+            COMPARE.format(
+                body="""def safe(f, q):
+        try:
+            return f(image, q)
+        except Exception as error:
+            return f"{type(error).__name__}: {error}"
+    rows = [(q, safe(generalist, q), safe(specialist, q)) for q in questions]
+    return pd.DataFrame(rows, columns=["question", "specialist", "generalist"])"""
+            ),
+        ),
+        (
+            "one error ends it all",
+            COMPARE.format(
+                body="""rows = [(q, specialist(image, q), generalist(image, q)) for q in questions]
+    return pd.DataFrame(rows, columns=["question", "specialist", "generalist"])"""
+            ),
+        ),
+        (
+            "an error loses the row",
+            COMPARE.format(
+                body="""rows = []
+    for q in questions:
+        try:
+            rows.append((q, specialist(image, q), generalist(image, q)))
+        except Exception:
+            pass
+    return pd.DataFrame(rows, columns=["question", "specialist", "generalist"])"""
+            ),
+        ),
+        (
+            "an error of one fills both cells",
+            COMPARE.format(
+                body="""rows = []
+    for q in questions:
+        try:
+            rows.append((q, specialist(image, q), generalist(image, q)))
+        except Exception as error:
+            rows.append((q, *[f"{type(error).__name__}: {error}"] * 2))
+    return pd.DataFrame(rows, columns=["question", "specialist", "generalist"])"""
+            ),
+        ),
+        (
+            "a question twice has one row",
+            COMPARE.format(
+                body="""def safe(f, q):
+        try:
+            return f(image, q)
+        except Exception as error:
+            return f"{type(error).__name__}: {error}"
+    rows = {q: (safe(specialist, q), safe(generalist, q)) for q in questions}
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=["specialist", "generalist"])
+    return table.rename_axis("question").reset_index()"""
+            ),
+        ),
+        (
+            "a column a question",
+            COMPARE.format(
+                body="""def safe(f, q):
+        try:
+            return f(image, q)
+        except Exception as error:
+            return f"{type(error).__name__}: {error}"
+    return pd.DataFrame({q: [safe(specialist, q), safe(generalist, q)] for q in questions})"""
+            ),
+        ),
+        (
+            "sorted by question",
+            COMPARE.format(
+                body="""def safe(f, q):
+        try:
+            return f(image, q)
+        except Exception as error:
+            return f"{type(error).__name__}: {error}"
+    rows = [(q, safe(specialist, q), safe(generalist, q)) for q in sorted(questions)]
+    return pd.DataFrame(rows, columns=["question", "specialist", "generalist"])"""
+            ),
+        ),
+        (
+            "no columns without questions",
+            COMPARE.format(
+                body="""def safe(f, q):
+        try:
+            return f(image, q)
+        except Exception as error:
+            return f"{type(error).__name__}: {error}"
+    return pd.DataFrame([{"question": q, "specialist": safe(specialist, q), "generalist": safe(generalist, q)} for q in questions])"""
+            ),
+        ),
+    ],
+}

@@ -1,0 +1,529 @@
+"""Answers to the exercises of notebook 04: right ones, written differently, and mistakes that students make.
+
+Each is the whole text of an exercise's cell. It runs after the notebook's set-up cells; another exercise's function
+that it calls is there as in the solution.
+"""
+
+READABLE = """
+def readable(tokens):
+    {body}
+"""
+
+SOFT = """
+@torch.no_grad()
+def soft_prompts(model, pixel_values):
+    {body}
+"""
+
+CAPTION = """
+def caption(image):
+    {body}
+"""
+
+COMPLETE = """
+def complete(image, prompt):
+    {body}
+"""
+
+ANSWER = """
+def answer(image, question):
+    {body}
+"""
+
+CHAT_PROMPT = """
+def chat_prompt(memory, question):
+    {body}
+"""
+
+# A conversation; a mistake is made in one of its parts.
+CONVERSATION = """
+class Conversation:
+    {shared}
+
+    def __init__(self, image{default}):
+        self.image = image
+        {start}
+
+    def ask(self, question):
+        {ask}
+
+    def reset(self):
+        {reset}
+"""
+CONVERSATION_RIGHT = {
+    "shared": "kind = 'chat'",
+    "default": "",
+    "start": "self.memory = []",
+    "ask": """reply = complete(self.image, chat_prompt(self.memory, question))
+        self.memory.append((question, reply))
+        return reply""",
+    "reset": "self.memory.clear()",
+}
+
+RIGHT = {
+    "readable": [
+        READABLE.format(body='return list(map(lambda token: "_".join(token.split("\\u0120")), tokens))'),
+        """
+import re
+
+
+def readable(tokens):
+    shown = []
+    for token in tokens:
+        shown.append(re.sub("Ġ", "_", token))
+    return shown
+""",
+    ],
+    "soft_prompts": [
+        SOFT.format(
+            body="""picture = model.vision_model(pixel_values=pixel_values)[0]
+    mask = torch.ones(picture.shape[:-1], dtype=torch.long, device=picture.device)
+    queries = model.query_tokens.expand(len(picture), -1, -1)
+    found = model.qformer(query_embeds=queries, encoder_hidden_states=picture, encoder_attention_mask=mask)[0]
+    return model.language_projection(found).squeeze(0)"""
+        ),
+        """
+def soft_prompts(model, pixel_values):
+    with torch.inference_mode():
+        seen = model.vision_model(pixel_values)
+        found = model.qformer(model.query_tokens, encoder_hidden_states=seen.last_hidden_state).last_hidden_state[0]
+        weight, bias = model.language_projection.weight, model.language_projection.bias
+        return (found @ weight.T + bias).clone()
+""",
+    ],
+    "caption": [
+        CAPTION.format(
+            body="""inputs = processor(image, return_tensors="pt")
+    ids = model.generate(pixel_values=inputs.pixel_values, max_new_tokens=80, do_sample=False, num_beams=1)
+    text = processor.batch_decode(ids, skip_special_tokens=True)[0]
+    return " ".join(text.split())"""
+        ),
+        """
+@torch.no_grad()
+def caption(image):
+    blip2, prepare = load("blip2")
+    pixels = prepare(images=image, return_tensors="pt")["pixel_values"]
+    embed = blip2.get_input_embeddings()
+    start = embed(torch.tensor([[blip2.config.text_config.bos_token_id]]))
+    vectors = torch.cat([soft_prompts(blip2, pixels)[None], start], dim=1)
+    ids = []
+    for _ in range(60):
+        best = blip2.language_model(inputs_embeds=vectors).logits[0, -1].argmax()
+        if best == prepare.tokenizer.eos_token_id:
+            break
+        ids.append(best.item())
+        vectors = torch.cat([vectors, embed(best)[None, None]], dim=1)
+    return prepare.tokenizer.decode(ids).strip()
+""",
+    ],
+    "complete": [
+        COMPLETE.format(
+            body="""inputs = processor(images=[image], text=[prompt], return_tensors="pt")
+    ids = model.generate(**inputs, max_new_tokens=50, do_sample=False)
+    text = processor.batch_decode(ids, skip_special_tokens=True)[0]
+    return text.removeprefix(prompt).strip()"""
+        ),
+        """
+@torch.no_grad()
+def complete(image, prompt):
+    pixels = processor(images=image, return_tensors="pt")["pixel_values"]
+    words = processor.tokenizer(prompt, return_tensors="pt")["input_ids"]
+    vectors = torch.cat([soft_prompts(model, pixels)[None], model.get_input_embeddings()(words)], dim=1)
+    ids = model.language_model.generate(inputs_embeds=vectors, max_new_tokens=40, do_sample=False)
+    return processor.tokenizer.decode(ids[0], skip_special_tokens=True).strip()
+""",
+    ],
+    "answer": [
+        ANSWER.format(
+            body="""inputs = processor(images=image, text="Question: " + question + " Answer:", return_tensors="pt")
+    ids = model.generate(**inputs, max_new_tokens=20, do_sample=False)[:, inputs["input_ids"].shape[1]:]
+    return processor.batch_decode(ids, skip_special_tokens=True)[0].strip()"""
+        ),
+        ANSWER.format(
+            body="""reply = complete(image, "Question: {} Answer:".format(question))
+    return reply.rstrip(".")"""
+        ),
+        ANSWER.format(body="return complete(image, chat_prompt([], question))"),
+    ],
+    "chat_prompt": [
+        CHAT_PROMPT.format(
+            body="""text = ""
+    for asked, told in memory:
+        told = told.strip()
+        if not told.endswith("."):
+            told += "."
+        text += f"Question: {asked.strip()} Answer: {told} "
+    return text + f"Question: {question.strip()} Answer:\""""
+        ),
+        """
+def chat_prompt(memory, question):
+    parts = []
+    for q, a in [*memory, (question, None)]:
+        parts += ["Question:", q.strip(), "Answer:"]
+        if a is not None:
+            parts.append(a.strip().removesuffix(".") + ".")
+    return " ".join(parts)
+""",
+        CHAT_PROMPT.format(
+            body="""if not memory:
+        return f"Question: {question.strip()} Answer:"
+    (asked, told), *rest = memory
+    return f"Question: {asked.strip()} Answer: {told.strip(' .')}. " + chat_prompt(rest, question)"""
+        ),
+    ],
+    "Conversation": [
+        CONVERSATION.format(**CONVERSATION_RIGHT),
+        """
+class Conversation:
+    def __init__(self, image):
+        self.inputs = processor(images=image, return_tensors="pt")  # prepared once
+        self.reset()
+
+    def reset(self):
+        self.memory = list()
+
+    def ask(self, question):
+        text = "".join(f"Question: {q} Answer: {a.strip().rstrip('.')}. " for q, a in self.memory)
+        ids = processor(images=None, text=f"{text}Question: {question} Answer:", return_tensors="pt")["input_ids"]
+        places = torch.full((1, model.config.num_query_tokens), model.config.image_token_index)
+        ids = torch.cat([places, ids], dim=1)
+        said = model.generate(pixel_values=self.inputs["pixel_values"], input_ids=ids, max_new_tokens=30, do_sample=False)
+        reply = processor.decode(said[0, ids.shape[1]:], skip_special_tokens=True).strip()
+        self.memory = [*self.memory, (question, reply)]
+        return reply
+""",
+        """
+class Conversation:
+    def __init__(self, image, memory=None):
+        self.image, self.memory = image, list(memory or ())
+
+    def ask(self, question):
+        self.memory.append([question, complete(self.image, chat_prompt(self.memory, question))])
+        return self.memory[-1][1]
+
+    def reset(self):
+        del self.memory[:]
+""",
+    ],
+}
+
+WRONG = {
+    "readable": [
+        ("only at the start", READABLE.format(body='return ["_" + t[1:] if t.startswith("Ġ") else t for t in tokens]')),
+        ("taken away", READABLE.format(body='return [t.lstrip("Ġ") for t in tokens]')),
+        ("one string", READABLE.format(body='return " ".join(tokens).replace("Ġ", "_")')),
+        ("a space", READABLE.format(body='return [t.replace("Ġ", " ") for t in tokens]')),
+        (
+            "changes the list it was given",
+            READABLE.format(
+                body="""for i, t in enumerate(tokens):
+        tokens[i] = t.replace("Ġ", "_")
+    return tokens"""
+            ),
+        ),
+        ("prints instead of returning", READABLE.format(body='print([t.replace("Ġ", "_") for t in tokens])')),
+    ],
+    "soft_prompts": [
+        (
+            "before the projection",
+            SOFT.format(
+                body="""seen = model.vision_model(pixel_values).last_hidden_state
+    return model.qformer(query_embeds=model.query_tokens, encoder_hidden_states=seen).last_hidden_state[0]"""
+            ),
+        ),
+        (
+            "batch dimension left in",
+            SOFT.format(
+                body="""seen = model.vision_model(pixel_values).last_hidden_state
+    found = model.qformer(query_embeds=model.query_tokens, encoder_hidden_states=seen).last_hidden_state
+    return model.language_projection(found)"""
+            ),
+        ),
+        ("queries that saw nothing", SOFT.format(body="return model.language_projection(model.query_tokens)[0]")),
+        (
+            "one vector for the whole picture",
+            SOFT.format(
+                body="""seen = model.vision_model(pixel_values).pooler_output[:, None]
+    found = model.qformer(query_embeds=model.query_tokens, encoder_hidden_states=seen).last_hidden_state
+    return model.language_projection(found)[0]"""
+            ),
+        ),
+        (
+            "without the vector of the whole picture",
+            SOFT.format(
+                body="""seen = model.vision_model(pixel_values).last_hidden_state[:, 1:]
+    found = model.qformer(query_embeds=model.query_tokens, encoder_hidden_states=seen).last_hidden_state
+    return model.language_projection(found)[0]"""
+            ),
+        ),
+        (
+            "lets the model do it",
+            SOFT.format(body="return model.get_image_features(pixel_values).pooler_output[0]"),
+        ),
+        (
+            "sixteen queries, whatever the model has",
+            SOFT.format(
+                body="""seen = model.vision_model(pixel_values).last_hidden_state
+    found = model.qformer(query_embeds=model.query_tokens, encoder_hidden_states=seen).last_hidden_state
+    return model.language_projection(found).reshape(16, -1)"""
+            ),
+        ),
+    ],
+    "caption": [
+        (
+            "sampled",
+            CAPTION.format(
+                body="""inputs = processor(images=image, return_tensors="pt")
+    ids = model.generate(**inputs, max_new_tokens=60, do_sample=True)
+    return processor.decode(ids[0], skip_special_tokens=True).strip()"""
+            ),
+        ),
+        (
+            "special tokens left in",
+            CAPTION.format(
+                body="""inputs = processor(images=image, return_tensors="pt")
+    ids = model.generate(**inputs, max_new_tokens=60, do_sample=False)
+    return processor.decode(ids[0]).strip()"""
+            ),
+        ),
+        (
+            "cut short",
+            CAPTION.format(
+                body="""inputs = processor(images=image, return_tensors="pt")
+    ids = model.generate(**inputs, max_new_tokens=8, do_sample=False)
+    return processor.decode(ids[0], skip_special_tokens=True).strip()"""
+            ),
+        ),
+        (
+            "default length",
+            CAPTION.format(
+                body="""inputs = processor(images=image, return_tensors="pt")
+    ids = model.generate(**inputs, do_sample=False)
+    return processor.decode(ids[0], skip_special_tokens=True).strip()"""
+            ),
+        ),
+        (
+            "a list of one caption",
+            CAPTION.format(
+                body="""inputs = processor(images=image, return_tensors="pt")
+    ids = model.generate(**inputs, max_new_tokens=60, do_sample=False)
+    return processor.batch_decode(ids, skip_special_tokens=True)"""
+            ),
+        ),
+        (
+            "loads the model at each call",
+            CAPTION.format(
+                body="""from transformers import Blip2ForConditionalGeneration
+
+    fresh = Blip2ForConditionalGeneration.from_pretrained(settings.models_dir / "blip2").eval()
+    ids = fresh.generate(**processor(images=image, return_tensors="pt"), max_new_tokens=60, do_sample=False)
+    return processor.decode(ids[0], skip_special_tokens=True).strip()"""
+            ),
+        ),
+        (
+            "the same picture each time",
+            CAPTION.format(
+                body="""image = draw(Scene((Thing("cat", "red"),), place="meadow", layout=4), size=128)
+    inputs = processor(images=image, return_tensors="pt")
+    ids = model.generate(**inputs, max_new_tokens=60, do_sample=False)
+    return processor.decode(ids[0], skip_special_tokens=True).strip()"""
+            ),
+        ),
+        ("knows the world by heart", CAPTION.format(body='return "a large red cat, on a meadow"')),
+    ],
+    "complete": [
+        (
+            "prompt echoed",
+            COMPLETE.format(
+                body="""inputs = processor(images=image, text=prompt, return_tensors="pt")
+    ids = model.generate(**inputs, max_new_tokens=30, do_sample=False)
+    return processor.decode(ids[0], skip_special_tokens=True).strip()"""
+            ),
+        ),
+        (
+            "cut at Answer:",
+            COMPLETE.format(
+                body="""inputs = processor(images=image, text=prompt, return_tensors="pt")
+    ids = model.generate(**inputs, max_new_tokens=30, do_sample=False)
+    return processor.decode(ids[0], skip_special_tokens=True).split("Answer:")[-1].strip()"""
+            ),
+        ),
+        (
+            "without the picture's places",
+            COMPLETE.format(
+                body="""pixels = processor(images=image, return_tensors="pt")["pixel_values"]
+    ids = processor.tokenizer(prompt, return_tensors="pt")["input_ids"]
+    said = model.generate(pixel_values=pixels, input_ids=ids, max_new_tokens=30, do_sample=False)
+    return processor.decode(said[0, ids.shape[1]:], skip_special_tokens=True).strip()"""
+            ),
+        ),
+        (
+            "sampled",
+            COMPLETE.format(
+                body="""inputs = processor(images=image, text=prompt, return_tensors="pt")
+    ids = model.generate(**inputs, max_new_tokens=30, do_sample=True)[:, inputs["input_ids"].shape[1]:]
+    return processor.decode(ids[0], skip_special_tokens=True).strip()"""
+            ),
+        ),
+        (
+            "a space behind the prompt",
+            COMPLETE.format(
+                body="""inputs = processor(images=image, text=prompt + " ", return_tensors="pt")
+    ids = model.generate(**inputs, max_new_tokens=30, do_sample=False)[:, inputs["input_ids"].shape[1]:]
+    return processor.decode(ids[0], skip_special_tokens=True).strip()"""
+            ),
+        ),
+        (
+            "only the first word",
+            COMPLETE.format(
+                body="""inputs = processor(images=image, text=prompt, return_tensors="pt")
+    ids = model.generate(**inputs, max_new_tokens=1, do_sample=False)[:, inputs["input_ids"].shape[1]:]
+    return processor.decode(ids[0], skip_special_tokens=True).strip()"""
+            ),
+        ),
+    ],
+    "answer": [
+        ("the question alone", ANSWER.format(body="return complete(image, question)")),
+        ("no Answer:", ANSWER.format(body='return complete(image, f"Question: {question}")')),
+        ("a space at the end", ANSWER.format(body='return complete(image, f"Question: {question} Answer: ")')),
+        ("no space after the colon", ANSWER.format(body='return complete(image, f"Question:{question} Answer:")')),
+        (
+            "the prompt comes back too",
+            ANSWER.format(
+                body="""prompt = f"Question: {question} Answer:"
+    return prompt + " " + complete(image, prompt)"""
+            ),
+        ),
+        ("a caption instead", ANSWER.format(body="return caption(image)")),
+    ],
+    "chat_prompt": [
+        (
+            "no full stop",
+            CHAT_PROMPT.format(
+                body="""turns = [f"Question: {q.strip()} Answer: {a.strip().rstrip('.')}" for q, a in memory]
+    return " ".join([*turns, f"Question: {question.strip()} Answer:"])"""
+            ),
+        ),
+        (
+            "two full stops",
+            CHAT_PROMPT.format(
+                body="""turns = [f"Question: {q.strip()} Answer: {a.strip()}." for q, a in memory]
+    return " ".join([*turns, f"Question: {question.strip()} Answer:"])"""
+            ),
+        ),
+        (
+            "newest first",
+            CHAT_PROMPT.format(
+                body="""turns = [f"Question: {q.strip()} Answer: {a.strip().rstrip('.')}." for q, a in reversed(memory)]
+    return " ".join([*turns, f"Question: {question.strip()} Answer:"])"""
+            ),
+        ),
+        (
+            "only the last turn",
+            CHAT_PROMPT.format(
+                body="""turns = [f"Question: {q.strip()} Answer: {a.strip().rstrip('.')}." for q, a in memory[-1:]]
+    return " ".join([*turns, f"Question: {question.strip()} Answer:"])"""
+            ),
+        ),
+        (
+            "line breaks between turns",
+            CHAT_PROMPT.format(
+                body="""turns = [f"Question: {q.strip()} Answer: {a.strip().rstrip('.')}." for q, a in memory]
+    return "\\n".join([*turns, f"Question: {question.strip()} Answer:"])"""
+            ),
+        ),
+        ("no memory", CHAT_PROMPT.format(body='return f"Question: {question.strip()} Answer:"')),
+        (
+            "a space at the end",
+            CHAT_PROMPT.format(
+                body="""turns = [f"Question: {q.strip()} Answer: {a.strip().rstrip('.')}." for q, a in memory]
+    return " ".join([*turns, f"Question: {question.strip()} Answer: "])"""
+            ),
+        ),
+        (
+            "eats the memory",
+            CHAT_PROMPT.format(
+                body="""text = ""
+    while memory:
+        q, a = memory.pop(0)
+        text += f"Question: {q.strip()} Answer: {a.strip().rstrip('.')}. "
+    return f"{text}Question: {question.strip()} Answer:\""""
+            ),
+        ),
+    ],
+    "Conversation": [
+        ("one list for all", CONVERSATION.format(**{**CONVERSATION_RIGHT, "shared": "memory = []", "start": "pass"})),
+        (
+            "one default list for all",
+            CONVERSATION.format(
+                **{**CONVERSATION_RIGHT, "default": ", memory=[]", "start": "self.memory = memory"},
+            ),
+        ),
+        (
+            "asks without its memory",
+            CONVERSATION.format(
+                **{
+                    **CONVERSATION_RIGHT,
+                    "ask": """reply = answer(self.image, question)
+        self.memory.append((question, reply))
+        return reply""",
+                }
+            ),
+        ),
+        (
+            "remembers nothing",
+            CONVERSATION.format(
+                **{**CONVERSATION_RIGHT, "ask": "return complete(self.image, chat_prompt(self.memory, question))"}
+            ),
+        ),
+        (
+            "reset keeps the list",
+            CONVERSATION.format(**{**CONVERSATION_RIGHT, "reset": "memory = []"}),
+        ),
+        (
+            "newest turn first",
+            CONVERSATION.format(
+                **{
+                    **CONVERSATION_RIGHT,
+                    "ask": """reply = complete(self.image, chat_prompt(self.memory, question))
+        self.memory.insert(0, (question, reply))
+        return reply""",
+                }
+            ),
+        ),
+        (
+            "the question is in the memory before it is asked",
+            CONVERSATION.format(
+                **{
+                    **CONVERSATION_RIGHT,
+                    "ask": """self.memory.append((question, ""))
+        reply = complete(self.image, chat_prompt(self.memory, question))
+        self.memory[-1] = (question, reply)
+        return reply""",
+                }
+            ),
+        ),
+        (
+            "remembers the whole prompt",
+            CONVERSATION.format(
+                **{
+                    **CONVERSATION_RIGHT,
+                    "ask": """prompt = chat_prompt(self.memory, question)
+        reply = complete(self.image, prompt)
+        self.memory.append((prompt, reply))
+        return reply""",
+                }
+            ),
+        ),
+        (
+            "returns the memory",
+            CONVERSATION.format(
+                **{
+                    **CONVERSATION_RIGHT,
+                    "ask": """self.memory.append((question, complete(self.image, chat_prompt(self.memory, question))))
+        return self.memory[-1]""",
+                }
+            ),
+        ),
+    ],
+}
