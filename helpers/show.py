@@ -254,7 +254,8 @@ def _tokens_html(pieces, ids, marked, meaning) -> str:
 def _scrubber_html(images, captions, alt, width) -> str:
     """All pictures are in the page; the script hides all but one, so without scripts they form a film strip.
 
-    The `data-lm-…` attribute keeps arrow keys from being taken as JupyterLab commands.
+    JupyterLab listens for keys at the document and would take the arrow keys for itself; the window hears
+    of them first, and lets nobody else hear of those that are the slider's.
     """
     _same_number(images, captions, "captions")
     if not images:
@@ -265,7 +266,7 @@ def _scrubber_html(images, captions, alt, width) -> str:
         f"<figcaption>{escape(caption)}</figcaption></figure>"
         for image, caption in zip(images, captions, strict=True)
     )
-    return f"""<div id="{name}" data-lm-suppress-shortcuts="true"><div style="display:flex;flex-wrap:wrap;gap:10px">{frames}</div></div>
+    return f"""<div id="{name}"><div style="display:flex;flex-wrap:wrap;gap:10px">{frames}</div></div>
 <script>(() => {{
   const box = document.getElementById("{name}"), frames = box.querySelectorAll(".frame");
   const slider = Object.assign(document.createElement("input"), {{type: "range", min: 0, max: {last}, value: {last}}});
@@ -273,6 +274,8 @@ def _scrubber_html(images, captions, alt, width) -> str:
   slider.style.width = "{width}px";
   const choose = () => frames.forEach((frame, i) => frame.style.display = i == slider.value ? "block" : "none");
   slider.addEventListener("input", choose);
+  const mine = event => event.target === slider && event.stopPropagation();
+  addEventListener("keydown", mine, true);
   box.append(slider);
   choose();
 }})();</script>"""
