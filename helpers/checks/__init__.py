@@ -7,14 +7,16 @@ the expected one. Known mistakes are data (`Mistake`): what the mistake would ha
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
+from unittest.mock import patch
 
 if TYPE_CHECKING:
     import torch
     from PIL import Image
 
-__all__ = ["CheckFailed", "Mistake", "call", "compare_tensors", "expect", "passed"]
+__all__ = ["CheckFailed", "Mistake", "call", "compare_tensors", "count_model_loads", "expect", "passed"]
 
 
 class CheckFailed(AssertionError):
@@ -66,6 +68,21 @@ def call(fn: Callable, *inputs):
             "or a method whose name ends with an underscore.",
         )
     return result
+
+
+@contextmanager
+def count_model_loads() -> Iterator[list]:
+    """Give a list that grows by one whenever a transformers model is loaded from disk."""
+    from transformers import PreTrainedModel
+
+    loads, load = [], PreTrainedModel.from_pretrained.__func__
+
+    def counted(cls, *args, **kwargs):
+        loads.append(args)
+        return load(cls, *args, **kwargs)
+
+    with patch.object(PreTrainedModel, "from_pretrained", classmethod(counted)):
+        yield loads
 
 
 def passed(name: str) -> None:

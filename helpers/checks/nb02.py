@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from unittest.mock import patch
 
-from helpers.checks import CheckFailed, Mistake, call, compare_tensors, expect, passed
+from helpers.checks import CheckFailed, Mistake, call, compare_tensors, count_model_loads, expect, passed
 from helpers.checks.nb01 import count_optimizer_steps
 
 if TYPE_CHECKING:
@@ -388,7 +388,7 @@ def ask(fn: Callable) -> None:
 
     pictures = [draw(Scene((Thing(*thing),), place), size=128) for thing, place in _ASKED]
     fn(pictures[0], "What is this?")  # the first call may load the model
-    with count_loads() as loads:
+    with count_model_loads() as loads:
         for picture in [*pictures, pictures[0].convert("RGBA")]:
             compare_answer(fn(picture, "What is this?"), picture, "What is this?")
             compare_answer(fn(picture, "Where is this?"), picture, "Where is this?")
@@ -446,21 +446,6 @@ def own_answer(image: Image.Image, question: str) -> str:
     """What the specialist answers."""
     logits, labels = specialist(image, question)
     return labels[logits.argmax()]
-
-
-@contextmanager
-def count_loads() -> Iterator[list]:
-    """Give a list that grows by one whenever a transformers model is loaded from disk."""
-    from transformers import PreTrainedModel
-
-    loads, load = [], PreTrainedModel.from_pretrained.__func__
-
-    def counted(cls, *args, **kwargs):
-        loads.append(args)
-        return load(cls, *args, **kwargs)
-
-    with patch.object(PreTrainedModel, "from_pretrained", classmethod(counted)):
-        yield loads
 
 
 def vqa_accuracy(fn: Callable) -> None:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 from unittest.mock import patch
 
-from helpers.checks import CheckFailed, Mistake, call, compare_tensors, expect, passed
+from helpers.checks import CheckFailed, Mistake, call, compare_tensors, count_model_loads, expect, passed
 
 if TYPE_CHECKING:
     import torch
@@ -213,7 +213,7 @@ def trial(fn: Callable, *inputs, tokens: int) -> Trial:
     import torch
 
     lots = torch.get_rng_state()
-    with ends_after(tokens), listen() as heard, count_loads() as loads:
+    with ends_after(tokens), listen() as heard, count_model_loads() as loads:
         result = call(fn, *inputs)
     return Trial(result, heard, not torch.equal(lots, torch.get_rng_state()), loads)
 
@@ -324,21 +324,6 @@ def listen() -> Iterator[list[Heard]]:
         yield heard
     finally:
         hook.remove()
-
-
-@contextmanager
-def count_loads() -> Iterator[list]:
-    """Give a list that grows by one whenever a model of transformers is loaded from disk."""
-    from transformers import PreTrainedModel
-
-    loads, load = [], PreTrainedModel.from_pretrained.__func__
-
-    def counted(cls, *args, **kwargs):
-        loads.append(args)
-        return load(cls, *args, **kwargs)
-
-    with patch.object(PreTrainedModel, "from_pretrained", classmethod(counted)):
-        yield loads
 
 
 def taken_apart(fn: Callable, model: Blip2ForConditionalGeneration, pixel_values: torch.Tensor):

@@ -967,13 +967,14 @@ def hidden_tests():
     from random import Random
 
     from helpers import checks
-    from helpers.checks.nb02 import compare_answer, count_loads
+    from helpers.checks import count_model_loads
+    from helpers.checks.nb02 import compare_answer
     from helpers.picturebook import KINDS, draw, questions, random_scene
     from helpers.settings import settings
 
     rng = Random(500 + settings.grader_seed)
     ask(draw(random_scene(rng), size=64), "What is this?")
-    with count_loads() as loads:
+    with count_model_loads() as loads:
         for mode in ("RGB", "RGB", "RGB", "RGBA", "L", "P"):
             scene = random_scene(rng)
             image = draw(scene, size=rng.choice([96, 128, 200])).convert(mode)
