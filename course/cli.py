@@ -94,7 +94,9 @@ def sync(
 
 @app.command()
 def train(
-    model: Annotated[str, typer.Argument(help="Which mini model: text, vae, clip, unet, judge, vqa, chat or blip2.")],
+    model: Annotated[
+        str, typer.Argument(help="Which mini model: text, vae, decoder, clip, unet, judge, vqa, chat or blip2.")
+    ],
     minutes: Annotated[float, typer.Option(min=0, help="How long to train; goes on from the last checkpoint.")],
 ) -> None:
     """Train a mini model on the picture-book world, resumably."""

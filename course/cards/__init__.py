@@ -25,7 +25,7 @@ BARS = {
 }
 """What each score should reach (the course's design)."""
 
-TRAININGS = {"diffusion": ("text", "vae", "unet")}
+TRAININGS = {"diffusion": ("text", "vae", "decoder", "unet")}
 """The trainings that a model's card tells of, where it is not just the one of its own name."""
 
 

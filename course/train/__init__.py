@@ -4,7 +4,7 @@ Each model has a module here with its `Recipe`; `loop` runs any of them. Checkpo
 ignored folder build/train; when a run has ended, or its minutes are over, its averaged weights go to models/.
 
 The order is the order of `FOLDERS`: the text encoder and the VAE need nothing, CLIP needs the text encoder, the U-Net
-needs both; ViLT, the chat model and BLIP-2 start from CLIP's vision tower. Retraining the text encoder or the VAE makes
+needs both; the VAE's decoder is trained on beside it, its encoder left alone; ViLT, the chat model and BLIP-2 start from CLIP's vision tower. Retraining the text encoder or the VAE makes
 CLIP and the U-Net worthless; the last three carry all they need.
 """
 
@@ -23,6 +23,7 @@ TRAINING_SCENES, TRAINING_SEED = 72_000, 1
 FOLDERS = {
     "text": "diffusion/text_encoder",
     "vae": "diffusion/vae",
+    "decoder": "diffusion/vae/decoder",
     "clip": "clip",
     "unet": "diffusion/unet",
     "judge": "judge",
@@ -46,6 +47,10 @@ def _recipe(model: str) -> Recipe:
         from course.train.vae import VAERecipe
 
         return VAERecipe(data)
+    if model == "decoder":
+        from course.train.decoder import DecoderRecipe
+
+        return DecoderRecipe(data, MODELS / FOLDERS["vae"], WORK)
     if model == "clip":
         from course.train.clip import CLIPRecipe
 

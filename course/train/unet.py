@@ -37,7 +37,7 @@ THING_WEIGHT = 3.0
 DECIDED = 700
 """Below this timestep the noisy latents show where the things are."""
 NOISE_STEPS = 1000
-ENCODED = 16_000
+ENCODED = 72_000
 """So many of the training pictures are encoded and learnt from."""
 SIMPLE_STEPS = 1000
 """So many steps see one-thing scenes only."""
@@ -104,7 +104,7 @@ def _thing_weights(scenes: list[Scene], timesteps: torch.Tensor, side: int) -> t
 
 class UNetRecipe(Recipe):
     name = "unet"
-    total_steps = 2900
+    total_steps = 6500
     batch_size = 32
     learning_rate = 3e-3
 

@@ -6,6 +6,8 @@ understood from the first step on; what is left to learn is to let the question 
 The loss of ViLT's VQA head is a binary cross-entropy an answer, which makes each score a probability of its own. For a
 question that has no answer (a thing that is not there, or another world) all answers are to get a low score. The plain
 cross-entropy beside it sorts the answers faster. As in CLIP's training the patch tokens must tell what covers them.
+And each word of the question that names a kind must tell what colour that thing has in the picture, or that it is not
+there: without it, "Is there a frog?" is guessed for a long time before the words begin to look things up.
 """
 
 from __future__ import annotations
@@ -25,10 +27,12 @@ from course.talk.chatter import strange_request
 from course.talk.wording import as_typed, reworded
 from course.train.labels import GRID, cover_labels
 from course.train.loop import Recipe, save_half
+from course.train.text import IGNORE
 from course.train.vae import to_pixels
 from course.train.vision import copy_linear, entry_without_norm
 from helpers.picturebook import COLOURS, KINDS, PLACES, SIZES, STYLES, Scene, questions
 from helpers.picturebook.scene import MAX_THINGS, Rng, pick
+from helpers.picturebook.words import SINGULARS
 
 ANSWERS = (*KINDS, *COLOURS, *SIZES, *PLACES, *STYLES, *map(str, range(1, MAX_THINGS + 1)), "yes", "no")
 MAX_TOKENS = 40
@@ -107,6 +111,12 @@ def ask_something(scene: Scene, rng: Rng) -> tuple[str, str | None]:
     return as_typed(pick(rng, (f"What colour is the {absent}?", f"Is the {absent} large or small?")), rng), None
 
 
+def looked_up(scene: Scene, kind: str) -> int:
+    """What the picture says of a kind: 1 + its colour's index, 0 where there is none, `IGNORE` where there are two."""
+    colours = [thing.colour for thing in scene.things if thing.kind == kind]
+    return IGNORE if len(colours) > 1 else 1 + COLOURS.index(colours[0]) if colours else 0
+
+
 class VQARecipe(Recipe):
     name = "vqa"
     total_steps = 1800
@@ -124,7 +134,9 @@ class VQARecipe(Recipe):
         heads = {
             "kind": nn.Linear(vilt.config.hidden_size, len(KINDS) + 1),
             "colour": nn.Linear(vilt.config.hidden_size, len(COLOURS) + 1),
+            "looked_up": nn.Linear(vilt.config.hidden_size, len(COLOURS) + 1),
         }
+        self.named = {self.tokenizer.convert_tokens_to_ids(word): kind for word, kind in SINGULARS.items()}
         self.modules = nn.ModuleDict({"vilt": vilt, "heads": nn.ModuleDict(heads)})
 
     def _image_embeds(self, pixels: torch.Tensor) -> torch.Tensor:
@@ -157,7 +169,15 @@ class VQARecipe(Recipe):
             F.cross_entropy(self.modules["heads"][name](patches).flatten(0, 1), covers[:, i].flatten())
             for i, name in enumerate(("kind", "colour"))
         )
-        return scored + sorted_out + covered
+        return scored + sorted_out + covered + self._looking_up(output.hidden_states[-1], tokens["input_ids"], scenes)
+
+    def _looking_up(self, hidden: torch.Tensor, ids: torch.Tensor, scenes: list[Scene]) -> torch.Tensor:
+        """The loss of the words that name a kind; `hidden` (n, words + patches, width), `ids` (n, words)."""
+        labels = torch.full_like(ids, IGNORE)
+        for row, column in torch.isin(ids, torch.tensor(list(self.named))).nonzero().tolist():
+            labels[row, column] = looked_up(scenes[row], self.named[ids[row, column].item()])
+        said = self.modules["heads"]["looked_up"](hidden[:, : ids.shape[1]])
+        return F.cross_entropy(said.flatten(0, 1), labels.flatten(), ignore_index=IGNORE)
 
     def export(self, modules: nn.Module, folder: Path) -> None:
         save_half(modules["vilt"], folder)
