@@ -169,3 +169,23 @@ def test_matrices_are_the_trained_weights_of_linear_layers_and_convolutions():
     frozen = torch.nn.Linear(2, 2).requires_grad_(False)
     modules["d"] = frozen
     assert [tuple(w.shape) for w in matrices(modules)] == [(3, 2), (2, 1, 3, 3)]
+
+
+def test_the_decoder_is_trained_on_and_the_encoder_left_alone(tmp_path):
+    from diffusers import AutoencoderKL
+
+    from course.data import pictures
+    from course.train.decoder import DecoderRecipe
+    from course.train.vae import new_vae
+
+    vae = tmp_path / "vae"
+    new_vae().half().save_pretrained(vae)
+    before = AutoencoderKL.from_pretrained(vae).state_dict()
+    recipe = DecoderRecipe(pictures(6, seed=3, folder=tmp_path, size=32), vae, tmp_path)
+    recipe.total_steps = 3
+    run = Run(recipe, tmp_path / "work")
+    run.train(minutes=1)
+    run.export(vae / "decoder")
+    after = AutoencoderKL.from_pretrained(vae).state_dict()
+    changed = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {"decoder", "post_quant_conv"}

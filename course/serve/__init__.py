@@ -13,7 +13,10 @@ module             what lives there
 ``prompts``        messages and pictures → the tensors that the model takes
 ``batch``          all replies in the making, one step of the model for all of them
 ``choice``         one reply in the making: picks tokens, knows when to stop
+``sdapi``          ``/sdapi/v1/txt2img`` and its neighbours as the web UI for Stable Diffusion serves them
+``painter``        the one thread that draws, and the queue before it
 =================  ============================================================================================
 
-A request goes down that table and its answer comes up again.
+A chat request goes down that table as far as ``choice`` and its answer comes up again; a request for pictures goes from
+``app`` to ``sdapi`` and ``painter``.
 """

@@ -4,32 +4,48 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI
 
 from course.serve.chat import chat_router
 from course.serve.engine import Engine
 from course.serve.errors import BodyLimit, add_error_handlers
+from course.serve.painter import Painter
+from course.serve.sdapi import sdapi
+from helpers import models
 
 __all__ = ["MAX_BODY", "create_app"]
 
 MAX_BODY = 20_000_000  # bytes
 
 
-def create_app(engine: Engine, model_id: str, *, allow_image_urls: bool = False, max_body: int = MAX_BODY) -> FastAPI:
+def create_app(
+    engine: Engine,
+    model_id: str,
+    *,
+    painter: Painter | None = None,
+    allow_image_urls: bool = False,
+    max_body: int = MAX_BODY,
+) -> FastAPI:
     """The app that answers with ``engine``'s model under the name ``model_id``.
 
-    The chat routes are under ``/v1``, and under ``/openai/v1``, where Groq's client looks for them.
+    The chat routes are under ``/v1``, and under ``/openai/v1``, where Groq's client looks for them; the picture
+    routes under ``/sdapi/v1``.
 
     Args:
+        painter: draws the pictures; if not given, one with the registry's diffusion model, loaded at the first request.
         allow_image_urls: fetch a picture from an http(s) URL that a request names.
         max_body: the longest body of a request, in bytes.
     """
+
+    painter = painter or Painter(partial(models.load, "diffusion"))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         engine.start()
         yield
+        painter.stop()
         engine.stop()
 
     app = FastAPI(title="Picture This", lifespan=lifespan, docs_url=None, redoc_url=None)  # those pages need a CDN
@@ -38,6 +54,8 @@ def create_app(engine: Engine, model_id: str, *, allow_image_urls: bool = False,
     chat = chat_router(engine, model_id, allow_image_urls=allow_image_urls)
     for prefix in ("/v1", "/openai/v1"):
         app.include_router(chat, prefix=prefix)
+
+    app.mount("/sdapi/v1", sdapi(painter))
 
     @app.get("/health")
     async def health() -> dict:

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["ApiError", "BodyLimit", "add_error_handlers", "error_body"]
+__all__ = ["ApiError", "BodyLimit", "add_error_handlers", "error_body", "readable"]
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +38,11 @@ class ApiError(HTTPException):
         self.code, self.param = code, param
 
 
+def readable(text: str) -> str:
+    """``text``, in which a part of a request may stand: JSON can hold half a character that UTF-8 cannot."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def error_body(error: HTTPException) -> dict:
     """The JSON object that tells of ``error``."""
     kind = "server_error" if error.status_code >= 500 else "invalid_request_error"
@@ -45,8 +50,7 @@ def error_body(error: HTTPException) -> dict:
         kind = "rate_limit_error"
     return {
         "error": {
-            # A part of the request may stand in it, and JSON can hold half a character that UTF-8 cannot.
-            "message": error.detail.encode("utf-8", "backslashreplace").decode(),
+            "message": readable(error.detail),
             "type": kind,
             "param": getattr(error, "param", None),
             "code": getattr(error, "code", None),

@@ -18,8 +18,10 @@ __all__ = [
     "CompletionChoice",
     "Delta",
     "ImagePart",
+    "Incoming",
     "Message",
     "Reply",
+    "Text",
     "TextPart",
     "Usage",
 ]
@@ -28,7 +30,7 @@ MAX_CHOICES = 8
 MAX_STOPS = 16
 
 
-class _Incoming(BaseModel):
+class Incoming(BaseModel):
     """Takes no "3" for 3, and null for a field that is left out."""
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False)
@@ -51,21 +53,21 @@ def _whole_characters(text: str) -> str:
 Text = Annotated[str, AfterValidator(_whole_characters)]
 
 
-class TextPart(_Incoming):
+class TextPart(Incoming):
     type: Literal["text"]
     text: Text
 
 
-class ImageUrl(_Incoming):
+class ImageUrl(Incoming):
     url: Text
 
 
-class ImagePart(_Incoming):
+class ImagePart(Incoming):
     type: Literal["image_url"]
     image_url: ImageUrl
 
 
-class Message(_Incoming):
+class Message(Incoming):
     """One turn; its content is always a list of parts here, whichever way it came."""
 
     role: Literal["system", "developer", "user", "assistant"]
@@ -83,15 +85,15 @@ class Message(_Incoming):
         return self
 
 
-class StreamOptions(_Incoming):
+class StreamOptions(Incoming):
     include_usage: bool = False
 
 
-class ResponseFormat(_Incoming):
+class ResponseFormat(Incoming):
     type: Literal["text", "json_object"]
 
 
-class ChatRequest(_Incoming):
+class ChatRequest(Incoming):
     """The body of ``POST /v1/chat/completions``.
 
     Without ``max_tokens`` a reply may be as long as the model's context has room for. With a ``seed``, the

@@ -19,7 +19,7 @@ __all__ = ["serve"]
 
 
 def serve(*, host: str, port: int, allow_image_urls: bool, parent_pid: int | None) -> None:
-    """Serves the chat model until it is told to stop, or until the process ``parent_pid`` ends.
+    """Serves the chat model and the diffusion model until it is told to stop, or until the process ``parent_pid`` ends.
 
     Raises:
         PlainError: the port is taken, or the model can't be had.
@@ -33,7 +33,8 @@ def serve(*, host: str, port: int, allow_image_urls: bool, parent_pid: int | Non
     server = uvicorn.Server(uvicorn.Config(app, host, port, log_level="warning", timeout_graceful_shutdown=2))
     if parent_pid is not None:
         threading.Thread(target=_end_with, args=(parent_pid, server), daemon=True).start()
-    print(f"{model_id} answers at http://{host}:{port}/v1; Ctrl+C stops it.", flush=True)
+    address = f"http://{host}:{port}"
+    print(f"{model_id} answers at {address}/v1, pictures are drawn at {address}/sdapi/v1; Ctrl+C stops it.", flush=True)
     with suppress(KeyboardInterrupt):  # uvicorn shuts down in good order, and then passes the signal on
         server.run()
 

@@ -89,7 +89,7 @@ def all_latents(vae: AutoencoderKL, data: Pictures, file: Path) -> torch.Tensor:
     if not file.exists():
         parts = []
         for start in tqdm(range(0, len(data), 64), desc="encoding pictures", mininterval=5):
-            posterior = vae.encode(to_pixels(np.asarray(data.pixels[start : start + 64]))).latent_dist
+            posterior = vae.encode(to_pixels(np.array(data.pixels[start : start + 64]))).latent_dist
             parts.append((posterior.mean * vae.config.scaling_factor).half())
         torch.save(torch.cat(parts), file)
     return torch.load(file, weights_only=True)
@@ -104,7 +104,7 @@ def _thing_weights(scenes: list[Scene], timesteps: torch.Tensor, side: int) -> t
 
 class UNetRecipe(Recipe):
     name = "unet"
-    total_steps = 6500
+    total_steps = 5200
     batch_size = 32
     learning_rate = 3e-3
 
