@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from tiny import tiny_llava
+from waiting import PATIENCE, Turnstile, until
 
 from course.serve import images, server
 from course.serve.app import create_app
@@ -31,7 +31,6 @@ from course.serve.engine import Engine, Replies
 from helpers.errors import PlainError
 
 MODEL = "picture-book-chat"
-PATIENCE = 180  # seconds; only a broken endpoint takes that long
 
 
 @contextmanager
@@ -67,34 +66,11 @@ def http(endpoint):
         yield client
 
 
-class Turnstile:
-    """Lets a model take no more steps than it was given, so that a test decides what meets in the engine."""
-
-    def __init__(self, model):
-        self.steps, self._passes = 0, threading.Semaphore(0)
-        model.register_forward_pre_hook(self)
-
-    def __call__(self, module, inputs):
-        assert self._passes.acquire(timeout=PATIENCE)
-        self.steps += 1
-
-    def give(self, passes):
-        self._passes.release(passes)
-
-
 @pytest.fixture
 def slow(llava):
     """A model of its own behind a turnstile: (model, processor), turnstile."""
     model, processor = copy.deepcopy(llava[0]), llava[1]
     return (model, processor), Turnstile(model)
-
-
-def until(condition):
-    """Waits for ``condition()``, which is bound to come true."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def picture(colour="red", *, format="PNG", size=(20, 20)):

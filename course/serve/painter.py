@@ -1,0 +1,235 @@
+"""The one thread that draws pictures, and the queue before it.
+
+Drawings are made one after the other, each in batches. A picture has noise of its own seed, so that it does not
+matter (but for rounding) which others are in its batch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from course.serve.errors import ApiError
+from helpers.errors import PlainError
+
+if TYPE_CHECKING:
+    import torch
+    from diffusers import SchedulerMixin, StableDiffusionPipeline
+    from PIL import Image
+
+__all__ = ["SAMPLERS", "Drawing", "Painter", "Sampler"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """A sampler by the web UI's names, and the scheduler of diffusers that does the same.
+
+    Attributes:
+        options: what the web UI tells of it.
+        config: what the scheduler needs beside the model's own scheduler config.
+    """
+
+    name: str
+    aliases: tuple[str, ...]
+    scheduler: str
+    options: dict[str, str] = field(default_factory=dict)
+    config: dict[str, bool] = field(default_factory=dict)
+
+
+#: The first is the one to take where a request names none.
+SAMPLERS = {
+    sampler.name: sampler
+    for sampler in (
+        Sampler("DPM++ 2M", ("k_dpmpp_2m",), "DPMSolverMultistepScheduler"),
+        Sampler("Euler", ("k_euler",), "EulerDiscreteScheduler"),
+        Sampler("Euler a", ("k_euler_a", "k_euler_ancestral"), "EulerAncestralDiscreteScheduler"),
+        Sampler("Heun", ("k_heun",), "HeunDiscreteScheduler", {"second_order": "True"}),
+        Sampler("DDIM", ("ddim",), "DDIMScheduler", config={"clip_sample": False}),
+        Sampler("UniPC", ("unipc",), "UniPCMultistepScheduler"),
+    )
+}
+
+
+@dataclass(eq=False)
+class Drawing:
+    """What a request wants drawn, and how far it has come.
+
+    Attributes:
+        seeds: one a picture; the pictures are drawn in this order, ``batch_size`` at a time.
+        width, height: in pixels, multiples of 8.
+        batch: the number of batches that are done.
+        step, steps_planned: how far the batch in the making is, in calls of the scheduler.
+        latents: those of the batch in the making, shape (pictures, channels, height / 8, width / 8).
+        started: when drawing began, in seconds of ``time.monotonic``; None while it waits.
+    """
+
+    prompt: str
+    negative_prompt: str
+    seeds: tuple[int, ...]
+    batch_size: int
+    steps: int
+    cfg_scale: float
+    width: int
+    height: int
+    sampler: str
+
+    batch: int = 0
+    step: int = 0
+    steps_planned: int = 0
+    latents: torch.Tensor | None = None
+    started: float | None = None
+    cancelled: bool = False
+
+    @property
+    def batches(self) -> int:
+        return -(-len(self.seeds) // self.batch_size)
+
+    @property
+    def progress(self) -> float:
+        """The share that is done, 0 to 1."""
+        begun = self.step / self.steps_planned if self.steps_planned else 0.0
+        return min(1.0, (self.batch + begun) / self.batches)
+
+
+class Cancelled(Exception):
+    """Nobody waits for the drawing any more."""
+
+
+class Painter:
+    """Draws with one pipeline, which is loaded when it is first needed.
+
+    Args:
+        load: gives the pipeline.
+        places: the most drawings taken in at a time, waiting ones included; beyond that they are told to come again.
+
+    Attributes:
+        at_work: the drawing in the making, or None.
+    """
+
+    def __init__(self, load: Callable[[], StableDiffusionPipeline], *, places: int = 16):
+        self.places = places
+        self.at_work: Drawing | None = None
+        self._load = load
+        self._pipe: StableDiffusionPipeline | None = None
+        self._taken = 0  # drawings in hand; changed on the event loop only
+        self._desk = ThreadPoolExecutor(1, "painter")
+
+    def stop(self) -> None:
+        """Ends the thread after the step that it is in."""
+        if drawing := self.at_work:
+            drawing.cancelled = True
+        self._desk.shutdown(cancel_futures=True)
+
+    # -- on the event loop
+
+    async def side(self) -> int:
+        """The side of the pictures that the model was trained on, in pixels.
+
+        Raises:
+            ApiError: status 503 when the model can't be had.
+        """
+        pipe = self._pipe or await asyncio.get_running_loop().run_in_executor(self._desk, self._get)
+        return pipe.unet.config.sample_size * pipe.vae_scale_factor
+
+    async def draw(self, drawing: Drawing) -> list[Image.Image]:
+        """The pictures, in the order of their seeds.
+
+        Raises:
+            ApiError: status 429 when there is no place, 500 when the model fails.
+            Cancelled: ``drawing.cancelled`` was set.
+        """
+        if self._taken >= self.places:
+            raise ApiError(
+                429,
+                f"The endpoint has {self.places} drawings in hand already: try again in a while.",
+                headers={"Retry-After": "5"},
+            )
+        self._taken += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._desk, self._draw, drawing)
+        except (ApiError, Cancelled):
+            raise
+        except Exception as error:
+            log.exception("Drawing failed.")
+            raise ApiError(500, f"Drawing failed ({type(error).__name__}); the endpoint's log says more.") from error
+        finally:
+            self._taken -= 1
+
+    # -- in any thread
+
+    def preview(self, drawing: Drawing) -> Image.Image | None:
+        """What the first picture in the making looks like at this step; None before the first."""
+        import torch
+
+        pipe, latents = self._pipe, drawing.latents
+        if latents is None:
+            return None
+        with torch.inference_mode():
+            pixels = pipe.vae.decode(latents[:1] / pipe.vae.config.scaling_factor).sample
+            return pipe.image_processor.postprocess(pixels)[0]
+
+    # -- in the painter's thread
+
+    def _get(self) -> StableDiffusionPipeline:
+        if self._pipe is None:
+            try:
+                self._pipe = self._load()
+            except PlainError as error:
+                raise ApiError(503, str(error)) from error
+        return self._pipe
+
+    def _draw(self, drawing: Drawing) -> list[Image.Image]:
+        pipe = self._with_sampler(self._get(), SAMPLERS[drawing.sampler])
+        pictures = []
+        drawing.started, self.at_work = time.monotonic(), drawing
+        try:
+            while len(pictures) < len(drawing.seeds):
+                seeds = drawing.seeds[len(pictures) : len(pictures) + drawing.batch_size]
+                pictures += self._batch(pipe, drawing, seeds)
+                drawing.step, drawing.latents = 0, None
+                drawing.batch += 1
+            return pictures
+        finally:
+            self.at_work = None
+
+    def _batch(self, pipe: StableDiffusionPipeline, drawing: Drawing, seeds: tuple[int, ...]) -> list[Image.Image]:
+        import torch
+
+        def after_step(pipe, step: int, t, tensors: dict) -> dict:
+            drawing.step, drawing.steps_planned = step + 1, pipe.num_timesteps
+            drawing.latents = tensors["latents"]
+            if drawing.cancelled:
+                raise Cancelled
+            return tensors
+
+        if drawing.cancelled:
+            raise Cancelled
+        # Noise is drawn on the CPU: there a seed means the same on every computer.
+        return pipe(
+            [drawing.prompt] * len(seeds),
+            negative_prompt=[drawing.negative_prompt] * len(seeds),
+            num_inference_steps=drawing.steps,
+            guidance_scale=drawing.cfg_scale,
+            width=drawing.width,
+            height=drawing.height,
+            generator=[torch.Generator().manual_seed(seed) for seed in seeds],
+            callback_on_step_end=after_step,
+        ).images
+
+    @staticmethod
+    def _with_sampler(pipe: StableDiffusionPipeline, sampler: Sampler) -> StableDiffusionPipeline:
+        """The same models with a scheduler of their own, so that one drawing leaves no trace in the next."""
+        import diffusers
+
+        kind: type[SchedulerMixin] = getattr(diffusers, sampler.scheduler)
+        parts = {**pipe.components, "scheduler": kind.from_config(pipe.scheduler.config, **sampler.config)}
+        other = type(pipe)(**parts, requires_safety_checker=False)
+        other.set_progress_bar_config(disable=True)
+        return other

@@ -1,0 +1,340 @@
+"""course serve's pictures: txt2img and its neighbours, as clients of AUTOMATIC1111's web UI know them."""
+
+import base64
+import copy
+import io
+import json
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import httpx
+import numpy as np
+import pytest
+import torch
+import uvicorn
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from tiny import tiny_llava, tiny_pipeline
+from waiting import Turnstile, until
+
+from course.serve.app import create_app
+from course.serve.engine import Engine
+from course.serve.painter import SAMPLERS, Painter
+from course.serve.sdapi import sdapi
+from helpers import models
+
+FEW = {"prompt": "a cat", "steps": 2, "seed": 7}
+
+
+def app_with(painter):
+    app = FastAPI()
+    app.mount("/sdapi/v1", sdapi(painter))
+    return app
+
+
+@contextmanager
+def client_of(pipe, **options):
+    painter = Painter(lambda: pipe, **options)
+    with TestClient(app_with(painter), base_url="http://test/sdapi/v1/", raise_server_exceptions=False) as client:
+        try:
+            yield client, painter
+        finally:
+            painter.stop()
+
+
+@pytest.fixture(scope="module")
+def pipe():
+    return tiny_pipeline()
+
+
+@pytest.fixture(scope="module")
+def http(pipe):
+    with client_of(pipe) as (client, _):
+        yield client
+
+
+def draw(http, **fields):
+    answer = http.post("txt2img", json=FEW | fields)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def pictures(answer):
+    return [Image.open(io.BytesIO(base64.b64decode(image))) for image in answer["images"]]
+
+
+def pixels(answer):
+    return [np.asarray(picture).astype(int) for picture in pictures(answer)]
+
+
+def same(one, other):
+    """Whether two pictures are the same but for rounding: a batch of another size rounds differently."""
+    return np.abs(one - other).max() <= 2
+
+
+def refused(answer, status):
+    """What an error says in one line; it must have the web UI's shape."""
+    assert answer.status_code == status, answer.text
+    body = answer.json()
+    assert set(body) == {"error", "detail", "body", "errors"} and body["errors"]
+    return body["errors"]
+
+
+# -- what comes back
+
+
+def test_an_answer_holds_pictures_parameters_and_info_as_the_web_ui_writes_them(http):
+    answer = draw(http, negative_prompt="dog", batch_size=2, cfg_scale=3.5, width=72, height=64)
+    assert set(answer) == {"images", "parameters", "info"}
+    assert answer["parameters"]["prompt"] == "a cat" and answer["parameters"]["seed"] == 7
+    assert isinstance(answer["info"], str)
+    info = json.loads(answer["info"])
+    assert info["all_seeds"] == [7, 8] and info["all_prompts"] == ["a cat", "a cat"] and info["seed"] == 7
+    assert (info["width"], info["height"], info["steps"], info["sampler_name"]) == (72, 64, 2, "DPM++ 2M")
+    drawn = pictures(answer)
+    assert [picture.format for picture in drawn] == ["PNG", "PNG"] and drawn[0].size == (72, 64)
+    assert [picture.text["parameters"] for picture in drawn] == info["infotexts"]
+    prompt, negative, facts = drawn[1].text["parameters"].split("\n")
+    assert (prompt, negative) == ("a cat", "Negative prompt: dog")
+    facts = dict(fact.split(": ") for fact in facts.split(", "))
+    assert facts["Steps"] == "2" and facts["Seed"] == "8" and facts["Size"] == "72x64" and facts["CFG scale"] == "3.5"
+
+
+def test_a_request_that_leaves_all_out_gets_a_picture_of_the_models_own_size(http):
+    answer = http.post("txt2img", json={}).json()
+    (picture,) = pictures(answer)
+    assert picture.size == (64, 64) and json.loads(answer["info"])["steps"] == 25
+    assert draw(http, send_images=False)["images"] == []
+
+
+def test_seeds_count_up_over_batches_and_mean_the_same_alone(http):
+    answer = draw(http, batch_size=2, n_iter=2, seed=100)
+    assert json.loads(answer["info"])["all_seeds"] == [100, 101, 102, 103]
+    together = pixels(answer)
+    assert not any(same(one, other) for i, one in enumerate(together) for other in together[:i])
+    for seed, picture in zip((101, 102), together[1:3], strict=True):
+        assert same(pixels(draw(http, seed=seed))[0], picture)
+
+
+def test_minus_one_draws_a_seed_and_tells_it(http):
+    one, other = (draw(http, seed=-1) for _ in range(2))
+    seed = json.loads(one["info"])["seed"]
+    assert seed >= 0 and seed != json.loads(other["info"])["seed"] and one["parameters"]["seed"] == -1
+    assert draw(http, seed=seed)["images"][0] == draw(http, seed=seed)["images"][0]
+    assert same(pixels(draw(http, seed=seed))[0], pixels(one)[0])
+
+
+@pytest.mark.parametrize(
+    "fields", [{"prompt": "a dog"}, {"negative_prompt": "a cat"}, {"steps": 3}, {"cfg_scale": 12}, {"seed": 8}]
+)
+def test_every_field_has_a_say(http, fields):
+    assert not same(pixels(draw(http))[0], pixels(draw(http, **fields))[0])
+
+
+def test_every_sampler_draws_and_leaves_the_next_drawing_alone(http):
+    before = draw(http, steps=4)["images"]
+    drawn = [pixels(draw(http, steps=4, sampler_name=name))[0] for name in SAMPLERS]
+    assert not any(same(one, other) for i, one in enumerate(drawn) for other in drawn[:i])
+    assert draw(http, steps=4)["images"] == before
+    assert same(pixels(draw(http, steps=4, sampler_index="Euler"))[0], drawn[list(SAMPLERS).index("Euler")])
+
+
+def test_unknown_fields_nulls_and_numbers_in_quotes_are_let_pass(http):
+    plain = draw(http)["images"]
+    extra = {"restore_faces": True, "alwayson_scripts": {}, "override_settings": {"x": 1}, "styles": None}
+    assert draw(http, **extra, negative_prompt=None, steps="2", sampler_name=None)["images"] == plain
+
+
+def test_what_else_a_client_asks_for(http):
+    names = {sampler["name"] for sampler in http.get("samplers").json()}
+    assert {"Euler", "Euler a", "DPM++ 2M"} <= names
+    (model,) = http.get("sd-models").json()
+    assert http.get("options").json()["sd_model_checkpoint"] == model["title"] == models.entry("diffusion").id
+
+
+def test_the_mini_model_draws_what_the_pipeline_draws():
+    mini = models.load("diffusion")
+    prompt = "a large red cat, on a meadow"
+    generators = [torch.Generator().manual_seed(seed) for seed in (3, 4)]
+    expected = mini([prompt] * 2, num_inference_steps=4, guidance_scale=4.0, generator=generators).images
+    with client_of(mini) as (http, _):
+        drawn = pixels(draw(http, prompt=prompt, steps=4, seed=3, batch_size=2))
+    assert all(same(np.asarray(one).astype(int), other) for one, other in zip(expected, drawn, strict=True))
+
+
+# -- while it draws
+
+
+@pytest.fixture
+def slow(pipe):
+    """A client of a pipeline behind a turnstile, and the turnstile."""
+    own = type(pipe)(**{**pipe.components, "unet": copy.deepcopy(pipe.unet)}, requires_safety_checker=False)
+    own.set_progress_bar_config(disable=True)
+    turnstile = Turnstile(own.unet)
+    with client_of(own, places=2) as (client, painter), ThreadPoolExecutor(3) as pool:
+        yield client, painter, turnstile, pool
+        turnstile.give(1000)
+
+
+def test_progress_tells_how_far_it_is_and_shows_the_picture_so_far(slow):
+    http, _, turnstile, pool = slow
+    idle = http.get("progress").json()
+    assert idle["progress"] == 0 and idle["state"]["job_count"] == 0 and idle["current_image"] is None
+    drawing = pool.submit(draw, http, steps=4, n_iter=2)
+    turnstile.give(3)
+    until(lambda: http.get("progress").json()["state"]["sampling_step"] == 3)
+    halfway = http.get("progress").json()
+    assert halfway["progress"] == pytest.approx(3 / 8) and halfway["eta_relative"] > 0
+    assert halfway["state"]["sampling_steps"] == 4 and halfway["state"]["job_no"] == 0
+    assert Image.open(io.BytesIO(base64.b64decode(halfway["current_image"]))).size == (64, 64)
+    assert http.get("progress", params={"skip_current_image": True}).json()["current_image"] is None
+    turnstile.give(2)
+    until(lambda: http.get("progress").json()["progress"] == pytest.approx(5 / 8))
+    assert http.get("progress").json()["state"]["job_no"] == 1
+    turnstile.give(100)
+    assert len(drawing.result()["images"]) == 2
+    assert http.get("progress").json() == idle
+
+
+def test_a_full_queue_is_told_to_come_again(slow):
+    http, painter, turnstile, pool = slow
+    taken = [pool.submit(draw, http) for _ in range(2)]
+    until(lambda: painter._taken == 2)
+    answer = http.post("txt2img", json=FEW)
+    assert "2 drawings" in refused(answer, 429) and answer.headers["retry-after"]
+    turnstile.give(100)
+    assert [len(drawing.result()["images"]) for drawing in taken] == [1, 1]
+    assert draw(http)["images"]
+
+
+def test_a_client_that_goes_away_stops_its_drawing(slow):
+    _, painter, turnstile, _ = slow
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        serving = uvicorn.Server(uvicorn.Config(app_with(painter), log_level="critical", timeout_graceful_shutdown=2))
+        thread = threading.Thread(target=serving.run, args=([listener],))
+        thread.start()
+        try:
+            content = json.dumps(FEW | {"steps": 100}).encode()
+            with socket.create_connection(listener.getsockname()) as client:
+                head = f"POST /sdapi/v1/txt2img HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {len(content)}\r\n\r\n"
+                client.sendall(head.encode() + content)
+                turnstile.give(2)
+                until(lambda: turnstile.steps == 2)
+                drawing = painter.at_work
+            until(lambda: drawing.cancelled)
+            turnstile.give(1000)
+            until(lambda: painter._taken == 0)
+            assert turnstile.steps < 5
+        finally:
+            serving.should_exit = True
+            thread.join()
+
+
+def test_a_drawing_that_fails_fails_alone(pipe, caplog):
+    own = type(pipe)(**{**pipe.components, "unet": copy.deepcopy(pipe.unet)}, requires_safety_checker=False)
+    troubles = [RuntimeError("no memory")]
+    own.unet.register_forward_pre_hook(lambda *_: (_ for _ in ()).throw(troubles.pop()) if troubles else None)
+    with client_of(own) as (http, _):
+        assert "RuntimeError" in refused(http.post("txt2img", json=FEW), 500)
+        assert "no memory" in caplog.text
+        assert draw(http)["images"]
+
+
+def test_a_model_that_is_not_there_is_said(monkeypatch):
+    def load():
+        raise models.ModelUnavailable("The model should be in the folder x.")
+
+    with TestClient(app_with(Painter(load)), base_url="http://test/sdapi/v1/") as http:
+        assert refused(http.post("txt2img", json=FEW), 503) == "The model should be in the folder x."
+
+
+# -- what is refused
+
+
+BAD_FIELDS = [
+    ({"steps": 0}, "steps"),
+    ({"steps": 151}, "steps"),
+    ({"steps": "many"}, "steps"),
+    ({"steps": 2.5}, "steps"),
+    ({"cfg_scale": 0}, "cfg_scale"),
+    ({"cfg_scale": float("nan")}, "cfg_scale"),
+    ({"width": 100}, "width"),
+    ({"height": 8}, "height"),
+    ({"width": 4096}, "width"),
+    ({"batch_size": 0}, "batch_size"),
+    ({"n_iter": 65}, "n_iter"),
+    ({"seed": -2}, "seed"),
+    ({"seed": 10**30}, "seed"),
+    ({"prompt": 7}, "prompt"),
+    ({"prompt": "x" * 10_001}, "prompt"),
+    ({"prompt": "half a character \ud83d"}, "prompt"),
+    ({"sampler_name": "Euler b"}, "there are: DPM++ 2M, Euler,"),
+    ({"sampler_name": "\ud83d"}, "sampler_name"),
+    ({"batch_size": 64, "n_iter": 64}, "at most 256 of that size"),
+]
+
+
+@pytest.mark.parametrize(("fields", "words"), BAD_FIELDS, ids=[f"{w}-{i}" for i, (_, w) in enumerate(BAD_FIELDS)])
+def test_a_bad_value_is_refused_and_named(http, fields, words):
+    answer = http.post("txt2img", content=json.dumps(FEW | fields), headers={"content-type": "application/json"})
+    assert words in refused(answer, 422)
+
+
+@pytest.mark.parametrize(
+    ("content", "status"), [(b"", 422), (b"{", 422), (b"[]", 422), (b"7", 422), (b"[" * 100_000, 400)]
+)
+def test_a_body_that_is_no_json_object(http, content, status):
+    refused(http.post("txt2img", content=content, headers={"content-type": "application/json"}), status)
+
+
+def test_other_paths_and_methods(http):
+    assert refused(http.get("img2img"), 404)
+    assert refused(http.get("txt2img"), 405)
+
+
+anything = st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec=None), max_size=8)
+anything |= st.lists(anything, max_size=2) | st.dictionaries(st.text(max_size=4), anything, max_size=2)
+fields = {
+    "prompt": st.text(st.characters(codec=None), max_size=9),
+    "negative_prompt": st.text(max_size=9),
+    "seed": st.integers(-3, 10**20),
+    "cfg_scale": st.floats(),
+    "width": st.sampled_from([64, 72, 80, 81]),
+    "batch_size": st.integers(-1, 2),
+    "sampler_name": st.sampled_from([*SAMPLERS, "k_euler", ""]),
+}
+bodies = st.fixed_dictionaries(
+    {"steps": st.just(1)}, optional={name: strategy | anything for name, strategy in fields.items()}
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(bodies | anything)
+def test_no_body_brings_it_down(http, body):
+    answer = http.post("txt2img", content=json.dumps(body), headers={"content-type": "application/json"})
+    if answer.status_code != 200:
+        refused(answer, 422)
+
+
+# -- in the endpoint
+
+
+def test_the_endpoint_draws_beside_its_chat_and_limits_bodies_in_the_web_uis_words(pipe):
+    app = create_app(Engine(*tiny_llava()), "chat", painter=Painter(lambda: pipe), max_body=2_000)
+    with TestClient(app) as http:
+        assert http.get("/health").json()["models"] == ["chat"]
+        answer = http.post("/sdapi/v1/txt2img", json=FEW)
+        assert len(pictures(answer.json())) == 1
+        assert "0.002 MB" in refused(http.post("/sdapi/v1/txt2img", json={"prompt": "x" * 5_000}), 413)
+
+
+def test_the_endpoint_draws_with_the_registrys_model_when_none_is_given(monkeypatch, pipe):
+    monkeypatch.setattr(models, "load", {"diffusion": pipe}.__getitem__)
+    with TestClient(create_app(Engine(*tiny_llava()), "chat")) as http:
+        answer = http.post("/sdapi/v1/txt2img", json=FEW)
+        assert httpx.codes.is_success(answer.status_code) and len(pictures(answer.json())) == 1
