@@ -13,6 +13,9 @@ COURSE_CHAT            local            who answers chats: ``local`` (the mini c
                                         OpenAI-compatible server
 COURSE_ENDPOINT        http://          where the local chat endpoint is; on this computer a
                        127.0.0.1:8765   notebook starts it when nobody listens there
+COURSE_STORE           chdb://          where prompts are stored: ``chdb://FOLDER``, a database inside
+                       prompt_store     the notebook (a relative folder is one of the working folder),
+                                        or ``clickhouse://USER@HOST:PORT/DATABASE``, a server
 =====================  ===============  ==========================================================
 
 Secrets (API keys) are not settings: ``settings.secret("HF_TOKEN")`` looks in the environment, then in
@@ -23,6 +26,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import sys
 from dataclasses import dataclass
 from importlib import metadata
@@ -49,6 +53,7 @@ SECRETS = {
     "GROQ_API_KEY": "chat models served by Groq",
     "NVIDIA_API_KEY": "chat models served by NVIDIA",
     "COURSE_CHAT_KEY": "a chat server of your own that wants a key (COURSE_CHAT=https://…)",
+    "COURSE_STORE_PASSWORD": "a database server that wants a password (COURSE_STORE=clickhouse://…)",
 }
 
 CHAT_PROVIDERS = ("local", "groq", "nvidia")
@@ -72,6 +77,18 @@ def _chat_provider(text: str) -> str:
         ) from None
 
 
+def store_address(text: str) -> str:
+    """``text`` if it says where a prompt store is. Raises pydantic's error, a ValueError, unless it does."""
+    parts = urlsplit(text)
+    if parts.scheme == "chdb" and text.removeprefix("chdb://") not in ("", text):
+        return text
+    if parts.scheme in ("clickhouse", "clickhouses") and parts.hostname and not parts.query:
+        return text
+    raise PydanticCustomError(
+        "store", "it should be chdb://FOLDER or clickhouse://USER@HOST:PORT/DATABASE (clickhouses:// for TLS)"
+    )
+
+
 class Settings(BaseSettings):
     """The settings, read once from the environment. Raises ``PlainError`` for a value that is none."""
 
@@ -83,6 +100,8 @@ class Settings(BaseSettings):
     grader_seed: int = 0
     chat_provider: Annotated[str, AfterValidator(_chat_provider)] = Field("local", validation_alias="COURSE_CHAT")
     endpoint: Annotated[str, AfterValidator(_address)] = "http://127.0.0.1:8765"
+    # It may hold a password, which no printed settings should show.
+    store: Annotated[str, AfterValidator(store_address)] = Field("chdb://prompt_store", repr=False)
 
     _secrets: dict[str, SecretStr] = PrivateAttr(default_factory=dict)
 
@@ -161,7 +180,8 @@ def _setting_sentence(error: dict) -> str:
     name = str(error["loc"][0])
     variable = name if name.isupper() else f"COURSE_{name.upper()}"
     wanted = error["msg"].replace("Input", "it", 1)
-    return f"{variable} is {error['input']!r}, but {wanted}. Change or unset that environment variable and start again."
+    given = re.sub("://.*@", "://…@", repr(error["input"]))  # a password may stand there
+    return f"{variable} is {given}, but {wanted}. Change or unset that environment variable and start again."
 
 
 def _colab_secret(name: str) -> str | None:

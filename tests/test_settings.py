@@ -17,7 +17,7 @@ HEAVY = ("torch", "transformers", "diffusers", "pandas", "matplotlib", "numpy", 
 @pytest.fixture
 def bare(monkeypatch):
     """An environment that says nothing about the course."""
-    ours = ("PROFILE", "DEVICE", "MODELS", "GRADER_SEED", "CHAT", "ENDPOINT")
+    ours = ("PROFILE", "DEVICE", "MODELS", "GRADER_SEED", "CHAT", "ENDPOINT", "STORE")
     for name in (*(f"COURSE_{name}" for name in ours), *SECRETS):
         monkeypatch.delenv(name, raising=False)
     return monkeypatch
