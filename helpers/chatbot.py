@@ -13,7 +13,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from helpers import show
-from helpers.errors import PlainError
+from helpers.errors import PlainError, sentence
 
 if TYPE_CHECKING:
     from ipywidgets import HTML
@@ -121,7 +121,7 @@ class Chatbot:
         try:
             bubble.value = _bubble("bot", self._answer(question, bubble))
         except (Exception, KeyboardInterrupt) as error:  # whatever the answering code raises, the chat goes on
-            bubble.value = _bubble("error", _sentence(error))
+            bubble.value = _bubble("error", sentence(error))
         finally:
             self.send.disabled = self.clear.disabled = False
 
@@ -146,7 +146,7 @@ class Chatbot:
             try:
                 self._reset()
             except Exception as error:
-                self._add("error", _sentence(error))
+                self._add("error", sentence(error))
 
     def _add(self, who: str, text: str, *, busy: bool = False) -> HTML:
         from ipywidgets import HTML
@@ -165,16 +165,6 @@ def _bubble(who: str, text: str, *, busy: bool = False) -> str:
         f'<div style="display:flex;flex-direction:column;position:relative">'
         f'<div style="{BUBBLE};{LOOKS[who]}"{live}>{name}{escape(text)}{sign}</div></div>'
     )
-
-
-def _sentence(error: BaseException) -> str:
-    """An error in a sentence: its own where it has one made for people."""
-    if isinstance(error, KeyboardInterrupt):
-        return "Stopped."
-    said = str(error).strip()
-    if isinstance(error, PlainError):
-        return said
-    return f"{type(error).__name__}: {said.splitlines()[0]}" if said else type(error).__name__
 
 
 def _soon(action: Callable[[], object]) -> None:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import base64
 import io
+import itertools
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
     from matplotlib.figure import Figure
     from PIL import Image
@@ -28,6 +30,7 @@ __all__ = [
     "mosaic",
     "picture_html",
     "plot",
+    "projection",
     "scrubber",
     "spotlight",
     "to_pil",
@@ -146,6 +149,68 @@ def confidences(groups: Mapping[str, Sequence[float]], *, width: int = 520) -> N
     figure.tight_layout()
     words = "; ".join(f"{name}: {_spread(scores)}" for name, scores in groups.items())
     plot(figure, alt=f"How sure the model was of its answers, counted in steps of a tenth. {words}.", width=width)
+
+
+def projection(groups: Mapping[str, np.ndarray], *, pairs: tuple[str, str] | None = None, width: int = 620) -> None:
+    """Show vectors as points in the plane in which all of them together are spread out the most (PCA, Pearson 1901).
+
+    groups: for each name its vectors, an array (n, d); each group has a colour and a mark of its own.
+    pairs: two groups of equally many vectors; a thin line joins the first of one with the first of the other, and so on.
+
+    The axes say which share of the whole spread (the variance) is in them. Raises ``ValueError`` for fewer than three
+    vectors, and for pairs that don't go up.
+    """
+    import matplotlib.pyplot as plt
+    import numpy as np
+
+    points, shares = _principal_plane(np.concatenate([np.asarray(vectors, float) for vectors in groups.values()]))
+    starts = np.cumsum([len(vectors) for vectors in groups.values()])[:-1]
+    placed = dict(zip(groups, np.split(points, starts), strict=True))
+
+    one, other = (placed[name] for name in pairs) if pairs else ([], [])
+    if len(one) != len(other):
+        raise ValueError(f"pairs wants two groups of equal size, but got {len(one)} and {len(other)} vectors")
+
+    figure, axes = plt.subplots(figsize=(7, 5))
+    for ends in zip(one, other, strict=True):
+        axes.plot(*np.transpose(ends), color="grey", linewidth=0.5, alpha=0.5, zorder=1)
+    for (name, group), mark in zip(placed.items(), itertools.cycle("osD^vP*X<>"), strict=False):
+        axes.scatter(*group.T, s=22, marker=mark, label=name, alpha=0.8, linewidths=0)
+    axes.set(xlabel=f"first direction ({shares[0]:.0%} of the spread)", ylabel=f"second ({shares[1]:.0%})")
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    plot(
+        figure,
+        alt=f"{len(points)} vectors as points in a plane that shows {sum(shares):.0%} of their spread. {_apart(placed)}.",
+        width=width,
+    )
+
+
+def _principal_plane(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The vectors (n, d) in the plane of their first two principal components, (n, 2), and the share of each."""
+    import numpy as np
+
+    if len(vectors) < 3:
+        raise ValueError(f"a projection needs at least three vectors, but got {len(vectors)}")
+    centred = vectors - vectors.mean(axis=0)
+    _, spread, axes = np.linalg.svd(centred, full_matrices=False)
+    return centred @ axes[:2].T, spread[:2] ** 2 / (spread**2).sum()
+
+
+def _apart(placed: Mapping[str, np.ndarray]) -> str:
+    """In words, how well groups of points in a plane stand apart."""
+    import numpy as np
+
+    centres = np.stack([points.mean(axis=0) for points in placed.values()])
+
+    def at_home(number: int, points: np.ndarray) -> float:
+        nearest = np.linalg.norm(points[:, None] - centres, axis=-1).argmin(axis=1)
+        return (nearest == number).mean()
+
+    told = [
+        f"{name}: {len(points)} points, {at_home(number, points):.0%} of them nearest to the middle of their own group"
+        for number, (name, points) in enumerate(placed.items())
+    ]
+    return "; ".join(told)
 
 
 def plot(figure: Figure, alt: str, *, width: int = 640) -> None:

@@ -8,8 +8,9 @@ from uuid import uuid4
 
 from helpers import flashcards as _flashcards
 from helpers.chatbot import Chatbot
+from helpers.search_gallery import SearchGallery
 
-__all__ = ["Chatbot", "flashcards"]
+__all__ = ["Chatbot", "SearchGallery", "flashcards"]
 
 
 def flashcards(path: str | Path) -> None:

@@ -171,3 +171,41 @@ def test_confidences_tell_in_words_what_the_figure_shows(shown):
 def test_mistakes_in_tables_and_mosaics_are_said_in_a_sentence(shown, wrong, says):
     with pytest.raises(ValueError, match=says):
         wrong()
+
+
+def test_projection_keeps_what_is_far_apart_and_says_so(shown):
+    np = pytest.importorskip("numpy")
+    pytest.importorskip("matplotlib").use("Agg")
+    rng = np.random.default_rng(0)
+    here, there = rng.normal(size=(40, 6)), rng.normal(size=(30, 6))
+    show.projection({"here": here, "there": there + 9 * np.eye(6)[0]})
+    (alt,) = alts_in(shown[0])
+    assert "here: 40 points, 100% of them nearest to the middle of their own group" in alt
+    assert "there: 30 points, 100%" in alt
+    assert int(re.search(r"shows (\d+)% of their spread", alt)[1]) > 70
+
+
+def test_the_plane_of_a_projection_is_that_of_the_principal_components():
+    np = pytest.importorskip("numpy")
+    rng = np.random.default_rng(1)
+    flat = rng.normal(size=(50, 2)) * [3, 1]
+    turn, _ = np.linalg.qr(rng.normal(size=(7, 7)))
+    points, shares = show._principal_plane(np.pad(flat, ((0, 0), (0, 5))) @ turn + 4)
+    centred = flat - flat.mean(axis=0)
+    assert np.allclose(np.linalg.norm(points, axis=1), np.linalg.norm(centred, axis=1)), "no length is lost"
+    assert np.isclose(shares.sum(), 1) and shares[0] > shares[1]
+    variances = points.var(axis=0)
+    assert variances[0] > variances[1] and abs(np.cov(points.T)[0, 1]) < 1e-9
+
+
+@pytest.mark.parametrize(
+    "groups, pairs, says",
+    [
+        ({"a": [[0.0, 1.0], [1.0, 0.0]]}, None, "at least three vectors, but got 2"),
+        ({"a": [[0.0, 1.0]] * 3, "b": [[1.0, 0.0]] * 2}, ("a", "b"), "but got 3 and 2 vectors"),
+    ],
+)
+def test_a_projection_that_cannot_be_drawn_is_refused_in_a_sentence(shown, groups, pairs, says):
+    pytest.importorskip("matplotlib").use("Agg")
+    with pytest.raises(ValueError, match=says):
+        show.projection(groups, pairs=pairs)
