@@ -25,8 +25,8 @@ FILLERS = frozenset(
 
 #: "variation two" and "second version": numbers that count prompts, not things in a picture.
 _COUNT = re.compile(
-    r"\b(variation|version|variant|option|number|attempt|prompt) (one|two|three|four|five|six|i|ii|iii|iv|v|vi|[a-f])\b"
-    r"|\b(first|second|third|fourth|fifth|sixth) (variation|version|variant|option|attempt|prompt)\b"
+    r"\b(variation|version|variant|option|number|attempt|prompt)\s+(one|two|three|four|five|six|i|ii|iii|iv|v|vi|[a-f])\b"
+    r"|\b(first|second|third|fourth|fifth|sixth)\s+(variation|version|variant|option|attempt|prompt)\b"
 )
 
 
@@ -71,7 +71,7 @@ def on_subject(prompt: str, text: str) -> bool:
 
 
 def _words(text: str) -> frozenset[str]:
-    return frozenset(_listed(_COUNT.sub(" ", " ".join(_listed(text.lower()))))) - FILLERS
+    return frozenset(_listed(_COUNT.sub(" ", text.lower()))) - FILLERS
 
 
 def _kinds(text: str) -> frozenset[str]:

@@ -37,6 +37,7 @@ def test_decoration_makes_no_other_prompt(other):
         (CAT, "two large red cats, on a meadow"),
         ("a red cat left of a blue dog, at night", "a blue cat left of a red dog, at night"),
         ("two kittens on a quilt", "three kittens on a quilt"),
+        ("another version: two kittens", "another version: three kittens"),
     ],
 )
 def test_what_a_painter_would_paint_differently_is_different(one, other):
