@@ -1,0 +1,30 @@
+"""The course's small collection of texts: very short stories from the picture-book world, written for this course."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+__all__ = ["read", "words"]
+
+FILE = Path(__file__).with_name("stories.txt")
+
+
+def read() -> list[str]:
+    """The stories, each a few sentences in one line; the same order each time."""
+    return FILE.read_text(encoding="utf-8").strip().split("\n\n")
+
+
+def words(text: str) -> list[str]:
+    """The words of a text in order, in small letters and in the singular, so that "Two Boxes" has the word "box".
+
+    The singular is a rule of thumb for English: it makes "mar" of "mars", which does no harm where all texts that are
+    compared go through it.
+    """
+    return [_singular(word) for word in re.findall(r"[a-z0-9]+", text.lower())]
+
+
+def _singular(word: str) -> str:
+    if word.endswith(("ches", "shes", "sses", "xes")):
+        return word[:-2]
+    return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word

@@ -1,0 +1,657 @@
+"""Answers to the exercises of notebook 06: right ones, written differently, and mistakes that students make.
+
+Each is the whole text of an exercise's cell. It runs after the notebook's set-up cells; another exercise's function
+that it calls is there as in the solution.
+"""
+
+# A request and its answer, step by step; a mistake is made in one of the steps.
+DRAW = """
+def txt2img(prompt, *, url, steps=20, seed=0, n=1, timeout=60):
+    address = {address}
+    body = {body}
+    try:
+        answer = httpx.post(address, json=body, timeout={timeout})
+        if {refused}:
+            raise RuntimeError(f"The server refused with {{answer.status_code}}: {{answer.text}}")
+        found = answer.json()["images"]
+        pictures = [{picture} for letters in found]
+    except httpx.TimeoutException:
+        raise RuntimeError(f"No answer within {{timeout}} seconds.")
+    except httpx.HTTPError as error:
+        raise RuntimeError(f"{{address}} can't be reached: {{error}}")
+    except (OSError, TypeError, AttributeError{caught}) as error:
+        raise RuntimeError(f"No JSON with images, or one is not a picture ({{error}}).")
+    {end}
+"""
+DRAW_RIGHT = {
+    "address": 'url if url.endswith("/sdapi/v1/txt2img") else url.rstrip("/") + "/sdapi/v1/txt2img"',
+    "body": "dict(prompt=prompt, steps=steps, seed=seed, n_iter=n)",
+    "timeout": "timeout",
+    "refused": "answer.status_code != 200",
+    "picture": 'Image.open(io.BytesIO(base64.b64decode(letters.rpartition(",")[2]))).convert("RGB")',
+    "caught": ", ValueError, KeyError",
+    "end": """if len(pictures) != n:
+        raise RuntimeError(f"{len(pictures)} images came, {n} were wanted.")
+    return pictures""",
+}
+
+FIND = """
+def get_text(keywords, *, texts=STORIES, chat=None):
+    {body}
+"""
+
+# Search and writing, step by step; a mistake is made in one of the steps.
+SEARCH = """
+def get_text(keywords, *, texts=STORIES, chat=None):
+    if not isinstance(keywords, str):
+        keywords = " ".join(keywords)
+    wanted = sorted({wanted})
+    best, score = None, {start}
+    for text in texts:
+        mine = 0
+        for word in wanted:
+            if {has}:
+                mine += {weight}
+        if mine {better} score:
+            best, score = text, mine
+    {none}
+    if chat is None:
+        return best
+    {write}
+"""
+SEARCH_RIGHT = {
+    "wanted": "set(stories.words(keywords))",
+    "start": "0",
+    "has": "word in stories.words(text)",
+    "weight": "math.log(1 + len(texts) / sum(word in stories.words(each) for each in texts))",
+    "better": ">",
+    "none": """if best is None:
+        raise ValueError(f"No text has {keywords}")""",
+    "write": """request = ASK_FOR_TEXT.format(keywords=keywords, example=best)
+    return chat.invoke(request).text.strip()""",
+}
+
+PROMPT = """
+def image_prompt(chat, text):
+    {body}
+"""
+
+# Asking, and cleaning up line by line; a mistake is made in one of the steps.
+CLEAN = """
+def image_prompt(chat, text):
+    reply = {reply}
+    for line in reply.split("\\n"):
+        line = line.strip()
+        if line.startswith({fence}):
+            continue
+        line = re.sub(r"{mark}", "", line)
+        line = line.strip({around})
+        line = re.sub(r"(?i)^(image )?prompt ?:", "", line).strip({around})
+        if {good}:
+            return line
+    {end}
+"""
+CLEAN_RIGHT = {
+    "reply": "chat.invoke(ASK_FOR_PROMPT.replace('{text}', text)).text",
+    "fence": '"```"',
+    "mark": r"^(\d+[.)]|[-*])\s+",
+    "around": '" \\"\'`*“”"',
+    "good": 'line and line[-1] != ":"',
+    "end": 'raise ValueError("the model wrote no prompt")',
+}
+
+BEST = """
+def best_of_n(text, prompt, n, *, generate, rate):
+    {body}
+"""
+
+UNTIL = """
+def until_accepted(text, prompt, threshold, max_tries, *, generate, rate):
+    {body}
+"""
+# Try after try; a mistake is made in one of the steps.
+TRY = UNTIL.format(
+    body="""if {few}:
+        raise ValueError(f"max_tries={{max_tries}} is too few")
+    best, score, scores = None, None, []
+    for i in range({tries}):
+        picture = generate(prompt, seed={seed})
+        scores.append(rate({rated}, picture))
+        if best is None or scores[-1] > score:
+            best, score = picture, scores[-1]
+        if scores[-1] {enough} threshold:
+            return {accepted}
+    {end}"""
+)
+TRY_RIGHT = {
+    "few": "max_tries < 1",
+    "tries": "max_tries",
+    "seed": "i",
+    "rated": "text",
+    "enough": ">=",
+    "accepted": "best, score, scores",
+    "end": """print(f"After {max_tries} tries no picture was good enough; this is the best of them.")
+    return best, score, scores""",
+}
+
+PIPELINE = """
+def run_pipeline(keywords, *, n=5, chat=None, generate=draw_one, rate=rate_image, second=rate_image_by_caption):
+    {body}
+"""
+# Stage after stage; a mistake is made in one of them.
+STAGES = PIPELINE.format(
+    body="""if chat is None:
+        chat = chat_model("text")
+    record = {{"keywords": keywords, "text": get_text(keywords{retrieval})}}
+    record["prompt"] = image_prompt(chat, {asked})
+    drawn = best_of_n({rated}, record["prompt"], {n}, generate=generate, rate={judge})
+    record["image"], record["score"], record["scores"] = drawn
+    record["second_score"] = second({seconded}, record["image"])
+    {shown}
+    return {returned}"""
+)
+STAGES_RIGHT = {
+    "retrieval": "",
+    "asked": 'record["text"]',
+    "rated": 'record["prompt"]',
+    "n": "n",
+    "judge": "rate",
+    "seconded": 'record["prompt"]',
+    "shown": "show_record(record)",
+    "returned": "record",
+}
+
+RIGHT = {
+    "txt2img": [
+        DRAW.format(**DRAW_RIGHT),
+        """
+def txt2img(prompt, *, url, steps=20, seed=0, n=1, timeout=60):
+    import urllib.error
+    import urllib.request
+
+    address = url.strip().rstrip("/")
+    if not address.endswith("txt2img"):
+        address += "/sdapi/v1/txt2img"
+    body = json.dumps({"prompt": prompt, "seed": seed, "steps": steps, "batch_size": n, "n_iter": 1}).encode()
+    request = urllib.request.Request(address, data=body, headers={"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=timeout) as answer:
+            content = answer.read()
+    except urllib.error.HTTPError as error:
+        raise RuntimeError(f"HTTP {error.code} from {address}: {error.read().decode(errors='replace')}") from error
+    except TimeoutError as error:
+        raise RuntimeError(f"{address} timed out after {timeout} s") from error
+    except OSError as error:
+        raise RuntimeError(f"could not reach {address}: {error}") from error
+    try:
+        data = json.loads(content)
+    except json.JSONDecodeError as error:
+        raise RuntimeError("the answer is not valid JSON") from error
+    if not isinstance(data, dict) or not isinstance(data.get("images"), list):
+        raise RuntimeError("the answer has no list of images in it")
+    if len(data["images"]) != n:
+        raise RuntimeError(f"asked for {n} pictures, got {len(data['images'])}")
+    pictures = []
+    for number, letters in enumerate(data["images"]):
+        try:
+            picture = Image.open(io.BytesIO(base64.b64decode(letters.split("base64,")[-1])))
+            picture.load()
+        except Exception as error:
+            raise RuntimeError(f"image {number} is not a picture: {error}") from error
+        pictures.append(picture)
+    return pictures
+""",
+    ],
+    "get_text": [
+        SEARCH.format(**SEARCH_RIGHT),
+        FIND.format(
+            body="""query = keywords if isinstance(keywords, str) else ",".join(keywords)
+    query = set(stories.words(query))
+    bags = [frozenset(stories.words(text)) for text in texts]
+    idf = {word: math.log1p(len(texts) / n) for word in query if (n := sum(word in bag for bag in bags))}
+    if not idf:
+        raise ValueError("nothing found for these keywords")
+
+    def score(i):
+        return round(sum(value for word, value in idf.items() if word in bags[i]), 9)
+
+    winner = texts[max(range(len(texts)), key=score)]
+    if chat is not None:
+        template = ChatPromptTemplate.from_template(ASK_FOR_TEXT)
+        filled = template.invoke({"keywords": str(keywords), "example": winner})
+        winner = chat.invoke(filled).content.strip()
+    return winner"""
+        ),
+    ],
+    "image_prompt": [
+        CLEAN.format(**CLEAN_RIGHT),
+        PROMPT.format(
+            body="""answer = "".join(piece.text for piece in chat.stream([("human", ASK_FOR_PROMPT.format(text=text))]))
+    wrapping = " \\t\\r\\"'`*“”"
+    candidates = []
+    for line in answer.splitlines():
+        if line.lstrip().startswith("```"):
+            continue
+        line = line.strip()
+        first, _, rest = line.partition(" ")
+        if first in ("-", "*") or (first[:-1].isdigit() and first[-1] in ".)"):
+            line = rest
+        line = line.strip(wrapping)
+        for start in ("image prompt:", "prompt:"):
+            if line.lower().startswith(start):
+                line = line[len(start):]
+                break
+        candidates.append(line.strip(wrapping))
+    candidates = [line for line in candidates if line and not line.endswith(":")]
+    if candidates:
+        return candidates[0]
+    raise ValueError("no prompt found in: " + answer)"""
+        ),
+    ],
+    "rate_image": [
+        """
+def rate_image(text, image):
+    (words,), (pixels,) = clip.embed_texts([text]), clip.embed_images([image])
+    return float(words @ pixels)
+""",
+        """
+def rate_image(text, image):
+    return clip.similarity([text], [image]).item()
+""",
+    ],
+    "rate_image_by_caption": [
+        """
+def rate_image_by_caption(text, image, *, caption=caption):
+    a = torch.from_numpy(clip.embed_texts([text]))
+    b = torch.from_numpy(clip.embed_texts([caption(image)]))
+    return torch.nn.functional.cosine_similarity(a, b).item()
+""",
+        """
+def rate_image_by_caption(text, image, *, caption=caption):
+    seen = caption(image)
+    vectors = clip.embed_texts([seen, text])
+    return float((vectors[0] * vectors[1]).sum())
+""",
+    ],
+    "best_of_n": [
+        BEST.format(
+            body="""if n < 1:
+        raise ValueError("n must be at least 1, got %d" % n)
+    best = None
+    all_scores = []
+    for i in range(n):
+        image = generate(prompt, seed=i)
+        score = rate(text, image)
+        all_scores.append(score)
+        if best is None or score > best[1]:
+            best = (image, score)
+    return (*best, all_scores)"""
+        ),
+        BEST.format(
+            body="""if not n >= 1:
+        raise ValueError(f"n={n}")
+    drawn = [(rate(text, image), -i, image) for i in range(n) for image in [generate(prompt, seed=i)]]
+    score, _, image = max(drawn, key=lambda each: each[:2])
+    return image, score, [each[0] for each in drawn]"""
+        ),
+    ],
+    "until_accepted": [
+        TRY.format(**TRY_RIGHT),
+        UNTIL.format(
+            body="""import warnings
+    if max_tries <= 0:
+        raise ValueError("max_tries must be positive, not " + str(max_tries))
+    results = []
+    while len(results) < max_tries and not (results and results[-1][1] >= threshold):
+        picture = generate(prompt, seed=len(results))
+        results.append((picture, rate(text, picture)))
+    picture, score = max(results, key=lambda result: result[1])
+    if score < threshold:
+        warnings.warn(f"gave up after {max_tries} tries at {score}, below {threshold}")
+    return picture, score, [each for _, each in results]"""
+        ),
+    ],
+    "run_pipeline": [
+        STAGES.format(**STAGES_RIGHT),
+        PIPELINE.format(
+            body="""stages = dict(keywords=keywords)
+    stages["text"] = story = get_text(keywords)
+    stages["prompt"] = prompt = image_prompt(chat or chat_model("text"), story)
+    chosen, score, everything = best_of_n(text=prompt, prompt=prompt, n=n, generate=generate, rate=rate)
+    stages.update(image=chosen, score=score, scores=everything, second_score=second(prompt, chosen), n=n)
+    show_record(stages)
+    return stages"""
+        ),
+    ],
+}
+
+WRONG = {
+    "txt2img": [
+        ("no look at the status", DRAW.format(**{**DRAW_RIGHT, "refused": "False"})),
+        ("only 404 and 500 are failures", DRAW.format(**{**DRAW_RIGHT, "refused": "answer.status_code in (404, 500)"})),
+        (
+            "raise_for_status, whose error is the library's own and without the server's words",
+            DRAW.format(**{**DRAW_RIGHT, "refused": "answer.raise_for_status() is None"}),
+        ),
+        ("the timeout is not handed on", DRAW.format(**{**DRAW_RIGHT, "timeout": "60"})),
+        ("not JSON comes out as the parser's own error", DRAW.format(**{**DRAW_RIGHT, "caught": ", KeyError"})),
+        ("the seed is forgotten", DRAW.format(**{**DRAW_RIGHT, "body": "dict(prompt=prompt, steps=steps, n_iter=n)"})),
+        (
+            "the steps are forgotten",
+            DRAW.format(**{**DRAW_RIGHT, "body": "dict(prompt=prompt, seed=seed, batch_size=n)"}),
+        ),
+        (
+            "a field called n, which no web UI knows",
+            DRAW.format(**{**DRAW_RIGHT, "body": "dict(prompt=prompt, steps=steps, seed=seed, n=n)"}),
+        ),
+        ("no word when too few pictures come", DRAW.format(**{**DRAW_RIGHT, "end": "return pictures"})),
+        (
+            "a slash too many in the address",
+            DRAW.format(**{**DRAW_RIGHT, "address": 'url.removesuffix("/sdapi/v1/txt2img") + "/sdapi/v1/txt2img"'}),
+        ),
+        (
+            "the picture's head is read and its pixels never looked at",
+            DRAW.format(
+                **{**DRAW_RIGHT, "picture": 'Image.open(io.BytesIO(base64.b64decode(letters.rpartition(",")[2])))'}
+            ),
+        ),
+        (
+            "data:image/png;base64, is decoded, too",
+            DRAW.format(
+                **{**DRAW_RIGHT, "picture": 'Image.open(io.BytesIO(base64.b64decode(letters))).convert("RGB")'}
+            ),
+        ),
+        (
+            "one request a picture, all with the same seed",
+            """
+def txt2img(prompt, *, url, steps=20, seed=0, n=1, timeout=60):
+    address = url.rstrip("/").removesuffix("/sdapi/v1/txt2img") + "/sdapi/v1/txt2img"
+    images = []
+    for _ in range(n):
+        try:
+            answer = httpx.post(address, json={"prompt": prompt, "steps": steps, "seed": seed}, timeout=timeout)
+            assert answer.status_code == 200, f"{answer.status_code} {answer.text}"
+            letters = answer.json()["images"][0].split(",")[-1]
+            images.append(Image.open(io.BytesIO(base64.b64decode(letters))).convert("RGB"))
+        except Exception as error:
+            raise RuntimeError(f"{address}, timeout {timeout}, no JSON or image: {error}")
+    return images
+""",
+        ),
+        (
+            "an empty list in place of an error",
+            """
+def txt2img(prompt, *, url, steps=20, seed=0, n=1, timeout=60):
+    try:
+        address = url.rstrip("/").removesuffix("/sdapi/v1/txt2img") + "/sdapi/v1/txt2img"
+        body = {"prompt": prompt, "steps": steps, "seed": seed, "batch_size": n}
+        found = httpx.post(address, json=body, timeout=timeout).json()["images"]
+        return [Image.open(io.BytesIO(base64.b64decode(each.split(",")[-1]))).convert("RGB") for each in found]
+    except Exception as error:
+        print("Something went wrong:", error)
+        return []
+""",
+        ),
+    ],
+    "get_text": [
+        ("every word counts the same", SEARCH.format(**{**SEARCH_RIGHT, "weight": "1"})),
+        (
+            "a word counts as often as it stands in the text",
+            SEARCH.format(**{**SEARCH_RIGHT, "weight": "stories.words(text).count(word)"}),
+        ),
+        ("parts of words count, too", SEARCH.format(**{**SEARCH_RIGHT, "has": "word in text.lower()"})),
+        ("words as they are typed", SEARCH.format(**{**SEARCH_RIGHT, "wanted": "set(keywords.split())"})),
+        ("the last of equals wins", SEARCH.format(**{**SEARCH_RIGHT, "better": ">="})),
+        (
+            "common words count more",
+            SEARCH.format(
+                **{**SEARCH_RIGHT, "weight": "math.log(1 + sum(word in stories.words(each) for each in texts))"}
+            ),
+        ),
+        ("the first text where nothing is found", SEARCH.format(**{**SEARCH_RIGHT, "none": "best = best or texts[0]"})),
+        ("the chat model is never asked", SEARCH.format(**{**SEARCH_RIGHT, "write": "return best"})),
+        (
+            "the chat model does not see what was found",
+            SEARCH.format(
+                **{
+                    **SEARCH_RIGHT,
+                    "write": 'return chat.invoke(f"Write a short text with these keywords: {keywords}.").text.strip()',
+                }
+            ),
+        ),
+        (
+            "the message in place of its text",
+            SEARCH.format(
+                **{
+                    **SEARCH_RIGHT,
+                    "write": "return chat.invoke(ASK_FOR_TEXT.format(keywords=keywords, example=best))",
+                }
+            ),
+        ),
+        (
+            "the collection of the course, whatever is given",
+            SEARCH.format(**SEARCH_RIGHT).replace("for text in texts:", "for text in STORIES:"),
+        ),
+    ],
+    "image_prompt": [
+        ("the reply as it is", PROMPT.format(body="return chat.invoke(ASK_FOR_PROMPT.format(text=text)).text.strip()")),
+        (
+            "the first line, whatever it is",
+            CLEAN.format(**{**CLEAN_RIGHT, "good": "True"}),
+        ),
+        (
+            "the last line",
+            PROMPT.format(body="return chat.invoke(ASK_FOR_PROMPT.format(text=text)).text.split('\\n')[-1]"),
+        ),
+        ("every number at the start is taken for a list's", CLEAN.format(**{**CLEAN_RIGHT, "mark": r"^[\d\W]+"})),
+        ("quotes stay", CLEAN.format(**{**CLEAN_RIGHT, "around": ""})),
+        ("fences are not known", CLEAN.format(**{**CLEAN_RIGHT, "fence": '"~~~"', "around": '" \\"\'*“”"'})),
+        ("an empty prompt in place of an error", CLEAN.format(**{**CLEAN_RIGHT, "end": 'return ""'})),
+        (
+            "the text is cut to what CLIP reads",
+            CLEAN.format(**{**CLEAN_RIGHT, "reply": "chat.invoke(ASK_FOR_PROMPT.format(text=text[:60])).text"}),
+        ),
+        (
+            "the text becomes part of the template",
+            CLEAN.format(
+                **{
+                    **CLEAN_RIGHT,
+                    "reply": "(ChatPromptTemplate.from_template(ASK_FOR_PROMPT.replace('{text}', text)) | chat).invoke({}).text",
+                }
+            ),
+        ),
+        (
+            "the words of the request are lost",
+            CLEAN.format(**{**CLEAN_RIGHT, "reply": "chat.invoke(text).text"}),
+        ),
+    ],
+    "rate_image": [
+        ("an array", "\ndef rate_image(text, image):\n    return clip.similarity([text], [image])\n"),
+        (
+            "numpy's own number",
+            "\ndef rate_image(text, image):\n    return clip.similarity([text], [image])[0, 0]\n",
+        ),
+        (
+            "a distance",
+            "\ndef rate_image(text, image):\n    return 1 - float(clip.similarity([text], [image])[0, 0])\n",
+        ),
+        (
+            "percent",
+            "\ndef rate_image(text, image):\n    return 100 * float(clip.similarity([text], [image])[0, 0])\n",
+        ),
+        (
+            "letters in place of a list of texts",
+            "\ndef rate_image(text, image):\n    return float(clip.similarity(list(text), [image])[0, 0])\n",
+        ),
+    ],
+    "rate_image_by_caption": [
+        (
+            "the text against the picture",
+            """
+def rate_image_by_caption(text, image, *, caption=caption):
+    caption(image)
+    return float(clip.similarity([text], [image])[0, 0])
+""",
+        ),
+        (
+            "the caption against the picture",
+            """
+def rate_image_by_caption(text, image, *, caption=caption):
+    return float(clip.similarity([caption(image)], [image])[0, 0])
+""",
+        ),
+        (
+            "the share of equal words",
+            """
+def rate_image_by_caption(text, image, *, caption=caption):
+    one, other = set(text.split()), set(caption(image).split())
+    return len(one & other) / len(one | other)
+""",
+        ),
+        (
+            "the notebook's captioner, whichever is given",
+            """
+def rate_image_by_caption(text, image, **ignored):
+    one, other = clip.embed_texts([text, captions([image])[0]])
+    return float(one @ other)
+""",
+        ),
+        (
+            "a distance",
+            """
+def rate_image_by_caption(text, image, *, caption=caption):
+    one, other = clip.embed_texts([text, caption(image)])
+    return float(((one - other) ** 2).sum())
+""",
+        ),
+    ],
+    "best_of_n": [
+        (
+            "scores below 0 never win",
+            BEST.format(
+                body="""if n < 1:
+        raise ValueError("n should be 1 or more")
+    best, best_score, scores = None, 0, []
+    for i in range(n):
+        image = generate(prompt, seed=i)
+        scores.append(rate(text, image))
+        if scores[-1] > best_score:
+            best, best_score = image, scores[-1]
+    return best, best_score, scores"""
+            ),
+        ),
+        (
+            "the last of equals wins",
+            BEST.format(
+                body="""if n < 1:
+        raise ValueError("n should be 1 or more")
+    images = [generate(prompt, seed=i) for i in range(n)]
+    scores = [rate(text, image) for image in images]
+    best = max(range(n), key=lambda i: (scores[i], i))
+    return images[best], scores[best], scores"""
+            ),
+        ),
+        (
+            "the same seed each time",
+            BEST.format(
+                body="""if n < 1:
+        raise ValueError("n should be 1 or more")
+    images = [generate(prompt, seed=0) for _ in range(n)]
+    scores = [rate(text, image) for image in images]
+    best = scores.index(max(scores))
+    return images[best], scores[best], scores"""
+            ),
+        ),
+        (
+            "seeds from 1",
+            BEST.format(
+                body="""if n < 1:
+        raise ValueError("n should be 1 or more")
+    images = [generate(prompt, seed=i) for i in range(1, n + 1)]
+    scores = [rate(text, image) for image in images]
+    best = scores.index(max(scores))
+    return images[best], scores[best], scores"""
+            ),
+        ),
+        (
+            "rated by the prompt",
+            BEST.format(
+                body="""if n < 1:
+        raise ValueError("n should be 1 or more")
+    images = [generate(prompt, seed=i) for i in range(n)]
+    scores = [rate(prompt, image) for image in images]
+    best = scores.index(max(scores))
+    return images[best], scores[best], scores"""
+            ),
+        ),
+        (
+            "max of nothing raises by itself, with words that help nobody",
+            BEST.format(
+                body="""images = [generate(prompt, seed=i) for i in range(n)]
+    scores = [rate(text, image) for image in images]
+    best = scores.index(max(scores))
+    return images[best], scores[best], scores"""
+            ),
+        ),
+        (
+            "the scores sorted",
+            BEST.format(
+                body="""if n < 1:
+        raise ValueError("n should be 1 or more")
+    images = [generate(prompt, seed=i) for i in range(n)]
+    scores = [rate(text, image) for image in images]
+    best = scores.index(max(scores))
+    return images[best], scores[best], sorted(scores, reverse=True)"""
+            ),
+        ),
+        (
+            "the best is drawn and rated once more",
+            BEST.format(
+                body="""if n < 1:
+        raise ValueError("n should be 1 or more")
+    scores = [rate(text, generate(prompt, seed=i)) for i in range(n)]
+    best = scores.index(max(scores))
+    image = generate(prompt, seed=best)
+    return image, rate(text, image), scores"""
+            ),
+        ),
+    ],
+    "until_accepted": [
+        ("more than the threshold is wanted", TRY.format(**{**TRY_RIGHT, "enough": ">"})),
+        ("all are drawn before one is looked at", TRY.format(**{**TRY_RIGHT, "enough": "> 10 +"})),
+        (
+            "nobody is told",
+            TRY.format(**{**TRY_RIGHT, "end": "return best, score, scores"}),
+        ),
+        (
+            "an error when the tries run out",
+            TRY.format(**{**TRY_RIGHT, "end": 'raise RuntimeError(f"no luck in {max_tries} tries")'}),
+        ),
+        (
+            "the last picture in place of the best",
+            TRY.format(
+                **{
+                    **TRY_RIGHT,
+                    "end": 'print(max_tries, "tries were not enough")\n    return picture, scores[-1], scores',
+                }
+            ),
+        ),
+        ("one try too many", TRY.format(**{**TRY_RIGHT, "tries": "max_tries + 1"})),
+        ("the same seed each time", TRY.format(**{**TRY_RIGHT, "seed": "0"})),
+        ("no tries are no error", TRY.format(**{**TRY_RIGHT, "few": "False"})),
+        ("only the accepted score comes back", TRY.format(**{**TRY_RIGHT, "accepted": "best, score, [score]"})),
+        ("rated by the prompt", TRY.format(**{**TRY_RIGHT, "rated": "prompt"})),
+    ],
+    "run_pipeline": [
+        ("rated by the story", STAGES.format(**{**STAGES_RIGHT, "rated": 'record["text"]'})),
+        ("the prompt is made of the keywords", STAGES.format(**{**STAGES_RIGHT, "asked": '" ".join(keywords)'})),
+        ("nothing is shown", STAGES.format(**{**STAGES_RIGHT, "shown": "pass"})),
+        ("shown twice", STAGES.format(**{**STAGES_RIGHT, "shown": "show_record(record); show_record(record)"})),
+        ("always five pictures", STAGES.format(**{**STAGES_RIGHT, "n": "5"})),
+        ("its own judge in place of the one given", STAGES.format(**{**STAGES_RIGHT, "judge": "rate_image"})),
+        ("the second judge reads the story", STAGES.format(**{**STAGES_RIGHT, "seconded": 'record["text"]'})),
+        ("no record is returned", STAGES.format(**{**STAGES_RIGHT, "returned": "None"})),
+        ("only the picture is returned", STAGES.format(**{**STAGES_RIGHT, "returned": 'record["image"]'})),
+        ("the story is written by the chat model, too", STAGES.format(**{**STAGES_RIGHT, "retrieval": ", chat=chat"})),
+    ],
+}
