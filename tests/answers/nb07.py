@@ -1,0 +1,782 @@
+"""Answers to the exercises of notebook 07: right ones, written differently, and mistakes that students make.
+
+Each is the whole text of an exercise's cell. It runs after the notebook's set-up cells; another exercise's function
+that it calls is there as in the solution.
+"""
+
+ASK = """
+def ask_about_image(image_path, question="Describe the image"):
+    {body}
+"""
+
+LISTED = """
+def prompts_in(reply):
+    {body}
+"""
+
+# Asks until there are enough; a mistake is made in one of its parts.
+REWRITE = """
+def llm_rewrite_to_image_prompts(user_query, n=4):
+    {guard}
+    asked = {asked}
+    good = []
+    for attempt in range({tries}):
+        model = chat_model("text", temperature={temperature})
+        reply = model.invoke(asked[attempt % len(asked)].format(n=n, query=user_query)).text
+        {sift}
+        if len(good) >= n:
+            return {result}
+    {end}
+"""
+REWRITE_RIGHT = {
+    "guard": 'if n < 1: raise ValueError("n must be at least 1")',
+    "asked": '["Write {n} distinct prompts for an image generator about: {query}", "Create {n} image prompts about {query}"]',
+    "tries": "6",
+    "temperature": "0.3 * attempt",
+    "sift": "good = distinct(good + [p for p in prompts_in(reply) if on_subject(p, user_query)])",
+    "result": "good[:n]",
+    "end": 'raise ValueError(f"only {len(good)} of {n} prompts")',
+}
+
+DRAW = """
+def generate_images(prompt, n=1, *, seed=0):
+    prompts = {prompts}
+    pipe = load("diffusion")
+    {draw}
+    for i, (image, text) in enumerate(zip(images, prompts)):
+        {papers}
+    return images
+"""
+DRAW_RIGHT = {
+    "prompts": "[text for text in ([prompt] if isinstance(prompt, str) else prompt) for i in range(n)]",
+    "draw": """generators = [torch.Generator().manual_seed(seed + i) for i in range(len(prompts))]
+    images = pipe(prompts, num_inference_steps=STEPS, guidance_scale=GUIDANCE, generator=generators).images""",
+    "papers": """attach(image, make_provenance(image, pipe, prompt=text, seed=seed + i, steps=STEPS, guidance_scale=GUIDANCE))""",
+}
+
+PLOT = """
+def plot_imgs(images, r=2, c=2, original_image_name="image.png", output_dir="generated_images"):
+    {guard}
+    folder, stem = {folder}
+    paths, number = [], {number}
+    for image in images:
+        {free}
+        {save}
+        paths.append(str(path))
+        number += 1
+    {show}
+    return paths
+"""
+PLOT_RIGHT = {
+    "guard": 'if len(images) > r * c: raise ValueError("the grid is too small")',
+    "folder": "Path(output_dir), Path(original_image_name).stem",
+    "number": "1",
+    "free": """while (folder / f"{stem}_{number}.png").exists():
+            number += 1""",
+    "save": 'path = save_with_provenance(image, folder / f"{stem}_{number}.png")',
+    "show": 'show.gallery(images, [Path(path).name for path in paths], alt=[f"made from {stem}"] * len(images))',
+}
+
+WHOLE = """
+def generate_images_from_image(image_url, num_images=4):
+    {body}
+"""
+
+SEND = """
+def send_metadata(results, *, sources=None):
+    {body}
+"""
+
+POST = """
+def post_submission(metadata_file, url, *, student="", timeout=600):
+    {body}
+"""
+
+# A submission without any model: its records are made up.
+MADE_UP = """
+told = [
+    "The picture shows two small orange cats on a large blue sofa, in a room.",
+    "The picture shows a large white astronaut, on mars.",
+    "The picture shows a large red car, on a road at sunset.",
+    "The picture shows a small red frog on a large green tree, on a meadow.",
+]
+places = ["in the snow", "at night", "by the sea", "in the desert"]
+records = []
+for number, (path, description) in enumerate(zip(originals, told)):
+    thing = description.removeprefix("The picture shows ").split(",")[0]
+    prompts = {prompts}
+    paths = []
+    for i, prompt in enumerate(prompts):
+        image = {image}
+        paths.append(Path(FOLDER) / f"{{path.stem}}_made_up_{{i}}.png")
+        image.save(paths[-1])
+    records.append(make_record({description}, prompts, paths, source_image={source}))
+write_metadata(records{some}, FOLDER)
+"""
+MADE_UP_PARTS = {
+    "prompts": '[f"{thing}, {place}" for place in places]',
+    "image": "Image.effect_noise((64, 64), 20 + 10 * i + number).convert('RGB')",
+    "description": "description",
+    "source": "path",
+    "some": "",
+}
+
+RIGHT = {
+    "ask_about_image": [
+        """
+def ask_about_image(image_path, question="Describe the image"):
+    from helpers.checks.nb07 import data_url
+
+    content = [
+        {"type": "image_url", "image_url": {"url": data_url(open_picture(image_path))}},
+        {"type": "text", "text": question},
+    ]
+    return "".join(piece.text for piece in chat_model("vision").stream([HumanMessage(content)])).strip()
+""",
+        """
+_eyes = None
+
+
+def ask_about_image(image_path, question="Describe the image"):
+    global _eyes
+    _eyes = _eyes or chat_model("vision", max_tokens=128)
+    with io.BytesIO() as file:
+        open_picture(image_path).save(file, format="png")
+        letters = base64.b64encode(file.getvalue()).decode("ascii")
+    message = {
+        "role": "user",
+        "content": [
+            {"type": "text", "text": question},
+            {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{letters}"}},
+        ],
+    }
+    return str(_eyes.invoke([message]).content).strip()
+""",
+    ],
+    "prompts_in": [
+        """
+def prompts_in(reply):
+    found = []
+    for line in reply.splitlines():
+        mark, _, text = line.strip().partition(" ")
+        if mark in ("-", "*", "•") or re.fullmatch(r"\\(?[0-9]+[.):]", mark):
+            text = text.strip(" \\"'“”‘’*`\\t")
+            if text:
+                found.append(text)
+    return found
+""",
+        """
+MARKS = re.compile(r"\\s*([-*•]|\\(?\\d+(\\.|\\)|:))\\s+")
+
+
+def prompts_in(reply):
+    lines = [line for line in reply.split("\\n") if MARKS.match(line)]
+    texts = [re.sub(r"^[\\s\\"'“”‘’*`]+|[\\s\\"'“”‘’*`]+$", "", MARKS.sub("", line, count=1)) for line in lines]
+    return list(filter(None, texts))
+""",
+    ],
+    "llm_rewrite_to_image_prompts": [
+        REWRITE.format(**REWRITE_RIGHT),
+        """
+def llm_rewrite_to_image_prompts(user_query, n=4):
+    if n <= 0:
+        raise ValueError("no prompts wanted?")
+    chosen, warmth = [], iter((0, 0.5, 0.8, 1.0, 1.2))
+    while len(chosen) < n:
+        temperature = next(warmth, None)
+        if temperature is None:
+            raise ValueError(f"{len(chosen)} good prompts were found, but {n} are wanted.")
+        request = f"I want {n} pictures of this: {user_query} Write a prompt for each of them."
+        for text in prompts_in(chat_model("text").invoke(request, temperature=temperature).text):
+            if on_subject(text, user_query) and not any(same(text, other) for other in chosen):
+                chosen.append(text)
+    return chosen[:n]
+""",
+        """
+def llm_rewrite_to_image_prompts(user_query, n=4):
+    def ask(request):
+        return [p for p in prompts_in(chat_model("text").invoke([HumanMessage(request)]).text) if on_subject(p, user_query)]
+
+    if n < 1:
+        raise ValueError("ask for one prompt at least")
+    requests = (
+        f"Rewrite this into {n} different image prompts, as a numbered list: {user_query}",
+        f"Generate {n} creative variations of this prompt: {user_query}",
+        f"Give me {n} different prompts for pictures of {user_query}. Number them.",
+        f"{user_query}\\nWrite {n} image prompts about this.",
+    )
+    pool = []
+    for request in requests:
+        pool = distinct(pool + ask(request))
+        if len(pool) >= n:
+            break
+    else:
+        raise ValueError(f"The model has {len(pool)} ideas, not {n}.")
+    return pool[:n]
+""",
+    ],
+    "generate_images": [
+        DRAW.format(**DRAW_RIGHT),
+        """
+def generate_images(prompt, n=1, *, seed=0):
+    pipe = load("diffusion")
+    texts = [prompt] if isinstance(prompt, str) else list(prompt)
+    seeds = range(seed, seed + n * len(texts))
+    images = pipe(
+        texts,
+        num_images_per_prompt=n,
+        num_inference_steps=25,
+        guidance_scale=4.0,
+        generator=[torch.Generator("cpu").manual_seed(number) for number in seeds],
+    )[0]
+    settings_used = {"steps": 25, "guidance_scale": 4.0}
+    return [
+        attach(image, make_provenance(image, pipe, prompt=texts[k // n], seed=seeds[k], **settings_used))
+        for k, image in enumerate(images)
+    ]
+""",
+    ],
+    "plot_imgs": [
+        PLOT.format(**PLOT_RIGHT),
+        """
+def plot_imgs(images, r=2, c=2, original_image_name="image.png", output_dir="generated_images"):
+    assert_fits = r * c - len(images)
+    if assert_fits < 0:
+        raise ValueError(f"{-assert_fits} pictures too many for the grid")
+    stem = Path(original_image_name).stem
+    folder = Path(output_dir)
+    folder.mkdir(exist_ok=True, parents=True)
+    taken = {file.name for file in folder.iterdir()}
+    free = (name for name in (f"{stem}_{i}.png" for i in count(1)) if name not in taken)
+    figure = plt.figure()
+    saved = []
+    for place, (image, name) in enumerate(zip(images, free), start=1):
+        axes = figure.add_subplot(r, c, place)
+        axes.imshow(image)
+        axes.axis("off")
+        saved.append(str(save_with_provenance(image, folder / name)))
+    plt.show()
+    return saved
+""",
+    ],
+    "generate_images_from_image": [
+        WHOLE.format(
+            body="""told = ask_about_image(image_url)
+    texts = llm_rewrite_to_image_prompts(told, n=num_images)
+    drawn = generate_images(texts)
+    return plot_imgs(drawn, len(drawn), 1, picture_name(image_url)), texts, told"""
+        ),
+        """
+def generate_images_from_image(image_url, num_images=4):
+    description = ask_about_image(image_path=image_url, question="Describe the picture.")
+    prompts = llm_rewrite_to_image_prompts(user_query=description, n=num_images)
+    images = generate_images(prompts, 1, seed=100)
+    grid = {"r": 1, "c": num_images}
+    paths = plot_imgs(images, **grid, original_image_name=picture_name(image_url), output_dir=FOLDER)
+    return (paths, prompts, description)
+""",
+    ],
+    "send_metadata": [
+        """
+def send_metadata(results, *, sources=None):
+    if sources is not None and len(sources) != len(results):
+        raise ValueError("one source for each result, please")
+    found = []
+    for number, (paths, prompts, description) in enumerate(results):
+        source = sources[number] if sources else None
+        found.append(make_record(description, prompts, paths, source_image=source))
+    file = write_metadata(found, FOLDER)
+    return json.loads(file.read_text(encoding="utf-8"))
+""",
+        """
+def send_metadata(results, *, sources=None):
+    records = []
+    for (paths, prompts, description), source in zip(results, sources or [None] * len(results), strict=True):
+        record = {"original_description": description, "prompts": prompts, "image_paths": [str(path) for path in paths]}
+        if source is not None:
+            record["source_image"] = Path(source).as_posix()
+        papers = [provenance_of(path) for path in paths]
+        if any(papers):
+            record["provenance"] = [each and each.model_dump() for each in papers]
+        records.append(record)
+    Path("generated_images").mkdir(exist_ok=True)
+    with open("generated_images/all_metadata.json", "w", encoding="utf-8") as file:
+        json.dump(records, file)
+    return records
+""",
+    ],
+    "handed_in": [
+        """
+results = []
+for path in originals:
+    results.append(generate_images_from_image(str(path), num_images=4))
+send_metadata(results, sources=[str(path) for path in originals])
+""",
+        """
+records = []
+for path in reversed(originals):
+    told = ask_about_image(path)
+    prompts = llm_rewrite_to_image_prompts(told)
+    files = plot_imgs(generate_images(prompts, seed=50), original_image_name=path.name)
+    records.append(make_record(told, prompts, files, source_image=path))
+write_metadata(records, FOLDER)
+""",
+    ],
+    "post_submission": [
+        POST.format(
+            body="""body = pack(read_metadata(metadata_file), student=student)
+    where = url + "/run_assessment"
+    try:
+        with httpx.Client(timeout=timeout) as client:
+            answer = client.post(where, content=json.dumps(body), headers={"content-type": "application/json"})
+        answer.raise_for_status()
+        return answer.json()
+    except httpx.HTTPStatusError as error:
+        raise RuntimeError(f"{where} says no: {error.response.text}")
+    except (httpx.HTTPError, ValueError) as error:
+        said = answer.text if "answer" in locals() else error
+        raise RuntimeError(f"{where}: {said}")"""
+        ),
+        POST.format(
+            body="""from urllib.error import HTTPError
+
+    target = f"{url}/run_assessment"
+    data = json.dumps(pack(read_metadata(metadata_file), student=student)).encode()
+    request = Request(target, data=data, headers={"Content-Type": "application/json"}, method="POST")
+    try:
+        with urlopen(request, timeout=timeout) as answer:
+            text = answer.read().decode()
+    except HTTPError as error:
+        raise RuntimeError(f"{target} refuses ({error.code}): {error.read().decode()}") from None
+    except OSError as error:
+        raise RuntimeError(f"{target} does not answer: {error}") from None
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise RuntimeError(f"{target} sends no JSON: {text}") from None"""
+        ),
+    ],
+}
+
+_ASKED = """image = open_picture(image_path)
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    url = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+    parts = [{"type": "text", "text": %s}, {"type": "image_url", "image_url": {"url": url}}]
+    return %s"""
+
+_CHAIN = """description = ask_about_image(image_url)
+    prompts = %s
+    images = %s
+    paths = plot_imgs(images, num_images, 1, original_image_name=%s)
+    return %s"""
+_CHAIN_RIGHT = (
+    "llm_rewrite_to_image_prompts(description, num_images)",
+    "generate_images(prompts)",
+    "picture_name(image_url)",
+    "paths, prompts, description",
+)
+
+
+def _chain(at: int, part: str) -> str:
+    parts = list(_CHAIN_RIGHT)
+    parts[at] = part
+    return WHOLE.format(body=_CHAIN % tuple(parts))
+
+
+WRONG = {
+    "ask_about_image": [
+        (
+            "always the same question",
+            ASK.format(
+                body=_ASKED
+                % ('"Describe the image"', 'chat_model("vision").invoke([HumanMessage(content=parts)]).text.strip()')
+            ),
+        ),
+        (
+            "the message instead of its text",
+            ASK.format(body=_ASKED % ("question", 'chat_model("vision").invoke([HumanMessage(content=parts)])')),
+        ),
+        (
+            "spaces left around",
+            ASK.format(body=_ASKED % ("question", 'chat_model("vision").invoke([HumanMessage(content=parts)]).text')),
+        ),
+        ("without the picture", ASK.format(body='return chat_model("vision").invoke(question).text.strip()')),
+        (
+            "the path as text",
+            ASK.format(body='return chat_model("vision").invoke(f"{question}: {image_path}").text.strip()'),
+        ),
+        (
+            "only files, no addresses",
+            ASK.format(
+                body="""letters = base64.b64encode(Path(image_path).read_bytes()).decode()
+    parts = [{"type": "text", "text": question}, {"type": "image_url", "image_url": {"url": "data:image/png;base64," + letters}}]
+    return chat_model("vision").invoke([HumanMessage(content=parts)]).text.strip()"""
+            ),
+        ),
+        (
+            "asks twice",
+            ASK.format(
+                body=_ASKED
+                % ("question", "[chat_model('vision').invoke([HumanMessage(parts)]).text.strip() for _ in range(2)][0]")
+            ),
+        ),
+    ],
+    "prompts_in": [
+        ("every line", LISTED.format(body="return [line.strip() for line in reply.splitlines() if line.strip()]")),
+        (
+            "only '1.'",
+            LISTED.format(
+                body='return [t.strip(" \\"“”*`\'") for t in re.findall(r"^\\d+\\. (.+)$", reply, flags=re.M)]'
+            ),
+        ),
+        (
+            "quotes left",
+            LISTED.format(body='return re.findall(r"^\\s*(?:\\(?\\d+[.):]|[-*•])\\s+(.+)$", reply, flags=re.M)'),
+        ),
+        (
+            "numbers of things taken for marks",
+            LISTED.format(
+                body='return [t.strip(" \\"“”*`\'") for t in re.findall(r"^\\s*(?:\\(?\\d+[.):]?|[-*•])\\s+(.+)$", reply, flags=re.M)]'
+            ),
+        ),
+        (
+            "doubles dropped",
+            LISTED.format(
+                body="""found = [t.strip(" \\"“”*`'") for t in re.findall(r"^[ ]*(?:\\(?\\d+[.):]|[-*•])[ ]+(.*)$", reply, flags=re.M)]
+    return [t for i, t in enumerate(found) if t and t not in found[:i]]"""
+            ),
+        ),
+        ("one string", LISTED.format(body='return "\\n".join(re.findall(r"\\d+[.)] (.+)", reply))')),
+    ],
+    "llm_rewrite_to_image_prompts": [
+        (
+            "padding taken for prompts",
+            REWRITE.format(
+                **{**REWRITE_RIGHT, "sift": "good += [p for p in prompts_in(reply) if on_subject(p, user_query)]"}
+            ),
+        ),
+        (
+            "only exact doubles dropped",
+            REWRITE.format(
+                **{
+                    **REWRITE_RIGHT,
+                    "sift": "good = list(dict.fromkeys(good + [p for p in prompts_in(reply) if on_subject(p, user_query)]))",
+                }
+            ),
+        ),
+        ("off the subject", REWRITE.format(**{**REWRITE_RIGHT, "sift": "good = distinct(good + prompts_in(reply))"})),
+        (
+            "forgets what the first reply gave",
+            REWRITE.format(
+                **{
+                    **REWRITE_RIGHT,
+                    "sift": "good = distinct(p for p in prompts_in(reply) if on_subject(p, user_query))",
+                }
+            ),
+        ),
+        ("more than n", REWRITE.format(**{**REWRITE_RIGHT, "result": "good"})),
+        (
+            "pads when it runs dry",
+            REWRITE.format(
+                **{**REWRITE_RIGHT, "end": 'return (good + [f"{user_query} (variation {i})" for i in range(n)])[:n]'}
+            ),
+        ),
+        ("fewer than n", REWRITE.format(**{**REWRITE_RIGHT, "end": "return good"})),
+        (
+            "does not say how many",
+            REWRITE.format(**{**REWRITE_RIGHT, "end": 'raise ValueError("the model gave too little")'}),
+        ),
+        (
+            "the same words again, temperature 0",
+            REWRITE.format(
+                **{
+                    **REWRITE_RIGHT,
+                    "temperature": "0",
+                    "asked": '["Write {n} distinct prompts for an image generator about: {query}"]',
+                }
+            ),
+        ),
+        ("for ever", REWRITE.format(**{**REWRITE_RIGHT, "tries": "10**6"})),
+        ("asks only once", REWRITE.format(**{**REWRITE_RIGHT, "tries": "1"})),
+        (
+            "always asks six times",
+            REWRITE.format(**{**REWRITE_RIGHT, "result": "good[:n] if attempt == 5 else None"}).replace(
+                "if len(good) >= n:", "if len(good) >= n and attempt == 5:"
+            ),
+        ),
+        ("always four", REWRITE.format(**{**REWRITE_RIGHT, "guard": "n = 4"})),
+        (
+            "no model at all",
+            'def llm_rewrite_to_image_prompts(user_query, n=4):\n    places = ["on mars", "at night", "by the sea", "in a room", "in the snow", "in the desert"]\n    return [f"{user_query} {place}" for place in places[:n]]\n',
+        ),
+        (
+            "swallows the service's errors",
+            REWRITE.format(**REWRITE_RIGHT).replace("reply = model.invoke(", "reply = quietly(model, ")
+            + "\n\ndef quietly(model, request):\n    try:\n        return model.invoke(request)\n    except Exception:\n        return HumanMessage('')\n",
+        ),
+    ],
+    "generate_images": [
+        (
+            "one generator for all",
+            DRAW.format(
+                **{
+                    **DRAW_RIGHT,
+                    "draw": """generator = torch.Generator().manual_seed(seed)
+    images = pipe(prompts, num_inference_steps=STEPS, guidance_scale=GUIDANCE, generator=generator).images""",
+                }
+            ),
+        ),
+        (
+            "one picture at a time",
+            DRAW.format(
+                **{
+                    **DRAW_RIGHT,
+                    "draw": """images = []
+    for i, text in enumerate(prompts):
+        drawn = pipe(text, num_inference_steps=STEPS, guidance_scale=GUIDANCE, generator=torch.Generator().manual_seed(seed + i))
+        images += drawn.images""",
+                }
+            ),
+        ),
+        (
+            "the same seed for each picture",
+            DRAW.format(
+                **{
+                    **DRAW_RIGHT,
+                    "draw": """generators = [torch.Generator().manual_seed(seed) for _ in prompts]
+    images = pipe(prompts, num_inference_steps=STEPS, guidance_scale=GUIDANCE, generator=generators).images""",
+                }
+            ),
+        ),
+        ("no papers", DRAW.format(**{**DRAW_RIGHT, "papers": "pass"})),
+        (
+            "papers with the first seed",
+            DRAW.format(
+                **{
+                    **DRAW_RIGHT,
+                    "papers": "attach(image, make_provenance(image, pipe, prompt=text, seed=seed, steps=STEPS, guidance_scale=GUIDANCE))",
+                }
+            ),
+        ),
+        (
+            "the pipeline's own steps and guidance",
+            DRAW.format(
+                **{
+                    **DRAW_RIGHT,
+                    "draw": """generators = [torch.Generator().manual_seed(seed + i) for i in range(len(prompts))]
+    images = pipe(prompts, generator=generators).images""",
+                }
+            ),
+        ),
+        ("no lists", DRAW.format(**{**DRAW_RIGHT, "prompts": "[prompt] * n"})),
+        (
+            "n in another order",
+            DRAW.format(**{**DRAW_RIGHT, "prompts": "([prompt] if isinstance(prompt, str) else prompt) * n"}),
+        ),
+    ],
+    "plot_imgs": [
+        ("overwrites", PLOT.format(**{**PLOT_RIGHT, "free": "pass"})),
+        (
+            "looks only at the first free number",
+            PLOT.format(
+                **{
+                    **PLOT_RIGHT,
+                    "number": 'next(i for i in count(1) if not (Path(output_dir) / f"{Path(original_image_name).stem}_{i}.png").exists())',
+                    "free": "pass",
+                }
+            ),
+        ),
+        ("one name for all originals", PLOT.format(**{**PLOT_RIGHT, "folder": 'Path(output_dir), "generated"'})),
+        (
+            "the suffix in the middle",
+            PLOT.format(**{**PLOT_RIGHT, "folder": "Path(output_dir), Path(original_image_name).name"}),
+        ),
+        (
+            "papers lost",
+            PLOT.format(
+                **{
+                    **PLOT_RIGHT,
+                    "save": """path = folder / f"{stem}_{number}.png"
+        folder.mkdir(parents=True, exist_ok=True)
+        image.save(path)""",
+                }
+            ),
+        ),
+        (
+            "saves to another folder",
+            PLOT.format(**{**PLOT_RIGHT, "folder": 'Path("generated_images"), Path(original_image_name).stem'}),
+        ),
+        ("shows nothing", PLOT.format(**{**PLOT_RIGHT, "show": "pass"})),
+        ("takes too many", PLOT.format(**{**PLOT_RIGHT, "guard": ""})),
+        (
+            "refuses after saving",
+            PLOT.format(**{**PLOT_RIGHT, "guard": "", "show": f"{PLOT_RIGHT['show']}\n    {PLOT_RIGHT['guard']}"}),
+        ),
+        ("returns nothing", PLOT.format(**PLOT_RIGHT).replace("return paths", "")),
+    ],
+    "generate_images_from_image": [
+        ("a batch for each prompt", _chain(1, "[image for prompt in prompts for image in generate_images(prompt)]")),
+        ("the description as the only prompt", _chain(1, "generate_images(description, num_images)")),
+        ("always four prompts", _chain(0, "llm_rewrite_to_image_prompts(description)")),
+        ("all files are called image", _chain(2, '"image.png"')),
+        ("another order", _chain(3, "description, prompts, paths")),
+        ("pictures in the wrong order", _chain(1, "generate_images(prompts)[::-1]")),
+        ("pictures instead of paths", _chain(3, "images, prompts, description")),
+        ("rewrites the file's name", _chain(0, "llm_rewrite_to_image_prompts(str(image_url), num_images)")),
+    ],
+    "send_metadata": [
+        (
+            "description and paths swapped",
+            SEND.format(
+                body="""records = [make_record(d, p, i) for d, p, i in results]
+    write_metadata(records, FOLDER)
+    return [r.model_dump(exclude_none=True) for r in records]"""
+            ),
+        ),
+        (
+            "sources forgotten",
+            SEND.format(
+                body="""records = [make_record(d, p, i) for i, p, d in results]
+    write_metadata(records, FOLDER)
+    return [r.model_dump(exclude_none=True) for r in records]"""
+            ),
+        ),
+        (
+            "nothing written",
+            SEND.format(
+                body="""sources = sources or [None] * len(results)
+    pairs = zip(results, sources, strict=True)
+    return [make_record(d, p, i, source_image=s).model_dump(exclude_none=True) for (i, p, d), s in pairs]"""
+            ),
+        ),
+        (
+            "only the last record in the file",
+            SEND.format(
+                body="""found = []
+    for (i, p, d), s in zip(results, sources or [None] * len(results), strict=True):
+        found.append(make_record(d, p, i, source_image=s))
+        write_metadata(found[-1:], FOLDER)
+    return [r.model_dump(exclude_none=True) for r in found]"""
+            ),
+        ),
+        (
+            "papers left out",
+            SEND.format(
+                body="""found = []
+    for (i, p, d), s in zip(results, sources or [None] * len(results), strict=True):
+        found.append({"original_description": d, "prompts": p, "image_paths": i} | ({"source_image": s} if s else {}))
+    Path(FOLDER).mkdir(exist_ok=True)
+    Path(FOLDER, "all_metadata.json").write_text(json.dumps(found))
+    return found"""
+            ),
+        ),
+        (
+            "too few sources pass",
+            SEND.format(
+                body="""records = [make_record(d, p, i, source_image=s) for (i, p, d), s in zip(results, sources or [None] * len(results))]
+    write_metadata(records, FOLDER)
+    return [r.model_dump(exclude_none=True) for r in records]"""
+            ),
+        ),
+        (
+            "records instead of dicts",
+            SEND.format(
+                body="""records = [make_record(d, p, i, source_image=s) for (i, p, d), s in zip(results, sources or [None] * len(results), strict=True)]
+    write_metadata(records, FOLDER)
+    return records"""
+            ),
+        ),
+    ],
+    "handed_in": [
+        ("an empty list", "write_metadata([], FOLDER)"),
+        ("no file", "records = []"),
+        ("noise for pictures, no papers", MADE_UP.format(**MADE_UP_PARTS)),
+        ("the original four times", MADE_UP.format(**{**MADE_UP_PARTS, "image": "open_picture(path)"})),
+        (
+            "padded prompts",
+            MADE_UP.format(**{**MADE_UP_PARTS, "prompts": '[f"{thing} (variation {i})" for i in range(4)]'}),
+        ),
+        (
+            "another subject",
+            MADE_UP.format(**{**MADE_UP_PARTS, "prompts": '[f"a large green box, {place}" for place in places]'}),
+        ),
+        ("descriptions mixed up", MADE_UP.format(**{**MADE_UP_PARTS, "description": "told[number - 1]"})),
+        ("three records", MADE_UP.format(**{**MADE_UP_PARTS, "some": "[:3]"})),
+        ("no sources", MADE_UP.format(**{**MADE_UP_PARTS, "source": "None"})),
+        (
+            "somebody else's papers",
+            MADE_UP.format(**MADE_UP_PARTS)
+            .replace("image.save(paths[-1])", "save_with_provenance(image, paths[-1])")
+            .replace(
+                ".convert('RGB')",
+                ".convert('RGB')\n        attach(image, make_provenance(image, load('diffusion'), prompt=prompt, seed=i, steps=25, guidance_scale=4.0))",
+            ),
+        ),
+    ],
+    "post_submission": [
+        (
+            "the records alone",
+            POST.format(
+                body='return httpx.post(f"{url}/run_assessment", json={"submission": json.loads(Path(metadata_file).read_text())}).json()'
+            ),
+        ),
+        (
+            "asks for the wrong page",
+            POST.format(
+                body="""answer = httpx.post(url, json=pack(read_metadata(metadata_file), student=student), timeout=timeout)
+    return answer.json()"""
+            ),
+        ),
+        (
+            "without the name",
+            POST.format(
+                body="""try:
+        answer = httpx.post(f"{url}/run_assessment", json=pack(read_metadata(metadata_file)), timeout=timeout)
+        if answer.is_error:
+            raise ValueError
+        return answer.json()
+    except (httpx.HTTPError, ValueError):
+        raise RuntimeError(f"{url}: {answer.text if 'answer' in locals() else 'nobody there'}")"""
+            ),
+        ),
+        (
+            "httpx's own errors come out",
+            POST.format(
+                body="""answer = httpx.post(f"{url}/run_assessment", json=pack(read_metadata(metadata_file), student=student), timeout=timeout)
+    answer.raise_for_status()
+    return answer.json()"""
+            ),
+        ),
+        (
+            "refusals taken for answers",
+            POST.format(
+                body="""try:
+        answer = httpx.post(f"{url}/run_assessment", json=pack(read_metadata(metadata_file), student=student), timeout=timeout)
+    except httpx.HTTPError as error:
+        raise RuntimeError(f"{url}: {error}")
+    try:
+        return answer.json()
+    except ValueError:
+        return {"result": answer.text}"""
+            ),
+        ),
+        (
+            "says only that it failed",
+            POST.format(
+                body="""try:
+        answer = httpx.post(f"{url}/run_assessment", json=pack(read_metadata(metadata_file), student=student), timeout=timeout)
+        answer.raise_for_status()
+        return answer.json()
+    except Exception:
+        raise RuntimeError("it did not work")"""
+            ),
+        ),
+        (
+            "the response instead of the dict",
+            POST.format(
+                body='return httpx.post(f"{url}/run_assessment", json=pack(read_metadata(metadata_file), student=student), timeout=timeout)'
+            ),
+        ),
+    ],
+}
