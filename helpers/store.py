@@ -9,7 +9,7 @@
 ==========================================  ==================================================================
 ``chdb://prompt_store`` (the default)       chDB, ClickHouse inside this process; its files are in the folder
                                             ``prompt_store`` of the working folder (of this notebook)
-``chdb:///home/ada/prompts``                the same, in a folder of your choice
+``chdb:///data/prompts``                    the same, in a folder of your choice
 ``chdb://memory``                           the same, in memory: gone with the kernel
 ``clickhouse://ada@db.example.org/course``  a ClickHouse or MyScale server: user, host, database; its HTTP port
                                             8123 unless another is named. The password comes from
