@@ -23,6 +23,7 @@ ALL = ["course", "dev", "lab"]
 # task: (which optional dependencies of pyproject.toml it needs, its commands; each is run as `python -m …`)
 TASKS = {
     "setup": (ALL, []),
+    "demo": (["course"], ["course demo"]),
     "lab": (["lab"], ["course lab"]),
     "doctor": (["lab"], ["course doctor"]),
     "test": (

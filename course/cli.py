@@ -55,6 +55,21 @@ def lab(
 
 
 @app.command()
+def demo(
+    folder: Annotated[
+        Path, typer.Option(help="Where generated_images/ is, or will be; what lies in it already stays.")
+    ] = Path(),
+) -> None:
+    """Run the capstone, notebook 07, from four pictures to a graded submission; exit 1 when it does not pass."""
+    from course.demo import RESULTS, demo, score_table
+
+    assessment = demo(folder)
+    print(score_table(assessment))
+    print(f"\nThe report: {(folder / RESULTS / 'report.html').resolve()}")
+    raise typer.Exit(0 if assessment["result"] == "passed" else 1)
+
+
+@app.command()
 def serve(
     host: Annotated[
         str, typer.Option(help="Address to listen on; anyone who reaches it may use the model.")

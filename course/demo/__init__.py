@@ -1,0 +1,122 @@
+"""`course demo`: the course's main job from end to end, with nobody at the keyboard.
+
+It executes the solved notebook 07, the same text that students' notebooks are made from, without its tests: four
+pictures are described, rewritten into prompts, drawn, handed in and judged. `report` makes a page of what comes out.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from course.authoring import role_of
+from course.build import ROOT, read_solution, solve
+from course.demo.report import write_report
+from helpers.errors import PlainError
+from helpers.submission import METADATA, read_metadata
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+__all__ = ["capstone", "demo", "execute", "score_table"]
+
+NOTEBOOK = "07_synthetic_prompts.py"
+RESULTS = "generated_images"
+CELL_TIMEOUT = 1200  # seconds; a slow computer that draws sixteen pictures must get through
+
+
+def demo(folder: Path) -> dict[str, Any]:
+    """Run the capstone in ``folder`` and write ``generated_images/report.html`` there; the runner's answer.
+
+    What lies in ``folder/generated_images`` from earlier runs stays: new pictures get new numbers.
+
+    Raises:
+        PlainError: a cell failed; the message says which, and what the notebook said.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    results = folder / RESULTS
+    answer = results / "assessment.json"
+    answer.unlink(missing_ok=True)
+    execute(capstone(), folder)
+    assessment = json.loads(answer.read_text(encoding="utf-8"))
+    write_report(read_metadata(results / METADATA), assessment, folder, results / "report.html")
+    return assessment
+
+
+def capstone() -> NotebookNode:
+    """The solved notebook 07 without its tests, which would double the time."""
+    path = next(iter(sorted((ROOT / "solutions").rglob(NOTEBOOK))), None)
+    if path is None:
+        raise PlainError(f"There is no {NOTEBOOK} in {ROOT / 'solutions'}. Clone the course again.")
+    authored = read_solution(path)
+    authored.cells = [cell for cell in authored.cells if role_of(cell)[0] != "tests"]
+    return solve(authored)
+
+
+def execute(notebook: NotebookNode, folder: Path) -> None:
+    """Run a notebook's cells in a kernel whose working folder is ``folder``, with a progress bar.
+
+    The bar tells the part of the notebook, and how far the cell's own progress bar is.
+    """
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+    from tqdm import tqdm
+
+    parts = list(_parts(notebook))
+    code = sum(cell.cell_type == "code" for cell in notebook.cells)
+
+    class Client(NotebookClient):
+        def process_message(self, msg, cell, cell_index):
+            if msg["msg_type"] == "stream" and (done := re.findall(r"(\w+): .*?(\d+/\d+)", msg["content"]["text"])):
+                bar.set_postfix_str(" ".join(done[-1]))
+            return super().process_message(msg, cell, cell_index)
+
+    at = 0
+
+    def begins(cell: NotebookNode, cell_index: int) -> None:
+        nonlocal at
+        at = cell_index
+        bar.set_description(parts[cell_index])
+
+    def has_run(cell: NotebookNode, cell_index: int, execute_reply: dict) -> None:
+        bar.set_postfix_str("")
+        bar.update()
+
+    client = Client(
+        notebook,
+        timeout=CELL_TIMEOUT,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(folder)}},
+        on_cell_execute=begins,
+        on_cell_executed=has_run,
+    )
+    with tqdm(total=code, unit="cell", bar_format="{desc} {percentage:3.0f}% |{bar:30}| {elapsed} {postfix}") as bar:
+        try:
+            client.execute()
+        except CellExecutionError as error:
+            raise PlainError(f"The notebook stopped in '{parts[at]}': {error.ename}: {error.evalue}") from None
+        except CellTimeoutError:
+            raise PlainError(f"A cell in '{parts[at]}' took more than {CELL_TIMEOUT} seconds.") from None
+        except DeadKernelError:
+            raise PlainError(f"Python ended in '{parts[at]}'. Is there enough memory? Close other programs.") from None
+
+
+def _parts(notebook: NotebookNode) -> Iterator[str]:
+    """For each cell the heading of the part that it stands in."""
+    part = "Set-up"
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown" and (heading := re.search(r"^## (.+)$", cell.source, re.MULTILINE)):
+            part = heading[1]
+        yield part
+
+
+def score_table(assessment: dict[str, Any]) -> str:
+    """The runner's answer as lines of text: points by criterion, the sum, and what there is to improve."""
+    criteria = assessment["criteria"]
+    width = max(len(each["criterion"]) for each in [*criteria, {"criterion": "all together"}])
+    lines = [f"{each['criterion']:{width}}  {each['points']:5g} of {each['of']:3g}" for each in criteria]
+    lines += [f"{'all together':{width}}  {assessment['score']:5g} of 100  {assessment['result']}"]
+    return "\n".join([*lines, *(f"- {text}" for text in assessment["messages"] + assessment["exceptions"])])
