@@ -79,11 +79,43 @@ def serve(
         bool, typer.Option("--allow-image-urls", help="Fetch pictures from http(s) URLs that requests name.")
     ] = False,
     parent_pid: Annotated[int | None, typer.Option(min=1, help="End when the process with this id ends.")] = None,
+    submissions: Annotated[
+        str | None,
+        typer.Option(
+            envvar="COURSE_SUBMISSIONS",
+            help="Database of submissions: sqlite:///FILE, postgresql+psycopg://… A file of the user's if not given.",
+        ),
+    ] = None,
+    submission_root: Annotated[
+        Path | None, typer.Option(help="Folder whose folders a submission may name; without it none.")
+    ] = None,
 ) -> None:
-    """Serve the chat model to OpenAI's clients, at /v1 (and /openai/v1 for Groq's), with /health beside it."""
+    """Serve the chat model at /v1 (and /openai/v1 for Groq's client), pictures at /sdapi/v1, the runner at /run_assessment."""
     from course.serve.server import serve
 
-    serve(host=host, port=port, allow_image_urls=allow_image_urls, parent_pid=parent_pid)
+    serve(
+        host=host,
+        port=port,
+        allow_image_urls=allow_image_urls,
+        parent_pid=parent_pid,
+        submissions=submissions,
+        submission_root=submission_root,
+    )
+
+
+@app.command()
+def verify(
+    file: Annotated[Path, typer.Argument(help="A certificate: its PNG or its JSON.")],
+    key: Annotated[
+        str | None, typer.Option(help="The runner's public key in base64; this computer's own if not given.")
+    ] = None,
+) -> None:
+    """Tell whether a certificate is genuine; exit 1 when it is not."""
+    from course.assess.certificate import Signer, verify
+
+    found = verify(file, key or Signer.at_home().public_key)
+    print(f"Genuine: {found.student or 'the student'} passed {found.course or 'the course'} on {found.date}.")
+    print(f"{found.score:g} of 100 points, submission {found.submission}.")
 
 
 @app.command()

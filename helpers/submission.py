@@ -44,6 +44,7 @@ __all__ = [
     "Submission",
     "attach",
     "checkpoint_of",
+    "faults",
     "json_schema",
     "make_provenance",
     "make_record",
@@ -118,7 +119,7 @@ class Submission(_Part):
     student: Name = Field("", description="the name for the certificate")
     course: Name = Field("", description="the course's name for the certificate")
     zip: str | None = Field(None, description="a zip archive in base64, its members named as the records name them")
-    images: dict[ImagePath, str] | None = Field(None, description="path → the picture's file in base64")
+    images: dict[ImagePath, str] | None = Field(None, max_length=64, description="path → the picture's file in base64")
     folder: ImagePath | None = Field(
         None, description="a folder of the runner's own computer, inside the one that it was started for"
     )
@@ -312,14 +313,19 @@ def pack(records: Sequence[Record], folder: str | Path = ".", *, student: str = 
     return body.model_dump(exclude_none=True)
 
 
-def _sentences(error: ValidationError) -> str:
-    """What is wrong and where, the first three faults."""
-    faults = [
-        f"{'.'.join(map(str, fault['loc'])) or 'the whole'}: {fault['msg'].removeprefix('Value error, ')}"
-        for fault in error.errors(include_url=False, include_input=False)
+def faults(error: ValidationError) -> list[str]:
+    """A sentence for each fault that pydantic found: where it is, and what should stand there."""
+    return [
+        f"{'.'.join(str(part)[:80] for part in fault['loc']) or 'the whole'}: "
+        f"{fault['msg'].removeprefix('Value error, ')}."
+        for fault in error.errors(include_url=False, include_input=False, include_context=False)
     ]
-    more = f" (and {len(faults) - 3} more)" if len(faults) > 3 else ""
-    return f"{'; '.join(faults[:3])}{more}."
+
+
+def _sentences(error: ValidationError) -> str:
+    """The first three faults."""
+    found = faults(error)
+    return " ".join(found[:3]) + (f" And {len(found) - 3} more." if len(found) > 3 else "")
 
 
 def json_schema() -> dict[str, Any]:

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 
 from fastapi import FastAPI
 
+from course.assess.api import assessment_router
+from course.assess.runner import Runner
 from course.serve.chat import chat_router
 from course.serve.engine import Engine
 from course.serve.errors import BodyLimit, add_error_handlers
-from course.serve.pictures import pictures_router
 from course.serve.painter import Painter
+from course.serve.pictures import pictures_router
 from course.serve.sdapi import sdapi
 from helpers import models
 
@@ -26,6 +29,8 @@ def create_app(
     model_id: str,
     *,
     painter: Painter | None = None,
+    runner: Runner | None = None,
+    submission_root: Path | None = None,
     allow_image_urls: bool = False,
     max_body: int = MAX_BODY,
 ) -> FastAPI:
@@ -36,6 +41,8 @@ def create_app(
 
     Args:
         painter: draws the pictures; if not given, one with the registry's diffusion model, loaded at the first request.
+        runner: judges submissions at ``/run_assessment``; if not given, there is no such route.
+        submission_root: the folder whose folders a submission may name; if not given, it may name none.
         allow_image_urls: fetch a picture from an http(s) URL that a request names.
         max_body: the longest body of a request, in bytes.
     """
@@ -45,7 +52,11 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         engine.start()
+        if runner:
+            runner.start()
         yield
+        if runner:
+            runner.stop()
         painter.stop()
         engine.stop()
 
@@ -58,6 +69,8 @@ def create_app(
     app.include_router(pictures_router())
 
     app.mount("/sdapi/v1", sdapi(painter))
+    if runner:
+        app.include_router(assessment_router(runner, root=submission_root))
 
     @app.get("/health")
     async def health() -> dict:

@@ -1,0 +1,97 @@
+"""What a client may ask of the runner: ``POST /run_assessment``, and after it its answer and its public key."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from concurrent.futures import Future
+from pathlib import Path
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+from pydantic import ValidationError
+from starlette.concurrency import run_in_threadpool
+
+from course.assess.parcel import receive
+from course.assess.runner import Answer, Busy, Runner, waiting
+from course.serve.errors import ApiError
+from helpers.errors import PlainError
+from helpers.submission import Submission, faults
+
+__all__ = ["assessment_router"]
+
+#: Seconds until a client hears that its submission waits. Four pictures are drawn again in a few.
+PATIENCE = 100
+
+ID = re.compile("[0-9a-f]{32}")
+
+
+def assessment_router(runner: Runner, *, root: Path | None = None, patience: float = PATIENCE) -> APIRouter:
+    """The routes. Every answer is an `Answer`, with one of these statuses:
+
+    200 passed, failed · 202 waiting · 404 no such submission · 413 too large · 422 no submission · 429 too many are
+    waiting · 503 the runner could not judge it.
+
+    Args:
+        root: the folder whose folders a request may name; None where it may name none.
+        patience: how long a request waits for its answer, in seconds.
+    """
+    router = APIRouter()
+
+    @router.post("/run_assessment")
+    async def run_assessment(request: Request) -> JSONResponse:
+        try:
+            body = await request.body()
+        except ApiError as error:
+            return _respond(Answer(result="invalid", messages=[error.detail]), error.status_code)
+        try:
+            id, future = await run_in_threadpool(_hand_in, runner, root, body)
+            done, _ = await asyncio.wait([asyncio.wrap_future(future)], timeout=patience)
+            return _respond(done.pop().result() if done else waiting(id))
+        except ValidationError as error:
+            return _respond(Answer(result="invalid", messages=await run_in_threadpool(_told, error)), 422)
+        except Busy as error:
+            return _respond(Answer(result="error", exceptions=[str(error)]), 429, {"Retry-After": "60"})
+        except PlainError as error:
+            return _respond(Answer(result="error", exceptions=[str(error)]))
+
+    @router.get("/run_assessment/key")
+    async def key() -> JSONResponse:
+        """The key that certificates are verified with."""
+        try:
+            return JSONResponse({"public_key": await run_in_threadpool(lambda: runner.signer.public_key)})
+        except PlainError as error:
+            return _respond(Answer(result="error", exceptions=[str(error)]))
+
+    @router.get("/run_assessment/{id}")
+    async def look_up(id: str) -> JSONResponse:
+        try:
+            answer = await run_in_threadpool(runner.look_up, id) if ID.fullmatch(id) else None
+        except PlainError as error:
+            return _respond(Answer(result="error", exceptions=[str(error)]))
+        if answer is None:
+            message = "There is no submission with this id here: send it to /run_assessment first."
+            return _respond(Answer(result="invalid", messages=[message]), 404)
+        return _respond(answer)
+
+    return router
+
+
+def _hand_in(runner: Runner, root: Path | None, body: bytes) -> tuple[str, Future[Answer]]:
+    """The submission's id, and its answer to come. Raises what `Runner.hand_in` raises, or a ValidationError."""
+    parcel = receive(Submission.model_validate_json(body), root)
+    return parcel.id, runner.hand_in(parcel)
+
+
+def _told(error: ValidationError) -> list[str]:
+    messages = faults(error)
+    more = f"And {len(messages) - 10} more." if len(messages) > 10 else ""
+    hint = "docs/submission.schema.json says what a submission is; helpers.submission.pack writes one."
+    return [*messages[:10], *filter(None, [more]), hint]
+
+
+_STATUS = {"waiting": 202, "invalid": 422, "error": 503}
+
+
+def _respond(answer: Answer, status: int | None = None, headers: dict[str, str] | None = None) -> JSONResponse:
+    return JSONResponse(answer.model_dump(), status or _STATUS.get(answer.result, 200), headers)

@@ -1,0 +1,145 @@
+"""The database of submissions: SQLite in a file, or any other that SQLAlchemy speaks to, such as PostgreSQL.
+
+A submission is committed here before anybody judges it, so whenever the process ends, even by kill -9, those that were
+taken in are still there, and `Ledger.waiting` lists the ones that nobody has answered yet.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+
+import sqlalchemy as sql
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, InvalidRequestError
+
+from course.assess.parcel import Parcel, pack_files, unpack_files
+from helpers.errors import PlainError
+from helpers.submission import Submission
+
+__all__ = ["Ledger"]
+
+_metadata = sql.MetaData()
+_submissions = sql.Table(
+    "submissions",
+    _metadata,
+    sql.Column("id", sql.String(32), primary_key=True),
+    sql.Column("received", sql.DateTime(timezone=True), nullable=False),
+    sql.Column("records", sql.Text, nullable=False),  # JSON: a Submission without its pictures
+    sql.Column("pictures", sql.LargeBinary, nullable=False),  # a zip archive
+    sql.Column("problems", sql.Text, nullable=False),  # JSON: path → why there is no such picture
+    sql.Column("attempts", sql.Integer, nullable=False, default=0),
+    sql.Column("judged", sql.DateTime(timezone=True)),
+    sql.Column("answer", sql.Text),  # JSON; NULL until it is judged
+)
+_id, _answer, _attempts = _submissions.c.id, _submissions.c.answer, _submissions.c.attempts
+
+
+class Ledger:
+    """The submissions in the database at ``url`` (``sqlite:///FILE``, ``postgresql+psycopg://…``).
+
+    It is opened, and its table made, when it is first used; any thread may use it. Every method raises ``PlainError``
+    when the database can't be had.
+    """
+
+    def __init__(self, url: str):
+        try:
+            self._url = sql.make_url(url)
+        except ArgumentError:
+            raise PlainError(
+                f"{url!r} is no database: write sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE."
+            ) from None
+
+    @cached_property
+    def _engine(self) -> sql.Engine:
+        try:
+            if self._file:
+                self._file.parent.mkdir(parents=True, exist_ok=True)
+            # SQLite lets one writer in at a time; the others wait for so many seconds.
+            options = {"timeout": 60} if self._file else {}
+            engine = sql.create_engine(self._url, connect_args=options, pool_pre_ping=True)
+            _metadata.create_all(engine)
+        except (ArgumentError, InvalidRequestError, ImportError) as error:
+            raise PlainError(f"There is no driver for {self._name} here ({error}): install one.") from error
+        except (DBAPIError, OSError) as error:
+            raise self._unusable(error) from error
+        return engine
+
+    @property
+    def _file(self) -> Path | None:
+        """The file that SQLite keeps the database in; None for another kind of database."""
+        sqlite = self._url.get_backend_name() == "sqlite" and self._url.database
+        return Path(self._url.database) if sqlite else None
+
+    @property
+    def _name(self) -> str:
+        return self._url.render_as_string(hide_password=True)
+
+    def _unusable(self, error: Exception) -> PlainError:
+        reason = getattr(error, "orig", error)
+        return PlainError(f"The database of submissions, {self._name}, can't be used ({reason}).")
+
+    def _do(self, statement: sql.Executable) -> sql.CursorResult:
+        """Runs one statement in a transaction of its own; its rows are all fetched."""
+        engine = self._engine
+        try:
+            with engine.begin() as connection:
+                result = connection.execute(statement)
+                return result.freeze()() if result.returns_rows else result
+        except IntegrityError:
+            raise
+        except DBAPIError as error:
+            raise self._unusable(error) from error
+
+    def add(self, parcel: Parcel) -> None:
+        """Keeps a submission; when this returns, it is on the disk. One that is there already stays as it is."""
+        row = {
+            "id": parcel.id,
+            "received": datetime.now(UTC),
+            "records": Submission(**parcel.body()).model_dump_json(exclude_none=True),
+            "pictures": pack_files(parcel.files),
+            "problems": json.dumps(parcel.problems),
+            "attempts": 0,
+        }
+        try:
+            self._do(sql.insert(_submissions).values(row))
+        except IntegrityError:  # the same id: the same submission
+            if not self.knows(parcel.id):
+                raise
+
+    def knows(self, id: str) -> bool:
+        """Whether a submission with this id is there."""
+        return self._do(sql.select(_id).where(_id == id)).first() is not None
+
+    def answer(self, id: str) -> str | None:
+        """The answer as JSON; None for a submission that is not judged yet, or is not there."""
+        return self._do(sql.select(_answer).where(_id == id)).scalar()
+
+    def waiting(self) -> list[str]:
+        """The ids of those that are not judged yet, first come, first."""
+        if self._file and not self._file.exists():
+            return []  # and no file is made for nothing
+        rows = self._do(sql.select(_id).where(_answer.is_(None)).order_by(_submissions.c.received))
+        return list(rows.scalars())
+
+    def load(self, id: str) -> Parcel:
+        """The submission with this id, which must be there."""
+        row = self._do(sql.select(_submissions).where(_id == id)).one()
+        kept = Submission.model_validate_json(row.records)
+        return Parcel(kept.submission, kept.student, kept.course, unpack_files(row.pictures), json.loads(row.problems))
+
+    def begin(self, id: str) -> int:
+        """Notes that judging begins; returns how many times it has, this one included, without coming to an end."""
+        self._do(sql.update(_submissions).where(_id == id).values(attempts=_attempts + 1))
+        return self._do(sql.select(_attempts).where(_id == id)).scalar_one()
+
+    def put_back(self, id: str) -> None:
+        """Notes that judging came to an end without an answer, for a reason that has nothing to do with the submission."""
+        self._do(sql.update(_submissions).where(_id == id).values(attempts=0))
+
+    def finish(self, id: str, answer: str) -> str:
+        """Keeps the answer, unless another runner was quicker; returns the one that is kept."""
+        values = {"answer": answer, "judged": datetime.now(UTC)}
+        self._do(sql.update(_submissions).where(_id == id, _answer.is_(None)).values(values))
+        return self.answer(id)

@@ -1,0 +1,132 @@
+"""Criterion: provenance. What a picture says of how it was drawn is true: a sample is drawn again and compared.
+
+Under the profile ``mini`` the runner has the students' own model, so it can tell a picture that the model drew from
+one that it did not. Under ``full`` it only compares what the submission says in two places.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from PIL import Image
+
+from course.assess.case import PICTURES, RECORDS, Case, Finding, Picture
+from helpers import models
+from helpers.settings import settings
+from helpers.submission import Provenance, Record, checkpoint_of, pixels_sha256
+
+__all__ = ["difference", "provenance", "redraw"]
+
+#: The largest `difference` at which two pictures count as the same drawing. Measured with the mini model, 25 steps on
+#: a CPU: alone against in a batch of four, and one thread against two, 0.000 (no value of a channel differs by more
+#: than 1); 24 steps against 25, 0.5; guidance 4.2 against 4, 0.8; the next seed 40, and after no more than 3 steps,
+#: when all pictures of a prompt are still alike, 10; another prompt 118. The rest is room for other processors' rounding.
+TOLERANCE = 2.0
+
+#: The share of the criterion's points that what stands in JSON and PNG can win, where a sample is drawn again.
+ON_PAPER = 0.4
+
+
+def difference(first: Image.Image, second: Image.Image) -> float:
+    """The mean absolute difference of two RGB pictures of one size, in the 256 steps of a channel."""
+    return float(np.abs(np.asarray(first, dtype=float) - np.asarray(second, dtype=float)).mean())
+
+
+def redraw(wanted: Sequence[Provenance]) -> list[Image.Image]:
+    """The pictures that the registry's diffusion model draws from these, by the recipe of `helpers.submission`.
+
+    Those of equal steps and guidance are drawn in one batch: with a generator of its own, a picture comes out the same.
+    """
+    import torch
+
+    pipe = models.load("diffusion")
+    # A scheduler of its own, which counts its steps: the endpoint may be drawing with the pipeline's at this moment.
+    parts = {**pipe.components, "scheduler": type(pipe.scheduler).from_config(pipe.scheduler.config)}
+    pipe = type(pipe)(**parts, requires_safety_checker=False)
+    pipe.set_progress_bar_config(disable=True)
+    batches = defaultdict(list)
+    for place, one in enumerate(wanted):
+        batches[one.steps, one.guidance_scale].append(place)
+    drawn: dict[int, Image.Image] = {}
+    for (steps, guidance_scale), places in batches.items():
+        images = pipe(
+            [wanted[place].prompt for place in places],
+            num_inference_steps=steps,
+            guidance_scale=guidance_scale,
+            generator=[torch.Generator().manual_seed(wanted[place].seed) for place in places],
+        ).images
+        drawn.update(zip(places, images, strict=True))
+    return [drawn[place].convert("RGB") for place in range(len(wanted))]
+
+
+# -- the criterion
+
+
+def provenance(case: Case) -> Finding:
+    """Every picture says how it was drawn, in the PNG and in its record alike; a sample, drawn again, comes out the same."""
+    sound: dict[int, list[tuple[Picture, Provenance]]] = defaultdict(list)
+    messages = []
+    for i, picture, said, fault in _looked_through(case):
+        if fault:
+            messages.append(f"{picture.name}: {fault}.")
+        else:
+            sound[i].append((picture, said))
+    share = sum(map(len, sound.values())) / PICTURES
+    if settings.profile != "mini":
+        return Finding(share, messages)
+    sample = [random.SystemRandom().choice(ones) for ones in sound.values()]
+    right, faults = _drawn_again(sample)
+    return Finding(ON_PAPER * share + (1 - ON_PAPER) * right / RECORDS, messages + faults)
+
+
+def _looked_through(case: Case) -> Iterator[tuple[int, Picture, Provenance | None, str]]:
+    """Of each picture that is there: its record's number, itself, its provenance in the record, what is wrong with it."""
+    for i, (_, record, pictures, _) in enumerate(case.judged()):
+        for k, picture in enumerate(pictures):
+            said = record.provenance[k] if k < len(record.provenance or []) else None
+            if picture.image is not None:
+                yield i, picture, said, _fault(record, k, picture, said)
+
+
+def _fault(record: Record, k: int, picture: Picture, said: Provenance | None) -> str:
+    if said is None:
+        return "its record does not say how it was drawn (save it with save_with_provenance and use make_record)"
+    if said.sha256 != pixels_sha256(picture.image):
+        return "its hash is not that of the picture: it was changed after it was drawn, or is another one"
+    if picture.provenance != said:
+        return "the PNG and the record say different things of how it was drawn"
+    if k >= len(record.prompts) or said.prompt != record.prompts[k]:
+        return f"it was drawn from another prompt than the record's prompt {k + 1}"
+    return ""
+
+
+def _checkpoint() -> tuple[str, str]:
+    """The name and revision of this runner's model."""
+    return checkpoint_of(models.load("diffusion"))
+
+
+def _drawn_again(sample: Sequence[tuple[Picture, Provenance]]) -> tuple[int, list[str]]:
+    """How many of the sample came out the same, and a sentence on each that did not."""
+    checkpoint = _checkpoint()
+    faults, known = [], []
+    for picture, said in sample:
+        if (said.model, said.revision) == checkpoint:
+            known.append((picture, said))
+        else:
+            faults.append(
+                f"{picture.name} was drawn by {said.model[:80]} ({said.revision[:80]}), and this runner has "
+                f"{checkpoint[0]} ({checkpoint[1]}): get the course's current models and draw the pictures again."
+            )
+    right = 0
+    for (picture, said), image in zip(known, redraw([said for _, said in known]), strict=True):
+        if image.size == picture.image.size and difference(image, picture.image) <= TOLERANCE:
+            right += 1
+        else:
+            faults.append(
+                f"{picture.name}: drawn again from its prompt, seed {said.seed}, steps and guidance, another picture "
+                "comes out. Hand in the pictures as the model drew them, each with a generator of its own."
+            )
+    return right, faults

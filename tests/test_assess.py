@@ -1,0 +1,521 @@
+"""The runner: kept before judged, judged after a kill -9, an answer for every request; and a picture truly drawn again."""
+
+import base64
+import copy
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from types import SimpleNamespace
+
+import httpx
+import numpy as np
+import pytest
+import uvicorn
+from fastapi import FastAPI
+from handins import CHECKPOINT, another, redrawn
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from course.assess import redraw, sight
+from course.assess.api import assessment_router
+from course.assess.certificate import Signer, verify
+from course.assess.judge import Verdict, judge
+from course.assess.ledger import Ledger
+from course.assess.parcel import Parcel
+from course.assess.runner import Answer, Busy, Runner
+from course.serve.errors import BodyLimit, add_error_handlers
+from helpers import clip
+from helpers.errors import PlainError
+from helpers.submission import Record
+
+PATIENCE = 180  # seconds; only a broken runner takes that long
+LIMIT = 2_000_000  # bytes of a request
+
+
+def body_of(hand_in, **fields):
+    """The request of a submission, its pictures in base64."""
+    images = {path: base64.b64encode(content).decode() for path, content in hand_in.files.items()}
+    return {"submission": hand_in.records, "images": images, **fields}
+
+
+def parcel(name="a cat"):
+    return Parcel(
+        [Record(original_description=name, prompts=["a"], image_paths=["a.png"])], "Ada", files={"a.png": b"A"}
+    )
+
+
+def passes(parcel):
+    return Verdict(passed=True, score=100, criteria=[], messages=[])
+
+
+def fails(parcel):
+    return Verdict(passed=False, score=12.5, criteria=[], messages=["no"])
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    return Ledger(f"sqlite:///{tmp_path}/new/submissions.db")
+
+
+@pytest.fixture(params=["sqlite", "server"])
+def database(request, ledger):
+    """The ledger in SQLite; and in a server's empty database, where COURSE_TEST_DATABASE names one."""
+    if request.param == "sqlite":
+        return ledger
+    if "COURSE_TEST_DATABASE" not in os.environ:
+        pytest.skip("COURSE_TEST_DATABASE names no server's database (postgresql+psycopg://…)")
+    return Ledger(os.environ["COURSE_TEST_DATABASE"])
+
+
+@pytest.fixture
+def signer(tmp_path):
+    return Signer(tmp_path / "key.pem")
+
+
+@contextmanager
+def at_work(ledger, signer, judge, **options):
+    runner = Runner(ledger, signer, judge=judge, **options)
+    runner.start()
+    try:
+        yield runner
+    finally:
+        runner.stop()
+
+
+# -- keeping
+
+
+def test_what_is_kept_comes_back(database):
+    one, other = parcel(), parcel("ein großer Frosch\0")
+    for each in (one, other, one):
+        database.add(each)
+    assert database.waiting() == [one.id, other.id]
+    assert database.load(other.id) == other
+    assert database.answer(one.id) is None and database.knows(one.id) and not database.knows("another")
+    assert [database.begin(one.id), database.begin(one.id)] == [1, 2]
+    database.put_back(one.id)
+    assert database.begin(one.id) == 1
+    assert database.finish(one.id, "first") == database.finish(one.id, "second") == "first"
+    assert database.waiting() == [other.id]
+
+
+@pytest.mark.parametrize("url", ["", "submissions.db", "nosuchdatabase://x", "sqlite:////proc/nowhere/submissions.db"])
+def test_a_database_that_cannot_be_had_gets_a_sentence(url):
+    with pytest.raises(PlainError, match=r"is no database|There is no driver|can't be used"):
+        Ledger(url).add(parcel())
+
+
+def test_a_runner_that_nobody_needed_leaves_no_file(ledger, signer, tmp_path):
+    with at_work(ledger, signer, fails):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_password_is_told():
+    with pytest.raises(PlainError) as told:
+        Ledger("nosuchdatabase://ada:secret@host/db").add(parcel())
+    assert "secret" not in str(told.value)
+
+
+# -- judging
+
+
+def test_a_pass_earns_a_certificate(ledger, signer, tmp_path):
+    with at_work(ledger, signer, passes) as runner:
+        answer = runner.hand_in(parcel()).result(PATIENCE)
+    assert answer.result == "passed" and answer.score == 100
+    path = tmp_path / "certificate.png"
+    path.write_bytes(base64.b64decode(answer.certificate["png"]))
+    assert verify(path, signer.public_key).student == "Ada"
+    assert runner.look_up(answer.id) == answer
+
+
+def test_a_failure_earns_none(ledger, signer):
+    with at_work(ledger, signer, fails) as runner:
+        answer = runner.hand_in(parcel()).result(PATIENCE)
+    assert (answer.result, answer.score, answer.messages) == ("failed", 12.5, ["no"])
+    assert answer.certificate is None
+
+
+def test_the_same_submission_is_judged_once(ledger, signer):
+    seen = []
+
+    def counting(one):
+        seen.append(one)
+        return fails(one)
+
+    with at_work(ledger, signer, counting) as runner:
+        first = runner.hand_in(parcel()).result(PATIENCE)
+        assert runner.hand_in(parcel()).result(PATIENCE) == first
+    assert len(seen) == 1
+
+
+def test_a_failing_judge_loses_nothing(ledger, signer):
+    def without_a_model(one):
+        raise PlainError("The model is away.")
+
+    with at_work(ledger, signer, without_a_model) as runner:
+        for _ in range(3):  # more often than a submission may stop the runner
+            answer = runner.hand_in(parcel()).result(PATIENCE)
+            assert (answer.result, answer.exceptions) == ("error", ["The model is away."])
+            assert "not your fault" in answer.messages[0]
+        assert runner.look_up(answer.id).result == "waiting"
+    with at_work(ledger, signer, passes) as runner:
+        assert runner.hand_in(parcel()).result(PATIENCE).result == "passed"
+
+
+def test_no_more_are_taken_in_than_there_are_places(ledger, signer):
+    free = threading.Event()
+
+    def slow(one):
+        assert free.wait(PATIENCE)
+        return fails(one)
+
+    with at_work(ledger, signer, slow, places=2) as runner:
+        first = [runner.hand_in(parcel(name)) for name in "ab"]
+        with pytest.raises(Busy, match="2 submissions are waiting already"):
+            runner.hand_in(parcel("c"))
+        runner.hand_in(parcel("b"))  # is in hand already
+        free.set()
+        assert [each.result(PATIENCE).result for each in first] == ["failed"] * 2
+        assert runner.hand_in(parcel("c")).result(PATIENCE).result == "failed"
+
+
+def test_a_submission_that_stops_the_runner_is_not_tried_for_ever(ledger, signer):
+    ledger.add(parcel())
+    for _ in range(2):  # as a process that dies while it judges leaves it
+        ledger.begin(parcel().id)
+    with at_work(ledger, signer, passes) as runner:
+        answer = runner.hand_in(parcel()).result(PATIENCE)
+    assert answer.result == "error" and "has stopped the runner 2 times" in answer.messages[0]
+
+
+# -- over HTTP
+
+
+@contextmanager
+def listening(runner, **options):
+    """The runner's routes on a free port of this computer: their address."""
+
+    @contextmanager
+    def serving():
+        app = FastAPI()
+        app.add_middleware(BodyLimit, limit=LIMIT)
+        add_error_handlers(app)
+        app.include_router(assessment_router(runner, **options))
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            server = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=2))
+            thread = threading.Thread(target=server.run, args=([listener],))
+            thread.start()
+            try:
+                yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+            finally:
+                server.should_exit = True
+                thread.join()
+
+    with serving() as url, httpx.Client(base_url=url, timeout=PATIENCE) as http:
+        yield http
+
+
+def numbers(key, n=64):
+    """A unit vector that depends on a text or a picture only: CLIP, without an idea of anything."""
+    seed = hash(key) % 2**32
+    vector = np.random.default_rng(seed).standard_normal(n).astype(np.float32)
+    return vector / np.linalg.norm(vector)
+
+
+@pytest.fixture(scope="module")
+def no_models():
+    """The whole judge without a model: a CLIP that knows nothing, and a "model" that draws scenes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clip, "embed_texts", lambda texts: np.stack([numbers(text) for text in texts]))
+        patch.setattr(clip, "embed_images", lambda images: np.stack([numbers(image.tobytes()) for image in images]))
+        patch.setattr(redraw, "redraw", lambda wanted: redrawn(wanted) if _readable(wanted) else _blank(wanted))
+        patch.setattr(redraw, "_checkpoint", lambda: CHECKPOINT)
+        sight._rivals.cache_clear()
+        yield
+        sight._rivals.cache_clear()
+
+
+def _readable(wanted):
+    try:
+        return redrawn(wanted)
+    except ValueError:
+        return None
+
+
+def _blank(wanted):
+    from PIL import Image
+
+    return [Image.new("RGB", (128, 128)) for _ in wanted]
+
+
+@pytest.fixture(scope="module")
+def http(no_models, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runner")
+    (folder / "root" / "ada").mkdir(parents=True)
+    for path, content in another().files.items():
+        (folder / "root" / "ada" / path).parent.mkdir(exist_ok=True)
+        (folder / "root" / "ada" / path).write_bytes(content)
+    runner = Runner(Ledger(f"sqlite:///{folder}/submissions.db"), Signer(folder / "key.pem"))
+    with listening(runner, root=folder / "root") as client:
+        yield client
+    runner.stop()
+
+
+def told(answer, status):
+    """The messages of an answer that must have ``status`` and all that an answer has."""
+    assert answer.status_code == status, answer.text
+    assert set(answer.json()) == set(Answer.model_fields)
+    return " ".join(answer.json()["messages"] + answer.json()["exceptions"])
+
+
+def test_an_answer_has_a_score_for_each_criterion(http):
+    answer = http.post("/run_assessment", json=body_of(another(), student="Ada"))
+    assert "does not fit the source picture" in told(answer, 200)  # this CLIP knows nothing
+    answer = answer.json()
+    assert answer["result"] == "failed" and answer["exceptions"] == []
+    names = [score["criterion"] for score in answer["criteria"]]
+    assert names == ["shape", "descriptions", "prompts", "pictures", "fit", "provenance"]
+    assert all(score["advice"] for score in answer["criteria"])
+    points = {score["criterion"]: score["points"] for score in answer["criteria"]}
+    assert (points["shape"], points["prompts"], points["pictures"], points["provenance"]) == (10, 20, 15, 20)
+    assert http.get(f"/run_assessment/{answer['id']}").json() == answer
+
+
+def test_pictures_may_lie_in_a_folder_of_the_runner(http):
+    answer = http.post("/run_assessment", json={"submission": another().records, "folder": "ada"}).json()
+    travelled = http.post("/run_assessment", json=body_of(another())).json()
+    assert answer == travelled  # the same submission, whichever way its pictures came
+
+
+def test_the_public_key_is_told(http):
+    assert len(base64.b64decode(http.get("/run_assessment/key").json()["public_key"])) == 32
+
+
+def test_who_asks_for_nothing_hears_that(http):
+    for id in ("0" * 32, "0123", "%00", "key2"):
+        assert "no submission with this id" in told(http.get(f"/run_assessment/{id}"), 404)
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        (b"", "Invalid JSON"),
+        (b"no JSON", "Invalid JSON"),
+        (b"\xff\xfe", "Invalid JSON"),
+        (b"[]", "the whole: Input should be an object"),
+        (b"{}", "submission: Field required"),
+        (b'{"submission": NaN}', "submission: Input should be a valid array"),
+        (b'{"submission": {}}', "submission: Input should be a valid array"),
+        (b'{"submission": [7]}', "submission.0: Input should be an object"),
+        (b'{"submission": [{"original_description": NaN}]}', "submission.0.original_description: Input should be"),
+        (b'{"submission": [{"prompts": "a cat"}]}', "submission.0.prompts: Input should be a valid array"),
+        (b'{"submission": [{"prompts": ["a", null]}]}', "submission.0.prompts.1: Input should be a valid string"),
+        (b'{"submission": [], "student": ["Ada"]}', "student: Input should be a valid string"),
+        (b'{"submission": [], "student": "\\ud800"}', "Invalid JSON"),
+        (b'{"submission": [{"provenance": [{"seed": 1e999}]}]}', "seed"),
+        (b'{"submission": [{"provenance": [{"seed": ' + b"9" * 5000 + b"}]}]}", "Invalid JSON: number out of range"),
+        (
+            b'{"submission": [{"provenance": [{"guidance_scale": NaN}]}]}',
+            "guidance_scale: Input should be a finite number",
+        ),
+        (b'{"submission": ' + b"[" * 100_000, "recursion limit"),
+        (b'{"submission": [' + b"{}," * 100 + b"{}]}", "submission: List should have at most 16 items"),
+        (b'{"submission": [], "images": ["a.png"]}', "images: Input should be an object"),
+    ],
+)
+def test_what_is_no_submission_gets_a_sentence(http, body, sentence):
+    answer = http.post("/run_assessment", content=body)
+    assert sentence in told(answer, 422)
+    assert answer.json()["result"] == "invalid" and answer.json()["score"] == 0
+    assert "docs/submission.schema.json says what a submission is" in told(answer, 422)
+
+
+def test_many_faults_are_summed_up(http):
+    answer = http.post("/run_assessment", json={"submission": [{}] * 16})
+    assert "And 38 more." in told(answer, 422)
+    assert len(answer.json()["messages"]) == 12
+
+
+def test_a_body_of_100_mb_is_refused(http):
+    chunk = b" " * 1_000_000
+    answer = http.post("/run_assessment", content=(chunk for _ in range(100)))
+    assert "larger than the 2 MB" in told(answer, 413)
+    assert answer.json()["result"] == "invalid"
+
+
+def test_paths_that_lead_out_are_told(http):
+    it = another()
+    for path in ("../../../etc/passwd", "/etc/passwd"):
+        it.records[0]["image_paths"][1] = path
+        for fields in ({"images": body_of(it)["images"]}, {"folder": "ada"}):
+            answer = http.post("/run_assessment", json={"submission": it.records, **fields})
+            assert f"Record 1, picture 2 ('{path}'): its path leads out of the submission's folder" in told(answer, 200)
+            (score,) = (s for s in answer.json()["criteria"] if s["criterion"] == "pictures")
+            assert score["points"] == 14.1
+
+
+def test_who_has_to_wait_gets_a_number(ledger, signer):
+    free = threading.Event()
+
+    def slow(one):
+        assert free.wait(PATIENCE)
+        return fails(one)
+
+    with at_work(ledger, signer, slow, places=1) as runner, listening(runner, patience=0.01) as http:
+        answer = http.post("/run_assessment", json={"submission": []})
+        id = answer.json()["id"]
+        assert f"ask for /run_assessment/{id}" in told(answer, 202)
+        assert answer.json()["result"] == http.get(f"/run_assessment/{id}").json()["result"] == "waiting"
+        other = http.post("/run_assessment", json={"submission": [], "student": "Ada"})
+        assert "send yours again in a minute" in told(other, 429) and other.headers["retry-after"] == "60"
+        free.set()
+        while (answer := http.get(f"/run_assessment/{id}")).status_code == 202:
+            time.sleep(0.01)
+        assert answer.json()["result"] == "failed"
+
+
+def test_a_runner_without_a_database_says_so(signer):
+    with at_work(Ledger("sqlite:////proc/nowhere/db"), signer, fails) as runner, listening(runner) as http:
+        assert "can't be used" in told(http.post("/run_assessment", json={"submission": []}), 503)
+        assert "can't be used" in told(http.get(f"/run_assessment/{'0' * 32}"), 503)
+
+
+# -- hostile requests
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()) | st.just("\ud800"),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=6,
+)
+
+
+@st.composite
+def spoiled(draw):
+    """The body of a good submission with one to three of its parts replaced, cut short or taken out."""
+    body = body_of(_small)
+    for _ in range(draw(st.integers(1, 3))):
+        node = copy.deepcopy(body)
+        body, parent, key = node, None, None
+        while isinstance(node, (dict, list)) and node and (parent is None or draw(st.booleans())):
+            parent, key = (
+                node,
+                draw(st.sampled_from(sorted(node, key=str) if isinstance(node, dict) else range(len(node)))),
+            )
+            node = node[key]
+        if parent is None:
+            return body
+        what = draw(st.sampled_from(["replace", "remove", "cut"]))
+        if what == "remove":
+            del parent[key]
+        elif what == "cut" and isinstance(node, str):
+            parent[key] = node[: draw(st.integers(0, len(node)))]
+        else:
+            parent[key] = draw(values)
+    return body
+
+
+_small = another()  # of small pictures, quick to judge
+for _path in list(_small.files):
+    if not _path.startswith("generated_images/0") and "_" in _path.removeprefix("generated_images/"):
+        _small.files.pop(_path)
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@given(spoiled() | values)
+def test_no_json_is_too_hostile_for_an_answer(http, body):
+    answer = http.post("/run_assessment", content=json.dumps(body), headers={"Content-Type": "application/json"})
+    told(answer, answer.status_code)
+    assert answer.status_code in (200, 422)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.binary(max_size=200))
+def test_no_bytes_are_too_hostile_for_an_answer(http, content):
+    text = base64.b64encode(content).decode()
+    record = {"original_description": "a cat", "prompts": ["a cat"], "image_paths": ["a.png"]}
+    for fields in ({"zip": text}, {"images": {"a.png": text}}):
+        told(http.post("/run_assessment", json={"submission": [record], **fields}), 200)
+    told(http.post("/run_assessment", content=content), 422)
+
+
+# -- kill -9
+
+SERVER = """
+import socket, sys, threading
+import uvicorn
+from fastapi import FastAPI
+from course.assess.api import assessment_router
+from course.assess.certificate import Signer
+from course.assess.ledger import Ledger
+from course.assess.runner import Runner
+
+runner = Runner(Ledger(sys.argv[1]), Signer(sys.argv[2]), judge=lambda parcel: threading.Event().wait())
+app = FastAPI()
+app.include_router(assessment_router(runner, patience=0.01))
+listener = socket.create_server(("127.0.0.1", 0))
+print(listener.getsockname()[1], flush=True)
+uvicorn.Server(uvicorn.Config(app, log_level="critical")).run([listener])
+"""
+
+
+def test_a_kill_loses_no_submission_that_was_taken_in(tmp_path, ledger, signer):
+    taken = []
+
+    def hand_in(number):
+        try:
+            answer = http.post("/run_assessment", json={"submission": [], "student": str(number)})
+        except httpx.HTTPError:
+            return
+        if answer.status_code == 202:
+            taken.append(answer.json()["id"])
+            if len(taken) == 12:
+                process.kill()
+
+    command = [sys.executable, "-c", SERVER, f"sqlite:///{tmp_path}/new/submissions.db", signer.path]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        url = f"http://127.0.0.1:{int(process.stdout.readline())}"
+        with httpx.Client(base_url=url, timeout=PATIENCE) as http, ThreadPoolExecutor(4) as pool:
+            list(pool.map(hand_in, range(40)))
+    assert process.wait() == -9
+    assert len(taken) >= 12
+    assert set(taken) <= set(ledger.waiting())
+    with at_work(ledger, signer, fails) as runner:
+        deadline = time.monotonic() + PATIENCE
+        while ledger.waiting():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert {runner.look_up(id).result for id in taken} == {"failed"}
+
+
+# -- the model itself
+
+
+def test_the_model_draws_a_picture_again_alone_and_in_a_batch():
+    from helpers.models import load
+    from helpers.submission import make_provenance
+
+    pipe = load("diffusion")
+    prompts = ["a large red cat, on a meadow", "a small blue boat, by the sea"]
+    drawn = redraw.redraw([_papers(prompt, seed) for seed, prompt in enumerate(prompts)])
+    again = redraw.redraw([_papers(prompts[1], 1)])[0]
+    other = redraw.redraw([_papers(prompts[1], 2)])[0]
+    assert redraw.difference(drawn[1], again) < 0.5
+    assert redraw.difference(drawn[1], other) > 4 * redraw.TOLERANCE
+    said = make_provenance(drawn[1], pipe, prompt=prompts[1], seed=1, steps=3, guidance_scale=4.0)
+    assert (said.model, said.revision) == redraw._checkpoint()
+
+
+def _papers(prompt, seed):
+    return SimpleNamespace(prompt=prompt, seed=seed, steps=3, guidance_scale=4.0)
+
+
+def test_the_judge_is_the_runners_own():
+    assert Runner.__init__.__kwdefaults__["judge"] is judge

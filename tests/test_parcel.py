@@ -1,0 +1,165 @@
+"""Records and pictures out of a request: paths stay inside, archives unfold to their limits, nothing is believed."""
+
+import base64
+import io
+import json
+import os
+import zipfile
+
+import pytest
+
+from course.assess import parcel
+from course.assess.parcel import MISSING, OUTSIDE, TOO_LARGE, Parcel, named_pictures, pack_files, receive, unpack_files
+from helpers.submission import Submission
+
+
+def submission(*paths, **fields):
+    """A submission of one record with these pictures, four of which are looked at."""
+    record = {"original_description": "a cat", "prompts": ["a cat"], "image_paths": list(paths)}
+    return Submission(submission=[record], **fields)
+
+
+def in_base64(content):
+    return base64.b64encode(content).decode()
+
+
+def zipped(files, compression=zipfile.ZIP_DEFLATED):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", compression) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return file.getvalue()
+
+
+@pytest.fixture
+def root(tmp_path):
+    """A runner's folder with one submission, and a secret beside it."""
+    (tmp_path / "secret.png").write_bytes(b"secret")
+    (tmp_path / "root" / "ada" / "generated_images").mkdir(parents=True)
+    (tmp_path / "root" / "ada" / "generated_images" / "a.png").write_bytes(b"A")
+    return tmp_path / "root"
+
+
+WAYS = {
+    "zip": lambda files: {"zip": in_base64(zipped(files))},
+    "images": lambda files: {"images": {name: in_base64(content) for name, content in files.items()}},
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_pictures_travel_in_the_request(way):
+    asked = submission("b/ä.png", "gone.png", **WAYS[way]({"b/ä.png": b"B", "unnamed.png": b"C"}))
+    got = receive(asked, None)
+    assert got.files == {"b/ä.png": b"B"}
+    assert got.problems == {"gone.png": MISSING}
+
+
+def test_pictures_lie_in_a_folder(root):
+    got = receive(submission("generated_images/a.png", "gone.png", folder="ada"), root)
+    assert got.files == {"generated_images/a.png": b"A"} and got.problems == {"gone.png": MISSING}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "../secret.png",
+        "a/../../secret.png",
+        "/etc/passwd",
+        "~/a.png",
+        "..\\secret.png",
+        "C:\\a.png",
+        "c:a.png",
+        "a\0.png",
+        "",
+    ],
+)
+@pytest.mark.parametrize("way", [*WAYS, "folder"])
+def test_a_path_stays_inside(path, way, root):
+    fields = {"folder": "."} if way == "folder" else WAYS[way]({"a.png": b"A"})
+    got = receive(submission(path, **fields), root)
+    assert got.files == {} and got.problems == {path: OUTSIDE}
+
+
+def test_a_link_does_not_lead_out(root):
+    os.symlink(root.parent / "secret.png", root / "ada" / "link.png")
+    assert receive(submission("link.png", folder="ada"), root).problems == {"link.png": OUTSIDE}
+
+
+def test_a_pipe_is_not_waited_for(root):
+    os.mkfifo(root / "ada" / "pipe.png")
+    assert receive(submission("pipe.png", "generated_images", folder="ada"), root).problems == {
+        "pipe.png": MISSING,
+        "generated_images": MISSING,
+    }
+
+
+@pytest.mark.parametrize("folder", ["..", "../root2", "/", "ada/../..", "\0"])
+def test_a_folder_stays_inside_the_runners(folder, root):
+    (problem,) = receive(submission("secret.png", folder=folder), root).problems.values()
+    assert "is outside of the one that this runner looks into" in problem
+
+
+def test_without_a_root_no_folder_is_opened(root):
+    (problem,) = receive(submission("generated_images/a.png", folder=str(root / "ada")), None).problems.values()
+    assert "opens no folders" in problem
+
+
+def test_without_pictures_it_says_how_to_send_them():
+    (problem,) = receive(submission("a.png"), None).problems.values()
+    assert "no pictures came" in problem
+
+
+def test_a_large_picture_is_not_unfolded(root, monkeypatch):
+    monkeypatch.setattr(parcel, "MAX_FILE", 1000)
+    bomb = bytes(10_000_000)
+    (root / "ada" / "bomb.png").write_bytes(bomb)
+    for fields in (*(WAYS[way]({"bomb.png": bomb}) for way in WAYS), {"folder": "ada"}):
+        assert receive(submission("bomb.png", **fields), root).problems == {"bomb.png": TOO_LARGE}
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"zip": "no base64!"}, "not whole in base64"),
+        ({"zip": in_base64(b"no archive")}, "holds no zip archive"),
+        ({"zip": in_base64(zipped({"a.png": b"A" * 100})[:-30])}, "holds no zip archive"),
+        ({"zip": in_base64(zipped({"a.png": b"AAA"}, zipfile.ZIP_STORED).replace(b"AAA", b"BBB"))}, "can't give it"),
+        ({"images": {"a.png": "no base64!"}}, "not whole in base64"),
+        ({"images": {"a.png": "ä"}}, "not whole in base64"),
+    ],
+)
+def test_damaged_pictures_are_told(fields, sentence):
+    (problem,) = receive(submission("a.png", **fields), None).problems.values()
+    assert sentence in problem
+
+
+def test_a_locked_archive_is_told():
+    content = bytearray(zipped({"a.png": b"A"}, zipfile.ZIP_STORED))
+    content[6] |= 1  # "encrypted", in the member's head and in the directory
+    content[content.index(b"PK\x01\x02") + 8] |= 1
+    (problem,) = receive(submission("a.png", zip=in_base64(bytes(content))), None).problems.values()
+    assert "the archive can't give it" in problem
+
+
+def test_only_what_can_win_points_is_read():
+    record = {"original_description": "", "prompts": [], "image_paths": [f"{i}.png" for i in range(9)]}
+    asked = Submission(submission=[{**record, "source_image": "s.png"}] * 6)
+    assert named_pictures(asked.submission) == ["s.png", "0.png", "1.png", "2.png", "3.png"]
+
+
+def test_the_id_depends_on_all_that_came():
+    one = receive(submission("a.png", images={"a.png": in_base64(b"A")}), None)
+    same = receive(submission("a.png", zip=in_base64(zipped({"a.png": b"A"}))), None)
+    assert one.id == same.id and len(one.id) == 32
+    others = [
+        receive(submission("a.png", images={"a.png": in_base64(b"B")}), None),
+        receive(submission("b.png", images={"b.png": in_base64(b"A")}), None),
+        receive(submission("a.png", images={"a.png": in_base64(b"A")}, student="Ada"), None),
+    ]
+    assert len({one.id, *(other.id for other in others)}) == 4
+
+
+def test_what_is_kept_comes_back():
+    files = {"b/ä.png": b"\0B", "a.png": b""}
+    assert unpack_files(pack_files(files)) == files
+    assert json.loads(Submission(**Parcel([]).body()).model_dump_json())["submission"] == []
