@@ -189,3 +189,4 @@ def test_the_decoder_is_trained_on_and_the_encoder_left_alone(tmp_path):
     after = AutoencoderKL.from_pretrained(vae).state_dict()
     changed = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
     assert changed == {"decoder", "post_quant_conv"}
+    assert str(tmp_path) not in (vae / "config.json").read_text()

@@ -1,11 +1,11 @@
-"""The VAE's decoder once more, alone, on whole pictures: fine hatching and sharp edges.
+"""The VAE's decoder once more, alone, on whole pictures: sharp edges, also from latents that are not quite right.
 
-The encoder stays as it is, and with it the latents that the U-Net learns. What the first training has lost in them, the
-decoder can often put back: the pale colours of a pencil sketch tell that there are strokes, and the strokes of the
-picture-book world always lie alike. Stable Diffusion's own decoders were trained on in this way as well (the model card
-of `sd-vae-ft-mse` tells of it).
+The encoder stays as it is, and with it the latents that the U-Net learns. Stable Diffusion's own decoders were trained
+on in this way as well (the model card of `sd-vae-ft-mse` tells of it). What a U-Net draws is never just what an encoder
+would have given, so this decoder meets latents with a little noise on them.
 
-A U-Net's latents are never quite right, so the decoder meets latents with a little noise on them.
+What it hardly learns is the hatching of pencil sketches, one stroke every eight pixels: within an even tint all
+latents are alike, and convolutions make the same of each pixel of it.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ class DecoderRecipe(Recipe):
 
     def export(self, modules: nn.Module, folder: Path) -> None:
         """Puts the decoder into the VAE that `folder` lies in, and leaves its encoder as it is."""
-        vae = AutoencoderKL.from_pretrained(folder.parent)
+        vae = AutoencoderKL.from_config(AutoencoderKL.load_config(folder.parent))  # knows no folder's name, for others
+        vae.load_state_dict(AutoencoderKL.from_pretrained(folder.parent).state_dict())
         vae.post_quant_conv.load_state_dict(modules["post_quant_conv"].state_dict())
         vae.decoder.load_state_dict(modules["decoder"].state_dict())
         vae.half().save_pretrained(folder.parent)

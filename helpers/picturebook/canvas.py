@@ -213,7 +213,7 @@ def _hatching(side: int) -> Image.Image:
     """A mask of slanted pencil strokes: light where the paper shows through."""
     mask = Image.new("L", (side, side), 225)
     pen = ImageDraw.Draw(mask)
-    step = side / 16  # eight pixels at 128: one stroke a VAE latent, so that a small VAE can keep the strokes
+    step = side / 16
     for i in range(-16, 32):
         x = i * step
         pen.line([(x, side), (x + side, 0)], fill=95, width=round(step * 0.4))
