@@ -10,14 +10,29 @@ Errors come with ClickHouse's code in the header where a real server puts it.
 import base64
 import email
 import re
+import subprocess
 import sys
 import tempfile
 import threading
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, urlsplit
 
 import chdb
 import lz4.frame
+
+
+@contextmanager
+def running(user="ada", password="s3cr:t/"):
+    """The double in a process: that process, whose ``place`` is its host and port."""
+    command = [sys.executable, __file__, user, password]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        process.place = f"127.0.0.1:{int(process.stdout.readline())}"
+        try:
+            yield process
+        finally:
+            process.stdin.close()
+
 
 #: What the URL says besides settings of the query.
 TRANSPORT = {"query", "database", "query_id", "wait_end_of_query", "session_id", "client_protocol_version"}

@@ -10,6 +10,7 @@ from itertools import islice
 
 import numpy as np
 import pytest
+import store_server
 import torch
 from typer.testing import CliRunner
 
@@ -237,6 +238,18 @@ def test_loading_stores_each_good_row_with_its_own_vector(client, table, kaggle)
     assert [row[0] for row in found] == GOOD
     for _, prompt, vector in found:
         assert vector == embed([prompt])[0].tolist()
+
+
+def test_loading_into_a_server(kaggle):
+    with store_server.running() as double:
+        client = store.connect(f"clickhouse://ada:s3cr%3At%2F@{double.place}")
+        client.command(ddl("prompts"))
+        assert load_prompts(client, "prompts", kaggle, embed=embed, batch_size=3).stored == 4
+        assert load_prompts(client, "prompts", kaggle, embed=embed).already_there == 4
+        found = client.query("SELECT id, prompt, prompt_vector FROM prompts ORDER BY id").result_rows
+        client.close()
+    assert [row[0] for row in found] == GOOD
+    assert all(vector == embed([prompt])[0].tolist() for _, prompt, vector in found)
 
 
 def test_loading_again_embeds_and_stores_nothing(client, table, kaggle):

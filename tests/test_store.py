@@ -9,13 +9,11 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from http.server import HTTPServer, SimpleHTTPRequestHandler
-from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import store_server
 from clickhouse_connect.driver.exceptions import DatabaseError
 
 from helpers import store
@@ -23,7 +21,6 @@ from helpers.errors import PlainError
 from helpers.settings import Settings, settings
 from helpers.store import StoreError
 
-HERE = Path(__file__).parent
 REAL = os.environ.get("PICTURE_THIS_TEST_STORE")
 INJECTIONS = [
     "'; DROP TABLE prompts; --",
@@ -42,17 +39,6 @@ def python(code, *arguments, **options):
     return subprocess.run(command, capture_output=True, text=True, timeout=300, **options)
 
 
-@contextmanager
-def double(user="ada", password="s3cr:t/"):
-    """The server double in a process: its host and port, and the process."""
-    command = [sys.executable, HERE / "store_server.py", user, password]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            yield SimpleNamespace(place=f"127.0.0.1:{int(process.stdout.readline())}", process=process)
-        finally:
-            process.stdin.close()
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("store") / "prompt_store"
@@ -68,8 +54,8 @@ def embedded(folder):
 @pytest.fixture(scope="module")
 def place():
     """Host and port of the server double; its user is ada, her password s3cr:t/"""
-    with double() as running:
-        yield running.place
+    with store_server.running() as double:
+        yield double.place
 
 
 @pytest.fixture(scope="module")
@@ -320,11 +306,11 @@ def test_nobody_answers():
 
 
 def test_the_server_goes_away():
-    with double() as running:
-        client = store.connect(f"clickhouse://ada:s3cr%3At%2F@{running.place}")
-        running.process.kill()
-        running.process.wait()
-        with pytest.raises(StoreError, match=rf"^The database server at {running.place} stopped answering"):
+    with store_server.running() as double:
+        client = store.connect(f"clickhouse://ada:s3cr%3At%2F@{double.place}")
+        double.kill()
+        double.wait()
+        with pytest.raises(StoreError, match=rf"^The database server at {double.place} stopped answering"):
             client.command("SELECT 1")
 
 
