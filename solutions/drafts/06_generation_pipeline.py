@@ -524,13 +524,14 @@ print(get_text(["red", "cat", "newspaper"], chat=chat))
 # %%
 tokenizer = load("clip").processor.tokenizer
 story = get_text(["cat", "newspaper"])
+every = tokenizer(story, verbose=False)["input_ids"]
 ids = tokenizer(story, truncation=True)["input_ids"]
-print(f"The story has {len(tokenizer.tokenize(story))} tokens, and CLIP reads {len(ids)} of them:")
+print(f"The story has {len(every)} tokens, and CLIP reads {len(ids)} of them:")
 print(tokenizer.decode(ids, skip_special_tokens=True), "…")
 
 # %% [markdown]
-# Let us measure it. For 24 stories we draw the picture that belongs to each (the course's drawing code knows how), and ask
-# CLIP which of the 24 fits best: once with the whole story, once with the words that can be seen. That is *retrieval* again,
+# Let us measure it. For every second story we draw the picture that belongs to it (the course's drawing code knows how), and
+# ask CLIP which of all these pictures fits best: once with the whole story, once with the words that can be seen. That is *retrieval* again,
 # this time with embeddings. Expect the short line to win clearly.
 
 # %%
@@ -904,7 +905,7 @@ prompts = [
     "a large white rocket left of a small yellow moon, at night",
     "a small green frog on a large orange box, in the snow",
 ]
-pool = {prompt: txt2img(prompt, url=settings.endpoint, steps=10, seed=100, n=8, timeout=300) for prompt in prompts}
+pool = {prompt: txt2img(prompt, url=settings.endpoint, steps=8, seed=100, n=8, timeout=300) for prompt in prompts}
 first = {prompt: [rate_image(prompt, image) for image in images] for prompt, images in pool.items()}
 second = {
     prompt: [rate_image_by_caption(prompt, None, caption=lambda _, seen=seen: seen) for seen in captions(images)]
@@ -924,13 +925,13 @@ curves = {
     "CLIP, who chose": [sum(expected_best(n, first[p], first[p]) for p in prompts) / 3 for n in numbers],
     "by caption, who had no say": [sum(expected_best(n, second[p], first[p]) for p in prompts) / 3 for n in numbers],
 }
-figure, axes = plt.subplots(figsize=(7, 3.6))
-for (name, values), marker in zip(curves.items(), "os"):
-    axes.plot(numbers, values, marker=marker, label=name)
-axes.set(xlabel="n", ylabel="mean score of the chosen picture", title="what the best of n is worth")
-axes.legend()
+figure, panels = plt.subplots(1, 2, figsize=(10, 3.4))
+for axes, (name, values) in zip(panels, curves.items()):
+    axes.plot(numbers, values, marker="o")
+    axes.set(xlabel="n", title=name)
+panels[0].set_ylabel("mean score of the chosen picture")
 ends = "; ".join(f"{name}: {values[0]:.2f} for n = 1, {values[-1]:.2f} for n = 8" for name, values in curves.items())
-show.plot(figure, alt=f"Mean score of the chosen picture over n, by two judges. {ends}.", width=600)
+show.plot(figure, alt=f"Mean score of the chosen picture over n, by two judges. {ends}.", width=860)
 print(ends)
 
 # %% [markdown]
@@ -1142,9 +1143,9 @@ for column, number in enumerate(steps):
     )
 
 # %% [markdown]
-# The time grows with the steps, in a straight line; the score does not. After some eight steps the forms stand, and what
+# The time grows with the steps, in a straight line; the score does not. After some four to eight steps the forms stand, and what
 # follows are details. So with a budget of 40 steps, two pictures of 20 compete with five of 8: less care for each, but
-# five throws of the dice. The pool of Part 5 was drawn with 10 steps for just that reason. In "going further" you can
+# five throws of the dice. The pool of Part 5 was drawn with 8 steps for just that reason. In "going further" you can
 # find out where the best point lies.
 #
 # **Adapters.** The second knob changes not how long the model works but what it knows. A LoRA adapter (notebook 01) is a
@@ -1153,7 +1154,7 @@ for column, number in enumerate(steps):
 # old model, 1 the adapter as trained, and all between and beyond is possible.
 #
 # We train one in a few seconds, on 16 drawings of a snowman, which our model has never seen, and without the precautions
-# against forgetting that you took in notebook 01. So expect side effects. This happens in the notebook's own copy of
+# against forgetting that you took in notebook 01. So look out for side effects. This happens in the notebook's own copy of
 # the model; the endpoint knows nothing of it.
 
 # %%
@@ -1200,10 +1201,11 @@ print(
 
 # %% [markdown]
 # Now turn the knob. The upper row asks for a snowman, the lower one for something that the model has always known. What to
-# look for: with which weight does the snowman appear, and from which on does the cat begin to suffer?
+# look for: with which weight does the snowman appear, and what becomes of it, and of the cat, when the adapter is turned up
+# further than it was trained for?
 
 # %%
-weights = (0.0, 0.5, 1.0)
+weights = (0.0, 0.5, 1.0, 2.0)
 asked = ["a snowman", "a large red cat, on a meadow"]
 rows, likeness = [], []
 for weight in weights:
@@ -1285,7 +1287,7 @@ pipe.unet.delete_adapters("snowman")
 # %% [markdown]
 # ### Flashcards
 #
-# Twelve cards to keep. Read the question, answer aloud, flip. The cell also writes the same cards as a deck for Anki,
+# Thirteen cards to keep. Read the question, answer aloud, flip. The cell also writes the same cards as a deck for Anki,
 # which asks you again just before you forget; importing it twice does not double your cards.
 
 # %%
