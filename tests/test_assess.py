@@ -200,27 +200,28 @@ def test_a_submission_that_stops_the_runner_is_not_tried_for_ever(ledger, signer
 
 
 @contextmanager
+def serving(app):
+    """The app on a free port of this computer: its client."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=2))
+        thread = threading.Thread(target=server.run, args=([listener],))
+        thread.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        try:
+            with httpx.Client(base_url=url, timeout=PATIENCE) as http:
+                yield http
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
 def listening(runner, **options):
-    """The runner's routes on a free port of this computer: their address."""
-
-    @contextmanager
-    def serving():
-        app = FastAPI()
-        app.add_middleware(BodyLimit, limit=LIMIT)
-        add_error_handlers(app)
-        app.include_router(assessment_router(runner, **options))
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            server = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=2))
-            thread = threading.Thread(target=server.run, args=([listener],))
-            thread.start()
-            try:
-                yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-            finally:
-                server.should_exit = True
-                thread.join()
-
-    with serving() as url, httpx.Client(base_url=url, timeout=PATIENCE) as http:
-        yield http
+    """The runner's routes alone, with the endpoint's limit and errors."""
+    app = FastAPI()
+    app.add_middleware(BodyLimit, limit=LIMIT)
+    add_error_handlers(app)
+    app.include_router(assessment_router(runner, **options))
+    return serving(app)
 
 
 def numbers(key, n=64):
@@ -386,6 +387,16 @@ def test_a_runner_without_a_database_says_so(signer):
     with at_work(Ledger("sqlite:////proc/nowhere/db"), signer, fails) as runner, listening(runner) as http:
         assert "can't be used" in told(http.post("/run_assessment", json={"submission": []}), 503)
         assert "can't be used" in told(http.get(f"/run_assessment/{'0' * 32}"), 503)
+
+
+def test_the_endpoint_has_the_runner(ledger, signer):
+    from course.serve.app import create_app
+
+    ledger.add(parcel())  # as an earlier runner left it
+    engine = SimpleNamespace(start=lambda: None, stop=lambda: None)
+    with serving(create_app(engine, "chat", runner=Runner(ledger, signer, judge=fails))) as http:
+        assert told(http.post("/run_assessment", json={"submission": []}), 200) == "no"
+        assert http.get(f"/run_assessment/{parcel().id}").json()["result"] == "failed"
 
 
 # -- hostile requests
