@@ -155,6 +155,7 @@ def test_what_else_a_client_asks_for(http):
     assert {"Euler", "Euler a", "DPM++ 2M"} <= names
     (model,) = http.get("sd-models").json()
     assert http.get("options").json()["sd_model_checkpoint"] == model["title"] == models.entry("diffusion").id
+    assert http.get("scripts").json()["txt2img"] == []
 
 
 def test_the_mini_model_draws_what_the_pipeline_draws():

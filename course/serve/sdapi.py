@@ -127,6 +127,10 @@ def sdapi(painter: Painter) -> FastAPI:
             "CLIP_stop_at_last_layers": 1,
         }
 
+    @app.get("/scripts")
+    async def scripts() -> dict:
+        return {"txt2img": [], "img2img": []}  # none; some clients ask before they send anything else
+
     return app
 
 
