@@ -1,0 +1,345 @@
+"""How fast the prompt store finds, and what that costs: chDB, exact and with its index, beside numpy, faiss and usearch.
+
+    python bench/store.py --rows 10000 100000                        # vectors by lot
+    python bench/store.py --prompts prompts.csv --folder bench-900k  # a collection's own, embedded by CLIP
+
+For each size it prints one table. Every line is a process of its own, so its peak memory is its own, and all work on
+the same vectors and the same queries:
+
+load      seconds until all rows are stored (for chDB: on the disk), without embedding them
+build     seconds until the index is there; "cpu s" is the processor time of that, all threads together
+p50, p95  milliseconds of one search for the 10 nearest, one at a time: the median, and what 95 of 100 stay below;
+          "cpu ms" is the mean processor time of a search
+recall    recall@10: the share of the true 10 nearest that was found
+memory    the process's peak, in MB, the interpreter and its libraries included (chDB's alone are some 350)
+disk      MB of the table's files
+
+Times are of one machine at one moment: compare the ratios, which come from one run; where others keep the machine busy,
+those of processor time. Vectors by lot lie in a space of 32
+dimensions, turned into 512: real embeddings use few of theirs, too, and without that no index could be of use.
+
+With --prompts the collection is loaded by `helpers.collection.load_prompts`, as a student would load it; the seconds of
+that include embedding. --folder keeps the store; started again, the loading goes on where it stopped. --search N also
+asks for N of the collection's prompts by another wording and by their picture, and prints how often the right one came
+first, and among ten.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from helpers import store
+from helpers.collection import insert_rows, load_prompts, made_prompts
+from helpers.store import VECTOR_LENGTH
+
+K = 10
+CHUNK = 20_000  # rows that are handled at once where all would be too many
+TABLE = "prompts"
+CREATE = f"""
+CREATE TABLE IF NOT EXISTS {TABLE} (
+    id String, prompt String, url String, width UInt16, height UInt16, source_site LowCardinality(String),
+    prompt_vector Array(Float32) CODEC(NONE),
+    CONSTRAINT vector_length CHECK length(prompt_vector) = {VECTOR_LENGTH}
+) ENGINE = MergeTree ORDER BY id
+"""
+NEAREST = f"SELECT id FROM {TABLE} ORDER BY cosineDistance(prompt_vector, {{v:Array(Float32)}}) LIMIT {{k:UInt32}}"
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("--rows", type=int, nargs="+", default=[10_000], help="sizes, where vectors are by lot")
+    arguments.add_argument("--queries", type=int, default=100, help="searches of which times and recall are taken")
+    arguments.add_argument("--prompts", type=Path, help="a collection (CSV, Parquet) to embed and load instead")
+    arguments.add_argument("--folder", type=Path, help="where the collection's store is kept; else nothing is kept")
+    arguments.add_argument("--search", type=int, default=0, metavar="N", help="also search for N of its prompts")
+    arguments.add_argument("--threads", type=int, default=os.cpu_count(), help="threads of every line")
+    arguments.add_argument("--step", nargs=2, help=argparse.SUPPRESS)  # a process of ours: which, and its folder
+    chosen = arguments.parse_args()
+    if chosen.step:
+        step, folder = chosen.step
+        print(json.dumps(STEPS[step](Path(folder), chosen) | {"memory": peak_memory()}))
+        return
+    for rows in [None] if chosen.prompts else chosen.rows:
+        with kept(chosen.folder) as folder:
+            compare(folder, rows, chosen)
+
+
+def compare(folder: Path, rows: int | None, chosen: argparse.Namespace) -> None:
+    """Fills a store in ``folder`` and prints the table of it."""
+
+    def run(step: str) -> dict:
+        environment = os.environ | {
+            "OMP_NUM_THREADS": str(chosen.threads),
+            "COURSE_STORE": f"chdb://{folder / 'store'}",
+        }
+        command = [sys.executable, __file__, "--step", step, str(folder), "--queries", str(chosen.queries)]
+        command += ["--threads", str(chosen.threads), "--search", str(chosen.search)]
+        command += ["--prompts", str(chosen.prompts)] if chosen.prompts else ["--rows", str(rows)]
+        ran = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+        return json.loads(ran.stdout.splitlines()[-1])
+
+    filled = run("fill")
+    run("export")
+    print(f"\n{filled['count']:,} rows of {VECTOR_LENGTH}, {chosen.threads} threads, {chosen.queries} queries")
+    if chosen.prompts:
+        print(
+            f"embedded and stored in {filled['load']:,.0f} s with a peak of {filled['memory']:,.0f} MB: {filled['report']}"
+        )
+    print(" ".join([" " * 12, *(f"{title:>8}" for title in COLUMNS)]))
+    for step in LINES:
+        found = run(step)
+        if step == "chDB exact" and not chosen.prompts:
+            found["load"] = filled["load"]
+        cells = (f"{found[name]:8{form}}" if name in found else " " * 8 for name, form in COLUMNS.values())
+        print(" ".join([f"{step:12}", *cells]), flush=True)
+    if chosen.search:
+        for name, (first, ten) in run("search")["shares"].items():
+            print(f"{name:24} the right prompt came first {first:.1%}, among ten {ten:.1%}, of {chosen.search}")
+
+
+#: Each column's title, its name in what a line gives, and how it is written.
+COLUMNS = {
+    "load s": ("load", ".2f"),
+    "build s": ("build", ".2f"),
+    "cpu s": ("build_cpu", ".2f"),
+    "p50 ms": ("p50", ".2f"),
+    "p95 ms": ("p95", ".2f"),
+    "cpu ms": ("cpu", ".2f"),
+    "recall": ("recall", ".3f"),
+    "memory": ("memory", ".0f"),
+    "disk": ("disk", ".0f"),
+}
+
+
+@contextmanager
+def kept(folder: Path | None) -> Iterator[Path]:
+    if folder:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield folder.absolute()
+    else:
+        with tempfile.TemporaryDirectory() as temporary:
+            yield Path(temporary)
+
+
+# -- what is searched
+
+
+def by_lot(n: int, seed: int) -> np.ndarray:
+    """n unit vectors, float32, which lie near a space of 32 dimensions, the same for every seed."""
+    space = np.random.default_rng(0).normal(size=(32, VECTOR_LENGTH)).astype(np.float32)
+    rng = np.random.default_rng((1, seed))
+    vectors = rng.normal(size=(n, 32)).astype(np.float32) @ space
+    vectors += 0.5 * rng.standard_normal((n, VECTOR_LENGTH), dtype=np.float32)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def fill(folder: Path, chosen: argparse.Namespace) -> dict:
+    """The store, filled. Seconds are of storing, and with --prompts of embedding, too."""
+    client = store.connect()
+    client.command(CREATE)
+    if chosen.prompts:
+        start = time.perf_counter()
+        report = load_prompts(client, TABLE, chosen.prompts)
+        seconds = time.perf_counter() - start
+        return {"count": client.command(f"SELECT count() FROM {TABLE}"), "load": seconds, "report": str(report)}
+    (rows,), seconds = chosen.rows, 0.0
+    blank = {"url": "", "width": 0, "height": 0, "source_site": ""}
+    for start in range(0, rows, CHUNK):
+        numbers = range(start, min(start + CHUNK, rows))
+        made = [{"id": f"{i:09}", "prompt": f"prompt {i}", **blank} for i in numbers]
+        vectors = by_lot(len(made), start)
+        begun = time.perf_counter()
+        insert_rows(client, TABLE, made, vectors)
+        seconds += time.perf_counter() - begun
+    return {"count": rows, "load": seconds}
+
+
+def export(folder: Path, chosen: argparse.Namespace) -> dict:
+    """All vectors as vectors.npy, in the order of their ids, and the queries as queries.npy."""
+    client = store.connect()
+    count = client.command(f"SELECT count() FROM {TABLE}")
+    vectors = np.lib.format.open_memmap(folder / "vectors.npy", "w+", np.float32, (count, VECTOR_LENGTH))
+    ids: list[str] = []
+    while len(ids) < count:
+        sql = f"SELECT id, prompt_vector FROM {TABLE} WHERE id > {{last:String}} ORDER BY id LIMIT {CHUNK}"
+        block = client.query_arrow(sql, parameters={"last": ids[-1] if ids else ""}, use_strings=True)
+        numbers = block["prompt_vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+        vectors[len(ids) : len(ids) + len(block)] = numbers.reshape(len(block), VECTOR_LENGTH)
+        ids += block["id"].to_pylist()
+    vectors.flush()
+    (folder / "ids.txt").write_text("\n".join(ids))
+    np.save(folder / "queries.npy", fresh_queries(chosen))
+    return {}
+
+
+def fresh_queries(chosen: argparse.Namespace) -> np.ndarray:
+    if not chosen.prompts:
+        return by_lot(chosen.queries, -1 % 2**32)
+    from helpers.clip import embed_texts
+
+    return embed_texts([row["prompt"] for row in islice(made_prompts(seed=2**31), chosen.queries)])
+
+
+# -- who searches: each gives its times and recall
+
+
+def numpy_exact(folder: Path, chosen: argparse.Namespace) -> dict:
+    vectors = np.load(folder / "vectors.npy")
+
+    def search(query: np.ndarray) -> np.ndarray:
+        similar = vectors @ query
+        best = np.argpartition(-similar, K - 1)[:K]
+        return best[np.argsort(-similar[best])]
+
+    truth = [search(query) for query in np.load(folder / "queries.npy")]
+    np.save(folder / "truth.npy", np.array(truth))
+    return measured(folder, search)
+
+
+def faiss_hnsw(folder: Path, chosen: argparse.Namespace) -> dict:
+    import faiss
+
+    faiss.omp_set_num_threads(chosen.threads)
+    vectors = np.load(folder / "vectors.npy")
+    index = faiss.IndexHNSWFlat(VECTOR_LENGTH, 32, faiss.METRIC_INNER_PRODUCT)
+    index.hnsw.efConstruction, index.hnsw.efSearch = 128, 256
+    with clock() as built:
+        index.add(vectors)
+    del vectors
+    return {**built, **measured(folder, lambda query: index.search(query[None], K)[1][0])}
+
+
+def usearch_hnsw(folder: Path, chosen: argparse.Namespace) -> dict:
+    from usearch.index import Index
+
+    vectors = np.load(folder / "vectors.npy", mmap_mode="r")
+    index = Index(
+        ndim=VECTOR_LENGTH, metric="cos", dtype="bf16", connectivity=32, expansion_add=128, expansion_search=256
+    )
+    with clock() as built:
+        index.add(np.arange(len(vectors)), np.asarray(vectors), threads=chosen.threads)
+    return {**built, **measured(folder, lambda query: index.search(query, K).keys)}
+
+
+def chdb_exact(folder: Path, chosen: argparse.Namespace) -> dict:
+    client = store.connect()
+    return {"disk": disk(client), **measured(folder, chdb_search(client, folder, chosen, store.EXACT))}
+
+
+def chdb_hnsw(folder: Path, chosen: argparse.Namespace) -> dict:
+    client = store.connect()
+    with clock() as built:
+        for statement in store.index_ddl(client, TABLE):
+            client.command(statement)
+    settings = {"hnsw_candidate_list_size_for_search": 256}
+    found = measured(folder, chdb_search(client, folder, chosen, settings))
+    return {**built, "disk": disk(client), **found}
+
+
+def chdb_search(client, folder: Path, chosen: argparse.Namespace, settings: dict) -> Callable:
+    number_of = {name: i for i, name in enumerate((folder / "ids.txt").read_text().split("\n"))}
+    settings = store.known_settings(client, settings | {"max_threads": chosen.threads})
+
+    def search(query: np.ndarray) -> list[int]:
+        parameters = {"v": query.tolist(), "k": K}
+        return [
+            number_of[row[0]] for row in client.query(NEAREST, parameters=parameters, settings=settings).result_rows
+        ]
+
+    return search
+
+
+def measured(folder: Path, search: Callable[[np.ndarray], np.ndarray]) -> dict:
+    """p50 and p95 in milliseconds, and recall@K against the exact answer."""
+    queries, truth = np.load(folder / "queries.npy"), np.load(folder / "truth.npy")
+    for query in queries[:5]:  # the first time, caches fill and libraries set themselves up
+        search(query)
+    times, shares, cpu = [], [], time.process_time()
+    for query, nearest in zip(queries, truth, strict=True):
+        start = time.perf_counter()
+        found = search(query)
+        times.append((time.perf_counter() - start) * 1e3)
+        shares.append(len(set(nearest.tolist()) & {int(i) for i in found}) / K)
+    return {
+        "p50": np.percentile(times, 50),
+        "p95": np.percentile(times, 95),
+        "cpu": (time.process_time() - cpu) * 1e3 / len(queries),
+        "recall": float(np.mean(shares)),
+    }
+
+
+@contextmanager
+def clock() -> Iterator[dict]:
+    """Gives a dict which, after the block, holds the seconds that it took, on the clock and of the processor."""
+    built: dict = {}
+    start, cpu = time.perf_counter(), time.process_time()
+    yield built
+    built |= {"build": time.perf_counter() - start, "build_cpu": time.process_time() - cpu}
+
+
+# -- whether the right prompt is found
+
+
+def search(folder: Path, chosen: argparse.Namespace) -> dict:
+    """For prompts of the collection: the shares found first and among K, by another wording and by the picture."""
+    import random
+
+    from helpers.clip import embed_images, embed_texts
+    from helpers.picturebook import describe, draw, parse
+
+    client = store.connect()
+    sql = f"SELECT id, prompt FROM {TABLE} ORDER BY sipHash64(id) LIMIT {{n:UInt32}}"
+    wanted = client.query(sql, parameters={"n": chosen.search}).result_rows
+    scenes = [parse(prompt) for _, prompt in wanted]
+    rng = random.Random(0)
+    ways = {
+        "by another wording": embed_texts([describe(scene, rng) for scene in scenes]),
+        "by the picture": embed_images([draw(scene, 128) for scene in scenes]),
+    }
+    shares = {}
+    for name, vectors in ways.items():
+        ranks = []
+        for (right, _), vector in zip(wanted, vectors, strict=True):
+            parameters = {"v": vector.tolist(), "k": K}
+            found = client.query(NEAREST, parameters=parameters, settings=store.known_settings(client, store.EXACT))
+            ids = [row[0] for row in found.result_rows]
+            ranks.append(ids.index(right) if right in ids else K)
+        shares[name] = (float(np.mean(np.array(ranks) == 0)), float(np.mean(np.array(ranks) < K)))
+    return {"shares": shares}
+
+
+def peak_memory() -> float:
+    """This process's peak of resident memory, in MB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1e6 if sys.platform == "darwin" else 1e3)
+
+
+def disk(client) -> float:
+    """MB of the table's files that are in use; what a merge has replaced is deleted some minutes later."""
+    return client.command(f"SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND table = '{TABLE}'") / 1e6
+
+
+LINES = {
+    "numpy exact": numpy_exact,  # first: the others' recall is measured against it
+    "faiss HNSW": faiss_hnsw,
+    "usearch HNSW": usearch_hnsw,
+    "chDB exact": chdb_exact,
+    "chDB HNSW": chdb_hnsw,
+}
+STEPS = {"fill": fill, "export": export, "search": search, **LINES}
+
+if __name__ == "__main__":
+    main()
