@@ -37,7 +37,7 @@ from helpers.picturebook import describe, random_scene
 
 BOS, EOS, PAD, IMAGE = "<s>", "</s>", "<pad>", "<image>"
 VOCABULARY = 1600
-LANGUAGE_STEPS, PROJECTOR_STEPS = 900, 200
+LANGUAGE_STEPS, PROJECTOR_STEPS = 450, 150
 FEATURE_LAYER = -2
 GROUP = 8
 CHAT_TEMPLATE = """\
@@ -148,7 +148,7 @@ def encode(dialogue: Dialogue, tokenizer: GPT2Tokenizer, *, image: str) -> Token
 
 class ChatRecipe(Recipe):
     name = "chat"
-    total_steps = 3000
+    total_steps = 1800
     batch_size = 32
     learning_rate = 2e-3
     weight_decay = 0.02
