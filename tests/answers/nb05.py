@@ -1,0 +1,849 @@
+"""Answers to the exercises of notebook 05: right ones, written differently, and mistakes that students make.
+
+Each is the whole text of an exercise's cell. It runs after the notebook's set-up cells; another exercise's function
+that it calls is there as in the solution.
+"""
+
+EMBED_TEXTS = """
+def embed_texts(texts, *, batch_size=256):
+    clip = load("clip")
+    {body}
+"""
+
+EMBED_IMAGES = """
+def embed_images(images, *, batch_size=64):
+    clip = load("clip")
+    {body}
+"""
+
+CREATE_TABLE = '''
+def create_table(client, table):
+    client.command(
+        f"""
+        CREATE {create} {{store.quoted(table)}} (
+            id String, prompt String, url String, width UInt32, height UInt32, source_site String,
+            prompt_vector Array(Float32){rule}
+        ) ENGINE = {engine}
+        """
+    )
+'''
+TABLE = {
+    "create": "TABLE IF NOT EXISTS",
+    "rule": ", CONSTRAINT vector_length CHECK length(prompt_vector) = 512",
+    "engine": "MergeTree ORDER BY id",
+}
+
+# One insert; a mistake is made in one of its parts.
+INSERT = """
+def insert_prompts(client, table, rows, *, batch_size=500):
+    {start}
+    stored = 0
+    names = COLUMNS + ["prompt_vector"]
+
+    def look_at(number, row):
+        for name in COLUMNS:
+            if name not in row:
+                raise ValueError(f"row {{number}}: there is no {{name}}")
+        text = row["prompt"]
+        if not isinstance(text, str) or {blank}:
+            raise ValueError(f"row {{number}}: the prompt is {{text!r}}")
+        for name in ("width", "height"):
+            if {bad_side}:
+                raise ValueError(f"row {{number}}: {{name}} is {{row[name]!r}}")
+
+    for _ in tqdm(iter(lambda: 0, 1), desc="storing"):
+        batch = list(islice(rows, batch_size))
+        if not batch:
+            {end}
+        {loop}
+        stored += len(batch)
+"""
+INSERT_RIGHT = {
+    "start": "rows = iter(rows)",
+    "blank": 'text.strip() == ""',
+    "bad_side": "not isinstance(row[name], int) or row[name] < 0",
+    "end": "return stored",
+    "loop": """for i, row in enumerate(batch):
+            look_at(stored + i, row)
+        vectors = embed_texts([row["prompt"] for row in batch]).tolist()
+        client.insert(table, [[row[n] for n in COLUMNS] + [v] for row, v in zip(batch, vectors)], column_names=names)""",
+}
+
+SEARCH = """
+def search_by_text(client, table, query, k=5):
+    vector = embed_texts([query])[0]
+    {body}
+"""
+
+IMAGE_SEARCH = """
+def search_by_image(client, table, image, k=5):
+    {body}
+"""
+
+RECALL = """
+def recall_at_k(approximate, exact, k):
+    {body}
+"""
+
+INDEX = """
+def create_index(client, table):
+    {body}
+"""
+
+IMPROVE = """
+def improve_prompt(chat, idea, neighbours):
+    {body}
+"""
+
+# A picture drawn and stored; a mistake is made in one of its parts.
+GENERATE = """
+def generate_and_store(client, table, prompt, *, seed=0, steps=25, folder="generated_images"):
+    pipe = load("diffusion")
+    generator = torch.Generator().manual_seed({seed})
+    picture = pipe({drawn}, num_inference_steps=steps, guidance_scale=4.0, generator=generator).images[0]
+    name = {name}
+    folder = Path(folder)
+    folder.mkdir(exist_ok=True, parents=True)
+    file = folder.resolve() / (name + ".png")
+    picture.save(file)
+    row = dict(
+        id=name, prompt=prompt, url={url}, width={width}, height=picture.size[1], source_site="generated"
+    )
+    {store}
+    return {result}
+"""
+GENERATE_RIGHT = {
+    "seed": "seed",
+    "drawn": "[prompt]",
+    "name": "str(uuid.uuid4())",
+    "url": "file.as_uri()",
+    "width": "picture.size[0]",
+    "store": "insert_prompts(client, table, iter([row]), batch_size=1)",
+    "result": "row",
+}
+
+RIGHT = {
+    "embed_texts": [
+        EMBED_TEXTS.format(
+            body="""found = []
+    with torch.no_grad():
+        for i in range(0, len(texts), batch_size):
+            inputs = clip.processor(
+                text=list(texts[i : i + batch_size]), padding="longest", truncation=True, return_tensors="pt"
+            )
+            output = clip.model.get_text_features(**inputs.to(clip.model.device))
+            vectors = output.pooler_output.cpu().numpy().astype("float32")
+            found.extend(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+    return np.array(found)"""
+        ),
+        """
+from helpers import clip as measuring
+
+
+def embed_texts(texts, *, batch_size=256):
+    return measuring.embed_texts(texts, batch_size=batch_size)
+""",
+    ],
+    "embed_images": [
+        """
+def embed_images(images, *, batch_size=64):
+    model, processor = load("clip")
+    left, vectors = [image.convert("RGB") for image in images], []
+    while left:
+        now, left = left[:batch_size], left[batch_size:]
+        with torch.no_grad():
+            pixels = processor(images=now, return_tensors="pt")["pixel_values"].to(model.device, model.dtype)
+            vectors.append(model.get_image_features(pixel_values=pixels).pooler_output.float().cpu())
+    vectors = torch.cat(vectors)
+    return (vectors / vectors.norm(dim=1, keepdim=True)).numpy()
+""",
+        EMBED_IMAGES.format(
+            body="""n = -(-len(images) // batch_size)
+    out = np.empty((len(images), clip.model.config.projection_dim), dtype=np.float32)
+    for i in range(n):
+        part = slice(i * batch_size, (i + 1) * batch_size)
+        batch = [picture.convert("RGB") for picture in images[part]]
+        with torch.inference_mode():
+            inputs = clip.processor(images=batch, return_tensors="pt").to(clip.model.device)
+            out[part] = clip.model.get_image_features(**inputs).pooler_output.cpu().numpy()
+    return out / np.sqrt((out**2).sum(axis=1))[:, None]"""
+        ),
+    ],
+    "create_table": [
+        CREATE_TABLE.format(**TABLE),
+        """
+def create_table(client, table):
+    if client.query("EXISTS TABLE {t:Identifier}", parameters={"t": table}).result_rows[0][0]:
+        return
+    columns = {name: "String" for name in COLUMNS} | {"width": "UInt32", "height": "UInt32"}
+    columns["prompt_vector"] = "Array(Float32)"
+    lines = [f"{name} {kind}" for name, kind in columns.items()]
+    lines.append("CONSTRAINT length_512 CHECK 512 = length(prompt_vector)")
+    client.command(f"CREATE TABLE `{table}` ({', '.join(lines)}) ENGINE = MergeTree() ORDER BY (id, prompt)")
+""",
+    ],
+    "insert_prompts": [
+        INSERT.format(**INSERT_RIGHT),
+        """
+def insert_prompts(client, table, rows, *, batch_size=500):
+    def store(batch, first):
+        for number, row in enumerate(batch, first):
+            try:
+                assert set(COLUMNS) <= row.keys(), "a column is missing"
+                assert row["prompt"].strip(), "the prompt is blank"
+                assert row["width"] >= 0 and row["height"] >= 0, "a side is negative"
+                assert type(row["width"]) is type(row["height"]) is int, "a side is no whole number"
+            except (AssertionError, AttributeError, TypeError) as error:
+                raise ValueError(f"Row {number} is bad: {error}") from error
+        table_of_them = pd.DataFrame(batch)[COLUMNS]
+        table_of_them["prompt_vector"] = list(embed_texts(table_of_them.prompt.tolist()))
+        client.insert_df(table, table_of_them)
+
+    batch, done = [], 0
+    with tqdm(desc="prompts") as bar:
+        for row in rows:
+            batch.append(row)
+            if len(batch) == batch_size:
+                store(batch, done)
+                done += len(batch)
+                bar.update(len(batch))
+                batch = []
+        if batch:
+            store(batch, done)
+            done += len(batch)
+    return done
+""",
+    ],
+    "search_by_text": [
+        SEARCH.format(
+            body="""result = client.query(
+        "SELECT prompt, url, cosineDistance(prompt_vector, {v:Array(Float32)}) AS dist FROM {t:Identifier} "
+        "ORDER BY dist ASC LIMIT {n:UInt32}",
+        parameters={"v": vector.tolist(), "t": table, "n": k},
+    )
+    return pd.DataFrame(result.result_rows, columns=["prompt", "url", "dist"])"""
+        ),
+        SEARCH.format(
+            body="""sql = f"SELECT prompt, url, 1 - arraySum((a, b) -> a * b, prompt_vector, {{emb:Array(Float32)}}) AS dist FROM {table} ORDER BY dist LIMIT {{k:UInt64}}"
+    return client.query_df(sql, parameters={"emb": [float(x) for x in vector], "k": k})"""
+        ),
+        SEARCH.format(
+            body="""return client.query_df(
+        "WITH {emb:Array(Float32)} AS target SELECT prompt, url, cosineDistance(prompt_vector, target) AS dist "
+        f"FROM {store.quoted(table)} ORDER BY cosineDistance(prompt_vector, target) LIMIT {{k:UInt16}}",
+        parameters=dict(emb=vector.tolist(), k=k),
+    )"""
+        ),
+    ],
+    "search_by_image": [
+        IMAGE_SEARCH.format(
+            body="""sql = (
+        "SELECT prompt, url, cosineDistance({v:Array(Float32)}, prompt_vector) AS dist FROM {t:Identifier} "
+        "ORDER BY dist LIMIT {n:UInt32}"
+    )
+    (vector,) = embed_images([image], batch_size=1)
+    rows = client.query(sql, parameters={"v": vector.tolist(), "t": table, "n": k}).result_rows
+    return pd.DataFrame(rows, columns="prompt url dist".split())"""
+        ),
+        """
+def _nearest(client, table, vector, k):
+    return client.query_df(
+        "SELECT prompt, url, cosineDistance(prompt_vector, {v:Array(Float32)}) AS dist "
+        "FROM {t:Identifier} ORDER BY dist LIMIT {k:UInt32}",
+        parameters={"v": vector.tolist(), "t": table, "k": k},
+    )
+
+
+def search_by_image(client, table, image, k=5):
+    return _nearest(client, table, embed_images([image])[0], k)
+""",
+    ],
+    "create_index": [
+        INDEX.format(
+            body="""for statement in store.index_ddl(client, table):
+        client.command(statement)"""
+        ),
+        INDEX.format(
+            body="""client.command(
+        f"ALTER TABLE `{table}` ADD INDEX IF NOT EXISTS vec_idx prompt_vector "
+        "TYPE vector_similarity('hnsw', 'cosineDistance', 512, 'f32', 16, 64)"
+    )
+    client.command(f"ALTER TABLE `{table}` MATERIALIZE INDEX vec_idx")"""
+        ),
+    ],
+    "recall_at_k": [
+        RECALL.format(
+            body="""total = 0.0
+    for found, true in zip(approximate, exact):
+        wanted = true[:k]
+        hits = sum(1 for i in wanted if i in found[:k])
+        total += hits / len(wanted)
+    return total / len(exact)"""
+        ),
+        RECALL.format(
+            body="""return float(np.mean([np.isin(e[:k], a[:k]).mean() if a else 0 for a, e in zip(approximate, exact)]))"""
+        ),
+    ],
+    "improve_prompt": [
+        """
+from langchain_core.output_parsers import StrOutputParser
+from langchain_core.prompts import ChatPromptTemplate
+
+
+def improve_prompt(chat, idea, neighbours):
+    template = ChatPromptTemplate.from_messages(
+        [
+            ("system", "You write prompts for an image model. Reply with the prompt alone."),
+            ("human", "Idea: {idea}\\nExamples, the best first:\\n{examples}"),
+        ]
+    )
+    chain = template | chat | StrOutputParser()
+    text = chain.invoke({"idea": idea, "examples": "\\n".join(neighbours)}).strip(' \\n"')
+    if text == "":
+        raise ValueError("no answer")
+    return text
+""",
+        """
+from langchain_core.messages import HumanMessage, SystemMessage
+
+
+def improve_prompt(chat, idea, neighbours):
+    lines = [f"Make a better prompt of this: {idea}"]
+    if neighbours:
+        lines += ["Similar prompts:", *neighbours]
+    reply = chat.invoke([SystemMessage("Be brief."), HumanMessage("\\n".join(lines))]).content
+    reply = reply.strip()
+    if reply.startswith('"'):
+        reply = reply.strip('"')
+    if not reply:
+        raise ValueError("The model said nothing.")
+    return reply
+""",
+    ],
+    "generate_and_store": [
+        GENERATE.format(**GENERATE_RIGHT),
+        """
+import base64
+import io
+import secrets
+
+
+def generate_and_store(client, table, prompt, *, seed=0, steps=25, folder="generated_images"):
+    torch.manual_seed(seed)
+    picture = load("diffusion")(prompt, num_inference_steps=steps, guidance_scale=4.0).images[0]
+    buffer = io.BytesIO()
+    picture.save(buffer, format="PNG")
+    number = secrets.token_hex(8)
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    (Path(folder) / f"{number}.png").write_bytes(buffer.getvalue())
+    values = [number, prompt, (Path(folder).absolute() / f"{number}.png").as_uri(), *picture.size, "generated"]
+    vector = embed_texts([prompt])[0]
+    client.insert(table, [[*values, vector]], column_names=[*COLUMNS, "prompt_vector"])
+    return dict(zip(COLUMNS, values))
+""",
+    ],
+}
+
+WRONG = {
+    "embed_texts": [
+        (
+            "not of length 1",
+            EMBED_TEXTS.format(
+                body="""rows = []
+    for i in range(0, len(texts), batch_size):
+        inputs = clip.processor(text=texts[i : i + batch_size], padding=True, truncation=True, return_tensors="pt")
+        with torch.no_grad():
+            rows.append(clip.model.get_text_features(**inputs).pooler_output.numpy())
+    return np.concatenate(rows)"""
+            ),
+        ),
+        (
+            "normalised over the batch",
+            EMBED_TEXTS.format(
+                body="""rows = []
+    for i in range(0, len(texts), batch_size):
+        inputs = clip.processor(text=texts[i : i + batch_size], padding=True, truncation=True, return_tensors="pt")
+        with torch.no_grad():
+            rows.append(torch.nn.functional.normalize(clip.model.get_text_features(**inputs).pooler_output, dim=0).numpy())
+    return np.concatenate(rows)"""
+            ),
+        ),
+        (
+            "all at once",
+            EMBED_TEXTS.format(
+                body="""inputs = clip.processor(text=texts, padding=True, truncation=True, return_tensors="pt")
+    with torch.no_grad():
+        features = clip.model.get_text_features(**inputs).pooler_output
+    return torch.nn.functional.normalize(features, dim=-1).numpy()"""
+            ),
+        ),
+        (
+            "one by one",
+            EMBED_TEXTS.format(
+                body="""rows = []
+    for text in texts:
+        inputs = clip.processor(text=[text], truncation=True, return_tensors="pt")
+        with torch.no_grad():
+            rows.append(torch.nn.functional.normalize(clip.model.get_text_features(**inputs).pooler_output, dim=-1).numpy())
+    return np.concatenate(rows)"""
+            ),
+        ),
+        (
+            "forgets the last batch",
+            EMBED_TEXTS.format(
+                body="""rows = []
+    for i in range(max(len(texts) // batch_size, 1)):
+        batch = texts[i * batch_size : (i + 1) * batch_size]
+        inputs = clip.processor(text=batch, padding=True, truncation=True, return_tensors="pt")
+        with torch.no_grad():
+            rows.append(torch.nn.functional.normalize(clip.model.get_text_features(**inputs).pooler_output, dim=-1).numpy())
+    return np.concatenate(rows)"""
+            ),
+        ),
+        (
+            "a tensor",
+            EMBED_TEXTS.format(
+                body="""rows = []
+    for i in range(0, len(texts), batch_size):
+        inputs = clip.processor(text=texts[i : i + batch_size], padding=True, truncation=True, return_tensors="pt")
+        with torch.no_grad():
+            rows.append(torch.nn.functional.normalize(clip.model.get_text_features(**inputs).pooler_output, dim=-1))
+    return torch.cat(rows)"""
+            ),
+        ),
+    ],
+    "embed_images": [
+        (
+            "not of length 1",
+            EMBED_IMAGES.format(
+                body="""rows = []
+    for i in range(0, len(images), batch_size):
+        batch = [image.convert("RGB") for image in images[i : i + batch_size]]
+        with torch.no_grad():
+            rows.append(clip.model.get_image_features(**clip.processor(images=batch, return_tensors="pt")).pooler_output)
+    return torch.cat(rows).numpy()"""
+            ),
+        ),
+        (
+            "before the projection",
+            EMBED_IMAGES.format(
+                body="""rows = []
+    for i in range(0, len(images), batch_size):
+        batch = [image.convert("RGB") for image in images[i : i + batch_size]]
+        with torch.no_grad():
+            seen = clip.model.vision_model(**clip.processor(images=batch, return_tensors="pt")).pooler_output
+        rows.append(torch.nn.functional.normalize(seen, dim=-1).numpy())
+    return np.concatenate(rows)"""
+            ),
+        ),
+        (
+            "double precision",
+            EMBED_IMAGES.format(
+                body="""rows = []
+    for i in range(0, len(images), batch_size):
+        batch = [image.convert("RGB") for image in images[i : i + batch_size]]
+        with torch.no_grad():
+            seen = clip.model.get_image_features(**clip.processor(images=batch, return_tensors="pt")).pooler_output
+        rows.append(torch.nn.functional.normalize(seen.double(), dim=-1).numpy())
+    return np.concatenate(rows)"""
+            ),
+        ),
+        (
+            "all at once",
+            EMBED_IMAGES.format(
+                body="""inputs = clip.processor(images=[image.convert("RGB") for image in images], return_tensors="pt")
+    with torch.no_grad():
+        features = clip.model.get_image_features(**inputs).pooler_output
+    return torch.nn.functional.normalize(features, dim=-1).numpy()"""
+            ),
+        ),
+    ],
+    "create_table": [
+        ("no rule for the length", CREATE_TABLE.format(**TABLE | {"rule": ""})),
+        (
+            "a rule that lets short ones in",
+            CREATE_TABLE.format(**TABLE | {"rule": ", CONSTRAINT r CHECK length(prompt_vector) <= 512"}),
+        ),
+        ("fails the second time", CREATE_TABLE.format(**TABLE | {"create": "TABLE"})),
+        ("throws the old table away", CREATE_TABLE.format(**TABLE | {"create": "OR REPLACE TABLE"})),
+        ("in memory", CREATE_TABLE.format(**TABLE | {"engine": "Memory"})),
+        ("always the same table", CREATE_TABLE.replace("{{store.quoted(table)}}", "prompts").format(**TABLE)),
+        (
+            "vectors as text",
+            CREATE_TABLE.replace("Array(Float32)", "String").format(
+                **TABLE | {"rule": ", CONSTRAINT r CHECK length(prompt_vector) = 512"}
+            ),
+        ),
+    ],
+    "insert_prompts": [
+        (
+            "row by row",
+            INSERT.format(
+                **INSERT_RIGHT
+                | {
+                    "loop": """for i, row in enumerate(batch):
+            look_at(stored + i, row)
+        for row in batch:
+            vector = embed_texts([row["prompt"]])[0]
+            client.insert(table, [[row[n] for n in COLUMNS] + [vector]], column_names=names)"""
+                }
+            ),
+        ),
+        (
+            "half a batch is stored",
+            INSERT.format(
+                **INSERT_RIGHT
+                | {
+                    "loop": """good = []
+        try:
+            for i, row in enumerate(batch):
+                look_at(stored + i, row)
+                good.append(row)
+        finally:
+            if good:
+                vectors = embed_texts([row["prompt"] for row in good])
+                data = [[row[n] for n in COLUMNS] + [v] for row, v in zip(good, vectors)]
+                client.insert(table, data, column_names=names)"""
+                }
+            ),
+        ),
+        (
+            "bad rows are left out silently",
+            INSERT.format(
+                **INSERT_RIGHT
+                | {
+                    "loop": """good = []
+        for i, row in enumerate(batch):
+            try:
+                look_at(stored + i, row)
+                good.append(row)
+            except ValueError:
+                pass
+        if good:
+            vectors = embed_texts([row["prompt"] for row in good])
+            data = [[row[n] for n in COLUMNS] + [v] for row, v in zip(good, vectors)]
+            client.insert(table, data, column_names=names)"""
+                }
+            ),
+        ),
+        (
+            "the number within its batch",
+            INSERT.format(**INSERT_RIGHT | {"loop": INSERT_RIGHT["loop"].replace("stored + i", "i")}),
+        ),
+        (
+            "counted from 1",
+            INSERT.format(**INSERT_RIGHT | {"loop": INSERT_RIGHT["loop"].replace("stored + i", "stored + i + 1")}),
+        ),
+        ("everything in memory", INSERT.format(**INSERT_RIGHT | {"start": "rows = iter(list(rows))"})),
+        ("blank prompts go in", INSERT.format(**INSERT_RIGHT | {"blank": 'text == ""'})),
+        (
+            "any number is a width",
+            INSERT.format(**INSERT_RIGHT | {"bad_side": "not isinstance(row[name], (int, float))"}),
+        ),
+        ("nothing returned", INSERT.format(**INSERT_RIGHT | {"end": "return"})),
+        (
+            "values in the order of the dict",
+            INSERT.format(
+                **INSERT_RIGHT
+                | {"loop": INSERT_RIGHT["loop"].replace("[row[n] for n in COLUMNS]", "list(row.values())")}
+            ),
+        ),
+        (
+            "no progress bar",
+            INSERT.format(**INSERT_RIGHT).replace('tqdm(iter(lambda: 0, 1), desc="storing")', "iter(lambda: 0, 1)"),
+        ),
+        (
+            "one vector for all",
+            INSERT.format(
+                **INSERT_RIGHT
+                | {
+                    "loop": INSERT_RIGHT["loop"].replace(
+                        '[row["prompt"] for row in batch]', '[batch[0]["prompt"]] * len(batch)'
+                    )
+                }
+            ),
+        ),
+    ],
+    "search_by_text": [
+        (
+            "vector written into the SQL",
+            SEARCH.format(
+                body="""return client.query_df(
+        f"SELECT prompt, url, cosineDistance(prompt_vector, {vector.tolist()}) AS dist FROM {table} ORDER BY dist LIMIT {k}"
+    )"""
+            ),
+        ),
+        (
+            "k written into the SQL",
+            SEARCH.format(
+                body="""return client.query_df(
+        "SELECT prompt, url, cosineDistance(prompt_vector, {v:Array(Float32)}) AS dist "
+        f"FROM {table} ORDER BY dist LIMIT {k}",
+        parameters={"v": vector.tolist()},
+    )"""
+            ),
+        ),
+        (
+            "farthest first",
+            SEARCH.format(
+                body="""return client.query_df(
+        "SELECT prompt, url, cosineDistance(prompt_vector, {v:Array(Float32)}) AS dist FROM {t:Identifier} "
+        "ORDER BY dist DESC LIMIT {k:UInt32}",
+        parameters={"v": vector.tolist(), "t": table, "k": k},
+    )"""
+            ),
+        ),
+        (
+            "similarity for distance",
+            SEARCH.format(
+                body="""return client.query_df(
+        "SELECT prompt, url, 1 - cosineDistance(prompt_vector, {v:Array(Float32)}) AS dist FROM {t:Identifier} "
+        "ORDER BY dist DESC LIMIT {k:UInt32}",
+        parameters={"v": vector.tolist(), "t": table, "k": k},
+    )"""
+            ),
+        ),
+        (
+            "straight distance",
+            SEARCH.format(
+                body="""return client.query_df(
+        "SELECT prompt, url, L2Distance(prompt_vector, {v:Array(Float32)}) AS dist FROM {t:Identifier} "
+        "ORDER BY dist LIMIT {k:UInt32}",
+        parameters={"v": vector.tolist(), "t": table, "k": k},
+    )"""
+            ),
+        ),
+        (
+            "all rows fetched, sorted in Python",
+            SEARCH.format(
+                body="""found = client.query_df("SELECT prompt, url, prompt_vector FROM {t:Identifier}", parameters={"t": table})
+    found["dist"] = 1 - np.stack(found.prompt_vector) @ vector
+    return found.sort_values("dist").head(k)[["prompt", "url", "dist"]].reset_index(drop=True)"""
+            ),
+        ),
+        (
+            "always five",
+            SEARCH.format(
+                body="""return client.query_df(
+        "SELECT prompt, url, cosineDistance(prompt_vector, {v:Array(Float32)}) AS dist FROM {t:Identifier} "
+        "ORDER BY dist LIMIT 5",
+        parameters={"v": vector.tolist(), "t": table},
+    )"""
+            ),
+        ),
+        (
+            "the words searched, not the meaning",
+            SEARCH.format(
+                body="""return client.query_df(
+        "SELECT prompt, url, 0.0 AS dist FROM {t:Identifier} WHERE prompt ILIKE {q:String} LIMIT {k:UInt32}",
+        parameters={"q": f"%{query}%", "t": table, "k": k},
+    )"""
+            ),
+        ),
+        (
+            "rows, no table",
+            SEARCH.format(
+                body="""return client.query(
+        "SELECT prompt, url, cosineDistance(prompt_vector, {v:Array(Float32)}) AS dist FROM {t:Identifier} "
+        "ORDER BY dist LIMIT {k:UInt32}",
+        parameters={"v": vector.tolist(), "t": table, "k": k},
+    ).result_rows"""
+            ),
+        ),
+    ],
+    "search_by_image": [
+        (
+            "captions it first",
+            IMAGE_SEARCH.format(
+                body="""return client.query_df(
+        "SELECT prompt, url, cosineDistance(prompt_vector, {v:Array(Float32)}) AS dist FROM {t:Identifier} "
+        "ORDER BY dist LIMIT {k:UInt32}",
+        parameters={"v": embed_texts(["a picture"])[0].tolist(), "t": table, "k": k},
+    )"""
+            ),
+        ),
+        (
+            "vector written into the SQL",
+            IMAGE_SEARCH.format(
+                body="""vector = embed_images([image])[0].tolist()
+    return client.query_df(
+        f"SELECT prompt, url, cosineDistance(prompt_vector, {vector}) AS dist FROM {table} ORDER BY dist LIMIT {k}"
+    )"""
+            ),
+        ),
+        (
+            "columns missing",
+            IMAGE_SEARCH.format(
+                body="""return client.query_df(
+        "SELECT prompt, cosineDistance(prompt_vector, {v:Array(Float32)}) AS dist FROM {t:Identifier} "
+        "ORDER BY dist LIMIT {k:UInt32}",
+        parameters={"v": embed_images([image])[0].tolist(), "t": table, "k": k},
+    )"""
+            ),
+        ),
+        (
+            "not sorted",
+            IMAGE_SEARCH.format(
+                body="""return client.query_df(
+        "SELECT prompt, url, cosineDistance(prompt_vector, {v:Array(Float32)}) AS dist FROM {t:Identifier} LIMIT {k:UInt32}",
+        parameters={"v": embed_images([image])[0].tolist(), "t": table, "k": k},
+    )"""
+            ),
+        ),
+    ],
+    "create_index": [
+        (
+            "not built for the old rows",
+            INDEX.format(body="client.command(store.index_ddl(client, table)[0])"),
+        ),
+        (
+            "for another distance",
+            INDEX.format(
+                body="""for statement in store.index_ddl(client, table):
+        client.command(statement.replace("cosineDistance", "L2Distance"))"""
+            ),
+        ),
+        (
+            "fails the second time",
+            INDEX.format(
+                body="""for statement in store.index_ddl(client, table):
+        client.command(statement.replace("IF NOT EXISTS ", ""))"""
+            ),
+        ),
+        (
+            "an index for numbers",
+            INDEX.format(
+                body="""client.command(f"ALTER TABLE {table} ADD INDEX IF NOT EXISTS vec_idx length(prompt_vector) TYPE minmax")
+    client.command(f"ALTER TABLE {table} MATERIALIZE INDEX vec_idx SETTINGS mutations_sync = 2")"""
+            ),
+        ),
+    ],
+    "recall_at_k": [
+        (
+            "the order counts",
+            RECALL.format(
+                body="""return sum(
+        sum(x == y for x, y in zip(a[:k], e[:k])) / len(e[:k]) for a, e in zip(approximate, exact)
+    ) / len(exact)"""
+            ),
+        ),
+        (
+            "precision",
+            RECALL.format(
+                body="""shares = [len(set(a[:k]) & set(e[:k])) / max(len(a[:k]), 1) for a, e in zip(approximate, exact)]
+    return sum(shares) / len(shares)"""
+            ),
+        ),
+        (
+            "whole lists",
+            RECALL.format(
+                body="""return sum(len(set(a) & set(e)) / len(e) for a, e in zip(approximate, exact)) / len(exact)"""
+            ),
+        ),
+        (
+            "approximate list not cut",
+            RECALL.format(
+                body="""return sum(len(set(a) & set(e[:k])) / len(e[:k]) for a, e in zip(approximate, exact)) / len(exact)"""
+            ),
+        ),
+        (
+            "a sum, no mean",
+            RECALL.format(body="return sum(len(set(a[:k]) & set(e[:k])) / k for a, e in zip(approximate, exact))"),
+        ),
+        (
+            "at least one",
+            RECALL.format(
+                body="return sum(bool(set(a[:k]) & set(e[:k])) for a, e in zip(approximate, exact)) / len(exact)"
+            ),
+        ),
+    ],
+    "improve_prompt": [
+        (
+            "neighbours forgotten",
+            IMPROVE.format(
+                body="""reply = chat.invoke(f"Improve this image prompt: {idea}").text.strip().strip('"').strip()
+    if not reply:
+        raise ValueError("nothing")
+    return reply"""
+            ),
+        ),
+        (
+            "only the nearest",
+            IMPROVE.format(
+                body="""example = neighbours[0] if neighbours else ""
+    reply = chat.invoke(f"Improve this image prompt: {idea}\\nHere is a good one: {example}").text.strip().strip('"').strip()
+    if not reply:
+        raise ValueError("nothing")
+    return reply"""
+            ),
+        ),
+        (
+            "a message, no string",
+            IMPROVE.format(
+                body="""examples = "\\n".join(neighbours)
+    return chat.invoke(f"Improve this image prompt: {idea}\\nHere are good prompts:\\n{examples}")"""
+            ),
+        ),
+        (
+            "quotation marks left on",
+            IMPROVE.format(
+                body="""examples = "\\n".join(neighbours)
+    reply = chat.invoke(f"Improve this image prompt: {idea}\\nHere are good prompts:\\n{examples}").text.strip()
+    if not reply:
+        raise ValueError("nothing")
+    return reply"""
+            ),
+        ),
+        (
+            "texts written into a template",
+            IMPROVE.format(
+                body="""from langchain_core.prompts import ChatPromptTemplate
+
+    examples = "\\n".join(neighbours)
+    template = ChatPromptTemplate.from_template(f"Improve this image prompt: {idea}\\nHere are good prompts:\\n{examples}")
+    reply = (template | chat).invoke({}).text.strip().strip('"').strip()
+    if not reply:
+        raise ValueError("nothing")
+    return reply"""
+            ),
+        ),
+        (
+            "asked once for each neighbour",
+            IMPROVE.format(
+                body="""prompt = idea
+    for neighbour in neighbours or [""]:
+        prompt = chat.invoke(f"Improve this image prompt: {prompt}\\nHere are good prompts:\\n{neighbour}").text.strip().strip('"')
+    if not prompt.strip():
+        raise ValueError("nothing")
+    return prompt"""
+            ),
+        ),
+        (
+            "nothing is a prompt, too",
+            IMPROVE.format(
+                body="""examples = "\\n".join(neighbours)
+    reply = chat.invoke(f"Improve this image prompt: {idea}\\nHere are good prompts:\\n{examples}")
+    return reply.text.strip().strip('"')"""
+            ),
+        ),
+    ],
+    "generate_and_store": [
+        ("the seed is not used", GENERATE.format(**GENERATE_RIGHT | {"seed": "0"})),
+        ("one file for all", GENERATE.format(**GENERATE_RIGHT | {"name": '"picture"'})),
+        ("a path, no address", GENERATE.format(**GENERATE_RIGHT | {"url": "str(file)"})),
+        ("not stored", GENERATE.format(**GENERATE_RIGHT | {"store": "pass"})),
+        ("another picture", GENERATE.format(**GENERATE_RIGHT | {"drawn": '["a small white moon, at night"]'})),
+        ("a wrong width", GENERATE.format(**GENERATE_RIGHT | {"width": "512"})),
+        ("nothing returned", GENERATE.format(**GENERATE_RIGHT | {"result": "None"})),
+        (
+            "stored without its prompt's vector",
+            GENERATE.format(
+                **GENERATE_RIGHT
+                | {
+                    "store": 'client.insert(table, [[*row.values(), np.ones(512)]], column_names=[*COLUMNS, "prompt_vector"])'
+                }
+            ),
+        ),
+        ("the id from prompt and seed", GENERATE.format(**GENERATE_RIGHT | {"name": 'f"{abs(hash(prompt))}-{seed}"'})),
+    ],
+}
