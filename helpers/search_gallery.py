@@ -32,7 +32,7 @@ def picture_of(prompt: str, url: str) -> Image.Image | None:
     """
     from urllib.request import urlopen
 
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     from helpers.picturebook import draw, parse
 
@@ -40,7 +40,7 @@ def picture_of(prompt: str, url: str) -> Image.Image | None:
         try:
             with urlopen(url) as file:
                 return Image.open(file).convert("RGB")
-        except (OSError, ValueError, UnidentifiedImageError):
+        except (OSError, ValueError):
             return None
     try:
         return draw(parse(prompt), size=128)
@@ -147,6 +147,10 @@ class SearchGallery:
 
 def _checked(found: DataFrame) -> DataFrame:
     """The three columns of what was found. Raises ``PlainError`` where it is no table with them."""
+    import pandas as pd
+
+    if isinstance(found, pd.DataFrame) and found.empty:  # then the client gives a table without columns
+        return pd.DataFrame(columns=list(COLUMNS))
     columns = list(getattr(found, "columns", []))
     if missing := [column for column in COLUMNS if column not in columns]:
         got = f"the columns {', '.join(map(str, columns))}" if columns else type(found).__name__

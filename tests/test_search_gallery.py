@@ -118,8 +118,9 @@ def test_what_goes_wrong_is_a_sentence_and_the_box_goes_on(search, says):
     assert box.results.children == () and not box.button.disabled
 
 
-def test_nothing_found_is_said():
-    box = SearchGallery(lambda query: table(), query="a unicorn")
+@pytest.mark.parametrize("nothing", [table(), pd.DataFrame()])
+def test_nothing_found_is_said(nothing):
+    box = SearchGallery(lambda query: nothing, query="a unicorn")
     assert said(box) == "Nothing found for “a unicorn”."
 
 
