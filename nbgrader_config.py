@@ -36,6 +36,8 @@ c.CourseDirectory.ignore = [
     ".DS_Store",
     "*.apkg",  # written by the solved notebook when nbval runs it
     "generated_images",
+    "prompts.csv",
+    "prompt_store",
 ]
 
 # Releasing. The student notebooks are already there, made by `course build`: without `force`, nbgrader would skip

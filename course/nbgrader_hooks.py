@@ -48,6 +48,7 @@ GRADER_ENVIRONMENT = {
     "TOKENIZERS_PARALLELISM": "false",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
+    "COURSE_STORE": "chdb://memory",  # graders keep no student's database
 }
 
 

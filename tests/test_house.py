@@ -224,7 +224,7 @@ def test_a_failing_command_ends_the_task_with_its_exit_code(bootstrap, monkeypat
 
 def test_an_unknown_task_lists_the_tasks(bootstrap, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["bootstrap.py", "tset"])
-    with pytest.raises(SystemExit, match="TASK is one of: setup, lab, doctor, test"):
+    with pytest.raises(SystemExit, match="TASK is one of: setup, demo, lab, doctor, test"):
         bootstrap.main()
 
 
