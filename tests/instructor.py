@@ -143,13 +143,6 @@ class Instructor:
             found = book.find_submission_notebook(self.name, self.name, student).grades
             return {grade.name: grade.auto_score for grade in found}
 
-    def error(self, student: str, grade_id: str) -> str:
-        """The first error that a cell ended with, in one line; "" if it ran."""
-        notebook = nbformat.read(self.root / "autograded" / student / self.name / f"{self.name}.ipynb", as_version=4)
-        (cell,) = (cell for cell in notebook.cells if cell.metadata.get("nbgrader", {}).get("grade_id") == grade_id)
-        errors = (output for output in cell.outputs if output.output_type == "error")
-        return next((" ".join(f"{error.ename}: {error.evalue}".split()) for error in errors), "")
-
     def feedback(self, student: str) -> str:
         return (self.root / "feedback" / student / self.name / f"{self.name}.html").read_text("utf-8")
 

@@ -509,24 +509,5 @@ def test_a_kill_loses_no_submission_that_was_taken_in(tmp_path, ledger, signer):
 # -- the model itself
 
 
-def test_the_model_draws_a_picture_again_alone_and_in_a_batch():
-    from helpers.models import load
-    from helpers.submission import make_provenance
-
-    pipe = load("diffusion")
-    prompts = ["a large red cat, on a meadow", "a small blue boat, by the sea"]
-    drawn = redraw.redraw([_papers(prompt, seed) for seed, prompt in enumerate(prompts)])
-    again = redraw.redraw([_papers(prompts[1], 1)])[0]
-    other = redraw.redraw([_papers(prompts[1], 2)])[0]
-    assert redraw.difference(drawn[1], again) < 0.5
-    assert redraw.difference(drawn[1], other) > 4 * redraw.TOLERANCE
-    said = make_provenance(drawn[1], pipe, prompt=prompts[1], seed=1, steps=3, guidance_scale=4.0)
-    assert (said.model, said.revision) == redraw._checkpoint()
-
-
-def _papers(prompt, seed):
-    return SimpleNamespace(prompt=prompt, seed=seed, steps=3, guidance_scale=4.0)
-
-
 def test_the_judge_is_the_runners_own():
     assert Runner.__init__.__kwdefaults__["judge"] is judge

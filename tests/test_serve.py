@@ -651,12 +651,13 @@ def test_the_command_hands_its_options_on(monkeypatch):
     monkeypatch.setitem(
         sys.modules, "course.serve.server", SimpleNamespace(serve=lambda **options: calls.append(options))
     )
-    options = ["--port", "9999", "--parent-pid", "7", "--allow-image-urls"]
+    options = ["--port", "9999", "--parent-pid", "7", "--allow-image-urls", "--submissions", "sqlite://"]
     assert CliRunner().invoke(app, ["serve"]).exit_code == 0
     assert CliRunner().invoke(app, ["serve", *options]).exit_code == 0
+    usual = {"host": "127.0.0.1", "allow_image_urls": False, "parent_pid": None, "submission_root": None}
     assert calls == [
-        {"host": "127.0.0.1", "port": 8765, "allow_image_urls": False, "parent_pid": None},
-        {"host": "127.0.0.1", "port": 9999, "allow_image_urls": True, "parent_pid": 7},
+        {**usual, "port": 8765, "submissions": None},
+        {**usual, "port": 9999, "allow_image_urls": True, "parent_pid": 7, "submissions": "sqlite://"},
     ]
 
 

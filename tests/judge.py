@@ -1,0 +1,134 @@
+"""Judges every answer of tests/answers to one notebook by the cells that nbgrader runs, without a kernel for each.
+
+    python tests/judge.py solutions/01_diffusion_basics.py
+
+prints a line of JSON an answer: exercise, fault ("" for a right answer), points, most points, what the student reads.
+Starting a kernel and importing torch takes longer than most answers. So the libraries and the models are loaded once,
+and each answer runs in a fork of that process, where it can do no harm to the others. test_grading.py shows with a few
+answers that nbgrader itself gives the same points.
+"""
+
+import importlib
+import json
+import os
+import re
+import runpy
+import signal
+import sys
+import tempfile
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+FIXTURES = Path(__file__).parent / "fixtures"
+SEED = "2026"
+SECONDS = 240
+"""As long may an answer take. Nobody waits for an endless loop."""
+LIBRARIES = ("diffusers", "langchain_openai", "matplotlib.pyplot", "pandas", "peft", "torch", "transformers")
+
+
+@dataclass(frozen=True)
+class Answer:
+    exercise: str
+    fault: str  # what is wrong with it; "" when it is right
+    source: str
+    calls: frozenset[str]  # other exercises it needs
+
+
+def answers_to(solution: Path) -> list[list[Answer]]:
+    """The answers to each exercise in answers/nbNN.py (WRONG and RIGHT), wrong ones first."""
+    from course.build import read_solution
+
+    folder = FIXTURES if solution.parent == FIXTURES else ROOT / "tests" / "answers"
+    file = runpy.run_path(str(folder / f"nb{solution.stem[:2]}.py"))
+    right, wrong = file["RIGHT"], file["WRONG"]
+    cells = read_solution(solution).cells
+    solutions = {cell.metadata.exercise: cell.source for cell in cells if "exercise" in cell.metadata}
+    assert right.keys() == wrong.keys() == solutions.keys()
+
+    def calls(exercise, source):
+        """Other exercises that the source uses, and those that their solutions use."""
+        direct = {i for i in solutions if i != exercise and re.search(rf"(?<![\w.]){i}\b", source)}
+        return frozenset(direct.union(*(calls(i, solutions[i]) for i in direct)))
+
+    return [
+        [Answer(exercise, fault, source, calls(exercise, source)) for fault, source in wrong[exercise]]
+        + [Answer(exercise, "", source, calls(exercise, source)) for source in right[exercise]]
+        for exercise in right
+    ]
+
+
+def just(points: float, most: float, fault: str, tests: str) -> bool:
+    """Whether an answer got what it deserves from a tests cell: a right one all points, a wrong one none.
+
+    Where the cell ends with a number, which is partial credit, a wrong answer may get some points, but not all.
+    """
+    if not fault:
+        return points == most
+    gives_partial_credit = tests.splitlines()[-2].startswith("float(")  # the last line is the region's end
+    return points < most if gives_partial_credit else points == 0
+
+
+def judge(solution: Path, answer: Answer) -> tuple[float, float, str]:
+    """(points, most points, what the student reads): runs what a submission with this answer alone would run."""
+    from IPython.core.interactiveshell import InteractiveShell
+    from IPython.utils.capture import capture_output
+    from traitlets.config import Config
+
+    from course.build import read_solution
+
+    signal.signal(signal.SIGALRM, _give_up)
+    signal.alarm(SECONDS)
+    shell = InteractiveShell.instance(config=Config(HistoryManager={"enabled": False}))
+    with tempfile.TemporaryDirectory() as folder, capture_output():
+        os.chdir(folder)
+        for cell in read_solution(solution).cells:
+            meta = cell.metadata
+            if meta.get("exercise") == answer.exercise:
+                source = answer.source
+            elif "locked" in meta or meta.get("exercise") in answer.calls or meta.get("tests") == answer.exercise:
+                source = cell.source
+            else:
+                continue
+            outcome = shell.run_cell(source)
+            if meta.get("tests") == answer.exercise:
+                break
+    signal.alarm(0)
+    most = float(meta["points"])
+    error = outcome.error_before_exec or outcome.error_in_exec
+    if error:
+        return 0.0, most, " ".join(f"{type(error).__name__}: {error}".split())
+    return most if outcome.result is None else float(outcome.result), most, ""
+
+
+def _give_up(*_) -> None:
+    raise TimeoutError(f"the answer took longer than {SECONDS} seconds")
+
+
+def _line(task: tuple[Path, Answer]) -> str:
+    points, most, said = judge(*task)
+    shown = {key: value for key, value in asdict(task[1]).items() if key in ("exercise", "fault")}
+    return json.dumps({**shown, "points": points, "most": most, "said": said[:200]})
+
+
+def main(solution: Path) -> None:
+    """Judges all answers, as many at a time as there are processors."""
+    from course.nbgrader_hooks import GRADER_ENVIRONMENT
+
+    os.environ |= {**GRADER_ENVIRONMENT, "COURSE_GRADER_SEED": SEED}
+    for library in LIBRARIES:
+        importlib.import_module(library)
+    from helpers.models import load
+
+    for folder in ("clip", "diffusion", "vqa", "chat", "blip2"):
+        if (ROOT / "models" / folder).exists():
+            load(folder)
+    tasks = [(solution, answer) for some in answers_to(solution) for answer in some]
+    with get_context("fork").Pool(os.cpu_count(), maxtasksperchild=1) as pool:
+        for line in pool.imap(_line, tasks, chunksize=1):
+            print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]).resolve())

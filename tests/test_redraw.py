@@ -1,0 +1,22 @@
+"""Pictures drawn again from their papers, by the real model."""
+
+from types import SimpleNamespace
+
+from course.assess import redraw
+from helpers.models import load
+from helpers.submission import make_provenance
+
+
+def papers(prompt, seed):
+    return SimpleNamespace(prompt=prompt, seed=seed, steps=3, guidance_scale=4.0)
+
+
+def test_the_model_draws_a_picture_again_alone_and_in_a_batch():
+    prompts = ["a large red cat, on a meadow", "a small blue boat, by the sea"]
+    drawn = redraw.redraw([papers(prompt, seed) for seed, prompt in enumerate(prompts)])
+    again = redraw.redraw([papers(prompts[1], 1)])[0]
+    other = redraw.redraw([papers(prompts[1], 2)])[0]
+    assert redraw.difference(drawn[1], again) < 0.5
+    assert redraw.difference(drawn[1], other) > 4 * redraw.TOLERANCE
+    said = make_provenance(drawn[1], load("diffusion"), prompt=prompts[1], seed=1, steps=3, guidance_scale=4.0)
+    assert (said.model, said.revision) == redraw._checkpoint()
