@@ -16,7 +16,7 @@ import runpy
 import signal
 import sys
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -108,8 +108,8 @@ def _give_up(*_) -> None:
 
 def _line(task: tuple[Path, Answer]) -> str:
     points, most, said = judge(*task)
-    shown = {key: value for key, value in asdict(task[1]).items() if key in ("exercise", "fault")}
-    return json.dumps({**shown, "points": points, "most": most, "said": said[:200]})
+    verdict = {"exercise": task[1].exercise, "fault": task[1].fault, "points": points, "most": most}
+    return json.dumps({**verdict, "said": said[:200]})
 
 
 def main(solution: Path) -> None:
@@ -119,11 +119,11 @@ def main(solution: Path) -> None:
     os.environ |= {**GRADER_ENVIRONMENT, "COURSE_GRADER_SEED": SEED}
     for library in LIBRARIES:
         importlib.import_module(library)
-    from helpers.models import load
+    from helpers.models import entry, load, roles
 
-    for folder in ("clip", "diffusion", "vqa", "chat", "blip2"):
-        if (ROOT / "models" / folder).exists():
-            load(folder)
+    for role in roles():
+        if not entry(role).to_come:
+            load(role)
     tasks = [(solution, answer) for some in answers_to(solution) for answer in some]
     with get_context("fork").Pool(os.cpu_count(), maxtasksperchild=1) as pool:
         for line in pool.imap(_line, tasks, chunksize=1):
