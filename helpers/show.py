@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "bars",
+    "chain",
     "compare",
     "confidences",
     "gallery",
@@ -149,6 +150,29 @@ def confidences(groups: Mapping[str, Sequence[float]], *, width: int = 520) -> N
     figure.tight_layout()
     words = "; ".join(f"{name}: {_spread(scores)}" for name, scores in groups.items())
     plot(figure, alt=f"How sure the model was of its answers, counted in steps of a tenth. {words}.", width=width)
+
+
+def chain(stages: Sequence[tuple[str, str, str]], what: str, *, width: int = 860) -> None:
+    """Show how one thing hands on to the next, as boxes with arrows between them, from left to right.
+
+    stages: for each box its name, what it gives (written below it) and its colour.
+    what: what the chain is, for the alt text, such as "The way through BLIP-2".
+    """
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(2 * len(stages), 1.6), layout="constrained")
+    boxes = []
+    for x, (name, gives, colour) in enumerate(stages):
+        box = {"boxstyle": "round,pad=0.5", "facecolor": colour, "edgecolor": "none"}
+        boxes.append(axes.text(x, 0.62, name, ha="center", va="center", fontsize=9.5, bbox=box).get_bbox_patch())
+        axes.text(x, 0.08, gives, ha="center", va="center", fontsize=9)
+    for x, (left, right) in enumerate(itertools.pairwise(boxes)):
+        arrow = {"arrowstyle": "->", "patchA": left, "patchB": right, "shrinkA": 2, "shrinkB": 2}
+        axes.annotate("", (x + 1, 0.62), (x, 0.62), arrowprops=arrow)
+    axes.set(xlim=(-0.5, len(stages) - 0.5), ylim=(-0.15, 1))
+    axes.axis("off")
+    way = "; ".join(f"{' '.join(name.split())} gives {' '.join(gives.split())}" for name, gives, _ in stages)
+    plot(figure, alt=f"{what}, from left to right: {way}.", width=width)
 
 
 def projection(groups: Mapping[str, np.ndarray], *, pairs: tuple[str, str] | None = None, width: int = 620) -> None:

@@ -209,3 +209,9 @@ def test_a_projection_that_cannot_be_drawn_is_refused_in_a_sentence(shown, group
     pytest.importorskip("matplotlib").use("Agg")
     with pytest.raises(ValueError, match=says):
         show.projection(groups, pairs=pairs)
+
+
+def test_a_chain_tells_its_boxes_in_the_alt_text(shown):
+    stages = [("vision\nmodel", "65 vectors", "#dddddd"), ("projection", "16 vectors", "#f6c28b")]
+    show.chain(stages, "The way")
+    assert 'alt="The way, from left to right: vision model gives 65 vectors; projection gives 16 vectors."' in shown[0]

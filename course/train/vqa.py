@@ -114,7 +114,9 @@ def ask_something(scene: Scene, rng: Rng) -> tuple[str, str | None]:
 def looked_up(scene: Scene, kind: str) -> int:
     """What the picture says of a kind: 1 + its colour's index, 0 where there is none, `IGNORE` where there are two."""
     colours = [thing.colour for thing in scene.things if thing.kind == kind]
-    return IGNORE if len(colours) > 1 else 1 + COLOURS.index(colours[0]) if colours else 0
+    if not colours:
+        return 0
+    return 1 + COLOURS.index(colours[0]) if len(colours) == 1 else IGNORE
 
 
 class VQARecipe(Recipe):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import torch
     from PIL import Image
 
-__all__ = ["CheckFailed", "Mistake", "call", "compare_tensors", "count_model_loads", "expect", "passed"]
+__all__ = ["CheckFailed", "Mistake", "call", "compare_tensors", "count_loads", "expect", "passed"]
 
 
 class CheckFailed(AssertionError):
@@ -71,17 +71,18 @@ def call(fn: Callable, *inputs):
 
 
 @contextmanager
-def count_model_loads() -> Iterator[list]:
-    """Give a list that grows by one whenever a transformers model is loaded from disk."""
-    from transformers import PreTrainedModel
+def count_loads(base: type) -> Iterator[list]:
+    """Give a list that grows by one whenever a model of this class, or of one made from it, is loaded from disk.
 
-    loads, load = [], PreTrainedModel.from_pretrained.__func__
+    base: such as transformers' `PreTrainedModel` or diffusers' `DiffusionPipeline`.
+    """
+    loads, load = [], base.from_pretrained.__func__
 
     def counted(cls, *args, **kwargs):
         loads.append(args)
         return load(cls, *args, **kwargs)
 
-    with patch.object(PreTrainedModel, "from_pretrained", classmethod(counted)):
+    with patch.object(base, "from_pretrained", classmethod(counted)):
         yield loads
 
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from unittest.mock import patch
 
-from helpers.checks import CheckFailed, Mistake, call, compare_tensors, expect, passed
+from helpers.checks import CheckFailed, Mistake, call, compare_tensors, count_loads, expect, passed
 
 if TYPE_CHECKING:
     import torch
@@ -247,10 +247,11 @@ def _sampling(pipe, fn: Callable) -> None:
 
 def generate_images(fn: Callable) -> None:
     """Check `generate_images(prompt, n, seed=…)`: a list of n pictures, the same for the same seed, one load."""
+    from diffusers import DiffusionPipeline
     from PIL import Image
 
     fn(PROMPT)  # the first call may load the model
-    with count_loads() as loads:
+    with count_loads(DiffusionPipeline) as loads:
         pictures = fn(PROMPT, 2, seed=0)
     expect(
         type(pictures) is list,
@@ -407,21 +408,6 @@ def private_copy(pipe):
 def picture_size(pipe) -> int:
     """Side of the pipeline's pictures in pixels."""
     return pipe.unet.config.sample_size * pipe.vae_scale_factor
-
-
-@contextmanager
-def count_loads():
-    """Give a list that grows by one whenever a diffusion pipeline is loaded from disk."""
-    from diffusers import DiffusionPipeline
-
-    loads, load = [], DiffusionPipeline.from_pretrained.__func__
-
-    def counted(cls, *args, **kwargs):
-        loads.append(args)
-        return load(cls, *args, **kwargs)
-
-    with patch.object(DiffusionPipeline, "from_pretrained", classmethod(counted)):
-        yield loads
 
 
 @contextmanager

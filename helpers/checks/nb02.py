@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from unittest.mock import patch
 
-from helpers.checks import CheckFailed, Mistake, call, compare_tensors, count_model_loads, expect, passed
+from helpers.checks import CheckFailed, Mistake, call, compare_tensors, count_loads, expect, passed
 from helpers.checks.nb01 import count_optimizer_steps
 
 if TYPE_CHECKING:
@@ -384,11 +384,13 @@ def _softmax(logits: torch.Tensor) -> list[float]:
 
 def ask(fn: Callable) -> None:
     """Check `ask(image, question)` against the specialist's own logits, and that the model is loaded once."""
+    from transformers import PreTrainedModel
+
     from helpers.picturebook import Scene, Thing, draw
 
     pictures = [draw(Scene((Thing(*thing),), place), size=128) for thing, place in _ASKED]
     fn(pictures[0], "What is this?")  # the first call may load the model
-    with count_model_loads() as loads:
+    with count_loads(PreTrainedModel) as loads:
         for picture in [*pictures, pictures[0].convert("RGBA")]:
             compare_answer(fn(picture, "What is this?"), picture, "What is this?")
             compare_answer(fn(picture, "Where is this?"), picture, "Where is this?")

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 from unittest.mock import patch
 
-from helpers.checks import CheckFailed, Mistake, call, compare_tensors, count_model_loads, expect, passed
+from helpers.checks import CheckFailed, Mistake, call, compare_tensors, count_loads, expect, passed
 
 if TYPE_CHECKING:
     import torch
@@ -211,9 +211,10 @@ class Trial(NamedTuple):
 def trial(fn: Callable, *inputs, tokens: int) -> Trial:
     """Call a function while BLIP-2 is made to end its text with the token number `tokens`, and listen."""
     import torch
+    from transformers import PreTrainedModel
 
     lots = torch.get_rng_state()
-    with ends_after(tokens), listen() as heard, count_model_loads() as loads:
+    with ends_after(tokens), listen() as heard, count_loads(PreTrainedModel) as loads:
         result = call(fn, *inputs)
     return Trial(result, heard, not torch.equal(lots, torch.get_rng_state()), loads)
 

@@ -966,15 +966,16 @@ checks.nb02.ask(ask)
 def hidden_tests():
     from random import Random
 
+    from transformers import PreTrainedModel
+
     from helpers import checks
-    from helpers.checks import count_model_loads
     from helpers.checks.nb02 import compare_answer
     from helpers.picturebook import KINDS, draw, questions, random_scene
     from helpers.settings import settings
 
     rng = Random(500 + settings.grader_seed)
     ask(draw(random_scene(rng), size=64), "What is this?")
-    with count_model_loads() as loads:
+    with checks.count_loads(PreTrainedModel) as loads:
         for mode in ("RGB", "RGB", "RGB", "RGBA", "L", "P"):
             scene = random_scene(rng)
             image = draw(scene, size=rng.choice([96, 128, 200])).convert(mode)

@@ -75,7 +75,6 @@ from collections import Counter
 from random import Random
 from threading import Thread
 
-import matplotlib.pyplot as plt
 import torch
 from transformers import TextIteratorStreamer
 
@@ -256,17 +255,7 @@ stages = [
     ("projection", f"{config.num_query_tokens} vectors\nof {config.text_config.hidden_size} numbers", "#f6c28b"),
     ("language model", "text", "#b5dfb0"),
 ]
-figure, axes = plt.subplots(figsize=(10, 1.8))
-for x, (name, gives, colour) in enumerate(stages):
-    box = {"boxstyle": "round,pad=0.5", "facecolor": colour, "edgecolor": "none"}
-    axes.text(x, 0.62, name, ha="center", va="center", fontsize=11, bbox=box)
-    axes.text(x, 0.12, gives, ha="center", va="center", fontsize=9)
-    if x:
-        axes.annotate("", (x - 0.45, 0.62), (x - 0.62, 0.62), arrowprops={"arrowstyle": "->"})
-axes.set(xlim=(-0.5, len(stages) - 0.5), ylim=(-0.1, 0.95))
-axes.axis("off")
-ways = "; ".join(f"{name} gives {' '.join(gives.split())}" for name, gives, _ in stages)
-show.plot(figure, alt=f"The way through BLIP-2, from left to right: {ways}.", width=860)
+show.chain(stages, "The way through BLIP-2")
 
 # %% [markdown]
 # How does it translate? It brings its own questions. The Q-Former has a few learnt vectors, the **queries**; ours has

@@ -153,17 +153,7 @@ stages = [
     ("plot_imgs", "4 files", "#b5dfb0"),
     ("send_metadata", "one JSON file", "#dcc6ee"),
 ]
-figure, axes = plt.subplots(figsize=(11, 1.8))
-for x, (name, gives, colour) in enumerate(stages):
-    box = {"boxstyle": "round,pad=0.5", "facecolor": colour, "edgecolor": "none"}
-    axes.text(x, 0.6, name, ha="center", va="center", fontsize=9, bbox=box)
-    axes.text(x, 0.05, gives, ha="center", va="center", fontsize=9)
-    if x:
-        axes.annotate("", (x - 0.47, 0.6), (x - 0.56, 0.6), arrowprops={"arrowstyle": "->"})
-axes.set(xlim=(-0.5, len(stages) - 0.5), ylim=(-0.15, 1))
-axes.axis("off")
-way = "; ".join(f"{' '.join(name.split())} gives {gives}" for name, gives, _ in stages)
-show.plot(figure, alt=f"The chain of this notebook, from left to right: {way}.", width=900)
+show.chain(stages, "The chain of this notebook", width=900)
 
 # %% [markdown]
 # A chain is as good as its weakest link, and these links are no ordinary functions. A model may describe the wrong thing,
@@ -586,6 +576,8 @@ checks.nb07.generate_images(generate_images)
 def hidden_tests():
     from random import Random
 
+    from diffusers import DiffusionPipeline
+
     from helpers import checks
     from helpers.checks import nb07
     from helpers.models import load
@@ -602,7 +594,7 @@ def hidden_tests():
     nb07.draws(generate_images, texts[3], texts[3:])
 
     pipe = load("diffusion")
-    with checks.nb01.count_loads() as loads:
+    with checks.count_loads(DiffusionPipeline) as loads:
         (image,) = generate_images(texts[0], seed=seed)
     checks.expect(not loads, "generate_images loads the pipeline again at each call.")
     papers = provenance_of(image)
