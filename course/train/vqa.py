@@ -121,7 +121,7 @@ def looked_up(scene: Scene, kind: str) -> int:
 
 class VQARecipe(Recipe):
     name = "vqa"
-    total_steps = 2300
+    total_steps = 2600
     batch_size = 64
     learning_rate = 2e-3
     weight_decay = 0.02
