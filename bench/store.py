@@ -303,11 +303,17 @@ def search(folder: Path, chosen: argparse.Namespace) -> dict:
     client = store.connect()
     sql = f"SELECT id, prompt FROM {TABLE} ORDER BY sipHash64(id) LIMIT {{n:UInt32}}"
     wanted = client.query(sql, parameters={"n": chosen.search}).result_rows
-    scenes = [parse(prompt) for _, prompt in wanted]
     rng = random.Random(0)
+
+    def reworded(prompt: str) -> str:
+        """Another caption of the same scene; by lot it could be the prompt itself, which would be no search."""
+        while (text := describe(parse(prompt), rng)) == prompt:
+            pass
+        return text
+
     ways = {
-        "by another wording": embed_texts([describe(scene, rng) for scene in scenes]),
-        "by the picture": embed_images([draw(scene, 128) for scene in scenes]),
+        "by another wording": embed_texts([reworded(prompt) for _, prompt in wanted]),
+        "by the picture": embed_images([draw(parse(prompt), 128) for _, prompt in wanted]),
     }
     shares = {}
     for name, vectors in ways.items():

@@ -277,6 +277,11 @@ def _sentence(error: Error, name: str) -> str | None:
             "Two vectors of different lengths can't be compared: the one that was searched for is longer or shorter "
             "than the table's. Embed both with the same CLIP model."
         )
+    if error.code == 60:
+        return (
+            "There is no such table. Run the cell that makes it, with create_table, and then this one again. The "
+            f"database says: {_first_line(error)}"
+        )
     if isinstance(error, OperationalError) and error.code is None:
         return f"{_capital(name)} stopped answering. {_ASK}"
     return None

@@ -229,9 +229,14 @@ def test_a_sentence_is_still_the_drivers_own_error(client, table):
     assert isinstance(caught.value, PlainError) and caught.value.code == 469
 
 
-def test_other_errors_come_as_the_database_tells_them(client):
-    with pytest.raises(DatabaseError, match="UNKNOWN_TABLE") as caught:
+def test_a_table_that_was_not_made_is_named(client):
+    with pytest.raises(StoreError, match=r"Run the cell that makes it.*pt_no_such_table"):
         client.query("SELECT * FROM pt_no_such_table")
+
+
+def test_other_errors_come_as_the_database_tells_them(client):
+    with pytest.raises(DatabaseError, match="SYNTAX_ERROR") as caught:
+        client.query("SELECT FROM WHERE")
     assert not isinstance(caught.value, StoreError)
 
 
