@@ -13,7 +13,7 @@ from course.talk.dialogues import ABOUT_A_PICTURE, WITHOUT_A_PICTURE, descriptio
 from course.talk.follow_ups import follow_up
 from course.talk.prompts import MOST_PROMPTS, numbered, variations
 from course.talk.stories import HITCHES, WISHES, funny_story
-from course.talk.wording import plain_caption, reworded
+from course.talk.wording import as_seen, plain_caption, reworded
 from helpers.picturebook import KINDS, PLACES, Scene, Thing, parse, questions, random_scene
 
 SCENES = [random_scene(random.Random(seed)) for seed in range(400)]
@@ -25,6 +25,16 @@ def test_plain_captions_say_everything_in_the_same_words_each_time():
     for scene in SCENES:
         assert parse(plain_caption(scene)) == scene
     assert plain_caption(CAT_AND_HOUSE) == "a large red cat left of a large blue house, on a meadow"
+
+
+def test_a_picture_is_told_in_its_own_order_whoever_was_named_first():
+    the_other_way = Scene((Thing("house", "blue"), Thing("cat", "red")), "meadow", relation="right of")
+    assert as_seen(the_other_way) == as_seen(CAT_AND_HOUSE) == CAT_AND_HOUSE
+    assert description(the_other_way) == description(CAT_AND_HOUSE)
+    large_below = Scene((Thing("cat", "red", "small"), Thing("house", "blue")), "meadow", relation="below")
+    assert as_seen(large_below) == large_below  # no words for a large house above something
+    for scene in SCENES:
+        assert as_seen(as_seen(scene)) == as_seen(scene)
 
 
 def test_every_question_of_the_world_has_a_full_answer():
@@ -125,6 +135,7 @@ def test_the_score_of_descriptions_refuses_the_wrong_thing_colour_place_and_rela
     assert not same_thing(description(CAT), Scene((Thing("dog", "red"),), "meadow"))
     assert not same_thing(description(CAT), Scene((Thing("cat", "blue"),), "meadow"))
     assert not same_scene(description(CAT_AND_HOUSE), replace(CAT_AND_HOUSE, relation="right of"))
+    assert same_scene("a large blue house right of a large red cat, on a meadow", CAT_AND_HOUSE)
     assert read_scene("a nice picture") is None
 
 

@@ -28,6 +28,7 @@ from course.evaluate.scenes import EVALUATION_SEED, share, single_scenes
 from course.talk.answers import full_answer
 from course.talk.dialogues import AS_JSON, DESCRIBE, REWRITE, TELL
 from course.talk.follow_ups import follow_up
+from course.talk.wording import as_seen
 from course.train import MODELS
 from helpers.picturebook import Scene, describe, draw, parse, questions
 from helpers.picturebook.words import SINGULARS
@@ -244,11 +245,11 @@ def same_thing(text: str, scene: Scene) -> bool:
 def same_scene(text: str, scene: Scene) -> bool:
     """Whether the text names both things with their colours, how they stand, and the place."""
     told = read_scene(text)
-    return told is not None and same_thing(text, scene) and told.relation == scene.relation
+    return told is not None and same_thing(text, scene) and as_seen(told).relation == as_seen(scene).relation
 
 
 def _things(scene: Scene) -> list[tuple[str, str, int]]:
-    return [(thing.kind, thing.colour, thing.count) for thing in scene.things]
+    return [(thing.kind, thing.colour, thing.count) for thing in as_seen(scene).things]
 
 
 def is_valid_json(text: str) -> bool:

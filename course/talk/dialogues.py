@@ -14,7 +14,7 @@ from course.talk.answers import full_answer
 from course.talk.chatter import REFUSAL, small_talk, strange_request
 from course.talk.prompts import MOST_PROMPTS, numbered, variations
 from course.talk.stories import funny_story
-from course.talk.wording import as_typed, asked, plain_caption, reworded
+from course.talk.wording import as_seen, as_typed, asked, plain_caption, reworded
 from helpers.picturebook import KINDS, Scene, describe, questions, random_scene
 from helpers.picturebook.scene import Rng, pick
 from helpers.picturebook.words import NUMBERS, PLACE_PHRASES, STYLE_OPENINGS
@@ -128,7 +128,7 @@ class Dialogue:
 
 def description(scene: Scene) -> str:
     """What the chat model says of a picture: "The picture shows a large red cat, on a meadow."."""
-    return f"The picture shows {plain_caption(scene)}."
+    return f"The picture shows {plain_caption(as_seen(scene))}."
 
 
 def as_json(scene: Scene, rng: Rng) -> str:

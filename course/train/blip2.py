@@ -34,7 +34,7 @@ from transformers.models.blip import BlipImageProcessorPil
 
 from course.data import Pictures, fresh_scenes
 from course.talk.follow_ups import follow_up
-from course.talk.wording import plain_caption, reworded
+from course.talk.wording import as_seen, plain_caption, reworded
 from course.train.language import Tokens, by_length, pad, reply_loss
 from course.train.loop import Recipe, save_half
 from course.train.text import IGNORE, WIDTH, new_heads, text_labels
@@ -47,7 +47,7 @@ from helpers.picturebook.scene import Rng, pick
 EOS, PAD, IMAGE = "</s>", "<pad>", "<image>"
 VOCABULARY = 900
 QUERIES = 16
-LANGUAGE_STEPS, REPRESENTATION_STEPS = 700, 500
+LANGUAGE_STEPS, REPRESENTATION_STEPS = 350, 450
 GROUP = 16
 CAPTION_PROMPTS = (EOS, EOS, "a picture of", "a photo of", "This is")
 """What a caption may begin with; OPT's own start sign is `</s>`, and BLIP-2 uses it where no text is given."""
@@ -148,7 +148,8 @@ def prompt_and_reply(scene: Scene, rng: Rng) -> tuple[str, str]:
     """What BLIP-2 is given after the picture, and how it goes on: a caption, an answer, or an answer after others."""
     if rng.random() < 0.3:
         start = pick(rng, CAPTION_PROMPTS)
-        return start, plain_caption(scene) if start == EOS else f" {plain_caption(scene)}"
+        caption = plain_caption(as_seen(scene))
+        return start, caption if start == EOS else f" {caption}"
     memory: list[tuple[str, str]] = []
     pair = follow_up(scene, rng) if rng.random() < 0.4 else None
     if pair:
@@ -164,7 +165,7 @@ def prompt_and_reply(scene: Scene, rng: Rng) -> tuple[str, str]:
 
 class Blip2Recipe(Recipe):
     name = "blip2"
-    total_steps = 3200
+    total_steps = 2600
     batch_size = 64
     learning_rate = 2e-3
     weight_decay = 0.02
@@ -199,7 +200,7 @@ class Blip2Recipe(Recipe):
         if stage == "representation":
             return told
         batch = [self._encode(scene, rng, image=IMAGE * QUERIES) for scene in scenes]
-        return self._reply_loss(batch, self.modules["blip"].language_projection(queries)) + 0.1 * told
+        return self._reply_loss(batch, self.modules["blip"].language_projection(queries)) + 0.5 * told
 
     def _queries(self, pixels: torch.Tensor) -> torch.Tensor:
         """(n, 16, 192): what the queries found."""

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from course.data import fresh_scenes
+from course.talk.wording import MIRRORED
 from course.train.loop import Recipe, save_half
 from course.train.tokenizer import MAX_TOKENS, train_tokenizer
 from helpers.picturebook import COLOURS, KINDS, PLACES, SIZES, STYLES, Scene, describe, questions, random_scene
@@ -27,7 +28,6 @@ WIDTH = 192
 IGNORE = -100
 SLOTS = {"kind": KINDS, "colour": COLOURS, "size": SIZES, "count": (1, 2, 3, 4)}
 ARRANGEMENTS = (None, "left of", "above", "on")
-MIRRORED = {"right of": "left of", "below": "above"}
 
 
 def new_tokenizer() -> CLIPTokenizer:
