@@ -429,7 +429,8 @@ hidden_tests()
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# And now the proof: your patches times the matrix of CLIP's vision tower, against what CLIP's own first layer gives. The
+# And now the proof, on a real model. CLIP, which is the hero of Part 3, reads pictures with a vision transformer: its
+# *vision tower*. We multiply your patches by the tower's matrix, and compare with what its own first layer gives. The
 # difference should be nothing but rounding.
 
 # %%
@@ -445,9 +446,11 @@ print(f"Largest difference between yours and CLIP's: {(by_hand - by_clip).abs().
 # %% [markdown]
 # **Where was that patch?** Something is lost when the scissors have done their work. To a transformer its input is a bag
 # of vectors: nothing in attention knows which came first. So the ViT adds to each patch a **position vector**, one for
-# each place, learned like everything else. We can see what it is good for by taking it away. Below is the picture as
-# a jigsaw; then we measure the angle between CLIP's two embeddings, with position vectors and without. What to expect:
-# without them the angle is 0, to CLIP picture and jigsaw are *the same*. With them they are not.
+# each place, learned like everything else. We can see what it is good for by taking it away.
+#
+# In the end the tower sums the whole picture up in a single vector, its **embedding**. Below is the picture as a jigsaw;
+# then we measure the angle between the embeddings of picture and jigsaw, with position vectors and without. What to
+# expect: without them the angle is 0, to CLIP picture and jigsaw are *the same*. With them they are far apart.
 
 # %%
 order = torch.randperm(len(tiles), generator=torch.Generator().manual_seed(0)).tolist()
@@ -469,13 +472,14 @@ for name, each in (("with position vectors", model), ("without", without_positio
 
 # %% [markdown]
 # **Who looks where?** The patches get company: a **class token**, a vector that belongs to no patch. In each layer every
-# vector looks at all others and takes from them what it can use (*attention*: a softmax over how well they fit, so the
-# shares sum to 1). Whatever the class token has gathered after the last layer stands for the whole picture; CLIP's
-# picture embedding is made from it alone.
+# vector looks at all others and takes from them what it can use. This is **attention**: a softmax over how well they fit,
+# so the shares sum to 1. It is done several times side by side, by **heads** that each look for something else; we
+# average over them. Whatever the class token has gathered after the last layer stands for the whole picture: the
+# embedding is made from it alone.
 #
-# So let us see where the class token looks, layer by layer. Bright patches are those it takes most from. Early layers
-# often look all over the place; the later the layer, the more you should find the light on things that matter. Don't
-# expect it to be tidy.
+# So let us see where the class token looks, layer by layer. Bright patches are those it takes most from. Most of the
+# light should fall on the things and their edges, little on empty snow or sky; in the last layer a few patches are left.
+# Don't expect it to be tidy: some layers look at the background, too, for that is where it says *snow* or *night*.
 
 # %%
 pictures = [picture, draw(Scene((Thing("star", "yellow", count=2),), place="night", layout=5), size=size)]
@@ -498,8 +502,8 @@ show.grid(
 )
 
 # %% [markdown]
-# A warning that holds for all pictures of attention. They show *where information was taken from*, averaged over several
-# heads that each have a job of their own. They do not show what was taken, or that it changed the result. A patch of
+# A warning that holds for all pictures of attention. They show *where information was taken from*, averaged over heads
+# that each have a job of their own. They do not show what was taken, or that it changed the result. A patch of
 # empty sky may be used as a notepad. Take such pictures as a hint, never as an explanation (Jain & Wallace 2019).
 
 # %% [markdown]
@@ -536,8 +540,10 @@ show.matrix(clip.similarity(captions, pictures), pictures, captions, alt=caption
 # all the other pairs of the batch: with $N$ pictures there are $N$ right pairs and $N^2 - N$ wrong ones.
 #
 # As a loss it reads like this. Take one column of the table, one picture. Its captions are like the classes of
-# a classifier, and the right class is on the diagonal: cross-entropy. The same for each row, one caption that looks for
-# its picture. The loss is the mean of both directions:
+# a classifier, and the right class is on the diagonal. A softmax turns the column into shares, and the picture pays
+# minus the logarithm of the right caption's share: nothing if it is 1, much if it is small. That is **cross-entropy**,
+# the loss of every classifier. The same for each row, one caption that looks for its picture. The loss is the mean of
+# both directions:
 #
 # $$s_{ij} = \frac{\cos(\text{image}_i, \text{text}_j)}{\tau} \qquad
 # \mathcal L = -\frac{1}{2N}\sum_i\left[\log\frac{e^{s_{ii}}}{\sum_j e^{s_{ij}}}
@@ -570,8 +576,8 @@ for tau in (1, 0.25, 1 / scale, 0.01):
 #
 # <details><summary>Hint 2: why not write out logarithm and sums?</summary>
 #
-# At low temperatures $e^{s}$ overflows. `F.cross_entropy` takes the logits as they are and never computes $e^s$ alone.
-# Give it no softmax: it has one inside.
+# At low temperatures $e^{s}$ overflows. `F.cross_entropy` takes the numbers $s$ as they are (the *logits*, as numbers
+# before a softmax are called) and never computes $e^s$ alone. Give it no softmax: it has one inside.
 # </details>
 #
 # <details><summary>Help: "Expected all tensors to be on the same device"</summary>
@@ -655,7 +661,8 @@ hidden_tests()
 # %% [markdown]
 # Your loss against the one inside the library, on 32 fresh pairs; then the captions shuffled, so that nothing fits; and
 # the loss of somebody who guesses blindly, which is $\ln N$. What to expect: the first two equal, well below the
-# blind guess; the shuffled one far above it. A model that is sure and wrong pays more than one that shrugs.
+# blind guess, in fact nearly 0; the shuffled one far above it. A model that is sure and wrong pays more than one that
+# shrugs.
 
 # %%
 rng = Random(8)
@@ -677,9 +684,9 @@ print(f"a blind guess       {math.log(len(scenes)):.4f}")
 
 # %% [markdown]
 # Now turn the temperature. Far to the right of the plot the softmax is so even that nobody can do better than the blind
-# guess. Far to the left it is so sharp that a single pair in the wrong order costs a fortune; with 32 easy pairs you may
-# not see that, in a training with millions of hard ones you would. CLIP's own temperature should stand where the curve
-# is low.
+# guess. Far to the left it is so sharp that a single pair in the wrong order costs a fortune. These 32 pairs are too easy
+# to show that: none is in the wrong order, so the curve just stays down; in a training with millions of hard pairs it
+# would rise again. CLIP's own temperature should stand where the curve is low.
 
 # %%
 temperatures = torch.logspace(-2.3, 0.7, 40)
@@ -833,7 +840,9 @@ for title, labels, right in (
 # %% [markdown]
 # **Words matter.** CLIP was trained on captions, whole phrases. A bare label is not what it is used to. We draw 240
 # pictures, each with one kind of thing in it, and sort the last 80 of them twice: with bare labels, and with the label
-# in a phrase as it would stand in a caption. Watch the last row: *flat* alone could mean anything.
+# in a phrase as it would stand in a caption. What to expect: for colours and places it hardly matters, *red* is *red*.
+# The last row is another story. *flat* alone could mean anything; captions of this style say "a drawing of a cat", if
+# they say anything at all.
 
 # %%
 rng = Random(21)
@@ -870,7 +879,7 @@ for question, (bare, phrase) in phrases.items():
 
 # %% [markdown]
 # **And if no label fits?** A softmax hands out shares that sum to 1, whatever comes in. Ask whether a picture of a robot,
-# which CLIP has never seen, is a cat, a car or a flower, and one of them *must* win, perhaps with a high number. The
+# which CLIP has never seen, is a cat, a car or a flower, and one of them *must* win, whether it fits or not. The
 # probabilities of `zero_shot` say *which of these labels fits best*, not *whether any of them fits*.
 
 # %%
@@ -919,8 +928,9 @@ print(f"{len(answers)} answers:", ", ".join(answers[:60]), "…" if len(answers)
 # **From number to confidence.** The head gives a *logit* for each answer: any number, large if the answer fits. ViLT is
 # trained with one small yes-or-no decision for each answer, *is this a right answer here?*, because people who are asked
 # about the same picture don't always use the same word. So its probability for an answer is the **sigmoid** of the logit,
-# and the probabilities of all answers need not sum to 1: all of them can be low. (A softmax, which makes the answers
-# compete for one whole, is a common choice too. The tests take either.)
+# $1 / (1 + e^{-\text{logit}})$, which squeezes any number into the range from 0 to 1: a logit of 0 becomes 50 %, one of 4
+# becomes 98 %, one of −4 becomes 2 %. The probabilities of all answers need not sum to 1: all of them can be low. (A
+# softmax, which makes the answers compete for one whole, is a common choice too. The tests take either.)
 #
 # ### Exercise 5 · `ask`
 #
@@ -1007,8 +1017,10 @@ for question in (
 
 # %% [markdown]
 # **Where does each word look?** As with the class token before, we can watch the words of the question look at the
-# patches; here averaged over all layers. If the model has learned its job, *cat* should light up the cat and *house* the
-# house, while *what* and *the* have little to look for.
+# patches, here in the last layer. Same picture, two questions: what changes from the first row to the second? The word
+# that names a thing should look at that thing, *cat* at the cat and *house* at the house. And so should `[CLS]`, whose
+# vector is the one that goes into the head: the question has told it where to look. Words like *what* and *is* have
+# nothing of their own to look for; where their light falls means little.
 #
 # One detail in the code is worth a look. ViLT hands its patches to the transformer in *random* order, since it doesn't
 # matter: each has its position vector with it. So we ask for their places, and put the weights back where they belong.
@@ -1024,7 +1036,7 @@ def look(image, question):
         )
         words = {"input_ids": inputs.input_ids, "attention_mask": inputs.attention_mask}
         output = specialist(**words, image_embeds=patches, pixel_mask=mask, output_attentions=True)
-    weights = torch.stack(output.attentions).mean((0, 2))[0]  # over layers and heads: (tokens, tokens)
+    weights = output.attentions[-1].mean(1)[0]  # of the last layer, the mean over its heads: (tokens, tokens)
     tokens = specialist_processor.tokenizer.convert_ids_to_tokens(inputs.input_ids[0])
     lit = {}
     for i, token in enumerate(tokens):
@@ -1070,9 +1082,10 @@ show.bars(best_answers(robot, "What is this?"), "What is this? (a robot, but tha
 
 # %% [markdown]
 # It never says "I don't know", because nobody gave it these words. All it can do is to give low scores. For the second
-# and the third question ours should: some of its training questions had no answer, and there *every* word counted as
-# wrong. (Here the sigmoid pays off. A softmax has to share out a whole 100 % even when nothing fits.) But nobody has
-# prepared it for robots. A confidence is a number that the model learned to give *on pictures and questions like those it
+# and the third question ours should, far below its score for the cat's colour: some of its training questions had no
+# answer, and there *every* word counted as wrong. (Here the sigmoid pays off. A softmax has to share out a whole 100 %
+# even when nothing fits.) But nobody has prepared it for robots, and there wrong words get scores that sound like
+# knowledge. A confidence is a number that the model learned to give *on pictures and questions like those it
 # was trained on*; elsewhere nobody knows what it means. The next part measures it.
 
 # %% [markdown]
@@ -1080,7 +1093,7 @@ show.bars(best_answers(robot, "What is this?"), "What is this? (a robot, but tha
 #
 # *40 minutes*
 #
-# Six questions tell us nothing. We need many, and fresh ones. The picture-book world makes them by the hundred, with
+# A handful of questions tell us nothing. We need many, and fresh ones. The picture-book world makes them by the hundred, with
 # their right answers. What counts as right? The model says `red`; somebody's list of answers may say `Red` or `red `.
 # Capitals and spaces are no mistakes in seeing, so they must not count. But `red` is not `dark red`.
 #
@@ -1158,7 +1171,7 @@ hidden_tests()
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# Now 90 fresh questions. Beside the accuracy we put a rival who **never looks**: for each question it gives the
+# Now 240 fresh questions. Beside the accuracy we put a rival who **never looks**: for each question it gives the
 # answer that is most often right for that question, counted on a thousand other scenes. "Is there a …?" is answered
 # *yes* half of the time, "How many cats are there?" is mostly 1: one can score well with one's eyes shut. That was found
 # out the hard way. On the first large VQA collection models did so well without looking that it had to be balanced
@@ -1172,32 +1185,47 @@ for _ in range(1000):
         counts[question][answer] += 1
 blind = {question: answers_seen.most_common(1)[0][0] for question, answers_seen in counts.items()}
 
-examples = []
-for _ in range(30):
+examples, captions = [], []
+for _ in range(80):
     scene = random_scene(rng)
     image = draw(scene, size=size)
     examples += [(image, *pair) for pair in rng.sample(questions(scene, rng), 3)]
+    captions += [describe(scene, rng)] * 3  # what can be seen, for those who can't see the pictures below
 never_looks = sum(blind.get(question) == answer for _, question, answer in examples) / len(examples)
 print(f"the specialist: {vqa_accuracy(examples):.0%} of {len(examples)} questions right")
 print(f"never looks:    {never_looks:.0%}")
 
 # %% [markdown]
+# **Look at the mistakes.** A number says how many, never which. Before you trust or distrust a model, look at what it got
+# wrong, with your own eyes. Would you have got it right? Do the mistakes have something in common: counting, or things
+# that are half hidden, or *left* and *right*? And watch the number in brackets, the score.
+
+# %%
+found = [ask(image, question) for image, question, _ in examples]
+mistakes = [i for i, (answer, _) in enumerate(found) if answer != examples[i][2]]
+print(f"{len(mistakes)} mistakes in {len(examples)} answers; the first six:")
+show.gallery(
+    [examples[i][0] for i in mistakes[:6]],
+    [f"{examples[i][1]} {found[i][0]} ({found[i][1]:.0%}). Right: {examples[i][2]}" for i in mistakes[:6]],
+    alt=[f"a drawing: {captions[i]}" for i in mistakes[:6]],
+)
+
+# %% [markdown]
 # **How sure is it when it is wrong?** For a specialist at work that may be the most important question of all. We make
 # four heaps of answers:
 #
-# - the right ones, and the wrong ones, to the 90 questions
+# - the right ones, and the wrong ones, to the 240 questions
 # - those to questions that have **no answer**, "What colour is the boat?" where there is no boat
 # - those to pictures of things it has **never seen**, robots, snowmen and mushrooms; the right word is not on its list
 #
-# The heap of right answers should lie far to the right. The other three *ought* to lie on the left. Do they? And which of
-# the last two is better off, the one it was prepared for or the one that nobody thought of?
+# The heap of right answers should lie far to the right. The other three *ought* to lie on the left. Do they? Compare the
+# last two above all: the one it was prepared for in training, and the one that nobody thought of.
 
 # %%
 heaps = {"right": [], "wrong": [], "no answer": [], "never seen": []}
-for image, question, right in examples:
-    answer, score = ask(image, question)
-    heaps["right" if answer == right else "wrong"].append(score)
-for _ in range(20):
+for i, (_, score) in enumerate(found):
+    heaps["wrong" if i in mistakes else "right"].append(score)
+for _ in range(40):
     scene = random_scene(rng)
     absent = rng.choice([kind for kind in KINDS if kind not in {thing.kind for thing in scene.things}])
     heaps["no answer"].append(ask(draw(scene, size=size), f"What colour is the {absent}?")[1])
@@ -1209,7 +1237,9 @@ show.confidences(heaps)
 # %% [markdown]
 # What can one do with such a number? **Let it be silent.** Answer only above a threshold, and hand the rest to a person.
 # The higher the threshold, the fewer questions are answered, and the better the answers should be. The last two columns
-# tell how many of the answers that should never have been given still get through.
+# tell how many of the answers that should never have been given still get through. What to expect: a moderate threshold
+# stops nearly all answers to questions that have none, for which the model was trained to give low scores. To stop the
+# robots you have to set it so high that many right answers go as well.
 
 # %%
 print("threshold   answered   right of these   of 'no answer'   of 'never seen'")
@@ -1231,34 +1261,30 @@ for threshold in (0.0, 0.5, 0.8, 0.95, 0.99):
 # *45 minutes*
 #
 # Suppose you have a question that neither CLIP's words nor the specialist's answer set cover, and two hundred labelled
-# pictures. Must you train a transformer? No. Let a trained one look, **keep it frozen**, and train only a head on what it
-# has seen. If the head is a single linear layer, this is called a **linear probe** (Alain & Bengio 2016). It is used in
-# two ways:
+# pictures. Must you train a transformer? No. Let a trained one look, **keep it frozen**, and train only a head on the
+# vectors that it makes of your pictures: these are called its **features**. Ours are CLIP's embeddings. If the head is a
+# single linear layer, this is called a **linear probe** (Alain & Bengio 2016). It is used in two ways:
 #
 # - **as a tool**: a classifier for your own task, trained in a second on a laptop
 # - **as a measuring instrument**: a straight cut through the space is all it can do. If that is enough to separate the
 #   answers, they must have been in the features already, plain to see
 #
 # Here is what such a cut has to deal with: the 240 embeddings of Part 4, each 512 numbers, pressed flat onto the two
-# directions in which they differ most. Each colour is a style. Even this flat shadow should show that equal styles lie
-# together.
+# directions in which they differ most. A dot is a drawing. We colour the same dots twice: first some of the kinds of
+# things, then the styles. What to expect: kinds lie together, each in a corner of its own. The styles don't, all four are
+# all over the place. Are they not in the features, then? A flat shadow keeps two directions of 512 (the axes say how
+# little of the spread that is), and these two happen to tell *what* is drawn, not *how*. (The second picture may be
+# mirrored: a direction has no sign. It is the same cloud.) Keep it in mind.
 
 # %%
 features = torch.from_numpy(embedded)
-centred = features - features.mean(0)
-flat = centred @ torch.linalg.svd(centred, full_matrices=False).Vh[:2].T
-figure, axes = plt.subplots(figsize=(5.4, 3.6))
-for number, (style, marker) in enumerate(zip(STYLES, "os^x")):
-    chosen = torch.tensor(truth["style"]) == number
-    axes.scatter(*flat[chosen].T, s=16, marker=marker, label=style)
-axes.set(xticks=[], yticks=[], title="CLIP's embeddings of 240 drawings, pressed flat")
-axes.legend(fontsize=8)
-show.plot(
-    figure,
-    alt="240 points, one for each drawing, in four markers for the four styles; points of the same style "
-    "lie more or less together.",
-    width=460,
+kinds = [each.things[0].kind for each in scenes]
+corners = ["cat", "rocket", "ball", "moon"]
+show.projection(
+    {name: embedded[[kind == name for kind in kinds]] for name in corners}
+    | {"all others": embedded[[kind not in corners for kind in kinds]]}
 )
+show.projection({style: embedded[[each.style == style for each in scenes]] for style in STYLES})
 
 # %% [markdown]
 # ### Exercise 7 · `train_head`
@@ -1404,6 +1430,19 @@ for question, numbers in truth.items():
     print(f"{question:8} {common:13.0%} {(nearest == numbers[tests]).float().mean():11.0%} {probe:7.0%}")
 
 # %% [markdown]
+# Where had the styles been all the time? Look at the 80 test pictures once more, but from where your head looks: not along
+# the two directions in which the embeddings differ most, but along those that its logits have found. What to expect:
+# what was one crowd falls apart into clouds, of pictures that the head has never seen. (Two styles may still touch: four
+# logits make more directions than paper has.) Nothing about the features has changed. A good place to stand is all that
+# a linear probe looks for.
+
+# %%
+head = train_head(features[:160], torch.tensor(truth["style"][:160]))
+with torch.no_grad():
+    logits = head(features[tests]).numpy()
+show.projection({style: logits[[each.style == style for each in scenes[tests]]] for style in STYLES})
+
+# %% [markdown]
 # **How many labelled pictures does it take?** That is what one wants to know before one sits down to label. We train
 # the probe for style on the first 10, 20, 40 … pictures, always measured on the same 80.
 
@@ -1514,9 +1553,9 @@ print("Wrote vqa_specialist.apkg; open it with Anki.")
 #   house") and look at the matrix. Why does CLIP find these hard? (Think of what it needs to win its game in training.)
 # - **Several wordings.** Average the embeddings of five phrases for each class, bring the mean to length 1, and measure
 #   zero-shot again. The CLIP paper calls this an ensemble of prompts.
-# - **The language prior.** Cover the picture: ask the specialist your 90 questions about a grey square. How far above
-#   chance is it? Compare with the rival who never looks.
-# - **Calibration.** Sort the 90 answers into five groups by score, and plot the share of right answers over the mean
+# - **The language prior.** Cover the picture: ask the specialist the 240 questions of Part 6 about a grey square. How far
+#   above chance is it? Compare with the rival who never looks.
+# - **Calibration.** Sort the 240 answers into five groups by score, and plot the share of right answers over the mean
 #   score of each group. Where does your curve leave the diagonal?
 # - **A head that reads.** Put CLIP's embedding of a question beside that of the picture, and train a head on both. Why can
 #   a *linear* head not make use of the question? What is the smallest change that lets it?
