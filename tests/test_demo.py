@@ -26,8 +26,8 @@ ASSESSMENT = {
     "result": "passed",
     "score": 93.5,
     "criteria": [
-        {"criterion": "shape", "points": 10.0, "of": 10, "advice": "Nothing to improve."},
-        {"criterion": "fit", "points": 8.5, "of": 15, "advice": "Look at each <picture> beside its prompt."},
+        {"criterion": "shape", "about": "four records", "points": 10.0, "of": 10, "advice": "Nothing to improve."},
+        {"criterion": "fit", "about": "as asked", "points": 8.5, "of": 15, "advice": "Look at each <picture>."},
     ],
     "messages": ["cats_on_a_sofa, prompt 2 & 3: look again."],
     "exceptions": [],
@@ -62,8 +62,8 @@ def small_notebook(source):
 def test_the_score_table_has_every_criterion_and_every_sentence():
     lines = score_table(ASSESSMENT).splitlines()
     assert lines[:3] == [
-        "shape            10 of  10",
-        "fit             8.5 of  15",
+        "shape            10 of  10  four records",
+        "fit             8.5 of  15  as asked",
         "all together   93.5 of 100  passed",
     ]
     assert lines[3:] == ["- cats_on_a_sofa, prompt 2 & 3: look again."]

@@ -14,6 +14,7 @@ from PIL import Image
 
 from course.assess import redraw, sight
 from course.assess.judge import CRITERIA, judge
+from course.assess.words import slips
 from course.talk.prompts import variations
 from course.talk.wording import plain_caption
 from helpers import clip
@@ -135,6 +136,16 @@ def describes_another_colour(it):
 @bad("looks like 'mars' rather than 'room'", descriptions=17.5)
 def describes_another_place(it):
     it.records[1]["original_description"] = "A large white astronaut, in a room."
+
+
+@bad("does not fit the source picture in every detail: it does not name the cat", descriptions=17.5)
+def describes_one_thing_twice(it):
+    it.records[0]["original_description"] = "The picture shows a large blue sofa on a large blue sofa, in a room."
+
+
+@bad("the number of cats is 2 rather than 1", descriptions=17.5)
+def counts_wrong(it):
+    it.records[0]["original_description"] = "The picture shows a small orange cat on a large blue sofa, in a room."
 
 
 @bad("Record 4 has an empty description", descriptions=15, prompts=15)
@@ -380,3 +391,25 @@ def test_true_texts_fit_their_pictures_and_others_do_not():
     texts = [plain_caption(scene) for scene in scenes]
     assert sight.fits(texts, images) == [True] * 4
     assert not any(sight.fits([*texts[1:], texts[0]], images))
+
+
+def test_what_a_description_says_wrong_of_a_known_picture():
+    frog = SCENES["tree_frog.png"]
+    assert slips(f"The picture shows {plain_caption(frog)}.", frog) == []
+    assert slips("A red frog is sitting in a green tree.", frog) == []  # no caption, but it names both
+    assert slips("A small red tree on a large green tree, on a meadow.", frog) == [
+        "it does not name the frog",
+        "the number of trees is 1 rather than 2",
+    ]
+    assert slips("A blue frog on a green tree, at night.", frog) == [
+        "the frog looks like 'red' rather than 'blue'",
+        "it looks like 'meadow' rather than 'night'",
+    ]
+    assert slips("A red frog and a dog, a tree too.", frog) == ["there is no dog"]
+
+
+def test_of_other_pictures_clip_tells_what_a_description_says_wrong():
+    car = replace(SCENES["car_at_sunset.png"], place="snow", layout=3)
+    image, caption = draw(car, size=128), plain_caption(car)
+    assert sight._wrong(caption, image) == []
+    assert sight._wrong(caption.replace("car", "horse"), image) == ["it looks like 'car' rather than 'horse'"]

@@ -22,15 +22,17 @@ class Criterion:
     """One thing that points are for; ``advice`` is how to win the rest of them."""
 
     name: str
+    about: str
     points: int
     find: Callable[[Case], Finding]
     advice: str
 
 
 class Score(BaseModel):
-    """The points of one criterion, and a sentence on how to improve."""
+    """The points of one criterion, what it asks for, and a sentence on how to improve."""
 
     criterion: str
+    about: str = ""
     points: float
     of: int
     advice: str
@@ -62,36 +64,42 @@ def shape(case: Case) -> Finding:
 CRITERIA = (
     Criterion(
         "shape",
+        "four records of four prompts and four pictures",
         10,
         shape,
         "Hand in four records, one for each source picture, each with four prompts and four pictures.",
     ),
     Criterion(
         "descriptions",
+        "each names what its source picture shows",
         20,
         sight.descriptions,
         "Read each description beside its source picture: it should name what is there, its colours and the place.",
     ),
     Criterion(
         "prompts",
+        "each asks for another picture of the same subject",
         20,
         words.prompts,
         "Let the prompts keep the subject and change what is around it: place, style, light, company.",
     ),
     Criterion(
         "pictures",
+        "all are there, and no two are the same",
         15,
         sight.pictures,
         "Send every picture that the records name, each a picture of its own, under the path that the record has.",
     ),
     Criterion(
         "fit",
+        "each picture shows what its prompt asks for",
         15,
         sight.fit,
         "Look at each picture beside its prompt; where they differ, draw it again with another seed, or say it plainer.",
     ),
     Criterion(
         "provenance",
+        "papers tell the truth: drawn again from its seed, a picture comes out the same",
         20,
         redraw.provenance,
         "Save each picture untouched with save_with_provenance, and let make_record read what it carries.",
@@ -110,7 +118,9 @@ def judge(parcel: Parcel) -> Verdict:
         finding = criterion.find(case)
         points = round(finding.share * criterion.points, 1)
         advice = "Nothing to improve." if points == criterion.points else criterion.advice
-        scores.append(Score(criterion=criterion.name, points=points, of=criterion.points, advice=advice))
+        scores.append(
+            Score(criterion=criterion.name, about=criterion.about, points=points, of=criterion.points, advice=advice)
+        )
         messages += finding.messages
     total = round(sum(score.points for score in scores), 1)
     passed = total >= PASS and all(score.points >= score.of / 2 for score in scores)

@@ -13,10 +13,11 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from course.assess.case import PICTURES, RECORDS, Case, Finding, Picture
-from course.assess.words import scene_of
+from course.assess.words import scene_of, slips
 from course.talk.wording import plain_caption
 from helpers import clip
-from helpers.picturebook import COLOURS, KINDS, PLACES, Scene, describe, random_scene
+from helpers.originals import SCENES
+from helpers.picturebook import COLOURS, KINDS, PLACES, Scene, describe, draw, random_scene
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,7 +72,10 @@ def fits(texts: Sequence[str], images: Sequence[Image.Image]) -> list[bool]:
 
 
 def descriptions(case: Case) -> Finding:
-    """Each description fits its source picture; where it is a picture-book caption, also in kind, colour and place."""
+    """Each description fits its source picture, also in its details.
+
+    What the course's originals show is known. Of other pictures CLIP tells whether the words of a caption fit.
+    """
     points, messages = 0.0, []
     seen: list[Picture] = []
     for name, record, _, source in case.judged():
@@ -85,20 +89,32 @@ def descriptions(case: Case) -> Finding:
             messages.append(f"{name} has an empty description.")
         elif not fits([record.original_description], [source.image])[0]:
             messages.append(f"{name}: the description does not fit the source picture.")
-        elif doubts := _doubts(record.original_description, source.image):
+        elif wrong := _wrong(record.original_description, source.image):
             points += 0.5
-            messages.append(f"{name}: the description does not fit the source picture in every detail: {doubts}.")
+            details = ", ".join(wrong)
+            messages.append(f"{name}: the description does not fit the source picture in every detail: {details}.")
         else:
             points += 1
         seen += [source] if source is not None and source.image is not None else []
     return Finding(points / RECORDS, messages)
 
 
-def _doubts(text: str, image: Image.Image) -> str:
+def _wrong(text: str, image: Image.Image) -> list[str]:
+    """What a description that fits by and large says wrong; empty where nothing is found."""
+    scene = next((scene for scene, original in _originals() if alike(original, image)), None)
+    return slips(text, scene) if scene else _doubts(text, image)
+
+
+@cache
+def _originals() -> list[tuple[Scene, Image.Image]]:
+    return [(scene, draw(scene, size=128)) for scene in SCENES.values()]
+
+
+def _doubts(text: str, image: Image.Image) -> list[str]:
     """What another word would tell better, "it looks like blue rather than red"; empty where nothing would."""
     scene = scene_of(text)
     if scene is None:
-        return ""
+        return []
     seen = clip.embed_images([image])[0]
     caption = plain_caption(scene)
     doubts = []
@@ -108,7 +124,7 @@ def _doubts(text: str, image: Image.Image) -> str:
         best = int(scores.argmax())
         if scores[best] > scores[0] + MARGIN:
             doubts.append(f"it looks like {others[best - 1][0]!r} rather than {word!r}")
-    return ", ".join(doubts)
+    return doubts
 
 
 def _changes(scene: Scene) -> Iterator[tuple[str, list[tuple[str, Scene]]]]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 
 from course.assess.case import PICTURES, RECORDS, Case, Finding
-from helpers.picturebook import Scene, parse
+from helpers.picturebook import KINDS, Scene, parse
+from helpers.picturebook.words import PLURALS
 from helpers.prompts import distinct, on_subject, same, subject
 
-__all__ = ["prompts", "scene_of"]
+__all__ = ["prompts", "scene_of", "slips"]
 
 #: How a chat model opens a description.
 OPENING = re.compile(
@@ -23,6 +24,30 @@ def scene_of(text: str) -> Scene | None:
         return parse(OPENING.sub("", sentence))
     except ValueError:
         return None
+
+
+def slips(text: str, scene: Scene) -> list[str]:
+    """What a description says wrong of a picture that is known to show ``scene``.
+
+    These are kinds, and where it is a caption also colours, numbers and the place.
+
+    Kinds are looked for among the words, so a text that is no caption of the picture-book world is judged by them
+    alone.
+    """
+    kinds, named = {thing.kind for thing in scene.things}, subject(text) & set(KINDS)
+    wrong = [f"it does not name the {kind}" for kind in sorted(kinds - named)]
+    wrong += [f"there is no {kind}" for kind in sorted(named - kinds)]
+    if (told := scene_of(text)) is None:
+        return wrong
+    for thing in scene.things:
+        of_kind = [other for other in told.things if other.kind == thing.kind]
+        if of_kind and thing.colour not in {other.colour for other in of_kind}:
+            wrong.append(f"the {thing.kind} looks like {thing.colour!r} rather than {of_kind[0].colour!r}")
+        if of_kind and thing.count != (number := sum(other.count for other in of_kind)):
+            wrong.append(f"the number of {PLURALS[thing.kind]} is {thing.count} rather than {number}")
+    if told.place != scene.place:
+        wrong.append(f"it looks like {scene.place!r} rather than {told.place!r}")
+    return wrong
 
 
 def prompts(case: Case) -> Finding:

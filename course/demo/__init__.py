@@ -114,9 +114,11 @@ def _parts(notebook: NotebookNode) -> Iterator[str]:
 
 
 def score_table(assessment: dict[str, Any]) -> str:
-    """The runner's answer as lines of text: points by criterion, the sum, and what there is to improve."""
+    """The runner's answer as lines of text: points by criterion and what it asks for, the sum, what there is to improve."""
     criteria = assessment["criteria"]
     width = max(len(each["criterion"]) for each in [*criteria, {"criterion": "all together"}])
-    lines = [f"{each['criterion']:{width}}  {each['points']:5g} of {each['of']:3g}" for each in criteria]
+    lines = [
+        f"{each['criterion']:{width}}  {each['points']:5g} of {each['of']:3g}  {each['about']}" for each in criteria
+    ]
     lines += [f"{'all together':{width}}  {assessment['score']:5g} of 100  {assessment['result']}"]
     return "\n".join([*lines, *(f"- {text}" for text in assessment["messages"] + assessment["exceptions"])])
