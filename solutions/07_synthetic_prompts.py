@@ -253,6 +253,12 @@ for question in ("What colour is the car?", "Where is this?", "Is there a dog in
     print(f"{question:32}", ask_about_image(originals[2], question))
 
 # %% [markdown]
+# Hold each answer against its picture; don't take a model's word for it. Are there as many cats as it says? Does it tell the
+# colour of the car, or deny the car that it has just described? We have seen both go wrong. Small models err often, large ones
+# more rarely, but all in the same sure tone. The model's card, `models/chat/README.md`, tells how often ours does: describing one
+# thing is what it does best.
+
+# %% [markdown]
 # ## Part 3 · Write
 #
 # *55 minutes*
@@ -364,7 +370,7 @@ hidden_tests()
 
 # %%
 pairs = [
-    ("a large red cat, on a meadow", "A red cat in a meadow!"),
+    ("a large red cat, on a meadow", "A big red cat in a meadow."),
     ("a large red cat, on a meadow", "a beautiful large red cat, on a meadow (variation 2)"),
     ("a large red cat, on a meadow", "a neon picture of a large red cat, on a meadow"),
     ("a red cat left of a blue dog, at night", "a blue cat left of a red dog, at night"),
@@ -501,6 +507,7 @@ for text in (ask_about_image(originals[1]), "two green frogs on a purple boat"):
 # function should say plainly that it has found nothing, not invent prompts.
 
 # %%
+print("The model:", chat_model("text").invoke("Write 4 image prompts about: the capital of France").text)
 try:
     print(llm_rewrite_to_image_prompts("the capital of France"))
 except ValueError as error:
@@ -950,6 +957,9 @@ for record in read_metadata(f"{FOLDER}/all_metadata.json"):
 # `pack(records, student=…)` makes the body. The pictures travel in it as a zip archive, because a runner elsewhere can't look
 # into your folder.
 #
+# The runner's 100 points are for the certificate: 70 of them pass, if at least half of each criterion's are among them. They
+# are counted apart from the points of this notebook's exercises.
+#
 # ### Exercise 9 · `post_submission`
 #
 # *Difficulty ●●●○○ · 20 minutes · 7 points*
@@ -1023,16 +1033,23 @@ hidden_tests()
 
 # %% [markdown]
 # Here you go. Put your name in, as it should stand on the certificate. A runner that has many submissions to judge keeps yours
-# and answers *waiting*; then the loop asks for the verdict until it is there.
+# and answers *waiting*; then `assess` asks for the verdict until it is there.
 
 # %%
 student = "Ada Lovelace"
 
+
+def assess(metadata_file):
+    """Hand a submission in, and wait for the verdict."""
+    answer = post_submission(metadata_file, settings.endpoint, student=student)
+    while answer["result"] == "waiting":
+        time.sleep(2)
+        answer = httpx.get(f"{settings.endpoint}/run_assessment/{answer['id']}").json()
+    return answer
+
+
 endpoint.ensure(settings.endpoint)
-assessment = post_submission(f"{FOLDER}/all_metadata.json", settings.endpoint, student=student)
-while assessment["result"] == "waiting":
-    time.sleep(2)
-    assessment = httpx.get(f"{settings.endpoint}/run_assessment/{assessment['id']}").json()
+assessment = assess(f"{FOLDER}/all_metadata.json")
 Path(f"{FOLDER}/assessment.json").write_text(json.dumps(assessment, indent=2, ensure_ascii=False), encoding="utf-8")
 
 print(f"{assessment['result']}: {assessment['score']:g} of 100 points")
@@ -1041,9 +1058,11 @@ for sentence in assessment["messages"] + assessment["exceptions"]:
 pd.DataFrame(assessment["criteria"]).style.hide(axis="index").format(precision=1)
 
 # %% [markdown]
-# If a criterion has lost points, read its sentence, mend the cause, and send the submission again. There is no penalty for
-# trying. When you have passed, the answer holds your **certificate**, as a picture and as JSON. Both are signed: whoever gets one
-# can find out with `course verify` that this runner gave it, and that nobody has changed a word since.
+# Did you lose points for a description? The runner knows the four originals, and it can count. If a criterion has lost points,
+# read its sentence, mend the cause, and send the submission again. There is no penalty for trying.
+#
+# When you have passed, the answer holds your **certificate**, as a picture and as JSON. Both are signed: whoever gets one can find
+# out with `course verify` that this runner gave it, and that nobody has changed a word since.
 
 # %%
 certificate = assessment["certificate"]
@@ -1056,17 +1075,25 @@ else:
     print("No certificate yet: look at the sentences above.")
 
 # %% [markdown]
-# The runner is not easily fooled. Try it: here a copy of your submission names the same picture four times. (The real one stays as
-# it is.) What else would you try? Swap two descriptions, retouch a pixel, invent a seed.
+# The runner is not easily fooled. Try it: here a copy of your submission names one picture four times in each record. (The real
+# submission stays as it is.) Descriptions and prompts lose nothing by that, and still it does not pass: no other
+# criterion makes up for one with less than half of its points.
 
 # %%
 cheat = read_metadata(f"{FOLDER}/all_metadata.json")
-cheat[0].image_paths[:] = cheat[0].image_paths[:1] * 4
+for record in cheat:
+    record.image_paths[:] = record.image_paths[:1] * 4
 write_metadata(cheat, f"{FOLDER}/tries")
-verdict = post_submission(f"{FOLDER}/tries/all_metadata.json", settings.endpoint, student=student)
+verdict = assess(f"{FOLDER}/tries/all_metadata.json")
+
 print(f"{verdict['result']}: {verdict['score']:g} of 100 points")
-for sentence in verdict["messages"]:
+print(", ".join(f"{each['criterion']} {each['points']:g} of {each['of']}" for each in verdict["criteria"]))
+print(f"{len(verdict['messages'])} complaints. The first and the last of them:")
+for sentence in (verdict["messages"][0], verdict["messages"][-1]):
     print("-", sentence)
+
+# %% [markdown]
+# What else would you try? Swap two descriptions, retouch a pixel, invent a seed.
 
 # %% [markdown]
 # ## Part 8 · Two questions, flashcards, going further
