@@ -16,7 +16,8 @@ def test_the_model_draws_a_picture_again_alone_and_in_a_batch():
     drawn = redraw.redraw([papers(prompt, seed) for seed, prompt in enumerate(prompts)])
     again = redraw.redraw([papers(prompts[1], 1)])[0]
     other = redraw.redraw([papers(prompts[1], 2)])[0]
-    assert redraw.difference(drawn[1], again) < 0.5
-    assert redraw.difference(drawn[1], other) > 4 * redraw.TOLERANCE
+    # Far from the limit on both sides: measured 0.0 and, for the nearest of 26 prompts, 8.2.
+    assert redraw.difference(drawn[1], again) < redraw.TOLERANCE / 4
+    assert redraw.difference(drawn[1], other) > redraw.TOLERANCE * 2
     said = make_provenance(drawn[1], load("diffusion"), prompt=prompts[1], seed=1, steps=3, guidance_scale=4.0)
     assert (said.model, said.revision) == redraw._checkpoint()

@@ -89,6 +89,7 @@ def execute(notebook: NotebookNode, folder: Path) -> None:
         notebook,
         timeout=CELL_TIMEOUT,
         kernel_name="python3",
+        extra_arguments=["--log-level=ERROR"],  # of the kernel, which would warn in the terminal of an open port
         resources={"metadata": {"path": str(folder)}},
         on_cell_execute=begins,
         on_cell_executed=has_run,
