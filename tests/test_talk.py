@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -137,6 +138,17 @@ def test_the_score_of_descriptions_refuses_the_wrong_thing_colour_place_and_rela
     assert not same_scene(description(CAT_AND_HOUSE), replace(CAT_AND_HOUSE, relation="right of"))
     assert same_scene("a large blue house right of a large red cat, on a meadow", CAT_AND_HOUSE)
     assert read_scene("a nice picture") is None
+
+
+def test_no_wording_of_a_question_tells_that_the_thing_is_not_there():
+    asked, absent = Counter(), Counter()
+    for seed, scene in enumerate(SCENES * 5):
+        for said, answer in random_dialogue(random.Random(seed), scene, task="answer").turns:
+            for wording in ("what colour is the", "what color is the"):
+                if said.lower().startswith(wording):
+                    asked[wording] += 1
+                    absent[wording] += answer.startswith("There is no")
+    assert all(0 < absent[wording] < 0.3 * asked[wording] for wording in asked) and len(asked) == 2
 
 
 def test_follow_ups_need_what_was_said_before():

@@ -145,7 +145,7 @@ def _answer(scene: Scene, rng: Rng) -> list[Turn]:
     pairs = questions(scene, rng)
     turns = []
     for _ in range(pick(rng, (1, 2, 3, 4))):
-        if rng.random() < 0.08:
+        if rng.random() < 0.04:
             turns.append(_ask_about_what_is_not_there(scene, rng))
             continue
         question, answer = pick(rng, pairs)
@@ -157,9 +157,11 @@ def _answer(scene: Scene, rng: Rng) -> list[Turn]:
 
 
 def _ask_about_what_is_not_there(scene: Scene, rng: Rng) -> Turn:
+    """In the same words as questions about what is there: else the wording alone would tell the answer."""
     absent = pick(rng, [kind for kind in KINDS if kind not in {thing.kind for thing in scene.things}])
-    asked = pick(rng, (f"What colour is the {absent}?", f"Is the {absent} large or small?", f"Where is the {absent}?"))
-    return asked, f"There is no {absent} in the picture."
+    colour = pick(rng, ("colour", "color"))
+    asked = pick(rng, (f"What {colour} is the {absent}?", f"Is the {absent} large or small?", f"Where is the {absent}?"))
+    return reworded(asked, rng), f"There is no {absent} in the picture."
 
 
 def _describe_then_answer(scene: Scene, rng: Rng) -> list[Turn]:

@@ -148,7 +148,7 @@ def encode(dialogue: Dialogue, tokenizer: GPT2Tokenizer, *, image: str) -> Token
 
 class ChatRecipe(Recipe):
     name = "chat"
-    total_steps = 2800
+    total_steps = 3400
     batch_size = 32
     learning_rate = 2e-3
     weight_decay = 0.02
