@@ -961,7 +961,7 @@ hidden_tests()
 # %% [markdown]
 # Try it with the real model. (The first call starts the course's chat endpoint on your computer.) It gets the same idea
 # twice: first with the idea's own neighbours, then with those of another search, for neon. What of each answer comes from
-# your idea, and what from the neighbours? What of the idea got lost? Expect a simple habit of our small model: the things are
+# your idea, and what from the neighbours? Is any of the idea lost? Expect a simple habit of our small model: the things are
 # yours, and much of the rest it takes from the first neighbour. Then try other ideas, for example *a cat on a sofa*.
 
 # %%
