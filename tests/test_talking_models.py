@@ -152,6 +152,14 @@ def test_the_chat_model_learns_in_stages(data, clip_folder, tmp_path):
         assert torch.equal(weight, eyes[name]), "the vision tower is frozen"
 
 
+def test_a_training_that_goes_on_keeps_the_tokenizer_of_its_weights(data, clip_folder, tmp_path, monkeypatch):
+    first = chat.ChatRecipe(data, clip_folder)
+    first.export(first.modules, tmp_path)
+    monkeypatch.setattr(chat, "random_dialogue", lambda *_: Dialogue(None, (("Moo?", "Moo!"),), ""))
+    assert chat.ChatRecipe(data, clip_folder, tmp_path).tokenizer.get_vocab() == first.tokenizer.get_vocab()
+    assert chat.ChatRecipe(data, clip_folder).tokenizer.get_vocab() != first.tokenizer.get_vocab()
+
+
 def test_the_chat_template_writes_what_the_chat_model_was_trained_on(data, clip_folder, tmp_path):
     recipe = chat.ChatRecipe(data, clip_folder)
     recipe.export(recipe.modules, tmp_path)

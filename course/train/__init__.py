@@ -62,15 +62,15 @@ def _recipe(model: str) -> Recipe:
     if model == "vqa":
         from course.train.vqa import VQARecipe
 
-        return VQARecipe(data, MODELS / "clip")
+        return VQARecipe(data, MODELS / "clip", MODELS / FOLDERS[model])
     if model == "chat":
         from course.train.chat import ChatRecipe
 
-        return ChatRecipe(data, MODELS / "clip")
+        return ChatRecipe(data, MODELS / "clip", MODELS / FOLDERS[model])
     if model == "blip2":
         from course.train.blip2 import Blip2Recipe
 
-        return Blip2Recipe(data, MODELS / "clip")
+        return Blip2Recipe(data, MODELS / "clip", MODELS / FOLDERS[model])
     from course.train.unet import UNetRecipe
 
     return UNetRecipe(data, MODELS / "diffusion", WORK)

@@ -38,7 +38,7 @@ from course.talk.wording import as_seen, plain_caption, reworded
 from course.train.language import Tokens, by_length, pad, reply_loss
 from course.train.loop import Recipe, save_half
 from course.train.text import IGNORE, WIDTH, new_heads, text_labels
-from course.train.tokenizer import train_byte_level
+from course.train.tokenizer import kept_tokenizer, train_byte_level
 from course.train.vae import to_pixels
 from course.train.vision import copy_linear, entry_without_norm
 from helpers.picturebook import Scene, describe, questions, random_scene
@@ -165,16 +165,16 @@ def prompt_and_reply(scene: Scene, rng: Rng) -> tuple[str, str]:
 
 class Blip2Recipe(Recipe):
     name = "blip2"
-    total_steps = 2600
+    total_steps = 3000
     batch_size = 64
     learning_rate = 2e-3
     weight_decay = 0.02
     warmup_steps = 100
 
-    def __init__(self, data: Pictures, clip: Path):
+    def __init__(self, data: Pictures, clip: Path, exported: Path | None = None):
         torch.manual_seed(self.seed)
         self.data = data
-        self.tokenizer = new_tokenizer()
+        self.tokenizer = kept_tokenizer(GPT2Tokenizer, exported) or new_tokenizer()
         blip = new_blip2(
             CLIPModel.from_pretrained(clip).float(), self.tokenizer, to_pixels(np.asarray(data.pixels[:64]))
         )

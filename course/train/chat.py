@@ -31,7 +31,7 @@ from course.data import Pictures, fresh_scenes
 from course.talk.dialogues import Dialogue, random_dialogue
 from course.train.language import Tokens, by_length, pad, reply_loss
 from course.train.loop import Recipe, save_half
-from course.train.tokenizer import train_byte_level
+from course.train.tokenizer import kept_tokenizer, train_byte_level
 from course.train.vae import to_pixels
 from helpers.picturebook import describe, random_scene
 
@@ -154,10 +154,10 @@ class ChatRecipe(Recipe):
     weight_decay = 0.02
     warmup_steps = 100
 
-    def __init__(self, data: Pictures, clip: Path):
+    def __init__(self, data: Pictures, clip: Path, exported: Path | None = None):
         torch.manual_seed(self.seed)
         self.data = data
-        self.tokenizer = new_tokenizer()
+        self.tokenizer = kept_tokenizer(GPT2Tokenizer, exported) or new_tokenizer()
         self.clip = CLIPModel.from_pretrained(clip).float().eval()
         self.image_processor = CLIPImageProcessor.from_pretrained(clip)
         llava = new_llava(self.clip, new_llama(self.tokenizer), self.tokenizer)

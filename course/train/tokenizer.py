@@ -6,14 +6,29 @@ In both the world's common words are one token each, and every other text can be
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
+from typing import TypeVar
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
-from transformers import CLIPTokenizer, GPT2Tokenizer
+from transformers import CLIPTokenizer, GPT2Tokenizer, PreTrainedTokenizerBase
+
+AnyTokenizer = TypeVar("AnyTokenizer", bound=PreTrainedTokenizerBase)
 
 MAX_TOKENS = 40
 START, END = "<|startoftext|>", "<|endoftext|>"
 # Words, numbers and runs of signs are split from each other, as CLIP's own tokenizer does.
 WORDS = Regex(r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+")
+
+
+def kept_tokenizer(kind: type[AnyTokenizer], exported: Path | None) -> AnyTokenizer | None:
+    """The tokenizer of a model that was exported before, None where there is none.
+
+    A training that goes on must keep it: trained anew on texts that have changed meanwhile, it gives the same words
+    other numbers, and the weights know the old ones.
+    """
+    if exported is None or not (exported / "tokenizer.json").exists():
+        return None
+    return kind.from_pretrained(exported)
 
 
 def train_tokenizer(texts: Iterable[str], *, merges: int = 1200) -> CLIPTokenizer:

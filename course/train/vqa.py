@@ -28,6 +28,7 @@ from course.talk.wording import as_typed, reworded
 from course.train.labels import GRID, cover_labels
 from course.train.loop import Recipe, save_half
 from course.train.text import IGNORE
+from course.train.tokenizer import kept_tokenizer
 from course.train.vae import to_pixels
 from course.train.vision import copy_linear, entry_without_norm
 from helpers.picturebook import COLOURS, KINDS, PLACES, SIZES, STYLES, Scene, questions
@@ -127,10 +128,10 @@ class VQARecipe(Recipe):
     weight_decay = 0.02
     warmup_steps = 100
 
-    def __init__(self, data: Pictures, clip: Path):
+    def __init__(self, data: Pictures, clip: Path, exported: Path | None = None):
         torch.manual_seed(self.seed)
         self.data = data
-        self.tokenizer = new_tokenizer()
+        self.tokenizer = kept_tokenizer(BertTokenizer, exported) or new_tokenizer()
         vision = CLIPModel.from_pretrained(clip).float().vision_model
         vilt = new_vilt(vision, self.tokenizer, to_pixels(np.asarray(data.pixels[:64])))
         heads = {
