@@ -160,7 +160,9 @@ def _ask_about_what_is_not_there(scene: Scene, rng: Rng) -> Turn:
     """In the same words as questions about what is there: else the wording alone would tell the answer."""
     absent = pick(rng, [kind for kind in KINDS if kind not in {thing.kind for thing in scene.things}])
     colour = pick(rng, ("colour", "color"))
-    asked = pick(rng, (f"What {colour} is the {absent}?", f"Is the {absent} large or small?", f"Where is the {absent}?"))
+    asked = pick(
+        rng, (f"What {colour} is the {absent}?", f"Is the {absent} large or small?", f"Where is the {absent}?")
+    )
     return reworded(asked, rng), f"There is no {absent} in the picture."
 
 
