@@ -68,7 +68,6 @@ class Entry:
     files: tuple[str, ...] = ()
     download_gb: float = 0.0
     fallback: tuple[Entry, ...] = ()
-    to_come: bool = False
 
 
 @dataclass(frozen=True)
@@ -131,7 +130,6 @@ def _entry(role: str, line: dict) -> Entry:
         revision=line.get("revision", ""),
         files=tuple(name.format(variant=variant) for name in line.get("files", [])),
         download_gb=line.get("download_gb", {}).get(place, 0.0),
-        to_come=line.get("to_come", False),
     )
 
 
@@ -176,7 +174,7 @@ def _load(wanted: Entry) -> Any:
     import torch
 
     try:
-        with _quiet():
+        with quiet():
             return _LOADERS[wanted.role](folder)
     except torch.OutOfMemoryError as error:
         raise ModelUnavailable(_memory_sentence(wanted, "there is less")) from error
@@ -187,16 +185,16 @@ def _load(wanted: Entry) -> Any:
 
 
 def status(role: str) -> tuple[bool, str]:
-    """Whether ``load(role)`` would find its files (or can't yet), and a sentence about it. Never downloads anything."""
+    """Whether ``load(role)`` would find its files and a sentence about it. Never downloads anything."""
     wanted = entry(role)
     if wanted.profile == "full":
         choice = next(filter(cached, (wanted, *wanted.fallback)), None)
-        to_come = f"{wanted.id}: {wanted.download_gb} GB to download"
-        return True, f"{choice.id} is downloaded" if choice else to_come
+        still = f"{wanted.id}: {wanted.download_gb} GB to download"
+        return True, f"{choice.id} is downloaded" if choice else still
     try:
         return True, str(_mini_folder(wanted))
     except ModelUnavailable as error:
-        return wanted.to_come, str(error)
+        return False, str(error)
 
 
 # -- finding the files
@@ -204,11 +202,6 @@ def status(role: str) -> tuple[bool, str]:
 
 def _mini_folder(wanted: Entry) -> Path:
     folder = settings.models_dir / wanted.role
-    if wanted.to_come and not folder.is_dir():
-        raise ModelUnavailable(
-            f"The mini model for {wanted.role!r} is still to be trained: it comes with a later version of the course. "
-            f"If you have one, put it into {folder}, or set COURSE_MODELS to the folder that holds {wanted.role}/."
-        )
     if not folder.is_dir():
         raise ModelUnavailable(
             f"The model for {wanted.role!r} should be in {folder}, but there is no such folder. {_again(wanted)}"
@@ -334,7 +327,7 @@ _LOADERS = {
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Hides what the libraries write about loading local files: bars of a second, and hints about torchvision."""
     from transformers.utils import logging as transformers_logging
 

@@ -119,11 +119,10 @@ def main(solution: Path) -> None:
     os.environ |= {**GRADER_ENVIRONMENT, "COURSE_GRADER_SEED": SEED}
     for library in LIBRARIES:
         importlib.import_module(library)
-    from helpers.models import entry, load, roles
+    from helpers.models import load, roles
 
     for role in roles():
-        if not entry(role).to_come:
-            load(role)
+        load(role)
     tasks = [(solution, answer) for some in answers_to(solution) for answer in some]
     with get_context("fork").Pool(os.cpu_count(), maxtasksperchild=1) as pool:
         for line in pool.imap(_line, tasks, chunksize=1):

@@ -146,9 +146,6 @@ def test_the_report_shows_a_certificate_with_its_words(records, tmp_path):
 # -- the whole of it
 
 
-@pytest.mark.skipif(
-    not list((ROOT / "solutions").glob("07_*.py")), reason="notebook 07 is a draft: it waits for its model"
-)
 def test_the_demo_goes_from_four_pictures_to_a_report(tmp_path, monkeypatch):
     """The command in a process of its own; the chat model and the runner are stand-ins, all else is real."""
     from picturebook_chat import picturebook_chat

@@ -213,7 +213,7 @@ def test_every_role_has_both_profiles_with_what_the_registry_promises(monkeypatc
     for role in ROLES:
         small = entry(role)
         assert small.id in (role, f"picture-book-{role}") and small.licence and 0 < small.memory_gb < 1
-        assert small.to_come is not (REPOSITORY / "models" / role).exists()
+        assert (REPOSITORY / "models" / role).is_dir()
         monkeypatch.setattr(settings, "profile", "full")
         for choice in (entry(role), *entry(role).fallback):
             assert choice.id.count("/") == 1 and len(choice.revision) == 40 and choice.licence
@@ -273,13 +273,6 @@ def test_the_models_that_see_and_talk(mini, capfd, role, text, model_class):
     with torch.inference_mode():
         assert torch.isfinite(model(**inputs).logits).all()
     assert capfd.readouterr() == ("", "")
-
-
-@pytest.mark.parametrize("role", [role for role in ROLES if entry(role).to_come])
-def test_a_model_that_is_to_come_needs_no_fixing(role):
-    ok, detail = status(role)
-    assert ok and "comes with a later version of the course" in detail
-    assert refusal(role) == detail
 
 
 def test_half_precision_weights_on_disk_are_float32_in_memory(tiny, monkeypatch, tmp_path):

@@ -8,7 +8,8 @@ from there. Three stages, one after the other:
 2. *representation*: the Q-Former alone; some of its queries must tell what is in the picture, as in BLIP-2's first
    stage, where they must match it with its text;
 3. *generation*: Q-Former, projection and OPT, on captions and answers. (The paper's OPT is frozen here; ours is small
-   enough to learn along.)
+   enough to learn along.) In the middle of the OPT each word that names a kind must tell what colour that thing has in
+   the picture, or that it is not there, as in ViLT's training: else "Is there a frog?" is guessed for a long time.
 """
 
 from __future__ import annotations
@@ -35,20 +36,24 @@ from transformers.models.blip import BlipImageProcessorPil
 from course.data import Pictures, fresh_scenes
 from course.talk.follow_ups import follow_up
 from course.talk.wording import as_seen, plain_caption, reworded
+from course.train.labels import word_labels
 from course.train.language import Tokens, by_length, pad, reply_loss
 from course.train.loop import Recipe, save_half
 from course.train.text import IGNORE, WIDTH, new_heads, text_labels
 from course.train.tokenizer import kept_tokenizer, train_byte_level
 from course.train.vae import to_pixels
 from course.train.vision import copy_linear, entry_without_norm
-from helpers.picturebook import Scene, describe, questions, random_scene
+from helpers.picturebook import COLOURS, Scene, describe, questions, random_scene
 from helpers.picturebook.scene import Rng, pick
+from helpers.picturebook.words import SINGULARS
 
 EOS, PAD, IMAGE = "</s>", "<pad>", "<image>"
 VOCABULARY = 900
 QUERIES = 16
 LANGUAGE_STEPS, REPRESENTATION_STEPS = 350, 450
 GROUP = 16
+MIDDLE = 2
+"""Of the OPT's four layers: what a word has found by then, later words can read in the layers above."""
 CAPTION_PROMPTS = (EOS, EOS, "a picture of", "a photo of", "This is")
 """What a caption may begin with; OPT's own start sign is `</s>`, and BLIP-2 uses it where no text is given."""
 
@@ -165,7 +170,7 @@ def prompt_and_reply(scene: Scene, rng: Rng) -> tuple[str, str]:
 
 class Blip2Recipe(Recipe):
     name = "blip2"
-    total_steps = 3000
+    total_steps = 4000
     batch_size = 64
     learning_rate = 2e-3
     weight_decay = 0.02
@@ -179,7 +184,9 @@ class Blip2Recipe(Recipe):
             CLIPModel.from_pretrained(clip).float(), self.tokenizer, to_pixels(np.asarray(data.pixels[:64]))
         )
         blip.vision_model.requires_grad_(False)
-        self.modules = nn.ModuleDict({"blip": blip, "heads": new_heads()})
+        self.named = {self.tokenizer.convert_tokens_to_ids(f"Ġ{word}"): kind for word, kind in SINGULARS.items()}
+        looked_up = nn.Linear(WIDTH, len(COLOURS) + 1)
+        self.modules = nn.ModuleDict({"blip": blip, "heads": new_heads(), "looked_up": looked_up})
 
     def stage(self, step: int) -> str:
         """Which of the three stages a step belongs to."""
@@ -192,7 +199,7 @@ class Blip2Recipe(Recipe):
         if stage == "language":
             scenes = [random_scene(rng) for _ in range(self.batch_size)]
             batch = [self._encode(scene, rng, image=f"{describe(scene, rng)}. ") for scene in scenes]
-            return self._reply_loss(batch)
+            return self._reply_loss(batch, scenes)
         rows = rng.integers(len(self.data), size=self.batch_size)
         scenes = [self.data.scenes[row] for row in rows]
         queries = self._queries(to_pixels(np.stack([self.data.pixels[row] for row in rows])))
@@ -200,7 +207,7 @@ class Blip2Recipe(Recipe):
         if stage == "representation":
             return told
         batch = [self._encode(scene, rng, image=IMAGE * QUERIES) for scene in scenes]
-        return self._reply_loss(batch, self.modules["blip"].language_projection(queries)) + 0.5 * told
+        return self._reply_loss(batch, scenes, self.modules["blip"].language_projection(queries)) + 0.5 * told
 
     def _queries(self, pixels: torch.Tensor) -> torch.Tensor:
         """(n, 16, 192): what the queries found."""
@@ -227,18 +234,26 @@ class Blip2Recipe(Recipe):
         said = self.tokenizer(reply + EOS, add_special_tokens=False)["input_ids"]
         return Tokens(before + said, [False] * len(before) + [True] * len(said))
 
-    def _reply_loss(self, batch: list[Tokens], soft_prompts: torch.Tensor | None = None) -> torch.Tensor:
-        """The mean loss a token of the replies."""
+    def _reply_loss(
+        self, batch: list[Tokens], scenes: list[Scene], soft_prompts: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """The mean loss a token of the replies, and with soft prompts that of the words that look something up."""
         model = self.modules["blip"].language_model
-        losses = []
+        losses, found, asked = [], [], []
         for group in by_length(batch, GROUP):
             ids, mask, labels = pad([batch[i] for i in group], self.tokenizer.pad_token_id)
             embeds = model.get_input_embeddings()(ids)
             if soft_prompts is not None:
                 embeds = torch.cat([soft_prompts[group], embeds[:, QUERIES:]], 1)
-            hidden = model.model(inputs_embeds=embeds, attention_mask=mask, use_cache=False).last_hidden_state
-            losses.append(reply_loss(hidden, labels, model.lm_head))
-        return torch.stack(losses).sum() / sum(sum(tokens.said) for tokens in batch)
+            states = model.model(inputs_embeds=embeds, attention_mask=mask, use_cache=False, output_hidden_states=True)
+            losses.append(reply_loss(states.last_hidden_state, labels, model.lm_head))
+            if soft_prompts is not None:
+                found.append(self.modules["looked_up"](states.hidden_states[MIDDLE]).flatten(0, 1))
+                asked.append(word_labels(ids, self.named, [scenes[i] for i in group]).flatten())
+        said = torch.stack(losses).sum() / sum(sum(tokens.said) for tokens in batch)
+        if soft_prompts is None:
+            return said
+        return said + F.cross_entropy(torch.cat(found), torch.cat(asked), ignore_index=IGNORE)
 
     def export(self, modules: nn.Module, folder: Path) -> None:
         save_half(modules["blip"], folder)

@@ -1,9 +1,11 @@
-"""Where things are in a picture, as labels on a grid: what the vision models are asked while they learn."""
+"""Where things are in a picture, and what a word finds there: what models are asked while they learn, beside their task."""
 
 from __future__ import annotations
 
 import numpy as np
+import torch
 
+from course.train.text import IGNORE
 from helpers.picturebook import COLOURS, KINDS, Scene, boxes
 
 GRID = 8
@@ -22,3 +24,24 @@ def cover_labels(scene: Scene, grid: int = GRID) -> np.ndarray:
         labels[0][cover] = 1 + KINDS.index(box.thing.kind)
         labels[1][cover] = 1 + COLOURS.index(box.thing.colour)
     return labels.reshape(2, -1)
+
+
+def looked_up(scene: Scene, kind: str) -> int:
+    """What the picture says of a kind: 1 + its colour's index, 0 where there is none, `IGNORE` where there are two."""
+    colours = [thing.colour for thing in scene.things if thing.kind == kind]
+    if not colours:
+        return 0
+    return 1 + COLOURS.index(colours[0]) if len(colours) == 1 else IGNORE
+
+
+def word_labels(ids: torch.Tensor, named: dict[int, str], scenes: list[Scene]) -> torch.Tensor:
+    """What each word looks up, (n, length): `looked_up` where a token names a kind, `IGNORE` elsewhere.
+
+    Args:
+        ids: (n, length), token ids of texts about the scenes.
+        named: the kind that a token names, by its id.
+    """
+    labels = torch.full_like(ids, IGNORE)
+    for row, column in torch.isin(ids, torch.tensor(list(named))).nonzero().tolist():
+        labels[row, column] = looked_up(scenes[row], named[ids[row, column].item()])
+    return labels

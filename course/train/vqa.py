@@ -25,7 +25,7 @@ from transformers.models.vilt import ViltImageProcessorPil
 from course.data import Pictures, fresh_scenes
 from course.talk.chatter import strange_request
 from course.talk.wording import as_typed, reworded
-from course.train.labels import GRID, cover_labels
+from course.train.labels import GRID, cover_labels, word_labels
 from course.train.loop import Recipe, save_half
 from course.train.text import IGNORE
 from course.train.tokenizer import kept_tokenizer
@@ -112,14 +112,6 @@ def ask_something(scene: Scene, rng: Rng) -> tuple[str, str | None]:
     return as_typed(pick(rng, (f"What colour is the {absent}?", f"Is the {absent} large or small?")), rng), None
 
 
-def looked_up(scene: Scene, kind: str) -> int:
-    """What the picture says of a kind: 1 + its colour's index, 0 where there is none, `IGNORE` where there are two."""
-    colours = [thing.colour for thing in scene.things if thing.kind == kind]
-    if not colours:
-        return 0
-    return 1 + COLOURS.index(colours[0]) if len(colours) == 1 else IGNORE
-
-
 class VQARecipe(Recipe):
     name = "vqa"
     total_steps = 2600
@@ -176,9 +168,7 @@ class VQARecipe(Recipe):
 
     def _looking_up(self, hidden: torch.Tensor, ids: torch.Tensor, scenes: list[Scene]) -> torch.Tensor:
         """The loss of the words that name a kind; `hidden` (n, words + patches, width), `ids` (n, words)."""
-        labels = torch.full_like(ids, IGNORE)
-        for row, column in torch.isin(ids, torch.tensor(list(self.named))).nonzero().tolist():
-            labels[row, column] = looked_up(scenes[row], self.named[ids[row, column].item()])
+        labels = word_labels(ids, self.named, scenes)
         said = self.modules["heads"]["looked_up"](hidden[:, : ids.shape[1]])
         return F.cross_entropy(said.flatten(0, 1), labels.flatten(), ignore_index=IGNORE)
 

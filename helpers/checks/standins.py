@@ -131,9 +131,9 @@ def quick_pipeline() -> Iterator[list[Batch]]:
 
     A scribble depends on its prompt, the noise of its generator, the steps and the guidance, as a picture does.
     """
-    from helpers.models import _quiet
+    from helpers.models import quiet
 
-    with _quiet():  # diffusers, imported for the first time, has hints about torchvision
+    with quiet():  # diffusers, imported for the first time, has hints about torchvision
         from diffusers import StableDiffusionPipeline
         from diffusers.pipelines.stable_diffusion import StableDiffusionPipelineOutput
 
