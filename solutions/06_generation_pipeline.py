@@ -43,7 +43,7 @@
 # | 1 A painter with an address | 50 | 20 |
 # | 2 From keywords to a text | 35 | 14 |
 # | 3 From the text to an image prompt | 30 | 12 |
-# | 4 Two judges | 35 | 18 |
+# | 4 Two judges | 40 | 18 |
 # | 5 Again, until it is good | 45 | 20 |
 # | 6 The pipeline | 25 | 8 |
 # | 7 Two knobs: steps and adapters | 40 | |
@@ -85,6 +85,7 @@ import re
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from random import Random
 
 import httpx
 import matplotlib.pyplot as plt
@@ -372,10 +373,10 @@ print(stories.words("Two Boxes, by the sea!"))
 #
 # And if no text is quite right? Then a chat model can **write** one, with the found text before its eyes. Retrieval first,
 # then generation: that is *retrieval-augmented generation* (RAG) in its smallest form. The found text keeps the model on
-# the ground; without it, it writes about whatever it likes. The request is here, with places for two things:
+# the ground; without it, it makes up what it was not told. The request is here, with places for two things:
 
 # %% locked="ask_for_text"
-ASK_FOR_TEXT = "Write a short text with these keywords: {keywords}.\nLearn the style from this text: {example}"
+ASK_FOR_TEXT = "Learn the style from this text: {example}\nWrite a short text with these keywords: {keywords}."
 
 # %% [markdown]
 # ### Exercise 2 · `get_text`
@@ -505,12 +506,17 @@ for keywords in (["cat", "newspaper"], "rocket pizza", ["frog", "hotel"], ["dog"
     print(f"{keywords}:\n   {get_text(keywords)}\n")
 
 # %% [markdown]
-# And now with generation. (The mini chat model has read nothing but picture-book stories. It writes one about the keywords
-# that it knows, and does not care much for style.)
+# And now with generation, once with the found text before the model's eyes and once without. What to look for: which
+# colour and which place does the hero get, and where does the model have them from? (Don't expect the pizza. The mini
+# chat model has read nothing but picture-book stories, with the same few wishes and endings. With other keywords it may
+# say that this is none of its business, or stop in the middle of a sentence: try *cat, newspaper*.)
 
 # %%
 chat = chat_model("text")
-print(get_text(["red", "cat", "newspaper"], chat=chat))
+for keywords in ("rocket, pizza", "tree, circus"):
+    print(f"found:      {get_text(keywords)}")
+    print(f"with it:    {get_text(keywords, chat=chat)}")
+    print(f"without it: {chat.invoke(f'Write a short text with these keywords: {keywords}.').text}\n")
 
 # %% [markdown]
 # ## Part 3 · From the text to an image prompt
@@ -531,8 +537,8 @@ print(tokenizer.decode(ids, skip_special_tokens=True), "…")
 
 # %% [markdown]
 # Let us measure it. For every second story we draw the picture that belongs to it (the course's drawing code knows how), and
-# ask CLIP which of all these pictures fits best: once with the whole story, once with the words that can be seen. That is *retrieval* again,
-# this time with embeddings. Expect the short line to win clearly.
+# ask CLIP which of all these pictures fits best: once with the whole story, once with the words that can be seen. That
+# is *retrieval* again, this time with embeddings. Expect the short line to win clearly.
 
 # %%
 visible = [re.search(r"(?:time|day|Monday|ago) (.*?) wanted", story)[1] for story in STORIES[::2]]
@@ -644,8 +650,7 @@ hidden_tests()
 
 # %% [markdown]
 # Now with the real chat model. Read each prompt beside its story: does it name the one the story is about, with colour,
-# size and place? This is the part of the pipeline that fails most quietly. A wrong prompt makes a perfect picture of
-# the wrong thing.
+# size and place, and *only* that?
 
 # %%
 for keywords in (["cat", "newspaper"], ["rocket", "pizza"], ["astronaut", "potato"]):
@@ -653,9 +658,26 @@ for keywords in (["cat", "newspaper"], ["rocket", "pizza"], ["astronaut", "potat
     print(f"{story}\n   → {image_prompt(chat, story)}\n")
 
 # %% [markdown]
+# Three examples are three examples. How often does it go well? Here are the 23 stories from above once more. A prompt is
+# right if it has just the words that can be seen, no more and no fewer; all others are printed. Expect most to be right.
+# What to look for in the rest: what kinds of mistakes are there?
+
+# %%
+written = [image_prompt(chat, story) for story in STORIES[::2]]
+wrong = [(w, p) for w, p in zip(visible, written) if set(stories.words(w)) != set(stories.words(p))]
+print(f"{len(written) - len(wrong)} of {len(written)} prompts are right. The others:")
+for words, line in wrong:
+    print(f"   {words:38} → {line}")
+
+# %% [markdown]
+# The model adds things that no story mentioned, or it does not write a prompt at all, but says something else. Your
+# function can't know: a refusal, too, is a line of text, and the generator would draw it. So this is the part of the
+# pipeline that fails most quietly: a wrong prompt makes a perfect picture of the wrong thing.
+
+# %% [markdown]
 # ## Part 4 · Two judges
 #
-# *35 minutes*
+# *40 minutes*
 #
 # Somebody has to look at the pictures, and if the machine is to run alone, a machine has to. The first judge you know
 # from notebook 01: **CLIP** places texts and pictures as points in one space, and the cosine of the angle between them says
@@ -792,17 +814,59 @@ for prompt, image, seen in zip(prompts, drawn, captions(drawn)):
     print(f"wanted: {prompt:38} CLIP {rate_image(prompt, image):.2f}\nseen:   {seen:38} by caption {second:.2f}\n")
 
 # %% [markdown]
-# Why two judges? Because each is blind in its own way. CLIP gives *one* number for the whole picture: it notices a wrong
-# place at once, and may hardly mind when cat and dog have changed colours. The captioner names what it sees, but a thing
-# it does not mention might as well not be there, and when it errs, it errs with confidence. Where both agree, you can be
-# fairly sure. Where they don't, look yourself.
+# ### What a judge can't see
+#
+# Why two judges? Because each is blind in its own way, and that can be measured. We draw scenes with the course's drawing
+# code, so that we know what is in them, and tell each judge two texts about a picture: the truth and a lie. There are
+# five kinds of lies. A judge who sees the difference gives the truth the higher score; one who sees none is right half of
+# the time, by chance. Guess before you run it: which lies does CLIP notice, and which the captioner?
+
+# %%
+rng, tests = Random(0), []
+for _ in range(16):
+    one, other, third = rng.sample(["cat", "dog", "horse", "frog", "house", "tree", "sofa", "flower"], 3)
+    red, blue = rng.sample(["red", "blue", "green", "yellow", "orange", "white"], 2)
+    here, there = rng.sample(["on a meadow", "by the sea", "in the snow", "at night", "in a room", "on mars"], 2)
+    truth = f"a large {red} {one} left of a large {blue} {other}, {here}"
+    tests += [
+        ("another thing", truth, truth.replace(one, third)),
+        ("another place", truth, truth.replace(here, there)),
+        ("another number", f"two small {red} {one}s, {here}", f"three small {red} {one}s, {here}"),
+        ("colours swapped", truth, f"a large {blue} {one} left of a large {red} {other}, {here}"),
+        ("sides swapped", truth, f"a large {blue} {other} left of a large {red} {one}, {here}"),
+    ]
+shown = {truth: draw(parse(truth), size=128) for _, truth, _ in tests}
+seen = dict(zip(shown, captions(shown.values())))
+truths, lies = (clip.embed_texts([test[i] for test in tests]) for i in (1, 2))
+judges = {
+    "CLIP": clip.embed_images([shown[truth] for _, truth, _ in tests]),
+    "by caption": clip.embed_texts([seen[truth] for _, truth, _ in tests]),
+}
+kinds = [kind for kind, _, _ in tests]
+for name, vectors in judges.items():
+    prefers_truth = ((truths - lies) * vectors).sum(1) > 0
+    noticed = Counter(kind for kind, right in zip(kinds, prefers_truth) if right)
+    print(f"{name:10}", "; ".join(f"{kind}: {noticed[kind]} of 16" for kind in dict.fromkeys(kinds)))
+some = list(shown)[:6:2]
+show.gallery(
+    [shown[truth] for truth in some],
+    [f"truth: {truth} · seen: {seen[truth]}" for truth in some],
+    alt=[f"a drawing of {truth}" for truth in some],
+)
+
+# %% [markdown]
+# CLIP gives *one* number for the whole picture. A wrong thing or a wrong place it notices nearly every time. But it reads
+# a text almost like a bag of words: which colour belongs to which thing, and who stands on which side, it can't tell, and
+# with numbers it does not do much better than chance. The captioner can count. Colours and sides it mixes up itself, and
+# says so without a doubt. So even where both agree a lie may slip through, if it is of a kind that neither can see. Keep
+# that in mind when they choose for you.
 #
 # ## Part 5 · Again, until it is good
 #
 # *45 minutes*
 #
-# The cheapest way to a better picture needs no better model: draw several, and keep the best. It works because the
-# same prompt gives pictures of very different quality, by the luck of the noise, and a judge can tell them apart.
+# The cheapest way to a better picture needs no better model: draw several, and keep the best. It works as far as two
+# things hold: the same prompt gives better and worse pictures, by the luck of the noise, and the judge can tell which.
 #
 # ### Exercise 6 · `best_of_n`
 #
@@ -870,18 +934,19 @@ hidden_tests()
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# Here is a painter for it. It calls your `txt2img`, one picture at a time:
+# Here is a painter for it. It calls your `txt2img`, one picture at a time. Look at the scores first, then count the birds
+# in the picture that won: is this judge the right one for this prompt?
 
 
 # %% locked="draw_one"
 def draw_one(prompt, *, seed):
-    """One picture from the endpoint, in 15 steps."""
-    return txt2img(prompt, url=settings.endpoint, steps=15, seed=seed, timeout=300)[0]
+    """One picture from the endpoint, in 8 steps."""
+    return txt2img(prompt, url=settings.endpoint, steps=8, seed=seed, timeout=300)[0]
 
 
 # %%
-prompt = "a small green frog on a large orange box, in the snow"
-best, score, scores = best_of_n(prompt, prompt, 3, generate=draw_one, rate=rate_image)
+prompt = "three small yellow birds, in the snow"
+best, score, scores = best_of_n(prompt, prompt, 4, generate=draw_one, rate=rate_image)
 print("scores:", ", ".join(f"{each:.3f}" for each in scores), f"→ the best is {score:.3f}")
 show.gallery([best], [f"best of {len(scores)}"], alt=[f"the best of {len(scores)} pictures drawn for: {prompt}"])
 
@@ -895,21 +960,23 @@ show.gallery([best], [f"best of {len(scores)}"], alt=[f"the best of {len(scores)
 #
 # $$\mathbb E[\text{best of } n] = \sum_{i=n}^{N} s_{(i)} \binom{i-1}{n-1} \Big/ \binom{N}{n}$$
 #
-# We draw 8 pictures for each of three prompts that are hard for the model, two things each, and plot two curves. The first
-# is the score by the judge who *chose* (CLIP). It must rise: the best of more is never worse. The second is what the *other*
-# judge, who had no say, gives the pictures that CLIP chose. Only if that one rises too have the pictures become better.
+# We draw 8 pictures for each of three prompts that are hard for the model, and plot two curves. The first is the score by
+# the judge who *chose* (CLIP). It must rise: the best of more is never worse. The second is what the *other* judge, who
+# had no say, gives the pictures that CLIP chose. If that one rises too, there is reason to believe that the pictures have
+# become better. Mind the numbers at the axes: each curve has its own scale, and the steps are small.
 
 # %%
 prompts = [
-    "a small red cat on a large blue sofa, in a room",
+    "three small yellow birds, in the snow",
+    "a small purple horse left of a large green tree, on a meadow",
     "a large white rocket left of a small yellow moon, at night",
-    "a small green frog on a large orange box, in the snow",
 ]
 pool = {prompt: txt2img(prompt, url=settings.endpoint, steps=8, seed=100, n=8, timeout=300) for prompt in prompts}
 first = {prompt: [rate_image(prompt, image) for image in images] for prompt, images in pool.items()}
+seen = {prompt: captions(images) for prompt, images in pool.items()}
 second = {
-    prompt: [rate_image_by_caption(prompt, None, caption=lambda _, seen=seen: seen) for seen in captions(images)]
-    for prompt, images in pool.items()
+    prompt: [rate_image_by_caption(prompt, None, caption=lambda _, words=words: words) for words in seen[prompt]]
+    for prompt in prompts
 }
 
 
@@ -936,19 +1003,26 @@ print(ends)
 
 # %% [markdown]
 # The first curve rises fast and then flattens: from 1 to 3 you gain most of what there is to gain, and from 6 to 8 next to
-# nothing, at the same price for each. That bend is where to stop. Here are, for each prompt, the picture that CLIP likes
-# least and the one that it likes best. Would you have chosen the same?
+# nothing, at the same price for each. That bend is where to stop. The second rises at first, and then it stays where it
+# is: what CLIP still finds to choose between, the other judge does not see. (With 24 pictures a small up or down of the
+# curve means nothing.)
+#
+# Numbers are not pictures. So here is the whole pool, from the picture that CLIP likes least, on the left, to the one that it
+# likes best. What does it seem to go by: the number of birds, the colour of the horse, the shape of the moon? And
+# would you have chosen the same? Below stands what the other judge saw in the first and the last of each row.
 
 # %%
+order = {prompt: sorted(range(8), key=lambda i: first[prompt][i]) for prompt in prompts}
+show.grid(
+    [[pool[prompt][i] for i in order[prompt]] for prompt in prompts],
+    prompts,
+    ["lowest", *(f"place {place}" for place in range(7, 1, -1)), "best"],
+    alt="8 pictures, ordered by CLIP's score",
+    width=84,
+)
 for prompt in prompts:
-    ranked = sorted(zip(first[prompt], range(8)))
-    (low, worst), (high, best) = ranked[0], ranked[-1]
-    show.gallery(
-        [pool[prompt][worst], pool[prompt][best]],
-        [f"CLIP {low:.2f}", f"CLIP {high:.2f}"],
-        alt=[f"the lowest rated of 8 pictures for: {prompt}", f"the highest rated of 8 pictures for: {prompt}"],
-        width=130,
-    )
+    for i in (order[prompt][0], order[prompt][-1]):
+        print(f"CLIP {first[prompt][i]:.2f}, by caption {second[prompt][i]:.2f}: {seen[prompt][i]}")
 
 # %% [markdown]
 # ### Exercise 7 · `until_accepted`
@@ -1021,14 +1095,16 @@ hidden_tests()
 
 # %% [markdown]
 # A threshold should come from a measurement, not from the air. From the pool above we know what scores are usual. Take
-# one that half of the pictures reach: how many tries should that need on average?
+# one that three of the eight pictures reach: how many tries should that need on average? Then ask for much more than the
+# best picture of the pool has, and see what a function says that has to give up.
 
 # %%
-prompt = prompts[0]
-threshold = sorted(first[prompt])[4]
-image, score, tried = until_accepted(prompt, prompt, threshold, 4, generate=draw_one, rate=rate_image)
-print(f"threshold {threshold:.2f}; scores: {', '.join(f'{each:.2f}' for each in tried)}")
-show.gallery([image], [f"{score:.2f} after {len(tried)} tries"], alt=[f"the accepted picture for: {prompt}"])
+prompt = prompts[1]
+ranked = sorted(first[prompt])
+for threshold, most in ((ranked[-3], 8), (ranked[-1] + 0.1, 3)):
+    image, score, tried = until_accepted(prompt, prompt, threshold, most, generate=draw_one, rate=rate_image)
+    print(f"threshold {threshold:.2f}; scores: {', '.join(f'{each:.2f}' for each in tried)}")
+    show.gallery([image], [f"{score:.2f}, tries: {len(tried)}"], alt=[f"the picture that came back for: {prompt}"])
 
 # %% [markdown]
 # ## Part 6 · The pipeline
@@ -1112,7 +1188,7 @@ hidden_tests()
 
 # %% [markdown]
 # The whole machine, from two words. Read the figure from left to right and be strict: is each stage true to the one
-# before it?
+# before it? The mini model loses one of the two keywords on the way. At which stage? And why does no judge mind?
 
 # %%
 record = run_pipeline(["astronaut", "potato"], n=3)
@@ -1126,7 +1202,7 @@ record = run_pipeline(["astronaut", "potato"], n=3)
 # to spend your seconds? First what steps do: the same two prompts and seeds with more and more of them.
 
 # %%
-looked_at = [prompts[0], "a large yellow boat, by the sea"]
+looked_at = ["a small red cat on a large blue sofa, in a room", "a large yellow boat, by the sea"]
 steps = (2, 4, 8, 20)
 grid, took = [], Counter()
 for prompt in looked_at:
@@ -1143,10 +1219,10 @@ for column, number in enumerate(steps):
     )
 
 # %% [markdown]
-# The time grows with the steps, in a straight line; the score does not. After some four to eight steps the forms stand, and what
-# follows are details. So with a budget of 40 steps, two pictures of 20 compete with five of 8: less care for each, but
-# five throws of the dice. The pool of Part 5 was drawn with 8 steps for just that reason. In "going further" you can
-# find out where the best point lies.
+# The time grows with the steps; the score soon does not. After some four to eight steps the forms stand, and what follows
+# are details. So with a budget of 40 steps, two pictures of 20 compete with five of 8: less care for each, but five
+# throws of the dice. The pictures of Part 5 were drawn with 8 steps for just that reason. In "going further" you can find
+# out where the best point lies.
 #
 # **Adapters.** The second knob changes not how long the model works but what it knows. A LoRA adapter (notebook 01) is a
 # small set of weights beside the large ones. In the web UI it is a file in a folder, and its name goes into the prompt,
@@ -1200,9 +1276,10 @@ print(
 )
 
 # %% [markdown]
-# Now turn the knob. The upper row asks for a snowman, the lower one for something that the model has always known. What to
-# look for: with which weight does the snowman appear, and what becomes of it, and of the cat, when the adapter is turned up
-# further than it was trained for?
+# Now turn the knob. The upper row asks for a snowman, the lower one for something that the model has always known. Don't
+# expect our drawings: after so short a training you get a sketch, something white with a head and a dark hat. What to look
+# for: what did the model draw for *a snowman* before it had learned the word? With which weight does the white figure
+# appear? And what becomes of it, and of the cat, when the adapter is turned up further than it was trained for?
 
 # %%
 weights = (0.0, 0.5, 1.0, 2.0)
@@ -1222,8 +1299,9 @@ for weight, (new, old) in zip(weights, likeness):
 pipe.unet.delete_adapters("snowman")
 
 # %% [markdown]
-# An adapter is a trade: what it adds, it takes from elsewhere, and the weight says how much of the trade you want. Below 1
-# it is weaker and kinder to the rest. That is why people who share adapters write "use with 0.6 to 0.8" beside them. A
+# Up to 1 the cat stays a cat, and its score with it. At 2 it is pushed towards the snowman, though nobody asked for one:
+# an adapter acts on *everything* that the model draws, not only on prompts with its word. So it is a trade, and the weight
+# says how much of it you want. That is why people who share adapters write "use with 0.6 to 0.8" beside them, and why a
 # pipeline that uses one should be judged on its *old* prompts, too.
 
 # %% [markdown]
