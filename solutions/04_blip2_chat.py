@@ -47,8 +47,8 @@
 # sentence what is wrong. That check is honest but short: the points are decided by hidden tests, which try the same
 # function on other inputs. Every exercise has hints that unfold, and ● to ●●●●● tells how hard it is.
 #
-# Take the parts in order. Later ones call what you wrote before: `readable` in Part 3, `caption` in Part 5, `complete`
-# in Part 6, `chat_prompt` in the `Conversation`.
+# Take the parts in order. Later ones call what you wrote before: `readable` and `soft_prompts` in Parts 3 to 5, `complete`
+# in `answer` and in Part 6, `chat_prompt` in the `Conversation`.
 
 # %% [markdown]
 # ## Set-up
@@ -80,7 +80,7 @@ from transformers import TextIteratorStreamer
 
 from helpers import checks, flashcards, show, widgets
 from helpers.models import load
-from helpers.picturebook import Scene, Thing, describe, draw, questions, random_scene
+from helpers.picturebook import Scene, Thing, describe, draw, parse, questions, random_scene
 from helpers.settings import settings
 
 model, processor = load("blip2")
@@ -157,7 +157,7 @@ for round_ in range(1, 25):
             else:
                 new.append(piece)
         pieces[word] = new
-    print(f"{round_:2}. {left} + {right} → {left + right}", end="     " if round_ % 3 else "\n")
+    print(f"{f'{round_:2}. {left} + {right} → {left + right}':28}", end="" if round_ % 3 else "\n")
 
 # %% [markdown]
 # ### Exercise 1 · `readable`
@@ -261,8 +261,9 @@ show.chain(stages, "The way through BLIP-2")
 # How does it translate? It brings its own questions. The Q-Former has a few learnt vectors, the **queries**; ours has
 # sixteen, the paper's 32. They are the same for every picture. In **cross-attention** each query goes to the vectors of
 # the picture and asks of each: *have you something for me?* The dot product of a query $q$ with a patch's key $k$ says
-# how well they fit, a softmax makes weights of that which sum to 1, and the query takes home the patches' values in
-# these proportions:
+# how well they fit. (A **key** is what a patch offers, made from its vector by a learnt matrix; what it hands over, its
+# **value**, is made by another.) A softmax makes weights of that which sum to 1, and the query takes home the patches'
+# values in these proportions:
 #
 # $$\text{weights} = \operatorname{softmax}\!\left(\frac{q \cdot k}{\sqrt d}\right)$$
 #
@@ -294,7 +295,7 @@ def where_queries_look(image, layer=-1):
 
 
 size = config.vision_config.image_size
-on_box = Scene((Thing("bird", "blue", "small"), Thing("box", "red")), relation="on", place="meadow", layout=3)
+on_box = Scene((Thing("bird", "blue", "small"), Thing("box", "red")), relation="on", place="meadow", layout=4)
 by_sea = Scene((Thing("star", "white", "small"), Thing("boat", "yellow")), relation="above", place="sea", layout=3)
 bird, boat = draw(on_box, size=size), draw(by_sea, size=size)
 shown = [i for i in (0, 1, 3, 6, 12, 13, 14, 15) if i < config.num_query_tokens]
@@ -313,12 +314,15 @@ show.grid(
 )
 
 # %% [markdown]
-# Compare the two rows. A query that looks for *things* moves with them; one that cares for the *place* looks at the
-# ground or the sky; some spread their light over everything. Nobody told the queries of the paper what to look for:
-# they were trained to tell which text belongs to which picture, and found out what is worth asking. (Our mini model had
-# little time, so we helped. In its training the first queries had to name the first thing and its colour, number 13 the
-# place, number 14 the style.) Try `layer=0` above: in the first layer the queries have seen nothing yet, and look around
-# more.
+# Compare the two rows. Query 0 sits on the bird in one picture and on the star in the other: it moves with the *thing*
+# that is told first. Query 3 goes to the other thing, the box or the boat. Query 13 looks at the ground and the water, to
+# find out the *place*; query 14 at everything but the things, because lines and shades there tell the *style*.
+#
+# Who told them? In the paper nobody: its queries were trained to tell which text belongs to which picture, and found out
+# by themselves what is worth asking. Our mini model had little time, so we helped. In its training query 0 had to name
+# the first thing with its colour, query 3 the second thing, query 12 their relation, 13 the place and 14 the style. Number
+# 15 was left free. Try `where_queries_look(image, layer=0)` above: in the first layer the queries have seen nothing yet,
+# and look around more.
 #
 # The Q-Former is a **bottleneck**, and on purpose. Whatever is not in these few vectors, the language model will never
 # know. In return it has only so many vectors to read, however large the picture is.
@@ -430,8 +434,8 @@ hidden_tests()
 
 # %% [markdown]
 # Is that really *all* that the language model gets of the picture? Let us take BLIP-2 apart and drive the language model
-# alone. It gets your soft prompts, then the token that starts a text, and goes on from there. If you are right, it
-# says the same as BLIP-2 in one piece.
+# alone. It gets your soft prompts, then the token that starts a text (in OPT it is `</s>`, the same that ends one), and
+# goes on from there. If you are right, it says the same as BLIP-2 in one piece.
 
 
 # %%
@@ -457,16 +461,22 @@ for said in (by_hand, in_one_piece):
 # %% [markdown]
 # Two equal lines. From the projection on, BLIP-2 *is* a language model with strange words in front.
 #
-# What do these words mean? We can ask which token's embedding points most nearly in the direction of each soft prompt.
-# Don't expect a sentence. Nothing in the training asks soft prompts to lie near words; they only have to make the
-# language model say the right thing afterwards, and there is much more room between the words than on them.
+# What do these words mean? We can ask which token's embedding points most nearly in the direction of each soft prompt,
+# and how nearly: the cosine is 1 for the same direction, 0 for a right angle. Don't expect a sentence. Nothing in the
+# training asks soft prompts to lie near words; they only have to make the language model say the right thing afterwards,
+# and there is much more room between the words than on them. So most cosines are small, and most words have nothing to do
+# with the picture. Is there an exception? Look at number 13, which had to know the place. And at number 14, which had to
+# know the style: near a word for a style, perhaps, but is it the right one? (Both pictures are *flat*.) A soft prompt is
+# no hidden word.
 
 # %%
 table = torch.nn.functional.normalize(model.get_input_embeddings().weight.float(), dim=-1)
-prompts = torch.nn.functional.normalize(soft_prompts(model, pixels_of(bird)).float(), dim=-1)
-likeness, nearest = (prompts @ table.T).max(-1)
-words = readable(tokenizer.convert_ids_to_tokens(nearest.tolist()))
-show.tokens([f"{word} {cosine:.2f}" for word, cosine in zip(words, likeness.tolist())])
+for name, image in (("bird, on a meadow", bird), ("boat, on the sea", boat)):
+    prompts = torch.nn.functional.normalize(soft_prompts(model, pixels_of(image)).float(), dim=-1)
+    likeness, nearest = (prompts @ table.T).max(-1)
+    words = readable(tokenizer.convert_ids_to_tokens(nearest.tolist()))
+    print(f"{name}: for each soft prompt its number, the nearest token and the cosine")
+    show.tokens([f"{i}: {word} {cosine:.2f}" for i, (word, cosine) in enumerate(zip(words, likeness.tolist()))])
 
 # %% [markdown]
 # ## Part 4 · Captions, and an inkblot
@@ -474,18 +484,22 @@ show.tokens([f"{word} {cosine:.2f}" for word, cosine in zip(words, likeness.toli
 # *35 minutes*
 #
 # A language model does one thing: it gives, for the text so far, a probability for every token of its vocabulary to be
-# the next. Here they are for the very first word after our picture:
+# the next. Here they are at two places: at the very start, with nothing but the picture, and after the words "a small
+# blue". A caption begins with "a" nearly always, so expect no doubt at the start. What comes after "blue" can only be
+# known from the picture. How sure is the model that this is a bird?
 
 # %%
-with torch.no_grad():
-    logits = model.language_model(inputs_embeds=in_front_of(soft_prompts(model, pixels_of(bird)))).logits[0, -1]
-best = logits.float().softmax(-1).topk(6)
-words = readable(tokenizer.convert_ids_to_tokens(best.indices.tolist()))
-show.bars(dict(zip(words, best.values.tolist())), "the first token after the picture")
+for start, where in (("", "the picture"), ("a small blue", "the picture and “a small blue”")):
+    with torch.no_grad():
+        vectors = in_front_of(soft_prompts(model, pixels_of(bird)), start)
+        logits = model.language_model(inputs_embeds=vectors).logits[0, -1]
+    best = logits.float().softmax(-1).topk(4)
+    words = readable(tokenizer.convert_ids_to_tokens(best.indices.tolist()))
+    show.bars(dict(zip(words, best.values.tolist())), f"the next token after {where}")
 
 # %% [markdown]
-# To write a text, take a token, put it behind the text, ask again, and so on, until the model chooses the token that
-# means *the end*. Which token to take? **Greedy** decoding takes the likeliest every time (`do_sample=False`): the same
+# To write a text, take a token, put it behind the text, ask again, and so on, until the model chooses `</s>`, *the end*.
+# (Such a token, which stands for no letters, is called a **special token**.) Which token to take? **Greedy** decoding takes the likeliest every time (`do_sample=False`): the same
 # picture always gets the same caption. **Sampling** draws by lot with these probabilities: more varied, and more often
 # wrong. For captions that can be graded, greedy it is.
 #
@@ -518,8 +532,8 @@ for name, tensor in inputs.items():
 #
 # <details><summary>Help: my caption stops in the middle</summary>
 #
-# Without `max_new_tokens`, `generate` stops at a length of 20 tokens, and the sixteen of the picture count, too. Allow
-# 60 new ones; the model stops by itself when it has said everything.
+# Without `max_new_tokens`, `generate` stops after 20 tokens, and some captions are longer. Allow 60 new ones; the model
+# stops by itself when it has said everything.
 # </details>
 #
 # <details><summary>Help: my caption begins with &lt;image&gt;&lt;image&gt;&lt;image&gt;…</summary>
@@ -569,8 +583,9 @@ hidden_tests()
 
 # %% [markdown]
 # Now let it talk. Four pictures that it has never seen, with what it says of them, and below what the world knows to be
-# right. Run the cell again with another seed, and look for what it gets wrong first: the kind, the colour, the number,
-# the place?
+# right. The wording may differ: *little* is *small*, and the model tells what is left or above first, so that "a dog left
+# of a box" is its way to say "a box right of a dog". Look for what it gets wrong: the kind, the colour, the number, the
+# place? Then run the cell again with another seed.
 
 # %%
 rng = Random(4)
@@ -579,6 +594,36 @@ drawn = [draw(scene, size=size) for scene in scenes]
 show.gallery(drawn, [f"BLIP-2: {caption(image)}" for image in drawn], alt=[describe(scene, rng) for scene in scenes])
 for i, scene in enumerate(scenes, 1):
     print(f"{i}. right: {describe(scene, Random(0))}")
+
+# %% [markdown]
+# Four pictures are an impression. To *know* how good a model is, count. The next cell captions 16 fresh pictures with one
+# thing and 16 with two, reads each caption back (`parse` is the inverse of `describe`) and asks three questions: are the
+# kinds right, are the colours right, and does each kind have its own colour? With one thing expect nearly all to be right.
+# With two, compare the last two columns: a caption that says "a blue cat and a red dog" of a red cat and a blue dog has
+# all the right colours, on the wrong things. To keep what belongs together is called **binding**, and it is hard for large
+# models, too.
+
+
+# %%
+def things_in(text):
+    """The kinds and colours that a caption names; none where it can't be read."""
+    try:
+        return [(thing.kind, thing.colour) for thing in parse(text).things]
+    except ValueError:
+        return []
+
+
+rng = Random(0)
+print(f"{'things':8} {'kinds':>10} {'colours':>10} {'kinds with their colours':>26}")
+for n in (1, 2):
+    hits = Counter()
+    for _ in range(16):
+        scene = random_scene(rng, things=n)
+        right, told = [(thing.kind, thing.colour) for thing in scene.things], things_in(caption(draw(scene, size=size)))
+        hits["kinds"] += sorted(kind for kind, _ in told) == sorted(kind for kind, _ in right)
+        hits["colours"] += sorted(colour for _, colour in told) == sorted(colour for _, colour in right)
+        hits["both"] += sorted(told) == sorted(right)
+    print(f"{n:<8} {hits['kinds']:4} of 16 {hits['colours']:4} of 16 {hits['both']:20} of 16")
 
 # %% [markdown]
 # ### What do you see in it?
@@ -633,14 +678,15 @@ for i, blot in enumerate(blots, 1):
 # BLIP-2 can answer questions, but not because it understands what a question is. Its language model (OPT) does nothing
 # but *go on with a text*. So we give it a text whose natural continuation is the answer:
 #
-# `Question: What colour is the bird? Answer:`
+# `Question: What is on the box? Answer:`
 #
-# and it goes on with `_blue`. The form matters. It was in the training data exactly so, with these colons and spaces.
+# and it goes on with `_bird`. The form is no law of nature: it was in the training data exactly so, with these colons
+# and spaces.
 #
 # Here is the raw output of `generate` for such a prompt, all tokens shown. Look closely at where the answer is.
 
 # %%
-prompt = "Question: What colour is the bird? Answer:"
+prompt = "Question: What is on the box? Answer:"
 inputs = processor(images=bird, text=prompt, return_tensors="pt").to(model.device, model.dtype)
 said = model.generate(**inputs, max_new_tokens=10, do_sample=False)[0]
 show.tokens(readable(tokenizer.convert_ids_to_tokens(said.tolist())))
@@ -652,7 +698,8 @@ print(f"{inputs['input_ids'].shape[1]} tokens went in, {len(said)} came out.")
 # - The processor has put one `<image>` for each soft prompt in front of the text. They only keep the places; the model
 #   puts the soft prompts there.
 # - The output **repeats the whole prompt**. The answer is what comes after as many tokens as went in.
-# - The prompt ends with the colon, without a space, because the space belongs to the first token of the answer, `_blue`.
+# - The prompt ends with the colon, without a space, because the space belongs to the first token of the answer. After
+#   the answer comes `</s>`: the model has finished.
 #
 # ### Exercise 4 · `complete`
 #
@@ -773,7 +820,8 @@ hidden_tests()
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# Ask it about a picture, with all questions that our world knows about it. A tick says that the answer is right.
+# Ask it about a picture, with all questions that our world knows about it. A tick says that the answer is right. Where it
+# is wrong, look for a reason: is the wrong answer somewhere else in the picture?
 
 # %%
 show.gallery([bird], ["ask me"], alt=["a small blue bird on a large red box, on a meadow"])
@@ -782,17 +830,46 @@ for question, right in questions(on_box, Random(1)):
     print(f"{'✓' if said.rstrip('.') == right else ' '} {question:42} {said:12} (right: {right})")
 
 # %% [markdown]
-# Does the form of the prompt really matter? Same picture, same question, four ways to put it. Expect an answer from the
-# first, and something else from the others: to a model that goes on with texts, a question without `Answer:` is a text
-# that might go on in any way.
+# Again, count. The cell asks about 12 fresh pictures with one thing and 12 with two, one question of each sort. Before you
+# read the table, think what a guess would get. A yes-or-no question: half. A large or small thing: half. The colour of one
+# of two things, for a model that knows both colours and cannot tell which belongs to which: half. A row near 6 of 12 is a
+# coin, however sure the answers sound. (Which rows these are also depends on the mini model's training. Notebook 02 does the
+# same with a specialist that has nothing else to do.)
 
 # %%
-question = "What colour is the bird?"
+sorts = {"colour": "What colo", "size": "large or small", "number": "How many", "is it there?": "Is there"}
+rng, right, asked = Random(0), Counter(), Counter()
+for n in (1, 2):
+    for _ in range(12):
+        scene = random_scene(rng, things=n)
+        image, pairs = draw(scene, size=size), questions(scene, rng)
+        for sort, words in sorts.items():
+            if fitting := [pair for pair in pairs if words in pair[0]]:  # two things of one kind: no question names one
+                question, truth = rng.choice(fitting)
+                asked[sort, n] += 1
+                right[sort, n] += answer(image, question).rstrip(".") == truth
+
+print(f"{'question':14} {'one thing':>12} {'two things':>12}")
+for sort in sorts:
+    print(f"{sort:14}", *(f"{right[sort, n]:6} of {asked[sort, n]:2}" for n in (1, 2)))
+
+# %% [markdown]
+# If the colours of two things come out near a coin's throw, where is the fault? Query 0 looked at the first thing and query
+# 3 at the other, and captions name both colours, so they have come through the bottleneck. Then it is the *language model*
+# that must match the word in the question with the right soft prompt, and it is the smallest of the three parts.
+#
+# Does the form of the prompt really matter? Same picture, same question, four ways to put it. The first is the form of the
+# training; the others the model has never met. Expect surprises: a strange form may work, or give nothing at all, or a
+# piece of a caption. To a model that goes on with texts, a question without `Answer:` is a text that
+# might go on in any way, or end there. So keep to the form that a model was trained with; its model card says which.
+
+# %%
+question = "What is on the box?"
 for prompt in (f"Question: {question} Answer:", question, f"Q: {question} A:", f"Question: {question}"):
     print(f"{prompt:42} → {complete(bird, prompt)!r}")
 
 # %% [markdown]
-# A start of a caption works as well, for the form "a picture of …" was in the training, too.
+# The start of a caption works as well, for these two forms were in the training, too.
 
 # %%
 for prompt in ("a picture of", "This is"):
@@ -812,8 +889,8 @@ print(f"{first} {answer(bird, first)}")
 print(f"{second} {answer(bird, second)}   ← what is 'it'?")
 
 # %% [markdown]
-# The model has no idea what *it* is: the bird or the box? It sees your second question as the first one it was ever
-# asked. Between two calls of `generate` **nothing stays behind** in the model. Its weights do not change, and what it
+# The model has no way to know what *it* is: the bird or the box? It sees your second question as the first one it was
+# ever asked. It names a colour all the same, because it always answers; which one is luck. Between two calls of `generate` **nothing stays behind** in the model. Its weights do not change, and what it
 # computed is thrown away.
 #
 # So where is the memory of a chat? In the *prompt*. With each question we send the whole conversation along:
@@ -889,10 +966,32 @@ def hidden_tests():
 hidden_tests()
 ### END HIDDEN TESTS
 
+# %% [markdown]
+# Now the proof. The same picture and the same last question, after two different first questions. If the memory works,
+# *it* is the bird in one conversation and the box in the other.
+
 # %%
-memory = [(first, answer(bird, first))]
-prompt = chat_prompt(memory, second)
-print(prompt, complete(bird, prompt))
+for first in ("What is on the box?", "Is there a box in the picture?"):
+    prompt = chat_prompt([(first, answer(bird, first))], second)
+    print(prompt, complete(bird, prompt))
+
+# %% [markdown]
+# How often does that work? Count it on 16 fresh pictures, with the memory and without. Without it, expect about half: there
+# are two colours to choose from. With it there should be more right answers; all of them would be much for a language model
+# of two million numbers, which has to do with *it* what it found hard with *the bird*.
+
+# %%
+rng, hits = Random(1), Counter()
+while hits["pictures"] < 16:
+    scene = random_scene(rng, things=2)
+    one, other = scene.things
+    if one.kind == other.kind or one.colour == other.colour or one.count > 1:
+        continue  # "it" would not be clear, or the answer would be the same for both
+    image, hits["pictures"] = draw(scene, size=size), hits["pictures"] + 1
+    prompt = chat_prompt([(f"What is {scene.relation} the {other.kind}?", one.kind)], second)
+    hits["with memory"] += complete(image, prompt).rstrip(".") == one.colour
+    hits["without"] += answer(image, second).rstrip(".") == one.colour
+print(f"Right with the memory: {hits['with memory']} of 16. Without it: {hits['without']} of 16.")
 
 # %% [markdown]
 # ### Exercise 7 · `Conversation`
@@ -989,8 +1088,8 @@ hidden_tests()
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# The same five questions, asked with a memory and without. The right column should get lost as soon as a question leans
-# on an earlier one.
+# The same five questions, asked with a memory and without. Before you run it: which of them lean on an earlier one, and
+# which can be answered from the picture alone? Expect a difference in the first sort only.
 
 # %%
 chat = Conversation(bird)
@@ -1013,19 +1112,31 @@ print(f"\nThe last prompt:\n{chat_prompt(chat.memory[:-1], chat.memory[-1][0])}"
 
 # %%
 longest = config.text_config.max_position_embeddings
-for turns in (1, 2, 5):
-    length = len(tokenizer(chat_prompt(chat.memory[:turns], "What colour is it?"))["input_ids"])
-    print(f"{turns} turns in the memory: {config.num_query_tokens} + {length} tokens of {longest}")
+for turns in (1, 5, 20, 40):
+    length = len(tokenizer(chat_prompt([("What colour is it?", "blue")] * turns, "Where is this?"))["input_ids"])
+    print(f"{turns:2} turns in the memory: {config.num_query_tokens} + {length} tokens; {longest} fit")
 
 # %% [markdown]
-# And it can be deceived. The model believes what stands in its prompt; it cannot know that *we* wrote the answer into
-# its memory. Here we claim that there is a cat on the box. What will it tell about it?
+# And a memory can lie. The model cannot know that *we* wrote an answer into it. Two lies: that this is on Mars, and that
+# there is a cat on the box. What will it say?
 
 # %%
-liar = Conversation(bird)
-liar.memory = [("What is on the box?", "cat")]
-for question in ("What colour is it?", "Is there a cat in the picture?"):
-    print(f"{question:32} {liar.ask(question):10} without the lie: {answer(bird, question)}")
+for lie, question in (
+    (("Where is this?", "mars"), "Where is this?"),
+    (("What is on the box?", "cat"), "What colour is it?"),
+):
+    liar = Conversation(bird)
+    liar.memory = [lie]
+    print(f"We claim: {lie[0]} {lie[1]}.".ljust(34), question, liar.ask(question))
+
+# %% [markdown]
+# The first lie meets a model that would rather look than read: a place is easy to see. (In its training the memory was
+# always true and the picture always there, so it never had to choose between the two.) The second lie it swallows. It does
+# not say "there is no cat"; nobody taught it to. It names a colour, and whoever reads the conversation now believes in a
+# cat of that colour.
+#
+# Large chat models have read far more text, and text weighs more with them: they often go along with what a prompt claims,
+# even against the picture. That is why it matters who may write into a memory.
 
 # %% [markdown]
 # ## Part 7 · The chat window
@@ -1036,8 +1147,8 @@ for question in ("What colour is it?", "Is there a cat in the picture?"):
 # takes your `Conversation` as it is, because all it needs is something with a method `ask`. Type a question and press
 # Enter. "Clear" calls your `reset`. If your code fails, the error appears as a bubble.
 #
-# Ask about the bird, the box, the place, how many there are. Then try to make it fail: ask about something that is not
-# there, or about the weather.
+# Ask what is on the box, then what colour it is, where this is, how many there are. Then make it fail: ask about something
+# that is not there, or about the weather. It has no words for "I don't know", so it will say *something*.
 
 # %%
 widgets.Chatbot(Conversation(bird), bird, alt="a small blue bird on a large red box, on a meadow")
@@ -1060,7 +1171,7 @@ def tell(question):
     yield from pieces
 
 
-print("|".join(tell("What do you see?")))
+print("|".join(filter(None, tell("What do you see?"))))
 widgets.Chatbot(tell, boat, alt="a small white star above a large yellow boat, on the sea", placeholder="Say anything")
 
 # %% [markdown]
@@ -1116,8 +1227,8 @@ widgets.Chatbot(tell, boat, alt="a small white star above a large yellow boat, o
 # whole conversation along with each question, as our `chat_prompt` does, and the name stood in that text. The new chat
 # begins with an empty memory, like a new `Conversation`, so the name is nowhere. To keep it, the program would have to
 # store the turns, or facts taken from them, and write them into the prompt of the next chat. That makes each prompt longer,
-# until the context window is full and something must be left out. And the model believes whatever stands there: a wrong or
-# planted entry is taken for the truth, as with the cat on the box, and private things turn up in later chats.
+# until the context window is full and something must be left out. And the model cannot tell who wrote an entry: it went
+# along with our cat on the box, and so it may with any wrong or planted one. Private things may turn up in later chats.
 # ### END SOLUTION
 
 # %% [markdown]

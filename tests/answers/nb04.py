@@ -143,7 +143,7 @@ def complete(image, prompt):
             body="""reply = complete(image, "Question: {} Answer:".format(question))
     return reply.rstrip(".")"""
         ),
-        ANSWER.format(body="return complete(image, chat_prompt([], question))"),
+        ANSWER.format(body='return complete(image, " ".join(["Question:", question, "Answer:"]))'),
     ],
     "chat_prompt": [
         CHAT_PROMPT.format(
