@@ -321,8 +321,8 @@ show.grid(
 # Who told them? In the paper nobody: its queries were trained to tell which text belongs to which picture, and found out
 # by themselves what is worth asking. Our mini model had little time, so we helped. In its training query 0 had to name
 # the first thing with its colour, query 3 the second thing, query 12 their relation, 13 the place and 14 the style. Number
-# 15 was left free. Try `where_queries_look(image, layer=0)` above: in the first layer the queries have seen nothing yet,
-# and look around more.
+# 15 was left free. Try `where_queries_look(image, layer=0)[i]` above: in the first layer a query has seen nothing of the
+# picture yet. Does it know already where to look?
 #
 # The Q-Former is a **bottleneck**, and on purpose. Whatever is not in these few vectors, the language model will never
 # know. In return it has only so many vectors to read, however large the picture is.
@@ -485,7 +485,7 @@ for name, image in (("bird, on a meadow", bird), ("boat, on the sea", boat)):
 #
 # A language model does one thing: it gives, for the text so far, a probability for every token of its vocabulary to be
 # the next. Here they are at two places: at the very start, with nothing but the picture, and after the words "a small
-# blue". A caption begins with "a" nearly always, so expect no doubt at the start. What comes after "blue" can only be
+# blue". A caption begins with "a" or with a number, so expect little doubt at the start. What comes after "blue" can only be
 # known from the picture. How sure is the model that this is a bird?
 
 # %%
@@ -833,8 +833,7 @@ for question, right in questions(on_box, Random(1)):
 # Again, count. The cell asks about 12 fresh pictures with one thing and 12 with two, one question of each sort. Before you
 # read the table, think what a guess would get. A yes-or-no question: half. A large or small thing: half. The colour of one
 # of two things, for a model that knows both colours and cannot tell which belongs to which: half. A row near 6 of 12 is a
-# coin, however sure the answers sound. (Which rows these are also depends on the mini model's training. Notebook 02 does the
-# same with a specialist that has nothing else to do.)
+# coin, however sure the answers sound. (How many rows are coins depends on how long the mini model was trained.)
 
 # %%
 sorts = {"colour": "What colo", "size": "large or small", "number": "How many", "is it there?": "Is there"}
