@@ -1,12 +1,14 @@
 """The nbgrader cycle, end to end: release, submit, autograde, feedback, export, with every score asserted.
 
-Each notebook (a tiny one of the tests' own, then those of solutions/) is graded solved, as released, and with a wrong and
-a right answer to each exercise; test_answers.py judges all the others. Starting a kernel and importing torch costs more
-than most answers, so one submission carries one answer to each exercise, some right and some wrong.
+Each notebook (a tiny one of the tests' own, then those of solutions/) is graded solved, as released, and with an answer
+to each exercise, by turns a wrong and a right one; test_answers.py judges all the others. Starting a kernel and importing
+torch costs more than most answers, so one submission carries one answer to each exercise. Cells between exercises are
+left out: nbval runs those.
 """
 
 import html
 import re
+from itertools import cycle
 from types import SimpleNamespace
 
 import pytest
@@ -48,7 +50,7 @@ def fits(answer: Answer, submission: dict[str, Answer]) -> bool:
 
 
 def essentials(instructor: Instructor, submission: dict[str, Answer]):
-    """The student's notebook with these answers, without the cells between exercises: no test may need them.
+    """The student's notebook with these answers, its graded cells alone.
 
     An exercise that an answer calls, and that has no answer of its own, gets the solution; the rest stay stubs.
     """
@@ -56,7 +58,11 @@ def essentials(instructor: Instructor, submission: dict[str, Answer]):
     called = {name for answer in submission.values() for name in answer.calls}
     sources = {name: solutions[name] for name in called}
     sources |= {answer.exercise: answer.source for answer in submission.values()}
-    notebook = instructor.answered(sources)
+    return graded_cells(instructor.answered(sources))
+
+
+def graded_cells(notebook):
+    """The notebook without the cells between exercises: no test may need them."""
     notebook.cells = [cell for cell in notebook.cells if "nbgrader" in cell.metadata]
     return notebook
 
@@ -79,12 +85,12 @@ def test_packing_keeps_every_answer_once_and_wrong_ones_away_from_their_callers(
 def graded(request, tmp_path_factory):
     """A notebook after the whole cycle, and the names of who handed it in."""
     instructor = Instructor(tmp_path_factory.mktemp("instructor") / "course", request.param)
-    samples = [[some[0], some[-1]] for some in answers_to(request.param)]
+    samples = [[some[-turn]] for turn, some in zip(cycle((0, 1)), answers_to(request.param))]  # wrong ones come first
     packed = {f"answers {i}": submission for i, submission in enumerate(pack(samples))}
 
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("COURSE_GRADER_SEED", SEED)
-        solver = instructor.hand_in_by_exchange(instructor.solved)
+        solver = instructor.hand_in_by_exchange(graded_cells(instructor.solved))
         instructor.hand_in("stub", instructor.released)
         for student, submission in packed.items():
             instructor.hand_in(student, essentials(instructor, submission))
