@@ -170,7 +170,7 @@ def prompt_and_reply(scene: Scene, rng: Rng) -> tuple[str, str]:
 
 class Blip2Recipe(Recipe):
     name = "blip2"
-    total_steps = 4000
+    total_steps = 5600
     batch_size = 64
     learning_rate = 2e-3
     weight_decay = 0.02
@@ -237,7 +237,10 @@ class Blip2Recipe(Recipe):
     def _reply_loss(
         self, batch: list[Tokens], scenes: list[Scene], soft_prompts: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """The mean loss a token of the replies, and with soft prompts that of the words that look something up."""
+        """The loss a token of each reply, and with soft prompts that of the words that look something up.
+
+        Every reply counts the same, however long: else captions of fifteen tokens drown a "yes".
+        """
         model = self.modules["blip"].language_model
         losses, found, asked = [], [], []
         for group in by_length(batch, GROUP):
@@ -246,11 +249,11 @@ class Blip2Recipe(Recipe):
             if soft_prompts is not None:
                 embeds = torch.cat([soft_prompts[group], embeds[:, QUERIES:]], 1)
             states = model.model(inputs_embeds=embeds, attention_mask=mask, use_cache=False, output_hidden_states=True)
-            losses.append(reply_loss(states.last_hidden_state, labels, model.lm_head))
+            losses.append(reply_loss(states.last_hidden_state, labels, model.lm_head) / (labels != IGNORE).sum(1))
             if soft_prompts is not None:
                 found.append(self.modules["looked_up"](states.hidden_states[MIDDLE]).flatten(0, 1))
                 asked.append(word_labels(ids, self.named, [scenes[i] for i in group]).flatten())
-        said = torch.stack(losses).sum() / sum(sum(tokens.said) for tokens in batch)
+        said = torch.cat(losses).mean()
         if soft_prompts is None:
             return said
         return said + F.cross_entropy(torch.cat(found), torch.cat(asked), ignore_index=IGNORE)

@@ -200,7 +200,7 @@ class ChatRecipe(Recipe):
             pictures = {} if pixels is None else {"pixel_values": pixels[group]}
             hidden = self.modules.model(input_ids=ids, attention_mask=mask, use_cache=False, **pictures)
             losses.append(reply_loss(hidden.last_hidden_state, labels, self.modules.lm_head))
-        return torch.stack(losses).sum() / sum(sum(tokens.said) for tokens in batch)
+        return torch.cat(losses).sum() / sum(sum(tokens.said) for tokens in batch)
 
     def export(self, modules: LlavaForConditionalGeneration, folder: Path) -> None:
         save_half(modules, folder)

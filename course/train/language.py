@@ -43,7 +43,7 @@ def by_length(batch: list[Tokens], size: int) -> list[list[int]]:
 
 
 def reply_loss(hidden: torch.Tensor, labels: torch.Tensor, head: torch.nn.Linear) -> torch.Tensor:
-    """The sum of the next-token cross-entropies over the tokens that are to be said.
+    """The next-token cross-entropies of each text, (n,), summed over the tokens that are to be said.
 
     Args:
         hidden: (n, length, width), the language model's last hidden states.
@@ -52,4 +52,5 @@ def reply_loss(hidden: torch.Tensor, labels: torch.Tensor, head: torch.nn.Linear
     """
     following = labels[:, 1:]
     said = following != IGNORE
-    return F.cross_entropy(head(hidden[:, :-1][said]), following[said], reduction="sum")
+    losses = F.cross_entropy(head(hidden[:, :-1][said]), following[said], reduction="none")
+    return losses.new_zeros(len(labels)).index_add(0, said.nonzero()[:, 0], losses)
