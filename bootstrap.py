@@ -33,7 +33,7 @@ TASKS = {
             "ruff format --check",
             "course sync --check",
             "course build --check",
-            "pytest -n 2 --dist loadfile --nbval-lax --nbval-current-env tests build/source",
+            "pytest -n 3 --dist loadfile --nbval-lax --nbval-current-env tests build/source",
         ],
     ),
     "build": (ALL, ["course sync", "course build"]),

@@ -170,7 +170,7 @@ def prompt_and_reply(scene: Scene, rng: Rng) -> tuple[str, str]:
 
 class Blip2Recipe(Recipe):
     name = "blip2"
-    total_steps = 5600
+    total_steps = 4550
     batch_size = 64
     learning_rate = 2e-3
     weight_decay = 0.02
