@@ -857,8 +857,8 @@ show.gallery(
 # %% [markdown]
 # CLIP gives *one* number for the whole picture. A wrong thing or a wrong place it notices nearly every time. But it reads
 # a text almost like a bag of words: which colour belongs to which thing, and who stands on which side, it can't tell, and
-# with numbers it does not do much better than chance. The captioner can count. Colours and sides it mixes up itself, and
-# says so without a doubt. So even where both agree a lie may slip through, if it is of a kind that neither can see. Keep
+# with numbers it does not do much better than chance. The captioner can count. Of two things it still mixes up colours and
+# sides now and then (look at its row), and says so without a doubt. So even where both agree a lie may slip through, if it is of a kind that neither can see. Keep
 # that in mind when they choose for you.
 #
 # ## Part 5 · Again, until it is good
