@@ -34,6 +34,7 @@ __all__ = [
     "Service",
     "entry",
     "load",
+    "quiet",
     "roles",
     "service",
     "status",
@@ -185,12 +186,12 @@ def _load(wanted: Entry) -> Any:
 
 
 def status(role: str) -> tuple[bool, str]:
-    """Whether ``load(role)`` would find its files and a sentence about it. Never downloads anything."""
+    """Whether ``load(role)`` would find its files, and a sentence about it. Never downloads anything."""
     wanted = entry(role)
     if wanted.profile == "full":
         choice = next(filter(cached, (wanted, *wanted.fallback)), None)
-        still = f"{wanted.id}: {wanted.download_gb} GB to download"
-        return True, f"{choice.id} is downloaded" if choice else still
+        download = f"{wanted.id}: {wanted.download_gb} GB to download"
+        return True, f"{choice.id} is downloaded" if choice else download
     try:
         return True, str(_mini_folder(wanted))
     except ModelUnavailable as error:

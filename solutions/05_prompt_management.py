@@ -778,9 +778,18 @@ hidden_tests()
 # is the true one. Is it the first that is found? Where it is not, read what came first: is it *wrong*, or another way to
 # say the same?
 
+
 # %%
-some = client.query_df("SELECT prompt FROM prompts ORDER BY cityHash64(id) LIMIT 3").prompt
-for truth in some:
+def some_rows(n):
+    """n rows of the table as a DataFrame with prompt and prompt_vector: as if by lot, but the same ones each time."""
+    sql = "SELECT prompt, prompt_vector FROM prompts ORDER BY cityHash64(id) LIMIT {n:UInt32}"
+    rows = client.query_df(sql, parameters={"n": n})
+    if rows.empty:
+        raise LookupError("The table is empty. Solve insert_prompts (Part 3), and run the cell that fills it.")
+    return rows
+
+
+for truth in some_rows(3).prompt:
     image = draw(parse(truth), size=128)
     show.gallery([image], [truth], width=150)
     for prompt, _, dist in search_by_image(client, "prompts", image, k=3).itertuples(index=False):
@@ -792,7 +801,7 @@ for truth in some:
 # prompt came first, the cell shows both: compare them word by word. What did CLIP overlook?
 
 # %%
-truths = client.query_df("SELECT prompt FROM prompts ORDER BY cityHash64(id) LIMIT 40").prompt.tolist()
+truths = some_rows(40).prompt.tolist()
 places = []
 for truth in truths:
     ranked = search_by_image(client, "prompts", draw(parse(truth), size=128), k=10).prompt.tolist()
@@ -831,7 +840,7 @@ show.projection(groups)
 # keep to their own side. Do the red ones? The ones on mars (`parse(prompt).place == "mars"`)? Change the line and look again.
 
 # %%
-sample = client.query_df("SELECT prompt, prompt_vector FROM prompts ORDER BY cityHash64(id) LIMIT 500")
+sample = some_rows(500)
 chosen = np.array([parse(prompt).things[0].colour == "yellow" for prompt in sample.prompt])
 vectors = np.stack(sample.prompt_vector)
 show.projection({"others": vectors[~chosen], "yellow": vectors[chosen]})

@@ -857,8 +857,8 @@ show.gallery(
 # %% [markdown]
 # CLIP gives *one* number for the whole picture. A wrong thing or a wrong place it notices nearly every time. But it reads
 # a text almost like a bag of words: which colour belongs to which thing, and who stands on which side, it can't tell, and
-# with numbers it does not do much better than chance. The captioner can count. Of two things it still mixes up colours and
-# sides now and then (look at its row), and says so without a doubt. So even where both agree a lie may slip through, if it is of a kind that neither can see. Keep
+# with numbers it does not do much better than chance. The captioner can count. Colours and sides it mixes up itself, and
+# says so without a doubt. So even where both agree a lie may slip through, if it is of a kind that neither can see. Keep
 # that in mind when they choose for you.
 #
 # ## Part 5 · Again, until it is good
@@ -1003,9 +1003,8 @@ print(ends)
 
 # %% [markdown]
 # The first curve rises fast and then flattens: from 1 to 3 you gain most of what there is to gain, and from 6 to 8 next to
-# nothing, at the same price for each. That bend is where to stop. The second rises at first, and then it stays where it
-# is: what CLIP still finds to choose between, the other judge does not see. (With 24 pictures a small up or down of the
-# curve means nothing.)
+# nothing, at the same price for each. That bend is where to stop. The second does not follow it: what CLIP finds to choose
+# between, the other judge does not see. (With 24 pictures a small up or down of the curve means nothing.)
 #
 # Numbers are not pictures. So here is the whole pool, from the picture that CLIP likes least, on the left, to the one that it
 # likes best. What does it seem to go by: the number of birds, the colour of the horse, the shape of the moon? And

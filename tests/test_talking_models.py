@@ -18,11 +18,13 @@ from course.data import pictures
 from course.talk.dialogues import Dialogue
 from course.train import blip2, chat, vqa
 from course.train.clip import new_processor as clip_processor
+from course.train.labels import word_labels
 from course.train.language import IGNORE, Tokens, by_length, pad, reply_loss
 from course.train.loop import Run
 from course.train.tokenizer import train_tokenizer
 from course.train.vae import to_pixels
 from course.train.vision import entry_without_norm
+from helpers.picturebook import COLOURS, Scene, Thing
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +132,13 @@ def test_questions_without_an_answer_are_rare_and_have_none(data):
     unanswered = [question for question, answer in asked if answer is None]
     assert 0.05 < len(unanswered) / len(asked) < 0.12
     assert {answer for _, answer in asked if answer} <= set(vqa.ANSWERS)
+
+
+def test_a_word_looks_up_what_the_picture_says_of_its_thing():
+    cats = (Thing("cat", "red"), Thing("cat", "blue"))
+    scenes = [Scene((Thing("cat", "red"),), "meadow"), Scene(cats, "meadow", relation="left of")]
+    labels = word_labels(torch.tensor([[7, 3, 5], [3, 5, 7]]), {3: "cat", 5: "dog"}, scenes)
+    assert labels.tolist() == [[IGNORE, 1 + COLOURS.index("red"), 0], [IGNORE, 0, IGNORE]]
 
 
 def test_the_chat_model_learns_in_stages(data, clip_folder, tmp_path):

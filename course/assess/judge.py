@@ -99,7 +99,7 @@ CRITERIA = (
     ),
     Criterion(
         "provenance",
-        "papers tell the truth: drawn again from its seed, a picture comes out the same",
+        "it is true: drawn again from its seed, a picture comes out the same",
         20,
         redraw.provenance,
         "Save each picture untouched with save_with_provenance, and let make_record read what it carries.",

@@ -27,12 +27,10 @@ def scene_of(text: str) -> Scene | None:
 
 
 def slips(text: str, scene: Scene) -> list[str]:
-    """What a description says wrong of a picture that is known to show ``scene``.
+    """What a description says wrong of a picture that is known to show ``scene``, a sentence each.
 
-    These are kinds, and where it is a caption also colours, numbers and the place.
-
-    Kinds are looked for among the words, so a text that is no caption of the picture-book world is judged by them
-    alone.
+    Kinds are looked for among the words of any text; colours, numbers and the place only in a caption that the
+    picture-book world can read.
     """
     kinds, named = {thing.kind for thing in scene.things}, subject(text) & set(KINDS)
     wrong = [f"it does not name the {kind}" for kind in sorted(kinds - named)]
