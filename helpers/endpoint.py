@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import http.client
 import json
 import os
@@ -23,6 +22,7 @@ from helpers.settings import REPOSITORY, settings
 __all__ = ["ensure", "is_local", "served_at"]
 
 START_SECONDS = 180  # on a busy computer, importing torch alone can take a minute
+ENDING_SECONDS = 15  # how long one may take to end that is already ending
 
 _lock = threading.Lock()
 
@@ -64,21 +64,42 @@ def served_at(address: str) -> list[str]:
 def ensure(address: str) -> list[str]:
     """The names of the models served at ``address``; on this computer, starts the endpoint when nobody is there.
 
-    Any number of threads may call this at once: the endpoint is started once. It ends with this process.
-    Raises ``PlainError`` when it can't be started, or when an address elsewhere does not answer.
+    Any number of threads and notebooks may call this at once: the endpoint is started once, and all share it. It ends
+    with the last notebook that called this. Raises ``PlainError`` when it can't be started, or when an address
+    elsewhere does not answer.
     """
     with _lock:
-        if served := served_at(address):
-            return served
         if not is_local(address):
+            if served := served_at(address):
+                return served
             raise PlainError(
                 f"Nobody answers at {address}. Ask whoever runs that server, or unset COURSE_ENDPOINT and restart "
                 "the kernel: the course then starts a chat endpoint on this computer."
             )
-        return _start(address)
+        while not ((served := served_at(address)) and _join(address)):
+            _start(address)
+        return served
 
 
-def _start(address: str) -> list[str]:
+def _join(address: str) -> bool:
+    """Asks the endpoint to live as long as this process; False if it has just ended, for its last notebook went."""
+    body = json.dumps({"pid": os.getpid()}).encode()
+    request = urllib.request.Request(f"{address}/notebooks", body, {"Content-Type": "application/json"})
+    deadline = time.monotonic() + ENDING_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(request, timeout=10):
+                return True
+        except urllib.error.HTTPError as error:
+            if error.code != 409:  # started by hand: it ends with no notebook
+                return True
+            time.sleep(0.1)
+        except OSError:
+            return False
+    return False
+
+
+def _start(address: str) -> None:
     print(f"Starting the chat endpoint at {address}; the first time takes some seconds.")
     # Files without a name, which vanish with the last process that has them open.
     with tempfile.TemporaryFile() as log:
@@ -98,9 +119,8 @@ def _start(address: str) -> list[str]:
             start_new_session=True,
             creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
         )
-        atexit.register(_stop, process)
         try:
-            return _wait(address, process, log)
+            _wait(address, process, log)
         except BaseException:
             _stop(process)
             raise
@@ -110,13 +130,13 @@ def _command(port: int) -> list[str]:
     return [sys.executable, "-m", "course", "serve", "--port", str(port), "--parent-pid", str(os.getpid())]
 
 
-def _wait(address: str, process: subprocess.Popen, log: BinaryIO) -> list[str]:
+def _wait(address: str, process: subprocess.Popen, log: BinaryIO) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         alive = process.poll() is None
         # Also when ours has ended: another notebook may have started one at the same moment, and been quicker.
-        if served := served_at(address):
-            return served
+        if served_at(address):
+            return
         if not alive:
             raise PlainError(f"The chat endpoint stopped while it was starting. {_last_words(log)}")
         time.sleep(0.1)

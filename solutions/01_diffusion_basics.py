@@ -208,7 +208,7 @@ def add_noise(x0, noise, t, alphas_cumprod):
     Returns x_t, with the shape, dtype and device of x0. The inputs stay as they are.
     """
     ### BEGIN SOLUTION
-    kept = alphas_cumprod.to(x0.device)[t].reshape(-1, 1, 1, 1)
+    kept = alphas_cumprod.to(x0.device)[t].reshape(-1, *[1] * (x0.ndim - 1))
     return kept.sqrt().to(x0.dtype) * x0 + (1 - kept).sqrt().to(x0.dtype) * noise
     ### END SOLUTION
 
@@ -832,14 +832,16 @@ show.scrubber(film, captions, alt=f"drawing of {prompt}", width=480)
 # | `pipe.scheduler.init_noise_sigma` | how strong the noise at the start should be |
 # | `pipe.scheduler.scale_model_input(latents, t)` | what the U-Net should see of the latents at moment t |
 # | `pipe.unet(latents, t, encoder_hidden_states=states).sample` | the U-Net's answer |
-# | `pipe.scheduler.step(answer, t, latents).prev_sample` | the latents one step further |
+# | `pipe.prepare_extra_step_kwargs(generator, 0.0)` | a dict of what else this scheduler's `step` takes: the generator, if it draws fresh noise in each step |
+# | `pipe.scheduler.step(answer, t, latents, **extra).prev_sample` | the latents one step further; `extra` is that dict |
 #
 # The first noise has the shape `(1, in_channels, sample_size, sample_size)`; both numbers are in `pipe.unet.config`.
 #
 # <details><summary>Hint 1: the plan</summary>
 #
 # Before the loop: encode the prompt, set the timesteps, draw the noise with the generator, multiply it by
-# `init_noise_sigma`. In the loop: scale the input, ask the U-Net with and without text, `guide`, `step`.
+# `init_noise_sigma`. In the loop: scale the input, ask the U-Net with and without text, `guide`, `step`. What `step` takes
+# besides is the same in each round, so ask for it once.
 # </details>
 #
 # <details><summary>Hint 2: two questions, one call</summary>
@@ -878,7 +880,7 @@ def sample_latents(pipe, prompt, *, steps=25, guidance_scale=4.0, generator=None
     prompt: a string.
     steps: number of denoising steps.
     guidance_scale: 1 or more.
-    generator: torch.Generator of the first noise; None draws it from torch's global one.
+    generator: torch.Generator of all noise that is drawn; None draws it from torch's global one.
 
     Returns the final latents, tensor (1, channels, height, width), equal to what the pipeline gives for
     output_type="latent" and the same generator.
@@ -893,11 +895,12 @@ def sample_latents(pipe, prompt, *, steps=25, guidance_scale=4.0, generator=None
     source = pipe.device if generator is None else generator.device
     latents = torch.randn(shape, generator=generator, device=source, dtype=states.dtype).to(pipe.device)
     latents = latents * scheduler.init_noise_sigma
+    extra = pipe.prepare_extra_step_kwargs(generator, 0.0)
     for t in scheduler.timesteps:
         twice = scheduler.scale_model_input(torch.cat([latents, latents]), t)
         noise_uncond, noise_text = unet(twice, t, encoder_hidden_states=states).sample.chunk(2)
         answer = guide(noise_uncond, noise_text, guidance_scale)
-        latents = scheduler.step(answer, t, latents).prev_sample
+        latents = scheduler.step(answer, t, latents, **extra).prev_sample
     return latents
     ### END SOLUTION
 
@@ -911,7 +914,12 @@ def hidden_tests():
     from random import Random
 
     import torch
-    from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, EulerDiscreteScheduler
+    from diffusers import (
+        DDIMScheduler,
+        DPMSolverMultistepScheduler,
+        EulerAncestralDiscreteScheduler,
+        EulerDiscreteScheduler,
+    )
 
     from helpers import checks
     from helpers.models import load
@@ -920,7 +928,8 @@ def hidden_tests():
 
     rng = Random(400 + settings.grader_seed)
     pipe = load("diffusion")
-    for kind in (DPMSolverMultistepScheduler, EulerDiscreteScheduler, DDIMScheduler):
+    kinds = (DPMSolverMultistepScheduler, EulerDiscreteScheduler, DDIMScheduler, EulerAncestralDiscreteScheduler)
+    for kind in kinds:
         other = checks.nb01.with_scheduler(pipe, kind.from_config(pipe.scheduler.config, clip_sample=False))
         prompt, seed = describe(random_scene(rng), rng), rng.randrange(10**6)
         for steps, scale in ((rng.randrange(4, 8), 1.0), (rng.randrange(8, 12), rng.uniform(2, 8))):

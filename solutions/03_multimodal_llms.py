@@ -791,7 +791,7 @@ hidden_tests()
 #
 # `chat_model("vision")` gives a LangChain chat model. Without further words it is the course's own model behind a **local
 # endpoint**: a small server on this computer that speaks the dialect of the large services. If none is running, it is
-# started for you, which takes some seconds, and it ends with this notebook.
+# started for you, which takes some seconds, and it ends with the last notebook that uses it.
 
 # %%
 chat = chat_model("vision")

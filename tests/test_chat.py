@@ -17,10 +17,10 @@ import traceback
 from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import psutil
 import pytest
+from waiting import until
 
 from helpers import endpoint, models
 from helpers.chat import chat_model
@@ -75,6 +75,8 @@ class Stub(ThreadingHTTPServer):
         self.answers: dict[str, tuple[int, dict]] = {}
         self.served = ["picture-book-chat"]
         self.requests: list[tuple[dict, dict]] = []  # (headers, body) of each chat request
+        self.joined: list[dict] = []  # what notebooks said that joined
+        self.ending = False
 
     @property
     def asked(self):
@@ -93,6 +95,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.path == "/notebooks":
+            self.server.joined.append(body)
+            return self.reply(409, {}) if self.server.ending else self.reply(200, {})
         self.server.requests.append((self.plain_headers(), {**body, "path": self.path}))
         if self.server.answers.get(body["model"]) == CUT:
             self.stream(body["model"], ["a "], cut=True)
@@ -591,20 +596,21 @@ def test_one_that_stopped_is_started_again(monkeypatch, stand_in):
     assert endpoint.served_at(settings.endpoint) == ["picture-book-chat"]
 
 
-def test_it_ends_with_the_notebook(tmp_path):
-    (tmp_path / "stand_in.py").write_text(STAND_IN)
-    code = f"""
-import subprocess, sys
-from helpers import endpoint
-endpoint._command = lambda port: [sys.executable, "-S", {str(tmp_path / "stand_in.py")!r}, str(port), {os.devnull!r}]
-popen = subprocess.Popen
-def noted(*arguments, **options):
-    process = popen(*arguments, **options)
-    print(process.pid)
-    return process
-subprocess.Popen = noted
-endpoint.ensure("http://127.0.0.1:{free_port()}")
-"""
-    root = Path(__file__).parent.parent
-    ran = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
-    assert not psutil.pid_exists(int(ran.stdout.splitlines()[-1]))
+def test_a_notebook_joins_the_endpoint_that_it_finds(local, stand_in):
+    """Or the endpoint would end with the notebook that started it, while this one still uses it."""
+    chat_model()
+    assert local.joined == [{"pid": os.getpid()}]
+    assert not stand_in.exists()
+
+
+def test_where_the_endpoint_is_just_ending_another_is_started(monkeypatch, stand_in):
+    with serving() as stub:
+        stub.ending = True
+        monkeypatch.setattr(settings, "endpoint", stub.url)
+        chats = []
+        notebook = threading.Thread(target=lambda: chats.append(chat_model()))
+        notebook.start()
+        until(lambda: len(stub.joined) > 2)
+        assert not stand_in.exists()
+    notebook.join()
+    assert chats[0].model == "picture-book-chat" and stand_in.read_text() == "started "

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ import httpx
 import numpy as np
 import pytest
 import uvicorn
+from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -28,6 +30,7 @@ from course.serve import images, server
 from course.serve.app import create_app
 from course.serve.choice import Choice, Sampling
 from course.serve.engine import Engine, Replies
+from course.serve.notebooks import Notebooks
 from helpers.errors import PlainError
 
 MODEL = "picture-book-chat"
@@ -666,27 +669,49 @@ def test_a_port_in_use_is_said_before_a_model_is_loaded():
         server.serve(host="127.0.0.1", port=taken.getsockname()[1], allow_image_urls=False, parent_pid=None)
 
 
-def test_it_ends_with_the_process_that_started_it():
-    parent = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+def sleeper():
+    return subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+
+
+def test_it_ends_with_the_last_notebook_that_joined():
+    first, second = sleeper(), sleeper()
+    notebooks = Notebooks(first.pid)
+    client = TestClient(create_app(SimpleNamespace(), MODEL, notebooks=notebooks))
     ending = SimpleNamespace(should_exit=False)
-    watch = threading.Thread(target=server._end_with, args=(parent.pid, ending))
+    watch = threading.Thread(target=server._end_with, args=(notebooks, ending))
     watch.start()
+    assert client.post("/notebooks", json={"pid": second.pid}).status_code == 204
+    first.kill()
+    first.communicate()
+    assert client.post("/notebooks", json={"pid": first.pid}).status_code == 204  # gone, and counts for nothing
+    watch.join(1.5)
     assert not ending.should_exit
-    parent.kill()  # and not waited for: a zombie, as under a parent that does not collect its children
+    second.kill()  # and not waited for: a zombie, as under a parent that does not collect its children
     watch.join(PATIENCE)
     assert ending.should_exit
-    parent.communicate()
-    ending.should_exit = False
-    server._end_with(parent.pid, ending)
-    assert ending.should_exit
+    late = client.post("/notebooks", json={"pid": os.getpid()})
+    assert late.status_code == 409 and "ending" in late.json()["error"]["message"]
+    second.communicate()
 
 
-def test_the_command_serves_a_models_folder_until_its_parent_ends(llava, tmp_path):
+def test_it_ends_at_once_when_its_starter_has_gone_already():
+    gone = sleeper()
+    gone.kill()
+    gone.communicate()
+    Notebooks(gone.pid).wait()
+
+
+def test_one_started_by_hand_is_joined_by_no_notebook():
+    client = TestClient(create_app(SimpleNamespace(), MODEL))
+    assert client.post("/notebooks", json={"pid": os.getpid()}).status_code == 404
+
+
+def test_the_command_serves_a_models_folder_until_its_notebooks_end(llava, tmp_path):
     for part in llava:
         part.save_pretrained(tmp_path / "chat")
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
-    parent = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    parent, other = sleeper(), sleeper()
     command = [sys.executable, "-m", "course", "serve", "--port", str(port), "--parent-pid", str(parent.pid)]
     serving = subprocess.Popen(command, env={**os.environ, "COURSE_MODELS": str(tmp_path)})
 
@@ -701,9 +726,13 @@ def test_the_command_serves_a_models_folder_until_its_parent_ends(llava, tmp_pat
         until(ready)
         answer = httpx.post(f"http://127.0.0.1:{port}/openai/v1/chat/completions", json=body(), timeout=PATIENCE)
         assert answer.json()["usage"]["completion_tokens"] == 8
+        assert httpx.post(f"http://127.0.0.1:{port}/notebooks", json={"pid": other.pid}).status_code == 204
         parent.kill()
+        time.sleep(1.5)
+        assert ready()
+        other.kill()
         assert serving.wait(PATIENCE) == 0
     finally:
-        serving.kill()
-        parent.kill()
-        parent.communicate()
+        for process in (serving, parent, other):
+            process.kill()
+            process.communicate()

@@ -14,6 +14,7 @@ from course.assess.runner import Runner
 from course.serve.chat import chat_router
 from course.serve.engine import Engine
 from course.serve.errors import BodyLimit, add_error_handlers
+from course.serve.notebooks import Notebooks, notebooks_router
 from course.serve.painter import Painter
 from course.serve.pictures import pictures_router
 from course.serve.sdapi import sdapi
@@ -30,6 +31,7 @@ def create_app(
     *,
     painter: Painter | None = None,
     runner: Runner | None = None,
+    notebooks: Notebooks | None = None,
     submission_root: Path | None = None,
     allow_image_urls: bool = False,
     max_body: int = MAX_BODY,
@@ -42,6 +44,7 @@ def create_app(
     Args:
         painter: draws the pictures; if not given, one with the registry's diffusion model, loaded at the first request.
         runner: judges submissions at ``/run_assessment``; if not given, there is no such route.
+        notebooks: those that it runs for; if not given, notebooks can't join.
         submission_root: the folder whose folders a submission may name; if not given, it may name none.
         allow_image_urls: fetch a picture from an http(s) URL that a request names.
         max_body: the longest body of a request, in bytes.
@@ -71,6 +74,8 @@ def create_app(
     app.mount("/sdapi/v1", sdapi(painter))
     if runner:
         app.include_router(assessment_router(runner, root=submission_root))
+    if notebooks:
+        app.include_router(notebooks_router(notebooks))
 
     @app.get("/health")
     async def health() -> dict:

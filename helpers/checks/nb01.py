@@ -179,14 +179,18 @@ def guide(fn: Callable) -> None:
 
 
 def sample_latents(fn: Callable) -> None:
-    """Check `sample_latents(pipe, prompt, …)` against the pipeline, with its own scheduler and with Euler's."""
-    from diffusers import EulerDiscreteScheduler
+    """Check `sample_latents(pipe, prompt, …)` against the pipeline: with its own scheduler and with two of Euler's.
+
+    One of these scales what the U-Net sees, the other also draws fresh noise in each step.
+    """
+    from diffusers import EulerAncestralDiscreteScheduler, EulerDiscreteScheduler
 
     from helpers.models import load
 
     pipe = load("diffusion")
     _sampling(pipe, fn)
-    _sampling(with_scheduler(pipe, EulerDiscreteScheduler.from_config(pipe.scheduler.config)), fn)
+    for kind in (EulerDiscreteScheduler, EulerAncestralDiscreteScheduler):
+        _sampling(with_scheduler(pipe, kind.from_config(pipe.scheduler.config)), fn)
     passed("sample_latents")
 
 
@@ -238,7 +242,9 @@ def _sampling(pipe, fn: Callable) -> None:
         result, again = (fn(pipe, PROMPT, steps=6, guidance_scale=4.0, generator=generator()) for _ in range(2))
     expect(
         not torch.is_tensor(result) or torch.equal(result, again),
-        "Two calls with the same generator gave different latents: draw the first noise with generator=generator.",
+        f"With the {type(pipe.scheduler).__name__}, two calls with the same generator gave different latents. Draw the "
+        "first noise with generator=generator, and hand the generator to scheduler.step as well, for some schedulers "
+        "draw fresh noise in each step: scheduler.step(…, **pipe.prepare_extra_step_kwargs(generator, 0.0)).",
     )
     pictures = {"yours": _decoded(pipe, result), "expected": _decoded(pipe, expected), "alt": PROMPT}
     what = f"What your loop draws with the {type(pipe.scheduler).__name__}"

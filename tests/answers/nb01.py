@@ -32,7 +32,7 @@ def sample_latents(pipe, prompt, *, steps=25, guidance_scale=4.0, generator=None
         twice = {scaled}
         first, second = pipe.unet(twice, t, encoder_hidden_states=states).sample.chunk(2)
         guess = {guided}
-        latents = pipe.scheduler.step(guess, t, latents).prev_sample
+        latents = pipe.scheduler.step(guess, t, latents{extra}).prev_sample
     return latents{end}
 """
 SAMPLE_RIGHT = {
@@ -41,6 +41,7 @@ SAMPLE_RIGHT = {
     "sigma": " * pipe.scheduler.init_noise_sigma",
     "scaled": "pipe.scheduler.scale_model_input(torch.cat([latents] * 2), t)",
     "guided": "first + guidance_scale * (second - first)",
+    "extra": ", **pipe.prepare_extra_step_kwargs(generator, 0.0)",
     "end": "",
 }
 
@@ -144,6 +145,8 @@ RIGHT = {
     "sample_latents": [
         SAMPLE.format(**SAMPLE_RIGHT),
         """
+import inspect
+
 def sample_latents(pipe, prompt, *, steps=25, guidance_scale=4.0, generator=None):
     def encode(text):
         tokens = pipe.tokenizer(text, padding="max_length", truncation=True, return_tensors="pt",
@@ -154,6 +157,8 @@ def sample_latents(pipe, prompt, *, steps=25, guidance_scale=4.0, generator=None
         with_text, without = encode(prompt), encode("")
         scheduler = pipe.scheduler
         scheduler.set_timesteps(num_inference_steps=steps)
+        wanted = inspect.signature(scheduler.step).parameters
+        more = {"generator": generator} if "generator" in wanted else {}
         side = pipe.unet.config.sample_size * pipe.vae_scale_factor
         latents = pipe.prepare_latents(1, pipe.unet.config.in_channels, side, side, with_text.dtype, pipe.device,
                                        generator)
@@ -161,7 +166,8 @@ def sample_latents(pipe, prompt, *, steps=25, guidance_scale=4.0, generator=None
             seen = scheduler.scale_model_input(latents, t)
             uncond = pipe.unet(seen, t, without, return_dict=False)[0]
             text = pipe.unet(seen, t, with_text, return_dict=False)[0]
-            latents = scheduler.step(guide(uncond, text, guidance_scale), t, latents, return_dict=False)[0]
+            latents = scheduler.step(guide(uncond, text, guidance_scale), t, latents,
+                                     return_dict=False, **more)[0]
     return latents
 """,
     ],
@@ -367,6 +373,7 @@ def sample_latents(pipe, prompt, *, steps=25, guidance_scale=4.0, generator=None
         ),
         ("no guidance", SAMPLE.format(**{**SAMPLE_RIGHT, "guided": "second"})),
         ("ignores the generator", SAMPLE.format(**{**SAMPLE_RIGHT, "generator": "None"})),
+        ("schedulers draw noise of their own", SAMPLE.format(**{**SAMPLE_RIGHT, "extra": ""})),
         ("always 25 steps", SAMPLE.format(**{**SAMPLE_RIGHT, "steps": "25"})),
         ("latents clipped like pixels", SAMPLE.format(**{**SAMPLE_RIGHT, "end": ".clamp(-1, 1)"})),
     ],
