@@ -23,6 +23,7 @@ __all__ = ["ensure", "is_local", "served_at"]
 
 START_SECONDS = 180  # on a busy computer, importing torch alone can take a minute
 ENDING_SECONDS = 15  # how long one may take to end that is already ending
+ROUNDS = 3  # of finding one and, if it has just ended, starting another
 
 _lock = threading.Lock()
 
@@ -76,9 +77,11 @@ def ensure(address: str) -> list[str]:
                 f"Nobody answers at {address}. Ask whoever runs that server, or unset COURSE_ENDPOINT and restart "
                 "the kernel: the course then starts a chat endpoint on this computer."
             )
-        while not ((served := served_at(address)) and _join(address)):
+        for _ in range(ROUNDS):
+            if (served := served_at(address)) and _join(address):
+                return served
             _start(address)
-        return served
+        raise PlainError(f"The chat endpoint at {address} ends as soon as it is there. {_ASK_IT}")
 
 
 def _join(address: str) -> bool:
@@ -93,10 +96,14 @@ def _join(address: str) -> bool:
         except urllib.error.HTTPError as error:
             if error.code != 409:  # started by hand: it ends with no notebook
                 return True
-            time.sleep(0.1)
-        except OSError:
-            return False
-    return False
+        except OSError as error:
+            if isinstance(getattr(error, "reason", error), ConnectionRefusedError):
+                return False
+        time.sleep(0.1)
+    raise PlainError(f"The chat endpoint at {address} answers, and lets no notebook join. {_ASK_IT}")
+
+
+_ASK_IT = "Run `python -m course serve` in a terminal to see more, or set COURSE_ENDPOINT to another address."
 
 
 def _start(address: str) -> None:

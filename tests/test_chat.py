@@ -614,3 +614,18 @@ def test_where_the_endpoint_is_just_ending_another_is_started(monkeypatch, stand
         assert not stand_in.exists()
     notebook.join()
     assert chats[0].model == "picture-book-chat" and stand_in.read_text() == "started "
+
+
+def test_one_that_lets_nobody_join_is_said_and_not_started_again_and_again(monkeypatch, stand_in):
+    monkeypatch.setattr(endpoint, "ENDING_SECONDS", 0.5)
+    with serving() as stub:
+        stub.ending = True
+        monkeypatch.setattr(settings, "endpoint", stub.url)
+        assert "lets no notebook join" in refusal(chat_model)
+    assert not stand_in.exists()
+
+
+def test_one_that_ends_as_soon_as_it_is_there_is_not_started_for_ever(monkeypatch, stand_in):
+    monkeypatch.setattr(endpoint, "_join", lambda address: False)
+    assert "ends as soon as it is there" in refusal(chat_model)
+    assert 1 <= stand_in.read_text().count("started") <= endpoint.ROUNDS

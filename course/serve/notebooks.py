@@ -49,6 +49,8 @@ def _runs(process: psutil.Process) -> bool:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+    except psutil.AccessDenied:  # there, but another user's
+        return True
 
 
 class Joining(BaseModel):
