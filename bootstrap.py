@@ -8,6 +8,7 @@ the task's name goes to the task's last command, as in `python bootstrap.py lab 
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -72,6 +73,7 @@ def set_up(extras):
     if not PYTHON.exists():
         print(f"Making {VENV}", flush=True)
         if subprocess.run([sys.executable, "-m", "venv", VENV]).returncode:
+            shutil.rmtree(VENV, ignore_errors=True)  # it can hold a Python without pip, which would be taken next time
             sys.exit(
                 "Python could not make .venv. On Debian or Ubuntu: `sudo apt install python3-venv`, then try again."
             )

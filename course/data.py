@@ -70,6 +70,8 @@ def pictures(n: int, seed: int, folder: Path, *, size: int = 128) -> Pictures:
                 lines[start : start + len(drawn)] = texts
                 bar.update(len(drawn))
         pixels.flush()
-        scene_file.write_text("\n".join(lines) + "\n")
-    scenes = [scene_from_json(line) for line in scene_file.read_text().splitlines()]
+        fresh = scene_file.with_suffix(".new")
+        fresh.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        fresh.replace(scene_file)
+    scenes = [scene_from_json(line) for line in scene_file.read_text(encoding="utf-8").splitlines()]
     return Pictures(np.load(pixel_file, mmap_mode="r"), scenes)

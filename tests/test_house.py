@@ -179,8 +179,9 @@ def bootstrap(tmp_path, monkeypatch):
         if "venv" in words:
             venv.mkdir()
             bootstrap.PYTHON.touch()
-        return subprocess.CompletedProcess(words, 3 if "failing" in words else 0)
+        return subprocess.CompletedProcess(words, 3 if bootstrap.failing in words else 0)
 
+    monkeypatch.setattr(bootstrap, "failing", "failing", raising=False)
     monkeypatch.setattr(bootstrap.subprocess, "run", fake_run)
     monkeypatch.setattr(bootstrap, "ran", ran, raising=False)
     return bootstrap
@@ -205,6 +206,14 @@ def test_it_is_done_again_for_more_and_for_a_changed_recipe(bootstrap):
     (bootstrap.ROOT / "constraints.txt").write_text("torch==0\n")
     bootstrap.set_up(["lab"])
     assert len(bootstrap.ran) == 2
+
+
+def test_half_an_environment_is_not_taken_for_a_whole_one(bootstrap, monkeypatch):
+    """Where Debian's python3-venv is missing, `python -m venv` fails, and leaves a Python without pip behind."""
+    monkeypatch.setattr(bootstrap, "failing", "venv")
+    with pytest.raises(SystemExit, match="python3-venv"):
+        bootstrap.set_up(["lab"])
+    assert not bootstrap.VENV.exists()
 
 
 def test_arguments_go_to_the_tasks_last_command(bootstrap, monkeypatch):

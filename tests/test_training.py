@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from course.data import Pictures
 from course.train.loop import Run, learning_rate_factor
 from course.train.muon import Muon, matrices
 
@@ -190,3 +191,42 @@ def test_the_decoder_is_trained_on_and_the_encoder_left_alone(tmp_path):
     changed = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
     assert changed == {"decoder", "post_quant_conv"}
     assert str(tmp_path) not in (vae / "config.json").read_text()
+
+
+def test_latents_are_kept_for_each_encoder_and_never_half(tmp_path, monkeypatch):
+    """A VAE that was trained further gives other latents; and a kill while they are written leaves none."""
+    from diffusers import AutoencoderKL
+
+    from course.train.unet import all_latents
+
+    size = {"block_out_channels": (8,), "norm_num_groups": 4, "latent_channels": 8}
+    data = Pictures(np.zeros((2, 16, 16, 3), dtype=np.uint8), [None, None])
+    vae, retrained = (AutoencoderKL(**size).eval() for _ in range(2))
+    latents = all_latents(vae, data, tmp_path)
+    assert latents.shape == (2, 8, 16, 16)
+    assert not torch.equal(latents, all_latents(retrained, data, tmp_path))
+    monkeypatch.setattr(AutoencoderKL, "encode", lambda *_: pytest.fail("encoded again"))
+    assert torch.equal(latents, all_latents(vae, data, tmp_path))
+
+    def killed(content, file):
+        Path(file).write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.undo()
+    monkeypatch.setattr(torch, "save", killed)
+    for parameter in vae.encoder.parameters():
+        parameter.data += 1
+    with pytest.raises(KeyboardInterrupt):
+        all_latents(vae, data, tmp_path)
+    monkeypatch.undo()
+    assert not torch.equal(latents, all_latents(vae, data, tmp_path))
+
+
+def test_the_text_encoder_keeps_the_tokenizer_that_all_models_know(tmp_path):
+    from course.train.text import TextRecipe
+    from course.train.tokenizer import train_tokenizer
+
+    kept = train_tokenizer(["one old word"])
+    kept.save_pretrained(tmp_path / "tokenizer")
+    assert TextRecipe(tmp_path).tokenizer.get_vocab() == kept.get_vocab()
+    assert len(TextRecipe(tmp_path / "new").tokenizer) > len(kept)

@@ -38,7 +38,7 @@ def _recipe(model: str) -> Recipe:
     if model == "text":
         from course.train.text import TextRecipe
 
-        return TextRecipe()
+        return TextRecipe(MODELS / "diffusion")
 
     from course.data import pictures
 

@@ -38,7 +38,7 @@ class DecoderRecipe(Recipe):
         torch.manual_seed(self.seed)
         self.data = data
         self.vae = AutoencoderKL.from_pretrained(vae).float().eval()
-        self.latents = all_latents(self.vae, data, work / f"latents-{len(data)}.pt")
+        self.latents = all_latents(self.vae, data, work)
         self.modules = nn.ModuleDict({"post_quant_conv": self.vae.post_quant_conv, "decoder": self.vae.decoder})
 
     def loss(self, step: int, rng: np.random.Generator) -> torch.Tensor:

@@ -20,7 +20,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 from course.data import fresh_scenes
 from course.talk.wording import MIRRORED
 from course.train.loop import Recipe, save_half
-from course.train.tokenizer import MAX_TOKENS, train_tokenizer
+from course.train.tokenizer import MAX_TOKENS, kept_tokenizer, train_tokenizer
 from helpers.picturebook import COLOURS, KINDS, PLACES, SIZES, STYLES, Scene, describe, questions, random_scene
 from helpers.picturebook.scene import MAX_THINGS
 
@@ -100,9 +100,10 @@ class TextRecipe(Recipe):
     learning_rate = 1e-3
     warmup_steps = 50
 
-    def __init__(self):
+    def __init__(self, diffusion: Path | None = None):
         torch.manual_seed(self.seed)
-        self.tokenizer = new_tokenizer()
+        exported = diffusion and diffusion / "tokenizer"
+        self.tokenizer = kept_tokenizer(CLIPTokenizer, exported) or new_tokenizer()
         self.modules = nn.ModuleDict({"encoder": new_text_encoder(self.tokenizer), "heads": new_heads()})
 
     def loss(self, step: int, rng: np.random.Generator) -> torch.Tensor:

@@ -14,6 +14,7 @@ are, the error on them counts threefold.
 from __future__ import annotations
 
 import copy
+from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
@@ -84,15 +85,27 @@ def sample_timesteps(n: int, rng: np.random.Generator) -> torch.Tensor:
 
 
 @torch.no_grad()
-def all_latents(vae: AutoencoderKL, data: Pictures, file: Path) -> torch.Tensor:
-    """float16 (n, 8, 16, 16): the scaled latents' means, computed once and kept in `file`."""
+def all_latents(vae: AutoencoderKL, data: Pictures, folder: Path) -> torch.Tensor:
+    """float16 (n, 8, 16, 16): the scaled latents' means, computed once for each encoder and kept in `folder`."""
+    file = folder / f"latents-{len(data)}-{_fingerprint(vae.encoder, vae.quant_conv)}.pt"
     if not file.exists():
         parts = []
         for start in tqdm(range(0, len(data), 64), desc="encoding pictures", mininterval=5):
             posterior = vae.encode(to_pixels(np.array(data.pixels[start : start + 64]))).latent_dist
             parts.append((posterior.mean * vae.config.scaling_factor).half())
-        torch.save(torch.cat(parts), file)
+        fresh = file.with_suffix(".new")
+        torch.save(torch.cat(parts), fresh)
+        fresh.replace(file)
     return torch.load(file, weights_only=True)
+
+
+def _fingerprint(*modules: nn.Module) -> str:
+    """Sixteen hexadecimal digits that tell weights from others."""
+    digest = blake2b(digest_size=8)
+    for module in modules:
+        for name, weight in sorted(module.state_dict().items()):
+            digest.update(name.encode() + weight.numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _thing_weights(scenes: list[Scene], timesteps: torch.Tensor, side: int) -> torch.Tensor:
@@ -112,7 +125,7 @@ class UNetRecipe(Recipe):
         torch.manual_seed(self.seed)
         self.vae = AutoencoderKL.from_pretrained(diffusion / "vae").float().eval()
         self.data = data = Pictures(data.pixels[:ENCODED], data.scenes[:ENCODED])
-        self.latents = all_latents(self.vae, data, work / f"latents-{len(data)}.pt")
+        self.latents = all_latents(self.vae, data, work)
         self.tokenizer = CLIPTokenizer.from_pretrained(diffusion / "tokenizer")
         self.text_encoder = CLIPTextModel.from_pretrained(diffusion / "text_encoder").float().eval()
         self.alphas_cumprod = new_scheduler().alphas_cumprod
