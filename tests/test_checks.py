@@ -1,5 +1,6 @@
 """Visible checks pass right answers, name the mistake in wrong ones, and show their sentence without a stack trace."""
 
+import functools
 import runpy
 from pathlib import Path
 
@@ -66,8 +67,8 @@ def test_an_exercise_that_is_not_written_yet_keeps_its_own_error():
 @pytest.mark.parametrize(
     "result, says",
     [
-        (None, "does the function end with `return`"),
-        ([1.0], "of type list"),
+        (None, r"but it is None \(does the function end with `return`\?\)\.$"),
+        ([1.0], r"but it is the list \[1\.0\]\.$"),
         (torch.zeros(2), r"shape \(3,\), but it has \(2,\)"),
         (torch.zeros(3).double(), "dtype torch.float32, but it has torch.float64"),
         (torch.tensor([1.0, 1.0, 1.5]), "off by up to 0.5"),
@@ -77,6 +78,22 @@ def test_an_exercise_that_is_not_written_yet_keeps_its_own_error():
 def test_compare_tensors_says_what_is_wrong(result, says):
     with pytest.raises(CheckFailed, match=says):
         checks.compare_tensors(result, torch.ones(3), "x")
+
+
+def test_a_long_value_is_described_in_one_line_and_cut():
+    words = checks.described(torch.zeros(40, 40))
+    assert words.startswith("the Tensor tensor([[0., 0.,") and words.endswith("…")
+    assert len(words) < 140 and "\n" not in words
+
+
+def test_a_function_without_a_name_is_checked_and_named_all_the_same():
+    def scale(x, factor):
+        return x.mul_(factor)
+
+    double = functools.partial(scale, factor=2)
+    with pytest.raises(CheckFailed, match=r"^Your function changed one of its inputs"):
+        checks.call(double, torch.ones(1))
+    assert checks.call(functools.partial(torch.mul, 2), torch.ones(1)) == 2
 
 
 def test_an_object_that_claims_to_equal_everything_is_no_tensor():

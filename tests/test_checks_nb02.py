@@ -122,7 +122,7 @@ SAID = {  # a wrong answer of tests/answers → words of the sentence a student 
     ("fetch_image", "the mode stays as it is"): r"with transparency \(RGBA\) the mode should be RGB",
     ("fetch_image", "believes the header Content-Length"): "For a file of 24 MB fetch_image should raise an error",
     ("fetch_image", "counts bytes, but not pixels"): "For a picture of 42 million pixels",
-    ("fetch_image", "gives None when something is wrong"): "None; does the function end with `return`",
+    ("fetch_image", "gives None when something is wrong"): r"None \(does the function end with `return`\?\): whoever",
     ("patchify", "column by column"): "column by column",
     ("patchify", "colours of a pixel together"): "all red values, then all green ones",
     ("patchify", "a plain reshape"): "A plain reshape",

@@ -73,7 +73,7 @@ def message(text, address):
 @pytest.mark.parametrize(
     ("address", "says"),
     [
-        (b"data:", "of type bytes"),
+        (b"data:", "the bytes b'data:'"),
         (url(PICTURE, name="PNG"), r"should start with 'data:image/png;base64,'"),
         ("data:image/png;base64,b'iVBO'", r"\.decode\(\)"),
         (url(PICTURE, encode=base64.encodebytes), "line breaks"),
@@ -107,8 +107,8 @@ def test_lost_transparency_and_a_changed_picture_are_noticed():
 @pytest.mark.parametrize(
     ("answer", "says"),
     [
-        ({"role": "user"}, "returned dict"),
-        (HumanMessage(f"What? {url(PICTURE)}"), "of type str"),
+        ({"role": "user"}, "returned the dict"),
+        (HumanMessage(f"What? {url(PICTURE)}"), "the str 'What"),
         (HumanMessage([{"type": "text", "text": "What?"}]), r"types are \['text'\]"),
         (HumanMessage([{"type": "text", "text": "?"}, {"type": "image_url", "image_url": url(PICTURE)}]), "text part"),
         (
@@ -216,7 +216,7 @@ def table(image, questions, *, specialist, generalist):
 @pytest.mark.parametrize(
     ("answer", "says"),
     [
-        (lambda i, q, *, specialist, generalist: [specialist(i, each) for each in q[:1]], "returned list"),
+        (lambda i, q, *, specialist, generalist: [specialist(i, each) for each in q[:1]], "returned the list"),
         (lambda i, q, *, specialist, generalist: [specialist(i, each) for each in q], "ended the whole comparison"),
         (lambda i, q, *, specialist, generalist: table(i, q, specialist=generalist, generalist=specialist), "swapped"),
         (lambda i, q, **both: table(i, q[:2], **both), "one row for each of the 3"),

@@ -16,7 +16,17 @@ if TYPE_CHECKING:
     import torch
     from PIL import Image
 
-__all__ = ["CheckFailed", "Mistake", "call", "compare_tensors", "count_loads", "expect", "passed"]
+__all__ = [
+    "CheckFailed",
+    "Mistake",
+    "call",
+    "compare_tensors",
+    "count_loads",
+    "described",
+    "expect",
+    "name_of",
+    "passed",
+]
 
 
 class CheckFailed(AssertionError):
@@ -55,6 +65,19 @@ def expect(holds: bool, message: str, **pictures) -> None:
         raise CheckFailed(message, **pictures)
 
 
+def described(value) -> str:
+    """What a value is, in words for the middle or the end of a sentence; the full stop is the sentence's."""
+    if value is None:
+        return "None (does the function end with `return`?)"
+    words = " ".join(repr(value).split())
+    return f"the {type(value).__name__} {words if len(words) <= 120 else words[:119] + '…'}"
+
+
+def name_of(fn: Callable) -> str:
+    """A function's name to begin a sentence with; a `functools.partial` has none."""
+    return getattr(fn, "__name__", "Your function")
+
+
 def call(fn: Callable, *inputs):
     """Call a student's function; raise `CheckFailed` where it has changed a tensor that it was given."""
     import torch
@@ -64,7 +87,7 @@ def call(fn: Callable, *inputs):
     for x, old in zip(inputs, before, strict=True):
         expect(
             not torch.is_tensor(x) or torch.equal(x, old),
-            f"{fn.__name__} changed one of its inputs. Make a new tensor: write a * x or x - y, not x *= a, x -= y "
+            f"{name_of(fn)} changed one of its inputs. Make a new tensor: write a * x or x - y, not x *= a, x -= y "
             "or a method whose name ends with an underscore.",
         )
     return result
@@ -106,7 +129,7 @@ def compare_tensors(
     """
     import torch
 
-    expect(type(result) is torch.Tensor, f"{what} should be a torch tensor, but it is {_article(result)}.")
+    expect(type(result) is torch.Tensor, f"{what} should be a torch tensor, but it is {described(result)}.")
     expect(
         result.shape == right.shape,
         f"{what} should have shape {tuple(right.shape)}, but it has {tuple(result.shape)}.",
@@ -126,10 +149,6 @@ def _close(a: torch.Tensor, b: torch.Tensor, tolerance: float) -> bool:
 
     a, b = a.detach().float(), b.detach().float()
     return a.shape == b.shape and torch.allclose(a, b, rtol=0, atol=tolerance * b.abs().max().item() + 1e-7)
-
-
-def _article(value) -> str:
-    return "None; does the function end with `return`?" if value is None else f"of type {type(value).__name__}"
 
 
 def __getattr__(name: str):

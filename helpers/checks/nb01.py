@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from unittest.mock import patch
 
-from helpers.checks import CheckFailed, Mistake, call, compare_tensors, count_loads, expect, passed
+from helpers.checks import CheckFailed, Mistake, call, compare_tensors, count_loads, described, expect, passed
 
 if TYPE_CHECKING:
     import torch
@@ -259,16 +259,14 @@ def generate_images(fn: Callable) -> None:
     fn(PROMPT)  # the first call may load the model
     with count_loads(DiffusionPipeline) as loads:
         pictures = fn(PROMPT, 2, seed=0)
-    expect(
-        type(pictures) is list,
-        f"generate_images should return a list, but it returned {type(pictures).__name__}.",
-    )
+    expect(type(pictures) is list, f"generate_images should return a list, but it returned {described(pictures)}.")
     expect(len(pictures) == 2, f"n=2 should give 2 pictures, but it gave {len(pictures)}.")
-    expect(
-        all(isinstance(picture, Image.Image) for picture in pictures),
-        f"The list should hold PIL pictures, but it holds {type(pictures[0]).__name__}; the pipeline gives "
-        "PIL pictures unless output_type says otherwise.",
-    )
+    for picture in pictures:
+        expect(
+            isinstance(picture, Image.Image),
+            f"The list should hold PIL pictures, but it holds {described(picture)}; the pipeline gives PIL pictures "
+            "unless output_type says otherwise.",
+        )
     expect(
         not loads,
         "generate_images loads the pipeline again at each call, which takes seconds: use "
@@ -307,7 +305,7 @@ def steps_sweep(fn: Callable) -> None:
     from helpers.models import load
 
     scores = fn(PROMPT, [1, 8], seed=3)
-    expect(type(scores) is dict, f"steps_sweep should return a dict, but it returned {type(scores).__name__}.")
+    expect(type(scores) is dict, f"steps_sweep should return a dict, but it returned {described(scores)}.")
     expect(
         list(scores) == [1, 8],
         f"The keys should be the numbers of steps, [1, 8], but they are {list(scores)}.",
@@ -346,7 +344,7 @@ def fine_tune(fn: Callable) -> None:
     expect(
         isinstance(adapter, dict) and bool(adapter) and all(torch.is_tensor(w) for w in adapter.values()),
         "fine_tune should return the adapter's state dict, names with tensors, as get_peft_model_state_dict gives "
-        f"it, but it returned {type(adapter).__name__}.",
+        f"it, but it returned {described(adapter)}.",
     )
     expect(
         all("lora" in name for name in adapter),

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from unittest.mock import patch
 
-from helpers.checks import CheckFailed, Mistake, call, compare_tensors, count_loads, expect, passed
+from helpers.checks import CheckFailed, Mistake, call, compare_tensors, count_loads, described, expect, passed
 from helpers.checks.nb01 import count_optimizer_steps
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def refuses(fn: Callable, url: str, what: str, words: tuple[str, ...], **options
         said = str(error)
     else:
         raise CheckFailed(
-            f"For {what} fetch_image should raise an error, but what it returned is {_kind(result)}: whoever calls it would "
+            f"For {what} fetch_image should raise an error, but what it returned is {described(result)}: whoever calls it would "
             "go on with something that is not the picture."
         )
     unclear = "0x" in said or not any(word in said.lower() for word in words)
@@ -105,7 +105,7 @@ def _fetches(fn: Callable, url: str, expected: Image.Image, what: str, *, exactl
     result = fn(url)
     expect(
         isinstance(result, Image.Image),
-        f"For {what} fetch_image should return a PIL picture, but what it returned is {_kind(result)}.",
+        f"For {what} fetch_image should return a PIL picture, but what it returned is {described(result)}.",
     )
     expect(
         result.mode == "RGB",
@@ -342,7 +342,7 @@ def clip_cosines(image: Image.Image, labels: list[str]) -> tuple[torch.Tensor, f
 
 def compare_probabilities(result, right: dict[str, float], what: str, *, forgotten: dict | None = None) -> None:
     """Raise `CheckFailed` unless `result` is the dict `right`; `forgotten` is what it is without the temperature."""
-    expect(type(result) is dict, f"{what} should return a dict, but what it returned is {_kind(result)}.")
+    expect(type(result) is dict, f"{what} should return a dict, but what it returned is {described(result)}.")
     expect(
         result.keys() == right.keys(),
         f"{what}'s keys should be the labels as they were given, {list(right)}, but they are {list(result)}.",
@@ -406,14 +406,14 @@ def compare_answer(result, image: Image.Image, question: str) -> None:
     logits, labels = specialist(image, question)
     expect(
         type(result) is tuple and len(result) == 2,
-        f"ask should return a pair (answer, score), but what it returned is {_kind(result)}.",
+        f"ask should return a pair (answer, score), but what it returned is {described(result)}.",
     )
     answer, score = result
     expect(
         type(answer) is str,
         f"The answer should be a word, but it is {answer!r}: look the number up in model.config.id2label.",
     )
-    expect(type(score) is float, f"The score should be a plain float, but it is {_kind(score)}: use .item().")
+    expect(type(score) is float, f"The score should be a plain float, but it is {described(score)}: use .item().")
     expect(
         0 <= score <= 1,
         f"The score should be from 0 to 1, but it is {score:.2f}. Is it the logit itself? Its sigmoid is a probability.",
@@ -466,7 +466,8 @@ def vqa_accuracy(fn: Callable) -> None:
     ):
         result = fn(examples)
         expect(
-            type(result) is float, f"vqa_accuracy should return a plain float, but what it returned is {_kind(result)}."
+            type(result) is float,
+            f"vqa_accuracy should return a plain float, but what it returned is {described(result)}.",
         )
         hint = " It is a share of 1, not a count or a percentage." if result > 1 else ""
         expect(abs(result - share) < 1e-6, f"{what} the accuracy is {share:g}, but yours is {result:g}.{hint}")
@@ -523,7 +524,7 @@ def held_out_accuracy(head, features: torch.Tensor, right: torch.Tensor, *, answ
 
     expect(
         isinstance(head, torch.nn.Module),
-        f"train_head should return a torch module, such as nn.Linear, but what it returned is {_kind(head)}.",
+        f"train_head should return a torch module, such as nn.Linear, but what it returned is {described(head)}.",
     )
     with torch.no_grad():
         logits = head.eval()(features)
@@ -540,7 +541,3 @@ def held_out_accuracy(head, features: torch.Tensor, right: torch.Tensor, *, answ
         "probe asks what is already in the features, so leave hidden layers and the softmax out.",
     )
     return (logits.argmax(1) == right).float().mean().item()
-
-
-def _kind(value) -> str:
-    return "None; does the function end with `return`?" if value is None else f"of type {type(value).__name__}"

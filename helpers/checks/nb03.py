@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
-from helpers.checks import CheckFailed, Mistake, call, compare_tensors, expect, passed
+from helpers.checks import CheckFailed, Mistake, call, compare_tensors, described, expect, name_of, passed
 
 if TYPE_CHECKING:
     import torch
@@ -201,7 +201,7 @@ def _encoded(fn: Callable, image: Image.Image, **options) -> Any:
             ) from None
         raise
     unchanged = image.mode == before.mode and image.size == before.size and image.tobytes() == before.tobytes()
-    expect(unchanged, f"{fn.__name__} changed the picture that it was given; work on a copy.")
+    expect(unchanged, f"{name_of(fn)} changed the picture that it was given; work on a copy.")
     return result
 
 
@@ -209,11 +209,7 @@ def decode(url, what: str, *, kind: str = "PNG") -> Image.Image:
     """The picture in a data URL. Raises `CheckFailed`, with the likely reason, where there is none."""
     from PIL import Image
 
-    expect(
-        isinstance(url, str),
-        f"{what} should be a string, but it is "
-        f"{'None; does the function end with `return`?' if url is None else f'of type {type(url).__name__}'}",
-    )
+    expect(isinstance(url, str), f"{what} should be a string, but it is {described(url)}.")
     start = f"data:image/{kind.lower()};base64,"
     expect(url.startswith(start), f"{what} should start with {start!r}, but it starts with {url[: len(start)]!r}.")
     letters = url[len(start) :]
@@ -302,13 +298,13 @@ def message_of(message, text: str, image: Image.Image) -> None:
 
     expect(
         isinstance(message, HumanMessage),
-        f"build_message should return a HumanMessage, but it returned {type(message).__name__}.",
+        f"build_message should return a HumanMessage, but it returned {described(message)}.",
     )
     content = message.content
     expect(
         isinstance(content, list) and all(isinstance(part, dict) for part in content),
         "The message's content should be a list of two dicts, the text part and the image_url part, but it is "
-        f"of type {type(content).__name__}.",
+        f"{described(content)}.",
     )
     kinds = sorted(str(part.get("type")) for part in content)
     expect(
@@ -375,7 +371,7 @@ def parses(fn: Callable, text: str, right: dict[str, str], what: str) -> None:
         result = fn(text)
     except ValueError as error:
         raise CheckFailed(f"{shown}parse_reply raised {type(error).__name__}: {error}") from None
-    expect(type(result) is dict, f"{shown}parse_reply should return a dict, but it returned {type(result).__name__}.")
+    expect(type(result) is dict, f"{shown}parse_reply should return a dict, but it returned {described(result)}.")
     more = [key for key in result if key not in KEYS]
     expect(not more, f"{shown}the dict should have just the keys {' and '.join(KEYS)}, but it also has {more}.")
     expect(
@@ -652,8 +648,9 @@ def compares(
             "into that model's cell; the other model, and the other questions, should still be asked.",
         )
         raise
-    kind = type(table).__name__
-    expect(kind == "DataFrame", f"compare should return a DataFrame, but it returned {kind}.")
+    expect(
+        type(table).__name__ == "DataFrame", f"compare should return a DataFrame, but it returned {described(table)}."
+    )
     columns = ["question", "specialist", "generalist"]
     expect(list(table.columns) == columns, f"The columns should be {columns}, but they are {list(table.columns)}.")
     expect(

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 from unittest.mock import patch
 
-from helpers.checks import CheckFailed, Mistake, call, compare_tensors, count_loads, expect, passed
+from helpers.checks import CheckFailed, Mistake, call, compare_tensors, count_loads, described, expect, passed
 
 if TYPE_CHECKING:
     import torch
@@ -30,7 +30,7 @@ def readable(fn: Callable) -> None:
     result = fn(given)
     expect(
         type(result) is list and all(type(token) is str for token in result),
-        f"readable should return a list of strings, but it returned {_described(result)}",
+        f"readable should return a list of strings, but it returned {described(result)}.",
     )
     expect(given == tokens, "readable changed the list that it was given; make a new one.")
     expect(
@@ -124,7 +124,7 @@ def chat_prompt(fn: Callable) -> None:
         given = list(memory)
         result = fn(given, question)
         expect(given == memory, "chat_prompt changed the memory that it was given; leave it as it is.")
-        expect(type(result) is str, f"chat_prompt should return a string, but it returned {_described(result)}")
+        expect(type(result) is str, f"chat_prompt should return a string, but it returned {described(result)}.")
         if result != right:
             raise CheckFailed(f"{_prompt_mistake(result, right)}\n  expected: {right!r}\n  yours:    {result!r}")
     passed("chat_prompt")
@@ -184,7 +184,7 @@ def ask(chat: Any, image: Image.Image, question: str, prompt: str, *, tokens: in
 def _turns(chat: Any) -> list[tuple]:
     """The conversation's memory; turns may be lists or tuples."""
     memory = getattr(chat, "memory", None)
-    expect(isinstance(memory, list), f"memory should be a list, but it is {_described(memory)}")
+    expect(isinstance(memory, list), f"memory should be a list, but it is {described(memory)}.")
     return [tuple(turn) for turn in memory]
 
 
@@ -222,7 +222,7 @@ def trial(fn: Callable, *inputs, tokens: int) -> Trial:
 def expect_reply(tried: Trial, image: Image.Image, prompt: str | None, *, tokens: int) -> None:
     """Raise `CheckFailed` unless the model was given this picture and prompt, and all it said came back."""
     model, processor = _blip2()
-    expect(type(tried.result) is str, f"The result should be a string, but it is {_described(tried.result)}")
+    expect(type(tried.result) is str, f"The result should be a string, but it is {described(tried.result)}.")
     expect(not tried.loads, 'The model is loaded again at each call, which takes seconds: use model, or load("blip2").')
     expect(bool(tried.heard), "BLIP-2's language model was not asked at all.")
     heard = tried.heard[0]
@@ -402,9 +402,3 @@ def _blip2():
     from helpers.models import load
 
     return load("blip2")
-
-
-def _described(value) -> str:
-    if value is None:
-        return "None. Does the function end with `return`?"
-    return f"of type {type(value).__name__}: {repr(value)[:60]}."

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 from uuid import uuid4
 
-from helpers.checks import CheckFailed, compare_tensors, expect, passed
+from helpers.checks import CheckFailed, compare_tensors, described, expect, name_of, passed
 from helpers.collection import COLUMNS, made_prompts
 
 if TYPE_CHECKING:
@@ -165,23 +165,23 @@ def embeds(fn: Callable, items: Sequence, *, batch_size: int) -> None:
     given = list(items)
     with _batches("text_model" if texts else "vision_model") as sizes:
         result = fn(given, batch_size=batch_size)
-    expect(given == list(items), f"{fn.__name__} changed the list that it was given.")
+    expect(given == list(items), f"{name_of(fn)} changed the list that it was given.")
     expect(
         isinstance(result, np.ndarray),
-        f"{fn.__name__} should return a numpy array, but it returned {_described(result)} A tensor becomes one with "
+        f"{name_of(fn)} should return a numpy array, but it returned {described(result)}. A tensor becomes one with "
         ".cpu().numpy(), a list of arrays with np.concatenate.",
     )
     expect(
         result.shape != (right.shape[1], right.shape[0]) or right.shape[0] == right.shape[1],
         "There should be one row for each text or picture, and you have one column for each.",
     )
-    _expect_units(fn.__name__, result, right)
+    _expect_units(name_of(fn), result, right)
     expect(
         result.dtype == np.float32,
         f"The array should be float32, but it is {result.dtype}: the model may compute in another format, so make it "
         "float32 with .float() or .astype(np.float32).",
     )
-    compare_tensors(torch.from_numpy(result), torch.from_numpy(right), f"{fn.__name__}'s array", tolerance=TOLERANCE)
+    compare_tensors(torch.from_numpy(result), torch.from_numpy(right), f"{name_of(fn)}'s array", tolerance=TOLERANCE)
     expect(
         max(sizes, default=0) <= batch_size,
         f"With batch_size={batch_size} the model got {max(sizes, default=0)} at a time. Take the next batch_size of "
@@ -466,7 +466,7 @@ def searches(fn: Callable, rows: Sequence[dict], queries: Sequence, ks: Sequence
             found = fn(client, table, query, k=k)
             expect(
                 len(client.statements) > before,
-                f"{fn.__name__} did not ask the client that it was given.",
+                f"{name_of(fn)} did not ask the client that it was given.",
             )
             what = f"the query {query!r}" if texts else "a picture"
             _nearest(found, rows, vectors, target, k, what)
@@ -487,7 +487,7 @@ def _nearest(found: Any, rows: Sequence[dict], vectors: np.ndarray, target: np.n
 
     expect(
         isinstance(found, pd.DataFrame),
-        f"The search should return a pandas DataFrame, but it returned {_described(found)} client.query_df gives one.",
+        f"The search should return a pandas DataFrame, but it returned {described(found)}. client.query_df gives one.",
     )
     n = min(k, len(rows))
     expect(len(found) == n, f"For {what} and k = {k} there should be {n} rows, but there are {len(found)}.")
@@ -571,7 +571,7 @@ def recalls(fn: Callable, approximate: list[list], exact: list[list], k: int, ri
     said = fn(approximate, exact, k)
     expect(
         isinstance(said, float) or type(said) is int,
-        f"recall_at_k should return a float, but it returned {_described(said)}",
+        f"recall_at_k should return a float, but it returned {described(said)}.",
     )
     expect(
         abs(said - right) < 1e-6,
@@ -694,7 +694,7 @@ def improves(fn: Callable, idea: str, neighbours: list[str], reply: str) -> None
     clean = reply.strip().strip('"')
     expect(
         type(said) is str,
-        f"improve_prompt should return a string, but it returned {_described(said)} The text of a reply is in reply.text.",
+        f"improve_prompt should return a string, but it returned {described(said)}. The text of a reply is in reply.text.",
     )
     expect(
         said == clean,
@@ -748,7 +748,7 @@ def draws_and_stores(fn: Callable, rows: Sequence[dict], *, seed: int, steps: in
         expect(
             isinstance(row, dict) and set(COLUMNS) <= set(row),
             f"generate_and_store should return the stored row, a dict with {', '.join(COLUMNS)}, but it returned "
-            f"{_described(row)}",
+            f"{described(row)}.",
         )
         found = stored(client, table)
         new = found[found["id"] == row["id"]]
@@ -845,9 +845,3 @@ def _picture_at(url: Any) -> Image.Image:
 
 def _listed(numbers: Iterable[float]) -> str:
     return ", ".join(f"{number:.3f}" for number in numbers)
-
-
-def _described(value: Any) -> str:
-    if value is None:
-        return "None. Does the function end with `return`?"
-    return f"{type(value).__name__}: {repr(value)[:80]}."

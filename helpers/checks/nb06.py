@@ -20,7 +20,7 @@ from html import unescape
 from typing import TYPE_CHECKING, Any, NamedTuple
 from unittest.mock import patch
 
-from helpers.checks import CheckFailed, expect, passed
+from helpers.checks import CheckFailed, described, expect, passed
 from helpers.checks.nb03 import scripted_chat
 
 if TYPE_CHECKING:
@@ -103,11 +103,14 @@ def draws(fn: Callable, prompt: str, *, prefix: str = "", ending: str = "", n: i
         result = fn(prompt, url=server.address + ending, **options)
     expect(bool(server.heard), "txt2img sent no request to the server.")
     request = server.heard[-1]
-    expect(request.get("prompt") == prompt, f"The request's prompt should be {prompt!r}: {_shortly(request)}")
+    expect(
+        request.get("prompt") == prompt,
+        f"The request's prompt should be {prompt!r}, but this came: {described(request)}.",
+    )
     for name, wanted in (("steps", options.get("steps", 20)), ("seed", options.get("seed", 0))):
         expect(
             type(request.get(name)) is int and request[name] == wanted,
-            f"The request should have {name!r}: {wanted}, but it is {_shortly(request)}. What is left out takes the "
+            f"The request should have {name!r}: {wanted}, but it is {described(request)}. What is left out takes the "
             "server's own value.",
         )
     count = request.get("batch_size", 1) * request.get("n_iter", 1)
@@ -171,7 +174,7 @@ def _complaint(fn: Callable, address: str, what: str, **options) -> str:
             f"For {what} txt2img should raise a RuntimeError with a sentence of your own, but there came a "
             f"{type(error).__name__}: {str(error)[:150]}"
         ) from None
-    raise CheckFailed(f"For {what} txt2img should raise a RuntimeError, but it returned {_shortly(result)}.")
+    raise CheckFailed(f"For {what} txt2img should raise a RuntimeError, but it returned {described(result)}.")
 
 
 def _really_draws(fn: Callable) -> None:
@@ -318,7 +321,7 @@ def finds(fn: Callable, keywords, texts: Sequence[str], right: str, hint: str = 
     expect(given == list(texts), "get_text changed the list of texts that it was given.")
     expect(
         result == right,
-        f"For the keywords {keywords!r} the text {right!r} should be found, but it was {_shortly(result)}. {hint}",
+        f"For the keywords {keywords!r} the text {right!r} should be found, but it was {described(result)}. {hint}",
     )
 
 
@@ -349,7 +352,7 @@ def writes(fn: Callable, keywords: Sequence[str], texts: Sequence[str], found: s
     expect(found in request, f"The text that was found, {found!r}, should be in the request; it is {request!r}")
     expect(
         result == reply.strip(),
-        f"With a chat model get_text should return its reply, {reply.strip()!r}, but it returned {_shortly(result)}.",
+        f"With a chat model get_text should return its reply, {reply.strip()!r}, but it returned {described(result)}.",
     )
 
 
@@ -384,7 +387,7 @@ def makes_prompt(fn: Callable, text: str, reply: str, right: str) -> None:
     expect("prompt" in request.lower(), f"The request should say that a prompt is wanted, but it is {request!r}.")
     expect(
         isinstance(result, str),
-        f"image_prompt should return a string, but it returned {_shortly(result)}. Of a message, .text is the text.",
+        f"image_prompt should return a string, but it returned {described(result)}. Of a message, .text is the text.",
     )
     expect(result == right, f"Of the reply {reply!r} the prompt {right!r} should be made, but it was {result!r}.")
 
@@ -509,7 +512,7 @@ class Studio:
         scores = self.scores[:tries]
         expect(
             isinstance(result, tuple) and len(result) == 3,
-            f"{name} should return three things, (picture, score, all scores), but it returned {_shortly(result)}.",
+            f"{name} should return three things, (picture, score, all scores), but it returned {described(result)}.",
         )
         expect(
             self.seeds == list(range(tries)),
@@ -558,7 +561,9 @@ def needs_one(fn: Callable, name: str, parameter: str, value: int, *more: Any) -
         )
         expect(not studio.seeds, f"With {parameter}={value} nothing should be drawn.")
         return
-    raise CheckFailed(f"With {parameter}={value} {name} should raise a ValueError, but it returned {_shortly(result)}.")
+    raise CheckFailed(
+        f"With {parameter}={value} {name} should raise a ValueError, but it returned {described(result)}."
+    )
 
 
 def until_accepted(fn: Callable) -> None:
@@ -646,7 +651,7 @@ def runs(fn: Callable, keywords: Sequence[str], prompt: str, scores: Sequence[fl
     partners = {"chat": chat, "generate": studio.generate, "rate": studio.rate, "second": second_judge}
     with displayed() as pages:
         record = fn(list(keywords), n=len(scores), **partners)
-    expect(isinstance(record, Mapping), f"run_pipeline should return a dict, but it returned {_shortly(record)}.")
+    expect(isinstance(record, Mapping), f"run_pipeline should return a dict, but it returned {described(record)}.")
     missing = [key for key in RECORD if key not in record]
     expect(not missing, f"In the record {', '.join(map(repr, missing))} is missing; it should have {RECORD}.")
     expect(list(record["keywords"]) == list(keywords), f"The record's keywords should be {keywords}.")
@@ -683,7 +688,3 @@ def displayed() -> Iterator[list[str]]:
 
     with patch("IPython.display.display", keep):
         yield pages
-
-
-def _shortly(value) -> str:
-    return "None; does the function end with `return`?" if value is None else repr(value)[:160]

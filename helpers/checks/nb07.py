@@ -20,7 +20,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from helpers.checks import CheckFailed, expect, passed
+from helpers.checks import CheckFailed, described, expect, passed
 from helpers.checks.nb03 import close_pixels
 from helpers.checks.standins import (
     Batch,
@@ -83,7 +83,7 @@ def asks(fn: Callable, image: Image.Image, question: str | None, reply: str, *, 
         wanted in heard[0].text, f"The question {wanted!r} should be in the request, but its text is {heard[0].text!r}."
     )
     _sees(heard[0], image)
-    expect(isinstance(result, str), f"ask_about_image should return a string, but it returned {_described(result)}")
+    expect(isinstance(result, str), f"ask_about_image should return a string, but it returned {described(result)}.")
     expect(
         result == reply.strip(),
         f"The model said {reply!r}, but ask_about_image returned {result!r}. Return its words, without the spaces and "
@@ -122,7 +122,7 @@ def lists(fn: Callable, reply: str, right: list[str]) -> None:
     """Raise `CheckFailed` unless the student's function finds these prompts in the reply."""
     result = fn(reply)
     shown = f"For the reply\n{reply}\n"
-    expect(type(result) is list, f"{shown}prompts_in should return a list, but it returned {_described(result)}")
+    expect(type(result) is list, f"{shown}prompts_in should return a list, but it returned {described(result)}.")
     if result == right:
         return
     texts = [str(text) for text in result]
@@ -255,7 +255,7 @@ def _good(result, query: str, n: int) -> None:
     """Raise `CheckFailed` unless these are n distinct prompts on the subject."""
     expect(
         type(result) is list and all(type(prompt) is str for prompt in result),
-        f"llm_rewrite_to_image_prompts should return a list of strings, but it returned {_described(result)}",
+        f"llm_rewrite_to_image_prompts should return a list of strings, but it returned {described(result)}.",
     )
     for i, prompt in enumerate(result):
         for other in result[:i]:
@@ -391,14 +391,12 @@ def _drawn(images, batches: Sequence[Batch], prompts: Sequence[str], what: str) 
     """Raise `CheckFailed` unless there is a picture for each of the prompts, all from one batch with our settings."""
     from PIL import Image
 
-    expect(type(images) is list, f"{what} should return a list, but it returned {_described(images)}")
+    expect(type(images) is list, f"{what} should return a list, but it returned {described(images)}.")
     expect(
         len(images) == len(prompts), f"{what} should give {_times(len(prompts), 'picture')}, but it gave {len(images)}."
     )
-    expect(
-        all(isinstance(image, Image.Image) for image in images),
-        f"{what} should give PIL pictures, but it gave {_described(images[0])}",
-    )
+    for image in images:
+        expect(isinstance(image, Image.Image), f"{what} should give PIL pictures, but it gave {described(image)}.")
     expect(
         len(batches) == 1,
         f"{what} should call the pipeline once, with all prompts in a list; it was called {_times(len(batches), 'time')}.",
@@ -491,7 +489,7 @@ def saves(
                 paths = fn(images, *(() if names is None else grid), **options)
             expect(
                 type(paths) is list and all(isinstance(path, (str, Path)) for path in paths),
-                f"plot_imgs should return a list of paths, but it returned {_described(paths)}",
+                f"plot_imgs should return a list of paths, but it returned {described(paths)}.",
             )
             after = _files(folder)
             lost = [file for file, content in before.items() if after.get(file) != content]
@@ -573,7 +571,7 @@ def goes_the_whole_way(
         expect(
             isinstance(result, tuple) and len(result) == 3,
             f"generate_images_from_image should return (image_paths, prompts, description), but it returned "
-            f"{_described(result)}",
+            f"{described(result)}.",
         )
         paths, prompts, description = result
         looks = [each for each in heard if each.pictures]
@@ -639,7 +637,7 @@ def records(fn: Callable, rng: Random, results: int, *, with_sources: bool = Fal
         found = fn(list(given)) if sources is None else fn(list(given), sources=list(sources))
         expect(
             type(found) is list and all(type(record) is dict for record in found),
-            f"send_metadata should return a list of dicts, but it returned {_described(found)}",
+            f"send_metadata should return a list of dicts, but it returned {described(found)}.",
         )
         expect(len(found) == results, f"{results} results should give {results} records, but there are {len(found)}.")
         for i, (record, (paths, prompts, description)) in enumerate(zip(found, given, strict=True)):
@@ -1034,9 +1032,3 @@ def _files(folder: str) -> dict[str, str]:
 
 def _times(n: int, one: str, many: str = "") -> str:
     return f"{n} {one if n == 1 else many or one + 's'}"
-
-
-def _described(value) -> str:
-    if value is None:
-        return "None. Does the function end with `return`?"
-    return f"{type(value).__name__}: {repr(value)[:80]}"
