@@ -33,12 +33,15 @@ _COUNT = re.compile(
 def same(a: str, b: str) -> bool:
     """Whether two prompts ask for the same picture.
 
-    Picture-book captions are compared by the scene that they tell of ("a big red cat in the snow" and "a large red
-    cat, on the snow" are the same), all other texts by their words without `FILLERS`, in any order.
+    Picture-book captions are compared by the picture that they tell of ("a big red cat left of a blue dog, in the snow"
+    and "a blue dog right of a large red cat, on the snow" are the same), all other texts by their words without
+    `FILLERS`, in any order.
     """
+    from helpers.picturebook import as_seen
+
     scenes = _scene(a), _scene(b)
     if None not in scenes:
-        return scenes[0] == scenes[1]
+        return as_seen(scenes[0]) == as_seen(scenes[1])
     return _words(a) == _words(b)
 
 

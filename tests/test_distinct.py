@@ -32,10 +32,24 @@ def test_decoration_makes_no_other_prompt(other):
 @pytest.mark.parametrize(
     ("one", "other"),
     [
+        ("a red cat left of a blue dog, on a meadow", "a blue dog right of a red cat, on a meadow"),
+        ("a small red cat above a small blue dog, at night", "a small blue dog under a little red cat, at night"),
+        ("a red cat and a blue dog, on a meadow", "a blue dog to the right of a red cat, on a meadow"),
+    ],
+)
+def test_who_is_named_first_makes_no_other_prompt(one, other):
+    assert same(one, other) and same(other, one)
+    assert distinct([one, other]) == [one]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
         (CAT, "a small red cat, on a meadow"),
         (CAT, "a neon picture of a large red cat, on a meadow"),
         (CAT, "two large red cats, on a meadow"),
         ("a red cat left of a blue dog, at night", "a blue cat left of a red dog, at night"),
+        ("a red cat left of a blue dog, at night", "a red cat right of a blue dog, at night"),
         ("two kittens on a quilt", "three kittens on a quilt"),
         ("another version: two kittens", "another version: three kittens"),
     ],

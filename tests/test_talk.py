@@ -14,8 +14,8 @@ from course.talk.dialogues import ABOUT_A_PICTURE, WITHOUT_A_PICTURE, descriptio
 from course.talk.follow_ups import follow_up
 from course.talk.prompts import MOST_PROMPTS, numbered, variations
 from course.talk.stories import HITCHES, WISHES, funny_story
-from course.talk.wording import as_seen, plain_caption, reworded
-from helpers.picturebook import KINDS, PLACES, Scene, Thing, parse, questions, random_scene
+from course.talk.wording import plain_caption, reworded
+from helpers.picturebook import KINDS, PLACES, Scene, Thing, as_seen, parse, questions, random_scene
 
 SCENES = [random_scene(random.Random(seed)) for seed in range(400)]
 CAT = Scene((Thing("cat", "red"),), "meadow")

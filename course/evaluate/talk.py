@@ -28,9 +28,8 @@ from course.evaluate.scenes import EVALUATION_SEED, share, single_scenes
 from course.talk.answers import full_answer
 from course.talk.dialogues import AS_JSON, DESCRIBE, REWRITE, TELL
 from course.talk.follow_ups import follow_up
-from course.talk.wording import as_seen
 from course.train import MODELS
-from helpers.picturebook import Scene, describe, draw, parse, questions
+from helpers.picturebook import Scene, as_seen, describe, draw, parse, questions
 from helpers.picturebook.words import SINGULARS
 
 BATCH = 50

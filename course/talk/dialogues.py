@@ -14,8 +14,8 @@ from course.talk.answers import full_answer
 from course.talk.chatter import REFUSAL, small_talk, strange_request
 from course.talk.prompts import MOST_PROMPTS, numbered, variations
 from course.talk.stories import funny_story
-from course.talk.wording import as_seen, as_typed, asked, plain_caption, reworded
-from helpers.picturebook import KINDS, Scene, describe, questions, random_scene
+from course.talk.wording import as_typed, asked, plain_caption, reworded
+from helpers.picturebook import KINDS, Scene, as_seen, describe, questions, random_scene
 from helpers.picturebook.scene import Rng, pick
 from helpers.picturebook.words import NUMBERS, PLACE_PHRASES, STYLE_OPENINGS
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 from helpers.picturebook import Scene, describe
 from helpers.picturebook.scene import Rng, pick
@@ -74,7 +73,6 @@ REWORDINGS: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 """Patterns of `helpers.picturebook.questions` and other ways to ask the same."""
 
-MIRRORED = {"right of": "left of", "below": "above"}
 COURTESIES = ("Please ", "Can you ", "Could you ", "I want you to ", "Now ")
 
 
@@ -88,19 +86,6 @@ class First:
 def plain_caption(scene: Scene) -> str:
     """The caption of the scene that says everything in the plainest words, the same words each time."""
     return describe(scene, First())
-
-
-def as_seen(scene: Scene) -> Scene:
-    """The scene in its picture's order, what is left or above first: a picture does not show who was named first.
-
-    Where the world has no words for that order ("a large house above a small cat"), the scene stays as it is.
-    """
-    if scene.relation not in MIRRORED:
-        return scene
-    try:
-        return replace(scene, things=scene.things[::-1], relation=MIRRORED[scene.relation])
-    except ValueError:
-        return scene
 
 
 def reworded(question: str, rng: Rng) -> str:

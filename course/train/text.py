@@ -18,10 +18,20 @@ from torch.nn import functional as F
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from course.data import fresh_scenes
-from course.talk.wording import MIRRORED
 from course.train.loop import Recipe, save_half
 from course.train.tokenizer import MAX_TOKENS, kept_tokenizer, train_tokenizer
-from helpers.picturebook import COLOURS, KINDS, PLACES, SIZES, STYLES, Scene, describe, questions, random_scene
+from helpers.picturebook import (
+    COLOURS,
+    KINDS,
+    PLACES,
+    SIZES,
+    STYLES,
+    Scene,
+    describe,
+    in_picture_order,
+    questions,
+    random_scene,
+)
 from helpers.picturebook.scene import MAX_THINGS
 
 WIDTH = 192
@@ -71,9 +81,7 @@ def tokenize(tokenizer: CLIPTokenizer, captions: list[str], *, padding: bool | s
 
 def text_labels(scene: Scene, full: bool) -> dict[str, int]:
     """What the end token should tell: an index a head; `IGNORE` where the caption does not say it."""
-    things, relation = scene.things, scene.relation
-    if relation in MIRRORED:
-        things, relation = things[::-1], MIRRORED[relation]
+    things, relation = in_picture_order(scene)
     labels = {
         "relation": ARRANGEMENTS.index(relation),
         "place": PLACES.index(scene.place) if full else IGNORE,

@@ -26,6 +26,8 @@ from helpers.picturebook.scene import (
     SUPPORTS,
     Scene,
     Thing,
+    as_seen,
+    in_picture_order,
     random_scene,
 )
 from helpers.picturebook.words import describe, parse, questions
@@ -40,9 +42,11 @@ __all__ = [
     "SUPPORTS",
     "Scene",
     "Thing",
+    "as_seen",
     "boxes",
     "describe",
     "draw",
+    "in_picture_order",
     "parse",
     "questions",
     "random_scene",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
 KINDS = (
@@ -32,6 +32,7 @@ SIZES = ("large", "small")
 PLACES = ("meadow", "sea", "desert", "snow", "night", "room", "road at sunset", "mars")
 STYLES = ("flat", "pencil sketch", "pixel art", "neon")
 RELATIONS = ("left of", "right of", "above", "below", "on")
+OPPOSITES = {"left of": "right of", "right of": "left of", "above": "below", "below": "above"}
 SUPPORTS = ("sofa", "box", "house", "car", "boat", "horse", "tree")
 """Kinds that something can be *on*."""
 
@@ -140,6 +141,25 @@ class Scene:
         if self.relation in ("above", "below") and i == 0:
             return ("small",)  # two large things do not fit above each other
         return SIZES
+
+
+def in_picture_order(scene: Scene) -> tuple[tuple[Thing, ...], str | None]:
+    """The scene's things and relation, what is left or above first: a picture does not show who was named first."""
+    if scene.relation in ("right of", "below"):
+        return scene.things[::-1], OPPOSITES[scene.relation]
+    return scene.things, scene.relation
+
+
+def as_seen(scene: Scene) -> Scene:
+    """The scene in its picture's order, so that scenes of one picture are equal.
+
+    Where the world has no words for that order ("a large house above a small cat"), the scene stays as it is.
+    """
+    things, relation = in_picture_order(scene)
+    try:
+        return replace(scene, things=things, relation=relation)
+    except ValueError:
+        return scene
 
 
 def random_scene(rng: Rng, *, things: int | None = None, style: str | None = None) -> Scene:

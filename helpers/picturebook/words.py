@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from helpers.picturebook.scene import COLOURS, KINDS, PLACES, RELATIONS, Rng, Scene, Thing, pick
+from helpers.picturebook.scene import COLOURS, KINDS, OPPOSITES, PLACES, RELATIONS, Rng, Scene, Thing, pick
 
 NUMBERS = {"two": 2, "three": 3, "four": 4}
 SIZE_WORDS = {"large": ("large", "big"), "small": ("small", "little")}
@@ -161,7 +161,6 @@ def parse(caption: str) -> Scene:
     )
 
 
-_OPPOSITES = {"left of": "right of", "right of": "left of", "above": "below", "below": "above"}
 _ARTICLE = {kind: "an" if kind[0] in "aeiou" else "a" for kind in KINDS}
 
 
@@ -197,8 +196,8 @@ def questions(scene: Scene, rng: Rng) -> list[tuple[str, str]]:
     if scene.relation and kinds[0] != kinds[1]:
         first, second = scene.things
         asked.append((f"What is {scene.relation} the {second.kind}?", first.kind))
-        if scene.relation in _OPPOSITES:
-            opposite = _OPPOSITES[scene.relation]
+        if scene.relation in OPPOSITES:
+            opposite = OPPOSITES[scene.relation]
             if first.count == 1:
                 asked.append((f"What is {opposite} the {first.kind}?", second.kind))
             said = pick(rng, (scene.relation, opposite))
