@@ -36,6 +36,7 @@ from helpers.submission import Record
 
 PATIENCE = 180  # seconds; only a broken runner takes that long
 LIMIT = 2_000_000  # bytes of a request
+JSON = {"Content-Type": "application/json"}
 
 
 def body_of(hand_in, **fields):
@@ -296,6 +297,17 @@ def test_pictures_may_lie_in_a_folder_of_the_runner(http):
     assert answer == travelled  # the same submission, whichever way its pictures came
 
 
+def test_without_a_folder_the_runners_own_is_meant(http):
+    it = another()
+    for record in it.records:
+        record["image_paths"] = [f"ada/{path}" for path in record["image_paths"]]
+        record["source_image"] = f"ada/{record['source_image']}"
+    answer = http.post("/run_assessment", json={"submission": it.records})
+    assert "no pictures came" not in told(answer, 200)
+    (score,) = (s for s in answer.json()["criteria"] if s["criterion"] == "pictures")
+    assert score["points"] == score["of"]
+
+
 def test_the_public_key_is_told(http):
     assert len(base64.b64decode(http.get("/run_assessment/key").json()["public_key"])) == 32
 
@@ -333,7 +345,7 @@ def test_who_asks_for_nothing_hears_that(http):
     ],
 )
 def test_what_is_no_submission_gets_a_sentence(http, body, sentence):
-    answer = http.post("/run_assessment", content=body)
+    answer = http.post("/run_assessment", content=body, headers=JSON)
     assert sentence in told(answer, 422)
     assert answer.json()["result"] == "invalid" and answer.json()["score"] == 0
     assert "docs/submission.schema.json says what a submission is" in told(answer, 422)
@@ -347,9 +359,23 @@ def test_many_faults_are_summed_up(http):
 
 def test_a_body_of_100_mb_is_refused(http):
     chunk = b" " * 1_000_000
-    answer = http.post("/run_assessment", content=(chunk for _ in range(100)))
+    answer = http.post("/run_assessment", content=(chunk for _ in range(100)), headers=JSON)
     assert "larger than the 2 MB" in told(answer, 413)
     assert answer.json()["result"] == "invalid"
+
+
+@pytest.mark.parametrize(
+    "type", [None, "text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "json"]
+)
+def test_a_web_page_can_hand_nothing_in(ledger, signer, type):
+    """What a page may post to other servers unasked has one of these types."""
+    with at_work(ledger, signer, fails) as runner, listening(runner) as http:
+        headers = {"Content-Type": type} if type else {}
+        answer = http.post("/run_assessment", content=b'{"submission": []}', headers=headers)
+        assert "with the header Content-Type: application/json" in told(answer, 415)
+        assert ledger.waiting() == []
+        usual = {"Content-Type": "Application/JSON; charset=utf-8"}
+        assert http.post("/run_assessment", content=b'{"submission": []}', headers=usual).status_code == 200
 
 
 def test_paths_that_lead_out_are_told(http):
@@ -442,7 +468,7 @@ for _path in list(_small.files):
 @settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 @given(spoiled() | values)
 def test_no_json_is_too_hostile_for_an_answer(http, body):
-    answer = http.post("/run_assessment", content=json.dumps(body), headers={"Content-Type": "application/json"})
+    answer = http.post("/run_assessment", content=json.dumps(body), headers=JSON)
     told(answer, answer.status_code)
     assert answer.status_code in (200, 422)
 
@@ -454,7 +480,7 @@ def test_no_bytes_are_too_hostile_for_an_answer(http, content):
     record = {"original_description": "a cat", "prompts": ["a cat"], "image_paths": ["a.png"]}
     for fields in ({"zip": text}, {"images": {"a.png": text}}):
         told(http.post("/run_assessment", json={"submission": [record], **fields}), 200)
-    told(http.post("/run_assessment", content=content), 422)
+    told(http.post("/run_assessment", content=content, headers=JSON), 422)
 
 
 # -- kill -9

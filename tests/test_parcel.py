@@ -9,7 +9,19 @@ import zipfile
 import pytest
 
 from course.assess import parcel
-from course.assess.parcel import MISSING, OUTSIDE, TOO_LARGE, Parcel, named_pictures, pack_files, receive, unpack_files
+from course.assess.parcel import (
+    MAX_FILE,
+    MAX_FILES,
+    MISSING,
+    OUTSIDE,
+    TOO_LARGE,
+    TOO_MUCH,
+    Parcel,
+    named_pictures,
+    pack_files,
+    receive,
+    unpack_files,
+)
 from helpers.submission import Submission
 
 
@@ -104,6 +116,11 @@ def test_without_a_root_no_folder_is_opened(root):
     assert "opens no folders" in problem
 
 
+def test_without_a_folder_the_runners_own_is_meant(root):
+    got = receive(submission("generated_images/a.png", "ada/generated_images/a.png"), root)
+    assert got.files == {"ada/generated_images/a.png": b"A"} and got.problems == {"generated_images/a.png": MISSING}
+
+
 def test_without_pictures_it_says_how_to_send_them():
     (problem,) = receive(submission("a.png"), None).problems.values()
     assert "no pictures came" in problem
@@ -124,6 +141,9 @@ def test_a_large_picture_is_not_unfolded(root, monkeypatch):
         ({"zip": in_base64(b"no archive")}, "holds no zip archive"),
         ({"zip": in_base64(zipped({"a.png": b"A" * 100})[:-30])}, "holds no zip archive"),
         ({"zip": in_base64(zipped({"a.png": b"AAA"}, zipfile.ZIP_STORED).replace(b"AAA", b"BBB"))}, "can't give it"),
+        ({"zip": in_base64(zipped({"a.png": b"A"}, zipfile.ZIP_LZMA))}, "unusual way: pack it with the method deflate"),
+        ({"zip": in_base64(zipped({"ä.png": b"A"}).replace("ä".encode(), b"\xff\xff"))}, "holds no zip archive"),
+        ({"zip": in_base64(zipped(dict.fromkeys(map(str, range(1_001)), b"")))}, "has more than 1,000 members"),
         ({"images": {"a.png": "no base64!"}}, "not whole in base64"),
         ({"images": {"a.png": "ä"}}, "not whole in base64"),
     ],
@@ -131,6 +151,26 @@ def test_a_large_picture_is_not_unfolded(root, monkeypatch):
 def test_damaged_pictures_are_told(fields, sentence):
     (problem,) = receive(submission("a.png", **fields), None).problems.values()
     assert sentence in problem
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_no_damage_to_an_archive_gets_out(compression):
+    content = zipped({"a.png": bytes(range(256))}, compression)
+    for place in range(len(content)):
+        for byte in (0, 0xFF, content[place] ^ 1):
+            damaged = content[:place] + bytes([byte]) + content[place + 1 :]
+            got = receive(submission("a.png", zip=in_base64(damaged)), None)
+            assert got.files or got.problems
+
+
+def test_many_large_pictures_are_too_many_for_the_disk():
+    paths = [f"{i}.png" for i in range(20)]
+    records = [{"original_description": "", "prompts": [], "image_paths": paths[i : i + 4]} for i in range(0, 20, 4)]
+    bombs = in_base64(zipped(dict.fromkeys(paths, bytes(MAX_FILE))))
+    got = receive(Submission(submission=records, zip=bombs), None)
+    assert sum(map(len, got.files.values())) == MAX_FILES
+    assert set(got.problems.values()) == {TOO_MUCH} and len(got.problems) == 12
+    assert len(pack_files(got.files)) < 100_000  # as small as it came
 
 
 def test_a_locked_archive_is_told():

@@ -29,8 +29,8 @@ ID = re.compile("[0-9a-f]{32}")
 def assessment_router(runner: Runner, *, root: Path | None = None, patience: float = PATIENCE) -> APIRouter:
     """The routes. Every answer is an `Answer`, with one of these statuses:
 
-    200 passed, failed · 202 waiting · 404 no such submission · 413 too large · 422 no submission · 429 too many are
-    waiting · 503 the runner could not judge it.
+    200 passed, failed · 202 waiting · 404 no such submission · 413 too large · 415 not sent as JSON · 422 no submission ·
+    429 too many are waiting · 503 the runner could not judge it.
 
     Args:
         root: the folder whose folders a request may name; None where it may name none.
@@ -40,6 +40,10 @@ def assessment_router(runner: Runner, *, root: Path | None = None, patience: flo
 
     @router.post("/run_assessment")
     async def run_assessment(request: Request) -> JSONResponse:
+        # Any page in the browser of this computer's user may post here, but not with this type: no submissions of theirs.
+        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+            message = "Send the submission as JSON, with the header Content-Type: application/json."
+            return _respond(Answer(result="invalid", messages=[message]), 415)
         try:
             body = await request.body()
         except ApiError as error:

@@ -7,12 +7,9 @@ to no more than the limits below, and of a long submission only what can win poi
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import io
-import struct
 import zipfile
-import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,16 +17,21 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from helpers.submission import Record, Submission
 
-__all__ = ["MAX_FILE", "RECORDS", "Parcel", "named_pictures", "pack_files", "receive", "unpack_files"]
+__all__ = ["MAX_FILE", "MAX_FILES", "RECORDS", "Parcel", "named_pictures", "pack_files", "receive", "unpack_files"]
 
 #: Four source pictures, and four pictures of each: what a submission should hold, and all that is looked at.
 RECORDS = 4
 #: The most bytes of one picture's file.
 MAX_FILE = 5_000_000
+#: The most bytes of all pictures' files together: as many as a request may have. Of an archive more may unfold.
+MAX_FILES = 20_000_000
+#: The most members of an archive; each takes memory when it is opened.
+MAX_MEMBERS = 1_000
 
 MISSING = "it is not there"
 OUTSIDE = "its path leads out of the submission's folder"
 TOO_LARGE = f"its file is larger than {MAX_FILE / 1e6:g} MB"
+TOO_MUCH = f"with it the pictures' files are more than {MAX_FILES / 1e6:g} MB together"
 
 
 class _Unreadable(Exception):
@@ -77,15 +79,19 @@ def receive(submission: Submission, root: Path | None) -> Parcel:
     """A request's records and pictures. Never raises for what a stranger sent: faults stand in ``problems``.
 
     Args:
-        root: the folder whose folders a request may name; None where it may name none.
+        root: the folder whose folders a request may name; None where it may name none. It is the one that a request
+            means which brings no pictures and names no folder.
     """
     read = _reader(submission, root)
-    files, problems = {}, {}
+    files, problems, room = {}, {}, MAX_FILES
     for path in named_pictures(submission.submission):
         try:
             if not _stays_inside(path):
                 raise _Unreadable(OUTSIDE)
-            files[path] = read(path)
+            content = read(path)
+            if len(content) > room:
+                raise _Unreadable(TOO_MUCH)
+            files[path], room = content, room - len(content)
         except _Unreadable as error:
             problems[path] = str(error)
     return Parcel(submission.submission, submission.student, submission.course, files, problems)
@@ -107,6 +113,8 @@ def _reader(submission: Submission, root: Path | None) -> Callable[[str], bytes]
         return lambda path: _decode(submission.images[path]) if path in submission.images else _fail(MISSING)
     if submission.folder is not None:
         return _folder_reader(submission.folder, root)
+    if root is not None:
+        return _folder_reader(".", root)
     return lambda path: _fail('no pictures came with the submission: send them as "zip" or "images"')
 
 
@@ -119,29 +127,35 @@ def _decode(text: str) -> bytes:
         raise _Unreadable(TOO_LARGE)
     try:
         return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
+    except ValueError as error:
         raise _Unreadable(f"it is not whole in base64 ({error})") from error
 
 
 def _zip_reader(text: str) -> Callable[[str], bytes]:
     try:
-        archive = zipfile.ZipFile(io.BytesIO(base64.b64decode(text, validate=True)))
-    except (binascii.Error, ValueError):
+        packed = base64.b64decode(text, validate=True)
+    except ValueError:
         return lambda path: _fail('the field "zip" is not whole in base64')
-    except (zipfile.BadZipFile, NotImplementedError, OSError, struct.error):
+    if packed.count(b"PK\1\2") > MAX_MEMBERS:  # the mark of each member
+        return lambda path: _fail(f"the archive has more than {MAX_MEMBERS:,} members: pack the named pictures only")
+    # A damaged archive raises whatever its reader stumbles over, when it is opened and at each member.
+    try:
+        archive = zipfile.ZipFile(io.BytesIO(packed))
+    except Exception:
         return lambda path: _fail('the field "zip" holds no zip archive')
 
     def read(path: str) -> bytes:
         try:
-            with archive.open(path) as member:
-                content = member.read(MAX_FILE + 1)  # of what an archive says of its sizes nothing is believed
+            info = archive.getinfo(path)
         except KeyError:
             raise _Unreadable(MISSING) from None
-        # A damaged, locked or strangely compressed member raises whatever its reader stumbles over.
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError, ValueError) as error:
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise _Unreadable("the archive compresses it in an unusual way: pack it with the method deflate")
+        try:
+            with archive.open(info) as member:
+                content = member.read(MAX_FILE + 1)  # of what an archive says of its sizes nothing is believed
+        except Exception as error:
             raise _Unreadable(f"the archive can't give it ({error})") from error
-        except (zlib.error, struct.error) as error:
-            raise _Unreadable("the archive is damaged there") from error
         return content if len(content) <= MAX_FILE else _fail(TOO_LARGE)
 
     return read
@@ -172,9 +186,9 @@ def _folder_reader(folder: str, root: Path | None) -> Callable[[str], bytes]:
 
 
 def pack_files(files: dict[str, bytes]) -> bytes:
-    """The pictures as one zip archive, for keeping."""
+    """The pictures as one zip archive, for keeping; compressed, for what unfolded may be mostly air."""
     archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w") as file:
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
         for name, content in files.items():
             file.writestr(name, content)
     return archive.getvalue()
