@@ -56,8 +56,8 @@
 # %% [markdown]
 # ## Set-up
 #
-# One cell fetches the course if need be, one loads what the notebook uses. `helpers` is the course's small library; all
-# of it is there to be read.
+# One cell fetches the course if need be, one loads what the notebook uses. `helpers` is the course's small library,
+# made to be read: `show.gallery??` in a cell shows the code of that function.
 
 # %% locked="fetch_course"
 # On Colab this fetches the course and the few libraries that are missing; where the course is installed it does nothing.
@@ -77,6 +77,7 @@ if importlib.util.find_spec("helpers") is None:
 import time
 import uuid
 from itertools import islice
+from numbers import Integral
 from random import Random
 
 import matplotlib.pyplot as plt
@@ -458,7 +459,8 @@ for row in islice(collection.read_prompts("prompts.csv"), 2):
 #
 # <details><summary>Help: what pandas makes of an empty field</summary>
 #
-# A missing text comes as `nan`, which is a float. Ask `isinstance(prompt, str)` before you call `prompt.strip()`.
+# A missing text comes as `nan`, which is a float. Ask `isinstance(prompt, str)` before you call `prompt.strip()`. And whole
+# numbers may come as numpy's; `isinstance(width, Integral)` is true of those and of Python's `int`.
 # </details>
 
 
@@ -471,9 +473,10 @@ def insert_prompts(client, table, rows, *, batch_size=500):
         of which no more than a batch or two is held in memory.
     batch_size: rows in an insert, at most.
 
-    A row is bad if a key is missing, if its prompt is no string or blank, or if its width or height is no whole number from
-    0 on (0 means that it is not known). At the first bad row a ValueError says its number (the first of all rows is 0) and
-    what is wrong. The batches before it are stored then, and nothing of its own.
+    A row is bad if a key is missing, if its id, prompt, url or source_site is no string, if its prompt is blank, or if its
+    width or height is no whole number (Integral) from 0 on (0 means that it is not known). At the first bad row a ValueError
+    says its number (the first of all rows is 0) and what is wrong. The batches before it are stored then, and nothing of its
+    own.
 
     Returns the number of stored rows.
     """
@@ -485,10 +488,13 @@ def insert_prompts(client, table, rows, *, batch_size=500):
                 missing = [name for name in COLUMNS if name not in row]
                 if missing:
                     raise ValueError(f"Row {number} has no {missing[0]}.")
-                if not isinstance(row["prompt"], str) or not row["prompt"].strip():
-                    raise ValueError(f"Row {number} has no text as its prompt, but {row['prompt']!r}.")
+                for name in ("id", "prompt", "url", "source_site"):
+                    if not isinstance(row[name], str):
+                        raise ValueError(f"Row {number}: its {name} should be text, but is {row[name]!r}.")
+                if not row["prompt"].strip():
+                    raise ValueError(f"Row {number} has a blank prompt.")
                 for side in ("width", "height"):
-                    if not isinstance(row[side], int) or row[side] < 0:
+                    if not isinstance(row[side], Integral) or row[side] < 0:
                         raise ValueError(f"Row {number}: its {side} should be 0 or more, but is {row[side]!r}.")
 
             vectors = embed_texts([row["prompt"] for row in batch])
@@ -530,6 +536,9 @@ def hidden_tests():
         ("height", -1),
         ("width", None),
         ("height", 127.5),
+        ("id", 7),
+        ("url", None),
+        ("source_site", float("nan")),
     ):
         at = rng.randrange(11)
         bad = {at: rows[at] | {name: value}}
@@ -631,7 +640,7 @@ def search_by_text(client, table, query, k=5):
     and cuts; the vector and k are bound as parameters, so that the SQL's text is the same for each search.
     """
     ### BEGIN SOLUTION
-    return client.query_df(
+    found = client.query_df(
         """
         SELECT prompt, url, cosineDistance(prompt_vector, {emb:Array(Float32)}) AS dist
         FROM {table:Identifier}
@@ -640,6 +649,7 @@ def search_by_text(client, table, query, k=5):
         """,
         parameters={"emb": embed_texts([query])[0].tolist(), "table": table, "k": k},
     )
+    return found.reindex(columns=["prompt", "url", "dist"])  # where nothing is found, the columns are missing
     ### END SOLUTION
 
 
@@ -739,7 +749,7 @@ def search_by_image(client, table, image, k=5):
     Returns a DataFrame with the columns prompt, url and dist, the nearest first, and at most k rows.
     """
     ### BEGIN SOLUTION
-    return client.query_df(
+    found = client.query_df(
         """
         SELECT prompt, url, cosineDistance(prompt_vector, {emb:Array(Float32)}) AS dist
         FROM {table:Identifier}
@@ -748,6 +758,7 @@ def search_by_image(client, table, image, k=5):
         """,
         parameters={"emb": embed_images([image])[0].tolist(), "table": table, "k": k},
     )
+    return found.reindex(columns=["prompt", "url", "dist"])  # where nothing is found, the columns are missing
     ### END SOLUTION
 
 

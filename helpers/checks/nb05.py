@@ -319,13 +319,16 @@ def makes_table(fn: Callable, rows: Sequence[dict]) -> None:
 
 def insert_prompts(fn: Callable) -> None:
     """Check `insert_prompts(client, table, rows, batch_size=…)` with good rows, and with bad ones among them."""
+    import numpy as np
+
     rows = fresh_rows(7, seed=6)
-    stores(fn, rows, batch_size=3)
+    stores(fn, [row | {"width": np.int64(row["width"])} for row in rows], batch_size=3)
     stores(fn, [], batch_size=3)
     without = {name: value for name, value in rows[4].items() if name != "url"}
     refuses(fn, rows, {4: without}, "it has no url", batch_size=3)
     refuses(fn, rows, {1: rows[1] | {"prompt": "  "}}, "its prompt is blank", batch_size=3)
     refuses(fn, rows, {6: rows[6] | {"width": -1}}, "its width is -1", batch_size=3)
+    refuses(fn, rows, {5: rows[5] | {"url": None}}, "its url is None", batch_size=3)
     passed("insert_prompts")
 
 

@@ -45,8 +45,8 @@ def insert_prompts(client, table, rows, *, batch_size=500):
             if name not in row:
                 raise ValueError(f"row {{number}}: there is no {{name}}")
         text = row["prompt"]
-        if not isinstance(text, str) or {blank}:
-            raise ValueError(f"row {{number}}: the prompt is {{text!r}}")
+        if not all(isinstance(row[name], str) for name in {texts}) or {blank}:
+            raise ValueError(f"row {{number}}: no text, or a blank prompt: {{row}}")
         for name in ("width", "height"):
             if {bad_side}:
                 raise ValueError(f"row {{number}}: {{name}} is {{row[name]!r}}")
@@ -60,8 +60,9 @@ def insert_prompts(client, table, rows, *, batch_size=500):
 """
 INSERT_RIGHT = {
     "start": "rows = iter(rows)",
+    "texts": '["id", "prompt", "url", "source_site"]',
     "blank": 'text.strip() == ""',
-    "bad_side": "not isinstance(row[name], int) or row[name] < 0",
+    "bad_side": "not isinstance(row[name], Integral) or row[name] < 0",
     "end": "return stored",
     "loop": """for i, row in enumerate(batch):
             look_at(stored + i, row)
@@ -192,7 +193,8 @@ def insert_prompts(client, table, rows, *, batch_size=500):
                 assert set(COLUMNS) <= row.keys(), "a column is missing"
                 assert row["prompt"].strip(), "the prompt is blank"
                 assert row["width"] >= 0 and row["height"] >= 0, "a side is negative"
-                assert type(row["width"]) is type(row["height"]) is int, "a side is no whole number"
+                assert row["width"] == int(row["width"]) and row["height"] == int(row["height"]), "a side is no whole number"
+                assert all(isinstance(row[n], str) for n in COLUMNS[:3] + COLUMNS[5:]), "a field is no text"
             except (AssertionError, AttributeError, TypeError) as error:
                 raise ValueError(f"Row {number} is bad: {error}") from error
         table_of_them = pd.DataFrame(batch)[COLUMNS]
@@ -535,6 +537,7 @@ WRONG = {
             INSERT.format(**INSERT_RIGHT | {"loop": INSERT_RIGHT["loop"].replace("stored + i", "stored + i + 1")}),
         ),
         ("everything in memory", INSERT.format(**INSERT_RIGHT | {"start": "rows = iter(list(rows))"})),
+        ("an empty field of pandas goes in", INSERT.format(**INSERT_RIGHT | {"texts": '["prompt"]'})),
         ("blank prompts go in", INSERT.format(**INSERT_RIGHT | {"blank": 'text == ""'})),
         (
             "any number is a width",
