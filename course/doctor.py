@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from importlib import metadata, util
 
 from course.lab import NOTEBOOKS, free_port
@@ -16,7 +15,7 @@ LAB_PORT = 8888
 
 def doctor() -> Report:
     """The findings of a whole installation; ``report.ok`` is False when one of them needs fixing."""
-    return Report([*helpers_doctor(), _notebooks(), _jupyterlab(), _grading(), _port(), _sandbox()])
+    return Report([*helpers_doctor(), _notebooks(), _jupyterlab(), _grading(), _port()])
 
 
 def _notebooks() -> Finding:
@@ -42,13 +41,3 @@ def _port() -> Finding:
     if port == LAB_PORT:
         return Finding("port", True, f"{LAB_PORT} is free for JupyterLab")
     return Finding("port", True, f"{LAB_PORT} is in use; `course lab` will take {port}")
-
-
-def _sandbox() -> Finding:
-    """bubblewrap keeps a submission's code away from the gradebook; only graders need it, and only on Linux."""
-    found = shutil.which("bwrap")
-    return Finding(
-        "sandbox",
-        True,
-        found or "bubblewrap not found; autograde submissions only on a computer you can spare",
-    )

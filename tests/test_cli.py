@@ -91,11 +91,11 @@ def test_the_doctor_exits_1_when_something_needs_fixing(monkeypatch, ok, code):
     assert "torch: 2.13" in result.output
 
 
-def test_the_doctor_looks_at_notebooks_lab_grading_port_and_sandbox(monkeypatch, tmp_path):
+def test_the_doctor_looks_at_notebooks_lab_grading_and_port(monkeypatch, tmp_path):
     monkeypatch.setattr(doctor_module, "helpers_doctor", Report)
     monkeypatch.setattr(doctor_module, "NOTEBOOKS", tmp_path)
     report = doctor_module.doctor()
-    assert [finding.name for finding in report] == ["notebooks", "JupyterLab", "nbgrader", "port", "sandbox"]
+    assert [finding.name for finding in report] == ["notebooks", "JupyterLab", "nbgrader", "port"]
     assert [finding.todo for finding in report if not finding.ok] == ["run `course build`"]
 
 
