@@ -23,13 +23,13 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
 from helpers.errors import PlainError
 
@@ -67,6 +67,19 @@ LIBRARIES = ("diffusers", "torch", "transformers")
 
 #: No list of a submission may be longer, though only four times four wins all the points.
 MAX_ITEMS = 16
+#: Nor may more pictures come.
+MAX_IMAGES = 64
+
+
+def _at_most(keys: int) -> BeforeValidator:
+    """Refuses a longer dict unread: pydantic reads all of it first, and tells of each of a million wrong values."""
+
+    def check(value: Any) -> Any:
+        if isinstance(value, dict) and len(value) > keys:
+            raise ValueError(f"Dictionary should have at most {keys} items, not {len(value)}")
+        return value
+
+    return BeforeValidator(check)
 
 
 Description = Annotated[str, StringConstraints(max_length=8_000)]
@@ -92,7 +105,9 @@ class Provenance(_Part):
     seed: int = Field(ge=0, lt=2**63, description="of this picture's own generator, on the CPU")
     steps: int = Field(ge=1, le=150, description="num_inference_steps")
     guidance_scale: float = Field(ge=0, le=100)
-    libraries: dict[Name, Name] = Field({}, max_length=MAX_ITEMS, description="versions of the libraries that drew it")
+    libraries: Annotated[dict[Name, Name], _at_most(MAX_ITEMS)] = Field(
+        {}, max_length=MAX_ITEMS, description="versions of the libraries that drew it"
+    )
     sha256: str = Field(pattern="^[0-9a-f]{64}$", description="of the RGB pixels; see helpers.submission.pixels_sha256")
 
 
@@ -119,9 +134,13 @@ class Submission(_Part):
     student: Name = Field("", description="the name for the certificate")
     course: Name = Field("", description="the course's name for the certificate")
     zip: str | None = Field(None, description="a zip archive in base64, its members named as the records name them")
-    images: dict[ImagePath, str] | None = Field(None, max_length=64, description="path → the picture's file in base64")
+    images: Annotated[dict[ImagePath, str] | None, _at_most(MAX_IMAGES)] = Field(
+        None, max_length=MAX_IMAGES, description="path → the picture's file in base64"
+    )
     folder: ImagePath | None = Field(
-        None, description="a folder of the runner's own computer, inside the one that it was started for"
+        None,
+        description="a folder of the runner's own computer, inside the one that it was started for; "
+        "without pictures and a folder that one itself",
     )
 
 
@@ -241,17 +260,29 @@ def make_record(
     source_image: str | Path | None = None,
 ) -> Record:
     """A record with the provenance that its pictures carry. Raises ``PlainError`` for a value of a wrong type or size."""
-    found = [provenance_of(path) for path in image_paths]
+    for name, value in (("prompts", prompts), ("image_paths", image_paths)):
+        if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):  # a text would give its letters
+            raise PlainError(
+                f"make_record takes a list of {name}, one for each picture, but got {type(value).__name__}: "
+                f"{value!r:.80}. Put it in square brackets, even where there is only one."
+            )
+    paths = list(image_paths)
     try:
-        return Record(
+        record = Record(
             original_description=description,
             prompts=list(prompts),
-            image_paths=[Path(path).as_posix() for path in image_paths],
-            source_image=None if source_image is None else Path(source_image).as_posix(),
-            provenance=found if any(found) else None,
+            image_paths=[_posix(path) for path in paths],
+            source_image=_posix(source_image),
         )
     except ValidationError as error:
         raise PlainError(f"This is no record of a submission: {_sentences(error)}") from None
+    found = [provenance_of(path) for path in paths]
+    return record.model_copy(update={"provenance": found}) if any(found) else record
+
+
+def _posix(path: Any) -> Any:
+    """A path with forward slashes; what is none stays as it is, for pydantic to tell."""
+    return Path(path).as_posix() if isinstance(path, (str, Path)) else path
 
 
 def write_metadata(records: Sequence[Record], folder: str | Path) -> Path:

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import re
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -179,6 +180,37 @@ def test_a_record_of_wrong_values_gets_a_sentence():
         make_record("a cat", ["\ud800"], [])
     with pytest.raises(PlainError, match=r"original_description: .*at most 8000"):
         make_record("cat " * 2_001, [], [])
+
+
+@pytest.mark.parametrize(
+    ("prompts", "paths", "sentence"),
+    [
+        ("a red cat", ["a.png"], "takes a list of prompts, .* but got str: 'a red cat'. Put it in square brackets"),
+        (["a red cat"], "a.png", "takes a list of image_paths, .* but got str: 'a.png'"),
+        (["a red cat"], Path("a.png"), "takes a list of image_paths, .* but got"),
+        (None, [], "takes a list of prompts, .* but got NoneType"),
+        (["a red cat"], [picture()], r"image_paths\.0: Input should be a valid string"),
+    ],
+)
+def test_a_record_takes_lists(prompts, paths, sentence):
+    with pytest.raises(PlainError, match=sentence):
+        make_record("a cat", prompts, paths)
+
+
+def test_a_record_takes_whatever_can_be_gone_through(made):
+    prompts, paths = made.prompts, made.image_paths
+    same = make_record("a cat", iter(prompts), (Path(path) for path in paths), source_image=Path(made.source_image))
+    assert same == made
+
+
+@pytest.mark.parametrize("part", ["images", "libraries"])
+def test_a_million_wrong_values_get_one_sentence(part):
+    many = dict.fromkeys(map(str, range(10_000)), 1)
+    body = {"submission": [], "images": many} if part == "images" else {"libraries": many}
+    with pytest.raises(ValidationError) as told:
+        (Submission if part == "images" else Provenance).model_validate_json(json.dumps(body))
+    (sentence,) = (line for line in submission.faults(told.value) if line.startswith(part))
+    assert re.fullmatch(rf"{part}: Dictionary should have at most (16|64) items, not 10000\.", sentence)
 
 
 @pytest.mark.parametrize(
