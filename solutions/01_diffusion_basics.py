@@ -14,8 +14,8 @@
 # together again: your own sampling loop will give the same numbers as the library's, down to rounding. At the end
 # you teach the machine something it has never seen.
 #
-# The models here are small and know only a picture-book world of cats, boats and rockets, so everything runs in
-# seconds on a laptop. They are built exactly like Stable Diffusion: the same classes, the same steps, only fewer
+# The models here are small and know only a picture-book world of cats, boats and rockets, so everything runs in seconds
+# on a laptop. They are built from the same classes as Stable Diffusion and draw in the same steps, with far fewer
 # numbers inside.
 #
 # **When you are done, you can**
@@ -54,8 +54,8 @@
 # %% [markdown]
 # ## Set-up
 #
-# One cell fetches the course if need be, one loads what the notebook uses. `helpers` is the course's small library; all
-# of it is there to be read.
+# One cell fetches the course if need be, one loads what the notebook uses. `helpers` is the course's small library,
+# made to be read: `show.gallery??` in a cell shows the code of that function.
 
 # %% locked="fetch_course"
 # On Colab this fetches the course and the few libraries that are missing; where the course is installed it does nothing.
@@ -95,7 +95,7 @@ elif settings.device == "mps":
 else:
     print(f"No GPU was found, so the models run on the CPU with {torch.get_num_threads()} threads.")
     print("That is enough for the mini models: a picture takes a second or two, the fine-tuning a minute.")
-    print("The full Stable Diffusion would take minutes a picture: choose it where there is a GPU.")
+    print("The full Stable Diffusion would take minutes per picture: choose it where there is a GPU.")
 print(f"Profile: {settings.profile}. Pictures are {size}×{size} pixels.")
 
 # %% [markdown]
@@ -103,10 +103,10 @@ print(f"Profile: {settings.profile}. Pictures are {size}×{size} pixels.")
 #
 # *30 minutes*
 #
-# Drawing a cat is hard. Ruining the drawing of a cat is easy: sprinkle noise over it, again and again, until
-# nothing but noise is left. Diffusion models rest on this lopsidedness. We ruin many pictures in small steps, and
-# let a network learn to undo *one* such step. Undoing a little noise is a task a network can learn well. And once it
-# can undo a little, we start from pure noise and let it undo step after step, until a picture stands there.
+# Drawing a cat is hard. Ruining the drawing of a cat is easy: sprinkle noise over it, again and again, until nothing
+# but noise is left. Diffusion models rest on this lopsidedness. We ruin many pictures in small steps, and let a network
+# learn to undo *one* such step. Undoing a little noise is a task a network can learn well. And once it can undo a
+# little, we start from pure noise and let it undo step after step, until there is a picture.
 #
 # The way into the noise is called the **forward process**; nothing is learned in it. The way back is the **reverse
 # process**; there the network works. First the way in. Here is a cat from the picture-book world:
@@ -131,8 +131,9 @@ print(f"shape {tuple(x0.shape)}, smallest {x0.min():.2f}, largest {x0.max():.2f}
 # Because otherwise the numbers would grow without end. Variances of independent things add up, so with these two
 # factors a variance of 1 stays a variance of 1: $(1-\beta_t)\cdot 1 + \beta_t\cdot 1 = 1$.
 #
-# Let us take all 1,000 steps, one by one, and keep a few pictures from the way. You should see the cat fade slowly
-# at first, then drown.
+# Let us take all 1,000 steps, one by one, and keep a few pictures from the way. (The list of betas comes from a
+# `DDPMScheduler`, the library's object that keeps it. Part 6 shows what else a scheduler does.) You should see the cat
+# fade slowly at first, then drown.
 
 # %%
 schedule = DDPMScheduler.from_config(pipe.scheduler.config, clip_sample=False)  # our model's betas
@@ -162,17 +163,18 @@ print(f"At the end: mean {x.mean():.2f}, standard deviation {x.std():.2f}. Pure 
 # $$x_t = \sqrt{\bar\alpha_t}\;x_0 + \sqrt{1-\bar\alpha_t}\;\varepsilon
 # \qquad\text{with}\qquad \bar\alpha_t = \prod_{s=0}^{t} (1-\beta_s)$$
 #
-# This is equation 4 of the DDPM paper (Ho et al. 2020). Read $\bar\alpha_t$ (*alpha bar*) as **the share of the
-# picture that is left** at moment $t$: near 1 at the start, near 0 at the end. The library calls the whole list
-# `alphas_cumprod`, the cumulative product of the alphas.
+# This is equation 4 of the DDPM paper (Ho et al. 2020). Read $\bar\alpha_t$ (*alpha bar*) as **the share of the picture
+# that is left** at moment $t$: near 1 at the start, near 0 at the end. (It is a share of the *variance*, which is why
+# the picture itself is multiplied by its square root.) The library calls the whole list `alphas_cumprod`, the
+# cumulative product of the alphas.
 
 # %% [markdown]
 # ### Exercise 1 · `add_noise`
 #
 # *Difficulty ●○○○○ · 10 minutes · 12 points*
 #
-# Write that one step. In training each picture of a batch gets a moment of its own, so `t` may be a single number or
-# a tensor with one number a picture.
+# Write that one step. In training each picture of a batch gets a moment of its own, so `t` may be a single number or a
+# tensor with one number for each picture.
 #
 # <details><summary>Hint 1: the shapes</summary>
 #
@@ -327,11 +329,12 @@ print(f"At the last moment {schedule.alphas_cumprod[-1]:.2%} of the picture's va
 # | network | goes in | comes out | its job |
 # |---|---|---|---|
 # | **VAE** (variational autoencoder) | a picture | latents, and back | makes the working space small |
-# | **text encoder** (from CLIP) | a prompt | one vector a token | turns words into numbers with a meaning |
+# | **text encoder** (from CLIP) | a prompt | one vector per token | turns words into numbers with a meaning |
 # | **U-Net** | noisy latents, $t$, the vectors of the text | a guess of what is noise | the artist |
 #
-# Only the U-Net takes part in diffusion. The VAE works once, at the very end (and in training once, at the
-# beginning), the text encoder once at the start.
+# Only the U-Net takes part in diffusion. The VAE works once, at the very end (and in training once, at the beginning),
+# the text encoder once at the start. It is the text half of **CLIP**, a model that was trained on pictures together
+# with their captions; the whole of it comes in Part 7.
 
 # %%
 for name in ("vae", "text_encoder", "unet"):
@@ -495,9 +498,9 @@ show.grid(rows, [f"t = {t}" for t in moments], columns, alt="the red cat", width
 #
 # - **`"epsilon"`**: the noise $\varepsilon$. Simple, but look at the end of the schedule: there the input *is* nearly
 #   pure noise. Copying the input gets a perfect score, and says nothing about the picture.
-# - **`"v_prediction"`**: the "velocity" $v_t = \sqrt{\bar\alpha_t}\;\varepsilon - \sqrt{1-\bar\alpha_t}\;x_0$
-#   (Salimans & Ho 2022). At the start ($\bar\alpha$ near 1) it asks for the noise, at the end (near 0) for the picture,
-#   with the sign turned. It always asks for what is hard to see.
+# - **`"v_prediction"`**: the "velocity" $v_t = \sqrt{\bar\alpha_t}\;\varepsilon - \sqrt{1-\bar\alpha_t}\;x_0$ (Salimans
+#   & Ho 2022). At the start ($\bar\alpha$ near 1) it asks for the noise, at the end (near 0) for the picture, with its
+#   sign flipped. It always asks for what is hard to see.
 #
 # Both say the same in the end: whoever knows $x_t$ and one of $\varepsilon$, $v_t$, $x_0$ can compute the other two.
 
@@ -632,9 +635,9 @@ with torch.no_grad():
 print(f"\nLoss before the step {loss.item():.4f}, after it {after.item():.4f}.")
 
 # %% [markdown]
-# Our U-Net has taken such steps with batches of 32 pictures, on a small computer; its card,
-# `models/diffusion/README.md`, says how many.
-# Stable Diffusion took hundreds of thousands, with batches of 2,048, on 256 GPUs. The step is the same.
+# Our U-Net has taken such steps with batches of 32 pictures, on a small computer; its
+# [card](https://github.com/picture-this-course/picture-this/blob/main/models/diffusion/README.md) says how many. Stable
+# Diffusion took hundreds of thousands, with batches of 2,048, on 256 GPUs. The step is the same.
 #
 # One more look at the loss. It is a mean over all moments, but the moments are not equally hard. We measure it on
 # the eight pictures, moment by moment:
@@ -685,8 +688,9 @@ show.gallery(
 )
 
 # %% [markdown]
-# **Classifier-free guidance** (Ho & Salimans 2022) takes this difference and exaggerates it. Start from the answer
-# without text and walk towards the answer with text, and then *further*:
+# **Classifier-free guidance** (Ho & Salimans 2022) takes this difference and exaggerates it. (The name says what it
+# does without: an earlier method needed a second network, a classifier, to pull the picture towards what was asked
+# for.) Start from the answer without text and walk towards the answer with text, and then *further*:
 #
 # $$\hat\varepsilon = \varepsilon_\text{empty} + s\,(\varepsilon_\text{text} - \varepsilon_\text{empty})$$
 #
@@ -722,6 +726,9 @@ show.plot(
 # ### Exercise 3 · `guide`
 #
 # *Difficulty ●○○○○ · 5 minutes · 8 points*
+#
+# Write the formula above as a function: the U-Net's two answers and the scale go in, and the guided answer comes out, a
+# new tensor of the same shape. One line is enough.
 #
 # <details><summary>Help: my pictures are grey soup, although the formula looks right</summary>
 #
@@ -990,9 +997,10 @@ show.gallery(
 #
 # *40 minutes*
 #
-# The only luck in a drawing is the noise it starts from. So **the seed is the picture**: same prompt, same seed, same
-# settings, same picture, today and in a year. That makes results repeatable, and experiments fair. To learn what
-# guidance does, keep the seed and change the scale alone.
+# With a scheduler like ours, which adds no noise on the way, the only luck in a drawing is the noise it starts from. So
+# **the seed is the picture**: same prompt, same seed, same settings, same versions of the libraries, same picture,
+# today and in a year. That makes results repeatable, and experiments fair. To learn what guidance does, keep the seed
+# and change the scale alone.
 #
 # There is one catch. A GPU has another source of random numbers than the CPU, and rounds in another order: the same
 # seed gives another picture there. All code in this course draws its noise on the CPU, so that only the rounding
@@ -1025,6 +1033,7 @@ def generate_images(prompt, n=1, *, seed=0, steps=25, guidance_scale=4.0):
     prompt: a string.
     n: how many pictures.
     seed: the same seed gives the same pictures; the n pictures differ from each other.
+    steps, guidance_scale: as in sample_latents.
 
     Returns a list of n PIL images.
     """
@@ -1289,7 +1298,8 @@ print(f"Its detour of rank {rank} has {rank} × {columns} + {rows} × {rank} = {
 #
 # Write the whole fine-tuning. It is graded by what the tuned model draws (are they robots now? the hidden test brings
 # another new thing), by what it still remembers (are cats still cats?), and by whether the old model comes back when
-# the adapter is taken off. It must take less than 90 seconds on two CPU cores.
+# the adapter is taken off. Aim for less than 90 seconds on two CPU cores: the grader stops a cell, training and test
+# drawings together, after 300.
 #
 # The peft library builds the detours. This is what you need of it:
 #
@@ -1353,6 +1363,9 @@ def fine_tune(pipe, images, prompt, *, max_steps=80, batch_size=8, learning_rate
     images: PIL pictures of the new thing.
     prompt: the text that should draw it, one for all pictures.
     max_steps: at most so many steps of the optimizer.
+    batch_size: pictures in each step, new and old together.
+    learning_rate: the optimizer's.
+    seed: the same seed gives the same adapter.
 
     Returns the adapter's state dict: names that start with "unet." → tensors, as
     pipe.load_lora_weights takes it.

@@ -7,13 +7,14 @@
 # ---
 
 # %% [markdown]
-# # 02 · A specialist that looks
+# # 02 · A VQA specialist: answering questions about pictures
 #
 # *What colour is the boat?* You answer before you have finished reading. For a machine two worlds have to meet: a block
-# of numbers that is a picture, and a handful of words. In this notebook you follow them both. You cut a picture into the
-# pieces that a transformer reads, you write the loss that taught CLIP to put pictures and words into one space, and you
-# question a specialist: a model that answers questions about pictures, quickly and well, as long as the answer is one of
-# about fifty words that it knows. Then you find out what it does when the answer is *not* one of them.
+# of numbers that is a picture, and a handful of words. In this notebook you follow them both. You cut a picture into
+# the pieces that a transformer reads, you write the loss that taught CLIP to put pictures and words into one space, and
+# you question a specialist for **visual question answering** (VQA): a model that answers questions about pictures,
+# quickly and well, as long as the answer is one of about fifty words that it knows. Then you find out what it does when
+# the answer is *not* one of them.
 #
 # The models are the small ones of the picture-book world. They are built like the real CLIP and the real ViLT, so that
 # everything here runs in seconds, and would run the same with their large sisters.
@@ -53,8 +54,8 @@
 # %% [markdown]
 # ## Set-up
 #
-# One cell fetches the course if need be, one loads what the notebook uses. `helpers` is the course's small library; all
-# of it is there to be read.
+# One cell fetches the course if need be, one loads what the notebook uses. `helpers` is the course's small library,
+# made to be read: `show.gallery??` in a cell shows the code of that function.
 
 # %% locked="fetch_course"
 # On Colab this fetches the course and the few libraries that are missing; where the course is installed it does nothing.
@@ -471,11 +472,11 @@ for name, each in (("with position vectors", model), ("without", without_positio
     print(f"{name:22} angle between picture and jigsaw: {angle:5.2f}°")
 
 # %% [markdown]
-# **Who looks where?** The patches get company: a **class token**, a vector that belongs to no patch. In each layer every
-# vector looks at all others and takes from them what it can use. This is **attention**: a softmax over how well they fit,
-# so the shares sum to 1. It is done several times side by side, by **heads** that each look for something else; we
-# average over them. Whatever the class token has gathered after the last layer stands for the whole picture: the
-# embedding is made from it alone.
+# **Who looks where?** The patches get company: a **class token**, a vector that belongs to no patch. In each layer
+# every vector looks at all others and takes from them what it can use. This is **attention**: a softmax over how well
+# they fit, so the shares sum to 1. It is done several times side by side, by **heads** that each look for something
+# different; we average over them. Whatever the class token has gathered after the last layer stands for the whole
+# picture: the embedding is made from it alone.
 #
 # So let us see where the class token looks, layer by layer. Bright patches are those it takes most from. Most of the
 # light should fall on the things and their edges, little on empty snow or sky; in the last layer a few patches are left.
@@ -486,7 +487,7 @@ pictures = [picture, draw(Scene((Thing("star", "yellow", count=2),), place="nigh
 both = processor(images=pictures, return_tensors="pt").to(model.device)
 model.set_attn_implementation("eager")  # the faster ways to compute attention don't keep its weights
 with torch.no_grad():
-    attentions = model.vision_model(**both, output_attentions=True).attentions  # one (2, heads, tokens, tokens) a layer
+    attentions = model.vision_model(**both, output_attentions=True).attentions  # per layer (2, heads, tokens, tokens)
 model.set_attn_implementation("sdpa")
 
 layers = range(0, len(attentions), max(1, len(attentions) // 6))
@@ -512,8 +513,8 @@ show.grid(
 # *45 minutes*
 #
 # What should a vision transformer be trained *for*? Older models were trained to sort photos into a thousand fixed
-# classes, by people who had labelled a million photos by hand. CLIP (Radford et al. 2021) learns from something there is
-# far more of: pictures with a text beside them. And its task is a game:
+# classes, on a million photos that people had labelled by hand. CLIP (Radford et al. 2021) learns from something there
+# is far more of: pictures with a text beside them. And its task is a game:
 #
 # > Here are some pictures, and here, shuffled, are their captions. Which belong together?
 #
@@ -539,11 +540,11 @@ show.matrix(clip.similarity(captions, pictures), pictures, captions, alt=caption
 # moves closer, all else moves apart.** This is called **contrastive** learning. The wrong pairs cost nothing, they are
 # all the other pairs of the batch: with $N$ pictures there are $N$ right pairs and $N^2 - N$ wrong ones.
 #
-# As a loss it reads like this. Take one column of the table, one picture. Its captions are like the classes of
-# a classifier, and the right class is on the diagonal. A softmax turns the column into shares, and the picture pays
-# minus the logarithm of the right caption's share: nothing if it is 1, much if it is small. That is **cross-entropy**,
-# the loss of every classifier. The same for each row, one caption that looks for its picture. The loss is the mean of
-# both directions:
+# As a loss it reads like this. Take one column of the table, one picture. (In the formula below $i$ counts pictures and
+# $j$ texts, so there a picture is a *row*.) Its captions are like the classes of a classifier, and the right class is
+# on the diagonal. A softmax turns the column into shares, and the picture pays minus the logarithm of the right
+# caption's share: nothing if it is 1, much if it is small. That is **cross-entropy**, the loss of every classifier. The
+# same for each row of the table, one caption that looks for its picture. The loss is the mean of both directions:
 #
 # $$s_{ij} = \frac{\cos(\text{image}_i, \text{text}_j)}{\tau} \qquad
 # \mathcal L = -\frac{1}{2N}\sum_i\left[\log\frac{e^{s_{ii}}}{\sum_j e^{s_{ij}}}
@@ -567,9 +568,12 @@ for tau in (1, 0.25, 1 / scale, 0.01):
 #
 # *Difficulty ●●○○○ · 20 minutes · 16 points*
 #
+# Write the formula above: the embeddings of $N$ pictures and of their $N$ texts go in, the loss comes out, a tensor
+# with a single number. Embeddings may have any length, so bring them to length 1 first.
+#
 # <details><summary>Hint 1: the plan</summary>
 #
-# Bring all embeddings to length 1 (`F.normalize(…, dim=-1)`); then one matrix product is the whole table of cosines.
+# `F.normalize(…, dim=-1)` brings all embeddings to length 1; then one matrix product is the whole table of cosines.
 # Divide by the temperature. The right class of row *i* is *i*, so the targets are `torch.arange(n)`. Twice
 # `F.cross_entropy`, once on the table and once on its transpose.
 # </details>
@@ -590,7 +594,7 @@ for tau in (1, 0.25, 1 / scale, 0.01):
 def contrastive_loss(image_embeds, text_embeds, temperature):
     """CLIP's loss: symmetric InfoNCE (Radford et al. 2021, figure 3).
 
-    image_embeds: tensor (pairs, width), of any length each.
+    image_embeds: tensor (pairs, width); the rows may have any length (norm).
     text_embeds: tensor (pairs, width); row i belongs to row i of image_embeds.
     temperature: number above 0 (or a scalar tensor); cosines are divided by it.
 
@@ -936,6 +940,9 @@ print(f"{len(answers)} answers:", ", ".join(answers[:60]), "…" if len(answers)
 #
 # *Difficulty ●●○○○ · 15 minutes · 12 points*
 #
+# Make a function of what you have just seen: a picture and a question go in, the best answer (a word) and its
+# probability (a float from 0 to 1) come out, as a tuple.
+#
 # <details><summary>Hint: the plan</summary>
 #
 # `load("vqa")` gives the model and its processor, as above. Inputs, logits, the largest of them: its number is looked up
@@ -1001,7 +1008,8 @@ hidden_tests()
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# Ask away. Change the questions and see what it makes of yours:
+# Ask away. Expect six right answers, nearly all with scores above 90 %; only of what is left of the house is it less
+# sure. Then change the questions, and see what it makes of yours:
 
 # %%
 for question in (
@@ -1022,8 +1030,9 @@ for question in (
 # vector is the one that goes into the head: the question has told it where to look. Words like *what* and *is* have
 # nothing of their own to look for; where their light falls means little.
 #
-# One detail in the code is worth a look. ViLT hands its patches to the transformer in *random* order, since it doesn't
-# matter: each has its position vector with it. So we ask for their places, and put the weights back where they belong.
+# One detail in the code is worth a look. ViLT's code draws patches at random when there are too many, and so hands them
+# to the transformer in *random* order even when it keeps them all. That does no harm, since each has its position
+# vector with it. So we ask for their places, and put the weights back where they belong.
 
 
 # %%
@@ -1101,6 +1110,9 @@ show.bars(best_answers(robot, "What is this?"), "What is this? (a robot, but tha
 #
 # *Difficulty ●○○○○ · 10 minutes · 8 points*
 #
+# Write the measurement: a list of (picture, question, right answer) goes in, the share that your `ask` gets right comes
+# out, a float from 0 to 1.
+#
 # <details><summary>Hint: comparing words</summary>
 #
 # `.strip().lower()` on both sides, then `==`. Not `in`: the letters of `red` are `in` "a hundred".
@@ -1111,8 +1123,8 @@ show.bars(best_answers(robot, "What is this?"), "What is this? (a robot, but tha
 def vqa_accuracy(examples):
     """The share of questions that load("vqa") answers right.
 
-    examples: a list of (image, question, answer): PIL image, string, string. An answer counts as right if it is
-        the same but for capitals and spaces around it.
+    examples: a list of (image, question, answer): PIL image, string, string. The model's
+        answer is right if it equals that one, apart from capital letters and from spaces around it.
 
     Returns a float from 0 to 1. Raises ValueError where there are no examples.
     """
@@ -1171,11 +1183,12 @@ hidden_tests()
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# Now 240 fresh questions. Beside the accuracy we put a rival who **never looks**: for each question it gives the
-# answer that is most often right for that question, counted on a thousand other scenes. "Is there a …?" is answered
-# *yes* half of the time, "How many cats are there?" is mostly 1: one can score well with one's eyes shut. That was found
-# out the hard way. On the first large VQA collection models did so well without looking that it had to be balanced
-# (Goyal et al. 2017). So: **no accuracy without the blind guess beside it.**
+# Now 240 fresh questions. Beside the accuracy we put a rival who **never looks**: for each question it gives the answer
+# that is most often right for that question, counted on a thousand other scenes. "Is there a …?" is answered *yes* half
+# of the time, "How many cats are there?" is mostly 1: one can score well with one's eyes shut. That was found out the
+# hard way. On the first large VQA collection models did so well without looking that it had to be balanced (Goyal et
+# al. 2017). So: **no accuracy without the blind guess beside it.** (In the literature it is called a *question-only
+# baseline*, and what it lives on is the *language prior*.)
 
 # %%
 rng = Random(31)
@@ -1211,15 +1224,15 @@ show.gallery(
 )
 
 # %% [markdown]
-# **How sure is it when it is wrong?** For a specialist at work that may be the most important question of all. We make
-# four heaps of answers:
+# **How sure is it when it is wrong?** For a specialist at work that may be the most important question of all. We sort
+# the answers into four groups:
 #
 # - the right ones, and the wrong ones, to the 240 questions
 # - those to questions that have **no answer**, "What colour is the boat?" where there is no boat
 # - those to pictures of things it has **never seen**, robots, snowmen and mushrooms; the right word is not on its list
 #
-# The heap of right answers should lie far to the right. The other three *ought* to lie on the left. Do they? Compare the
-# last two above all: the one it was prepared for in training, and the one that nobody thought of.
+# The scores of the right answers should lie far to the right. The other three *ought* to lie on the left. Do they?
+# Compare the last two above all: the one it was prepared for in training, and the one that nobody thought of.
 
 # %%
 heaps = {"right": [], "wrong": [], "no answer": [], "never seen": []}
@@ -1235,11 +1248,12 @@ for kind in newthing.NEW_THINGS:
 show.confidences(heaps)
 
 # %% [markdown]
-# What can one do with such a number? **Let it be silent.** Answer only above a threshold, and hand the rest to a person.
-# The higher the threshold, the fewer questions are answered, and the better the answers should be. The last two columns
-# tell how many of the answers that should never have been given still get through. What to expect: a moderate threshold
-# stops nearly all answers to questions that have none, for which the model was trained to give low scores. To stop the
-# robots you have to set it so high that many right answers go as well.
+# What can one do with such a number? **Let the model stay silent** (*abstain*) when it is low: answer only above a
+# threshold, and hand the rest to a person. The higher the threshold, the fewer questions are answered, and the better
+# the answers should be. The last two columns show how many of the answers that should never have been given still get
+# through. What to expect: a moderate threshold stops nearly all answers to questions that have none, for which the
+# model was trained to give low scores. To stop the robots you have to set it so high that many right answers go as
+# well.
 
 # %%
 print("threshold   answered   right of these   of 'no answer'   of 'never seen'")
@@ -1316,8 +1330,8 @@ show.projection({style: embedded[[each.style == style for each in scenes]] for s
 #
 # <details><summary>Help: 100 % on my pictures, far less on the others</summary>
 #
-# With 512 numbers a picture, almost any 160 points can be separated by a straight cut: your head has learned them by heart. Was
-# there a hidden layer in it? Are there too many steps? A little `weight_decay` helps.
+# With 512 numbers for each picture, almost any 160 points can be separated by a straight cut: your head has learned
+# them by heart. Was there a hidden layer in it? Are there too many steps? A little `weight_decay` helps.
 # </details>
 
 
@@ -1430,11 +1444,11 @@ for question, numbers in truth.items():
     print(f"{question:8} {common:13.0%} {(nearest == numbers[tests]).float().mean():11.0%} {probe:7.0%}")
 
 # %% [markdown]
-# Where had the styles been all the time? Look at the 80 test pictures once more, but from where your head looks: not along
+# Where had the styles been all along? Look at the 80 test pictures once more, but from where your head looks: not along
 # the two directions in which the embeddings differ most, but along those that its logits have found. What to expect:
-# what was one crowd falls apart into clouds, of pictures that the head has never seen. (Two styles may still touch: four
-# logits make more directions than paper has.) Nothing about the features has changed. A good place to stand is all that
-# a linear probe looks for.
+# what was one crowd falls apart into clouds, of pictures that the head has never seen. (Two styles may still touch:
+# four logits make more directions than paper has.) Nothing about the features has changed. A good place to stand is all
+# that a linear probe looks for.
 
 # %%
 head = train_head(features[:160], torch.tensor(truth["style"][:160]))
@@ -1469,9 +1483,10 @@ show.plot(
 
 # %% [markdown]
 # One trap, before you use probes in earnest: measure on pictures that had **no part in anything** you decided. Not in
-# training, of course; but also not when you chose the learning rate or the number of steps. Whoever tries twenty learning
-# rates and reports the best number on the test pictures has trained on the test pictures, only slowly. Keep three heaps:
-# one to train, one to choose, one to report.
+# training, of course; but also not when you chose the learning rate or the number of steps. Whoever tries twenty
+# learning rates and reports the best number on the test pictures has trained on the test pictures, only slowly. Keep
+# three sets: the **training set**; the **validation set**, on which you choose; and the **test set**, which you touch
+# once, to report.
 
 # %% [markdown]
 # ## Part 8 · Two questions, flashcards, going further

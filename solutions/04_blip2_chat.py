@@ -7,16 +7,16 @@
 # ---
 
 # %% [markdown]
-# # 04 · BLIP-2: a language model learns to see
+# # 04 · Chat with BLIP-2: a language model learns to see
 #
 # A language model has read a lot and seen nothing. A vision model sees and cannot speak. BLIP-2 puts a small
 # translator between the two, and suddenly there is something that looks at a picture, says what is on it, and answers
 # questions about it. In this notebook you follow a picture all the way: from pixels to vectors, from vectors to
 # sixteen "words" that no dictionary has, and from there to a sentence. At the end you chat with your own pictures.
 #
-# The models here are small and know only a picture-book world of cats, boats and rockets, so everything runs in
-# seconds on a laptop. They are built exactly like the BLIP-2 of the paper: the same classes, the same steps, only fewer
-# numbers inside.
+# The models here are small and know only a picture-book world of cats, boats and rockets, so everything runs in seconds
+# on a laptop. They are built like the BLIP-2 of the paper: the same classes, the same steps, far fewer numbers inside.
+# (They were trained a little differently; Part 2 says how.)
 #
 # **When you are done, you can**
 #
@@ -34,7 +34,7 @@
 # | part | minutes | points |
 # |---|---|---|
 # | 1 Text in pieces | 30 | 8 |
-# | 2 The Q-Former: sixteen questions to a picture | 25 | |
+# | 2 The Q-Former: sixteen questions about a picture | 25 | |
 # | 3 Soft prompts | 35 | 20 |
 # | 4 Captions, and an inkblot | 35 | 14 |
 # | 5 Questions and answers | 40 | 24 |
@@ -53,8 +53,8 @@
 # %% [markdown]
 # ## Set-up
 #
-# One cell fetches the course if need be, one loads what the notebook uses. `helpers` is the course's small library; all
-# of it is there to be read.
+# One cell fetches the course if need be, one loads what the notebook uses. `helpers` is the course's small library,
+# made to be read: `show.gallery??` in a cell shows the code of that function.
 
 # %% locked="fetch_course"
 # On Colab this fetches the course and the few libraries that are missing; where the course is installed it does nothing.
@@ -99,7 +99,8 @@ for name in ("vision_model", "qformer", "language_model"):
 #
 # A language model does not read letters, and it does not read words either. It reads **tokens**: pieces of text from a
 # fixed list, its vocabulary. Each token has a number, and the number is all that the model gets. Here is a sentence as
-# our model reads it. What do you notice about the tokens?
+# our model reads it. What do you notice? Look at how the tokens begin, and at which words are a single token and which
+# are in pieces.
 
 # %%
 text = "Question: What colour is the large cat? Answer: red."
@@ -119,10 +120,10 @@ for text in ("cat", " cat", "a cat", "a  cat", "redcat"):
 
 # %% [markdown]
 # And why Ġ, of all letters? The tokenizer works on **bytes**, the numbers from 0 to 255 that files are made of. So it
-# can spell *every* text, in any language, emoji included, even if it has never met it: in the worst case byte by byte. But
-# some bytes have no printable sign, the space among them (number 32). To be able to write them down, GPT-2's authors
-# moved such bytes up by 256 places in the table of all characters, and number 32 + 256 happens to be Ġ. A line end
-# (number 10) becomes Ċ.
+# can spell *every* text, in any language, emoji included, even if it has never met it: in the worst case byte by byte.
+# But some bytes have no printable sign, the space among them (number 32). To be able to write them down, GPT-2's
+# authors gave these bytes, one after another, the characters from number 256 on. Byte 0 got number 256, byte 1 number
+# 257, and so the space, byte 32, got number 288, which happens to be Ġ. A line end (byte 10) becomes Ċ.
 
 # %%
 print(f"space → {chr(32 + 256)}   line end → {chr(10 + 256)}\n")
@@ -134,9 +135,10 @@ for text in ("a red cat\na blue boat", "an axolotl", "señor 🐸"):
 
 # %% [markdown]
 # Where does the vocabulary come from? From counting. **Byte pair encoding** (BPE; Sennrich et al. 2016) starts with
-# the single bytes. Then it looks for the pair of neighbours that is the most frequent in a large pile of text, glues it
-# to a new token, and repeats, until the vocabulary is as large as wanted. Frequent words end up as one token, rare
-# ones stay in pieces. The cell below does the first rounds on 300 captions of our world. Watch words grow.
+# single characters, in GPT-2's version with single bytes. Then it looks for the pair of neighbours that is the most
+# frequent in a large pile of text, glues it to a new token, and repeats, until the vocabulary is as large as wanted.
+# Frequent words end up as one token, rare ones stay in pieces. The cell below does the first rounds on 300 captions of
+# our world. Watch words grow.
 
 # %%
 rng = Random(0)
@@ -233,7 +235,7 @@ for text in ("a large red cat, on a meadow", "an inkblot", "Who painted the Mona
     print(f"{len(tokens):2} tokens: {' '.join(tokens)}")
 
 # %% [markdown]
-# ## Part 2 · The Q-Former: sixteen questions to a picture
+# ## Part 2 · The Q-Former: sixteen questions about a picture
 #
 # *25 minutes*
 #
@@ -258,12 +260,12 @@ stages = [
 show.chain(stages, "The way through BLIP-2")
 
 # %% [markdown]
-# How does it translate? It brings its own questions. The Q-Former has a few learnt vectors, the **queries**; ours has
+# How does it translate? It brings its own questions. The Q-Former has a few learned vectors, the **queries**; ours has
 # sixteen, the paper's 32. They are the same for every picture. In **cross-attention** each query goes to the vectors of
 # the picture and asks of each: *have you something for me?* The dot product of a query $q$ with a patch's key $k$ says
-# how well they fit. (A **key** is what a patch offers, made from its vector by a learnt matrix; what it hands over, its
-# **value**, is made by another.) A softmax makes weights of that which sum to 1, and the query takes home the patches'
-# values in these proportions:
+# how well they fit. (A **key** is what a patch offers, made from its vector by a learned matrix; what it hands over,
+# its **value**, is made by another.) A softmax turns these numbers into weights that sum to 1, and the query takes home
+# the patches' values in these proportions:
 #
 # $$\text{weights} = \operatorname{softmax}\!\left(\frac{q \cdot k}{\sqrt d}\right)$$
 #
@@ -314,15 +316,19 @@ show.grid(
 )
 
 # %% [markdown]
-# Compare the two rows. Query 0 sits on the bird in one picture and on the star in the other: it moves with the *thing*
-# that is told first. Query 3 goes to the other thing, the box or the boat. Query 13 looks at the ground and the water, to
-# find out the *place*; query 14 at everything but the things, because lines and shades there tell the *style*.
+# Compare the two rows. Query 0 sits on the bird in one picture and on the star in the other: it moves to the *thing*
+# that the caption names first. Query 3 goes to the other thing, the box or the boat. Query 13 looks at the ground and
+# the water, to find out the *place*; query 14 at everything but the things, because lines and shades there tell the
+# *style*.
 #
-# Who told them? In the paper nobody: its queries were trained to tell which text belongs to which picture, and found out
-# by themselves what is worth asking. Our mini model had little time, so we helped. In its training query 0 had to name
-# the first thing with its colour, query 3 the second thing, query 12 their relation, 13 the place and 14 the style. Number
-# 15 was left free. Try `where_queries_look(image, layer=0)[i]` above: in the first layer a query has seen nothing of the
-# picture yet. Does it know already where to look?
+# Who told them? In the paper nobody: its queries were trained to tell which text belongs to which picture, and to help
+# write that text, and found out by themselves what is worth asking. Our mini model had little time, so we helped. In
+# its training query 0 had to name the first thing with its colour, query 3 the second thing, query 12 their relation,
+# 13 the place and 14 the style. Number 15 was left free. (There is a second difference: our language model is so small
+# that it was not frozen, but learned along.)
+#
+# Try `where_queries_look(image, layer=0)[i]` above: in the first layer a query has seen nothing of the picture yet.
+# Does it know already where to look?
 #
 # The Q-Former is a **bottleneck**, and on purpose. Whatever is not in these few vectors, the language model will never
 # know. In return it has only so many vectors to read, however large the picture is.
@@ -339,8 +345,8 @@ show.grid(
 #
 # $$\underbrace{s_1\; s_2\; \dots\; s_{16}}_{\text{from the picture}}\;\; \underbrace{e_\text{Question}\; e_\text{:}\; e_\text{\_What}\; \dots}_{\text{from the text}}$$
 #
-# They are called **soft prompts**: prompts, because they stand in front and tell the model what the text is about; soft,
-# because they are no tokens from a list but can take any value, and so be learnt by gradient descent.
+# They are called **soft prompts**: prompts, because they stand in front and tell the model what the text is about;
+# soft, because they are no tokens from a list but can take any value, and so be learned by gradient descent.
 
 # %% [markdown]
 # ### Exercise 2 · `soft_prompts`
@@ -352,7 +358,7 @@ show.grid(
 # | part | what goes in | what comes out |
 # |---|---|---|
 # | `model.vision_model(pixel_values)` | pixels (batch, 3, height, width) | an object; its `last_hidden_state` is (batch, patches + 1, width) |
-# | `model.query_tokens` | | the learnt queries, (1, queries, width of the Q-Former) |
+# | `model.query_tokens` | | the learned queries, (1, queries, width of the Q-Former) |
 # | `model.qformer(query_embeds=…, encoder_hidden_states=…)` | queries, and what they look at | an object; its `last_hidden_state` is (batch, queries, width of the Q-Former) |
 # | `model.language_projection(…)` | (…, width of the Q-Former) | (…, width of the language model) |
 #
@@ -370,7 +376,7 @@ show.grid(
 # <details><summary>Help: "mat1 and mat2 shapes cannot be multiplied"</summary>
 #
 # Some part got vectors of a width that it does not know. Print the shapes after each step. The picture's vectors belong
-# into the Q-Former, not into the projection.
+# in the Q-Former, not in the projection.
 # </details>
 #
 # <details><summary>Help: it works here, and the check says that the width is wrong</summary>
@@ -498,10 +504,11 @@ for start, where in (("", "the picture"), ("a small blue", "the picture and “a
     show.bars(dict(zip(words, best.values.tolist())), f"the next token after {where}")
 
 # %% [markdown]
-# To write a text, take a token, put it behind the text, ask again, and so on, until the model chooses `</s>`, *the end*.
-# (Such a token, which stands for no letters, is called a **special token**.) Which token to take? **Greedy** decoding takes the likeliest every time (`do_sample=False`): the same
-# picture always gets the same caption. **Sampling** draws by lot with these probabilities: more varied, and more often
-# wrong. For captions that can be graded, greedy it is.
+# To write a text, take a token, put it behind the text, ask again, and so on, until the model chooses `</s>`, *the
+# end*. (Such a token, which stands for no letters, is called a **special token**.) Which token to take? **Greedy**
+# decoding takes the likeliest every time (`do_sample=False`): the same picture always gets the same caption.
+# **Sampling** picks at random, with these probabilities: more varied, and more often wrong. For captions that can be
+# graded, greedy it is.
 #
 # `model.generate` runs this loop, and the **processor** prepares what goes in: it resizes the picture, scales its pixels
 # as in the training, and turns the text into token numbers.
@@ -583,9 +590,9 @@ hidden_tests()
 
 # %% [markdown]
 # Now let it talk. Four pictures that it has never seen, with what it says of them, and below what the world knows to be
-# right. The wording may differ: *little* is *small*, and the model tells what is left or above first, so that "a dog left
-# of a box" is its way to say "a box right of a dog". Look for what it gets wrong: the kind, the colour, the number, the
-# place? Then run the cell again with another seed.
+# right. The wording may differ: *little* is *small*, and the model names what is on the left or above first, so that "a
+# dog left of a box" is its way to say "a box right of a dog". Look for what it gets wrong: the kind, the colour, the
+# number, the place? Then run the cell again with another seed.
 
 # %%
 rng = Random(4)
@@ -654,8 +661,8 @@ show.gallery(
 )
 
 # %% [markdown]
-# Not what we wanted to know. So we forbid it the word: `suppress_tokens` sets the probability of some tokens to zero, and
-# the model has to take the next best. Now it must say what *else* the blot looks like to it. And we let it draw by lot,
+# Not what we wanted to know. So we forbid it the word: `suppress_tokens` sets the probability of some tokens to zero,
+# and the model has to take the next best. Now it must say what *else* the blot looks like to it. And we let it sample,
 # five times for each blot, for a look at what it has in mind. What shows is what it knows: a model that has only seen
 # cats, boats and stars can only see cats, boats and stars.
 
@@ -720,9 +727,9 @@ print(f"{inputs['input_ids'].shape[1]} tokens went in, {len(said)} came out.")
 # picture out without a word of complaint.
 # </details>
 #
-# <details><summary>Help: "Input length of input_ids is …, but `max_length` is set to 20"</summary>
+# <details><summary>Help: "Using the model-agnostic default `max_length`", or an answer that breaks off</summary>
 #
-# Say how many *new* tokens you allow, with `max_new_tokens`.
+# Without `max_new_tokens` the library allows 20 new tokens, and warns you. Say how many you allow.
 # </details>
 
 
@@ -830,10 +837,11 @@ for question, right in questions(on_box, Random(1)):
     print(f"{'✓' if said.rstrip('.') == right else ' '} {question:42} {said:12} (right: {right})")
 
 # %% [markdown]
-# Again, count. The cell asks about 12 fresh pictures with one thing and 12 with two, one question of each sort. Before you
-# read the table, think what a guess would get. A yes-or-no question: half. A large or small thing: half. The colour of one
-# of two things, for a model that knows both colours and cannot tell which belongs to which: half. A row near 6 of 12 is a
-# coin, however sure the answers sound. (How many rows are coins depends on how long the mini model was trained.)
+# Again, count. The cell asks about 12 fresh pictures with one thing and 12 with two, one question of each sort. Before
+# you read the table, think what a guess would get. A yes-or-no question: half. A large or small thing: half. The colour
+# of one of two things, for a model that knows both colours and cannot tell which belongs to which: half. A row near 6
+# of 12 is no better than tossing a coin, however sure the answers sound. What to expect: with one thing nearly
+# everything is right; with two, *size* and *colour* fall towards the coin.
 
 # %%
 sorts = {"colour": "What colo", "size": "large or small", "number": "How many", "is it there?": "Is there"}
@@ -853,9 +861,10 @@ for sort in sorts:
     print(f"{sort:14}", *(f"{right[sort, n]:6} of {asked[sort, n]:2}" for n in (1, 2)))
 
 # %% [markdown]
-# If the colours of two things come out near a coin's throw, where is the fault? Query 0 looked at the first thing and query
-# 3 at the other, and captions name both colours, so they have come through the bottleneck. Then it is the *language model*
-# that must match the word in the question with the right soft prompt, and it is the smallest of the three parts.
+# If the colours of two things are little better than a coin toss, where is the fault? Query 0 looked at the first thing
+# and query 3 at the other, and captions name both colours, so they have come through the bottleneck. Then it is the
+# *language model* that must match the word in the question with the right soft prompt, and it is the smallest of the
+# three parts.
 #
 # Does the form of the prompt really matter? Same picture, same question, four ways to put it. The first is the form of the
 # training; the others the model has never met. Expect surprises: a strange form may work, or give nothing at all, or a
@@ -889,8 +898,11 @@ print(f"{second} {answer(bird, second)}   ← what is 'it'?")
 
 # %% [markdown]
 # The model has no way to know what *it* is: the bird or the box? It sees your second question as the first one it was
-# ever asked. It names a colour all the same, because it always answers; which one is luck. Between two calls of `generate` **nothing stays behind** in the model. Its weights do not change, and what it
-# computed is thrown away.
+# ever asked. It names a colour all the same, because it always answers; which of the two is luck. (If it happens to be
+# the right one, try another picture. We count in a moment.)
+#
+# Between two calls of `generate` **nothing stays behind** in the model. Its weights do not change, and what it computed
+# is thrown away.
 #
 # So where is the memory of a chat? In the *prompt*. With each question we send the whole conversation along:
 #
@@ -1002,7 +1014,7 @@ print(f"Right with the memory: {hits['with memory']} of 16. Without it: {hits['w
 # <details><summary>Hint: what ask does</summary>
 #
 # Make the prompt from the memory and the question, let `complete` go on, put (question, answer) into the memory, return
-# the answer. In this order: the new question does not belong into the memory before it is answered.
+# the answer. In this order: the new question does not belong in the memory until it is answered.
 # </details>
 #
 # <details><summary>Help: a new conversation remembers the old one</summary>
@@ -1016,8 +1028,8 @@ print(f"Right with the memory: {hits['with memory']} of 16. Without it: {hits['w
 class Conversation:
     """A conversation with BLIP-2 about one picture.
 
-    memory: what has been said, a list of (question, answer), the oldest first. A question is asked with whatever
-        stands in it.
+    memory: what has been said, a list of (question, answer), the oldest first. Each question is asked with
+        whatever it holds at that moment.
     """
 
     def __init__(self, image):
@@ -1088,7 +1100,7 @@ hidden_tests()
 
 # %% [markdown]
 # The same five questions, asked with a memory and without. Before you run it: which of them lean on an earlier one, and
-# which can be answered from the picture alone? Expect a difference in the first sort only.
+# which can be answered from the picture alone? Expect a difference in the first kind only.
 
 # %%
 chat = Conversation(bird)
@@ -1183,9 +1195,10 @@ widgets.Chatbot(tell, boat, alt="a small white star above a large yellow boat, o
 # %% [markdown] written="why_a_bottleneck" points=5
 # ### Question 1 · The bottleneck
 #
-# BLIP-2 gives its language model 16 vectors of a picture (32 in the paper). LLaVA, the model of notebook 03, hands over one
-# vector for each patch: 64 in our mini model, 576 in the original. Name one advantage and one drawback of BLIP-2's way, and
-# a kind of question for which you would expect BLIP-2 to do worse. Say why, with what you know of the Q-Former's queries.
+# BLIP-2 gives its language model 16 vectors of a picture (32 in the paper). LLaVA, the model of notebook 03, hands over
+# one vector for each patch: 64 in our mini model, 256 in the first LLaVA, 576 in LLaVA-1.5. Name one advantage and one
+# drawback of BLIP-2's way, and a kind of question for which you would expect BLIP-2 to do worse. Say why, with what you
+# know of the Q-Former's queries.
 #
 # ### BEGIN MARK SCHEME
 # - 1 point: an advantage (short prompts: less time and memory, more room for text; cost independent of the picture's
@@ -1198,12 +1211,12 @@ widgets.Chatbot(tell, boat, alt="a small white star above a large yellow boat, o
 # ### END MARK SCHEME
 #
 # ### BEGIN SOLUTION
-# Sixteen vectors make a short prompt: the language model reads it fast, has room left for the conversation, and it stays
-# equally short for a larger picture. The price is that everything else is lost. The queries are learnt once and are the
-# same for every picture; they are sent out before anybody has asked anything. Each brings home a weighted mean over the
-# patches. A small detail that no query cares for, such as a word on a sign or the seventh of nine birds, is averaged
-# away, and no question can bring it back. So I expect BLIP-2 to do worse at reading text, at counting many things and at
-# exact positions, where LLaVA can still look into each patch's own vector.
+# Sixteen vectors make a short prompt: the language model reads it fast, has room left for the conversation, and it
+# stays equally short for a larger picture. The price is that everything else is lost. The queries are learned once and
+# are the same for every picture; they are sent out before anybody has asked anything. Each brings home a weighted mean
+# over the patches. A small detail that no query cares for, such as a word on a sign or the seventh of nine birds, is
+# averaged away, and no question can bring it back. So I expect BLIP-2 to do worse at reading text, at counting many
+# things and at exact positions, where LLaVA can still look into each patch's own vector.
 # ### END SOLUTION
 
 # %% [markdown] written="where_is_the_memory" points=5
@@ -1216,18 +1229,19 @@ widgets.Chatbot(tell, boat, alt="a small white star above a large yellow boat, o
 # ### BEGIN MARK SCHEME
 # - 2 points: the model itself keeps nothing; the whole conversation is sent as text with each question (1), and the new
 #   chat starts with an empty memory (1)
-# - 1 point: the weights do not change, so it has not "learnt"
+# - 1 point: the weights do not change, so it has not "learned"
 # - 1 point: a way to keep it: store turns (or a summary, or facts) and put them into the new chat's prompt
 # - 1 point: a problem with it: context window and cost, false or deceiving entries are believed, privacy
 # ### END MARK SCHEME
 #
 # ### BEGIN SOLUTION
-# The model has learnt nothing: its weights are the same before and after. It knew the name because the program sends the
-# whole conversation along with each question, as our `chat_prompt` does, and the name stood in that text. The new chat
-# begins with an empty memory, like a new `Conversation`, so the name is nowhere. To keep it, the program would have to
-# store the turns, or facts taken from them, and write them into the prompt of the next chat. That makes each prompt longer,
-# until the context window is full and something must be left out. And the model cannot tell who wrote an entry: it went
-# along with our cat on the box, and so it may with any wrong or planted one. Private things may turn up in later chats.
+# The model has learned nothing: its weights are the same before and after. It knew the name because the program sends
+# the whole conversation along with each question, as our `chat_prompt` does, and the name stood in that text. The new
+# chat begins with an empty memory, like a new `Conversation`, so the name is nowhere. To keep it, the program would
+# have to store the turns, or facts taken from them, and write them into the prompt of the next chat. That makes each
+# prompt longer, until the context window is full and something must be left out. And the model cannot tell who wrote an
+# entry: it went along with our cat on the box, and so it may with any wrong or planted one. Private things may turn up
+# in later chats.
 # ### END SOLUTION
 
 # %% [markdown]

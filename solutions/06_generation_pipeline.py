@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # 06 · The generation pipeline
+# # 06 · A generation pipeline
 #
 # Nobody who builds with an image generator types prompts into a window all day. There the generator is *one part of a
 # machine*: words come in at one end, and at the other end comes a picture that somebody has looked at and found good.
@@ -59,8 +59,8 @@
 # %% [markdown]
 # ## Set-up
 #
-# One cell fetches the course if need be, one loads what the notebook uses. `helpers` is the course's small library; all
-# of it is there to be read.
+# One cell fetches the course if need be, one loads what the notebook uses. `helpers` is the course's small library,
+# made to be read: `show.gallery??` in a cell shows the code of that function.
 
 # %% locked="fetch_course"
 # On Colab this fetches the course and the few libraries that are missing; where the course is installed it does nothing.
@@ -133,7 +133,8 @@ print("Samplers:             ", ", ".join(sampler["name"] for sampler in httpx.g
 # | `seed` | which noise to start from; -1 lets the server roll dice |
 # | `batch_size` | how many pictures at once; their seeds count up from `seed` |
 # | `cfg_scale` | the guidance scale |
-# | `width`, `height`, `sampler_name` | what their names say |
+# | `width`, `height` | the picture's size in pixels |
+# | `sampler_name` | which scheduler takes the steps; the web UI calls it a sampler |
 #
 # Let us send one by hand and look at the answer before we look at the picture. What to look for: the picture is a long
 # text of letters, base64, because JSON knows no bytes. And `info` is a *string* that holds JSON once more, a quirk of the
@@ -172,8 +173,9 @@ print(httpx.get(f"{api}/txt2image").status_code, "for a slip in the address")
 # %% [markdown]
 # ### Watch it draw
 #
-# While one request draws, another can ask how far it is: `GET /sdapi/v1/progress`. It tells a share from 0 to 1 and brings
-# the picture so far. The cell sends the request in a thread of its own and asks ten times a second. Move the slider.
+# While one request draws, another can ask how far it is: `GET /sdapi/v1/progress`. It reports the progress as a number
+# from 0 to 1, and brings the picture so far. The cell sends the request in a thread of its own and asks ten times a
+# second. Move the slider.
 
 # %%
 request = {"prompt": "a large white rocket, at night", "steps": 25, "seed": 4}
@@ -368,7 +370,7 @@ for word in ("it", "one", "cat", "red", "newspaper"):
 print(stories.words("Two Boxes, by the sea!"))
 
 # %% [markdown]
-# The last line shows `stories.words`, which makes words comparable: small letters, no commas, and the singular. Without it
+# The last line shows `stories.words`, which makes words comparable: lower case, no commas, and the singular. Without it
 # somebody who looks for *box* would not find *boxes*.
 #
 # And if no text is quite right? Then a chat model can **write** one, with the found text before its eyes. Retrieval first,
@@ -382,6 +384,9 @@ ASK_FOR_TEXT = "Learn the style from this text: {example}\nWrite a short text wi
 # ### Exercise 2 · `get_text`
 #
 # *Difficulty ●●○○○ · 20 minutes · 14 points*
+#
+# Write the search: keywords go in, the text with the highest score comes out, as it is. If a chat model is handed in as
+# well, return its reply to `ASK_FOR_TEXT` instead.
 #
 # <details><summary>Hint 1: the plan</summary>
 #
@@ -425,7 +430,7 @@ def get_text(keywords, *, texts=STORIES, chat=None):
 
     Returns that text as it is. With a chat model: its reply to ASK_FOR_TEXT, filled with the keywords and the found text
     as example, without blanks around it; it is asked once.
-    Raises ValueError where no keyword stands in any text.
+    Raises ValueError where none of the keywords occurs in any text.
     """
     ### BEGIN SOLUTION
     keywords = keywords if isinstance(keywords, str) else ", ".join(keywords)
@@ -433,7 +438,7 @@ def get_text(keywords, *, texts=STORIES, chat=None):
     hits = [wanted & set(stories.words(text)) for text in texts]
     having = Counter(word for words in hits for word in words)
     if not having:
-        raise ValueError(f"None of the keywords ({keywords}) stands in a text of the collection.")
+        raise ValueError(f"None of the keywords ({keywords}) occurs in a text of the collection.")
     scores = [math.fsum(math.log(1 + len(texts) / having[word]) for word in words) for words in hits]
     found = texts[scores.index(max(scores))]
     if chat is None:
@@ -523,9 +528,9 @@ for keywords in ("rocket, pizza", "tree, circus"):
 #
 # *30 minutes*
 #
-# A story is a bad prompt. Let us see why, with the eyes of the one who will read it. CLIP, whose text encoder stands before
-# every Stable Diffusion, reads a fixed number of tokens (ours 40, the large one 77) and never sees the rest. And most
-# of a story is not visible: no picture shows that somebody *wanted* to read.
+# A story is a bad prompt. Let us see why, through the eyes of its reader. CLIP's text encoder, which reads the prompt
+# for Stable Diffusion, takes a fixed number of tokens (ours 40, the large one 77) and never sees the rest. And most of
+# a story is not visible: no picture shows that somebody *wanted* to read.
 
 # %%
 tokenizer = load("clip").processor.tokenizer
@@ -687,6 +692,8 @@ for words, line in wrong:
 #
 # *Difficulty ●○○○○ · 5 minutes · 8 points*
 #
+# Make a function of it: a text and a picture go in, one plain float from −1 to 1 comes out.
+#
 # <details><summary>Hint</summary>
 #
 # `clip.similarity([text], [image])` is a table with one row and one column.
@@ -695,7 +702,7 @@ for words, line in wrong:
 
 # %% exercise="rate_image"
 def rate_image(text, image):
-    """How well a picture fits a text, to CLIP's eye: their cosine similarity, a float from -1 to 1."""
+    """How well a picture fits a text, in CLIP's eyes: their cosine similarity, a float from -1 to 1."""
     ### BEGIN SOLUTION
     return float(clip.similarity([text], [image])[0, 0])
     ### END SOLUTION
@@ -855,11 +862,12 @@ show.gallery(
 )
 
 # %% [markdown]
-# CLIP gives *one* number for the whole picture. A wrong thing or a wrong place it notices nearly every time. But it reads
-# a text almost like a bag of words: which colour belongs to which thing, and who stands on which side, it can't tell, and
-# with numbers it does not do much better than chance. The captioner can count. Colours and sides it mixes up itself, and
-# says so without a doubt. So even where both agree a lie may slip through, if it is of a kind that neither can see. Keep
-# that in mind when they choose for you.
+# CLIP gives *one* number for the whole picture. A wrong thing or a wrong place it notices nearly every time. But it
+# reads a text almost like a bag of words: which colour belongs to which thing, and who stands on which side, it can't
+# tell. With numbers it is right about three times in four, where guessing would be right twice. The captioner can
+# count. But of two things it often gets wrong which has which colour and which is on the left, and its caption sounds
+# just as sure when it does. So even where both judges agree, a lie may slip through, if it is of a kind that neither
+# can see. Keep that in mind when they choose for you.
 #
 # ## Part 5 · Again, until it is good
 #
@@ -1002,13 +1010,14 @@ show.plot(figure, alt=f"Mean score of the chosen picture over n, by two judges. 
 print(ends)
 
 # %% [markdown]
-# The first curve rises fast and then flattens: from 1 to 3 you gain most of what there is to gain, and from 6 to 8 next to
-# nothing, at the same price for each. That bend is where to stop. The second does not follow it: what CLIP finds to choose
-# between, the other judge does not see. (With 24 pictures a small up or down of the curve means nothing.)
+# The first curve rises fast and then flattens: from 1 to 3 you gain most of what there is to gain, and from 6 to 8 next
+# to nothing, at the same price for each. That bend is where to stop. The second does not follow: what CLIP prefers in
+# one picture over another is nothing that the other judge can see. (With 24 pictures a small up or down of the curve
+# means nothing.)
 #
-# Numbers are not pictures. So here is the whole pool, from the picture that CLIP likes least, on the left, to the one that it
-# likes best. What does it seem to go by: the number of birds, the colour of the horse, the shape of the moon? And
-# would you have chosen the same? Below stands what the other judge saw in the first and the last of each row.
+# Numbers are not pictures. So here is the whole pool, from the picture that CLIP likes least, on the left, to the one
+# that it likes best. What does it seem to go by: the number of birds, the colour of the horse, the shape of the moon?
+# And would you have chosen the same? Below is what the other judge saw in the first and the last of each row.
 
 # %%
 order = {prompt: sorted(range(8), key=lambda i: first[prompt][i]) for prompt in prompts}
@@ -1214,7 +1223,7 @@ show.grid(grid, looked_at, [f"{number} steps" for number in steps], alt="drawn o
 for column, number in enumerate(steps):
     values = [rate_image(prompt, row[column]) for prompt, row in zip(looked_at, grid)]
     print(
-        f"{number:2} steps: CLIP {' and '.join(f'{value:.2f}' for value in values)}, {took[number] / 2:.1f} s a picture"
+        f"{number:2} steps: CLIP {' and '.join(f'{value:.2f}' for value in values)}, {took[number] / 2:.1f} s per picture"
     )
 
 # %% [markdown]
