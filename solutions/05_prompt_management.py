@@ -7,21 +7,21 @@
 # ---
 
 # %% [markdown]
-# # 05 · Finding prompts again: pictures and texts in a database
+# # 05 · Prompt management: pictures and texts in a database
 #
 # You remember the picture: a small frog on something green, at night. It was perfect. What was the prompt? It is one of
 # two thousand, in a file, and no search for words will find it, because you don't know the words.
 #
-# In this notebook you build what people build who work with many prompts. You put thousands of them into a database, each
-# with a vector that says what it *means*. Then you search: with half an idea, with a style, or with a picture. You let
-# a language model improve your own prompts with the best of what was found, draw the result, and store it with the
-# others. All of it works on your computer, with nothing to install or start; and the same code works on a database
-# server with a hundred million prompts.
+# In this notebook you build what people build who work with many prompts. You put thousands of them into a database,
+# each with a vector that says what it *means*. Then you search: with half an idea, with a style, or with a picture. You
+# let a language model improve your own prompts with the best of what was found, draw the result, and store it with the
+# others. All of it works on your computer (on Windows: in WSL), with nothing to install or start; and the same code
+# works on a database server with a hundred million prompts.
 #
 # **When you are done, you can**
 #
 # - embed texts and pictures into one space, and say what a distance in it means
-# - make a table for vectors that refuses what does not belong into it
+# - make a table for vectors that refuses what does not belong in it
 # - fill it from a file of any size, so that a bad row never leaves half a batch behind
 # - find prompts by meaning, and the prompt behind a picture, with SQL that nobody can abuse
 # - give a language model what it needs to know by searching for it first
@@ -104,16 +104,16 @@ print(f"Database: version {client.server_version}, {'embedded' if settings.store
 #
 # *35 minutes*
 #
-# How can a computer tell that *a storm at sea* has to do with *a boat in high waves*? No word of the one is in the other.
-# What we need is a way to turn a text into numbers so that **texts that mean similar things get similar numbers**. Such a
-# list of numbers is called an **embedding**, and a model learned to make it.
+# How can a computer tell that *a storm at sea* has to do with *a boat in high waves*? Apart from *a* they have no word
+# in common. What we need is a way to turn a text into numbers so that **texts that mean similar things get similar
+# numbers**. Such a list of numbers is called an **embedding**, and a model learned to make it.
 #
 # Our model is **CLIP**, which you know from notebook 02. It was trained on pictures and their captions, with one aim: the
 # vector of a picture should point in the same direction as the vector of *its* caption, and in other directions than
 # those of all other captions. So it does something that no dictionary can: texts and pictures land in the **same** space.
 #
-# A vector of ours has 512 numbers. Its length does not matter, only its direction; we make all of them 1 long. Then the
-# cosine of the angle between two of them is simply their dot product, and
+# A vector of ours has 512 numbers. Its length does not matter, only its direction; we scale all of them to length 1.
+# Then the cosine of the angle between two of them is simply their dot product, and
 #
 # $$\text{cosine distance}(a, b) = 1 - \cos(a, b) = 1 - a \cdot b$$
 #
@@ -302,8 +302,9 @@ client.query_df("SELECT number, number * number AS square FROM numbers(4)")
 
 # %% [markdown]
 # What should a row hold? There is a public collection of 900,000 prompts that people gave to Stable Diffusion, the
-# *Diffusion Prompts* dataset, with these columns: an `id`, the `prompt`, the `url` of the picture, its `width` and
-# `height`, and the `source_site`. We take the same, so that you can load it later. And we add one: the vector of the prompt.
+# [Diffusion Prompts dataset](https://www.kaggle.com/datasets/tanreinama/900k-diffusion-prompts-dataset), with these
+# columns: an `id`, the `prompt`, the `url` of the picture, its `width` and `height`, and the `source_site`. We take the
+# same, so that you can load it later. And we add one: the vector of the prompt.
 #
 # A statement that makes a table looks like this one, for books:
 #
@@ -317,9 +318,9 @@ client.query_df("SELECT number, number * number AS square FROM numbers(4)")
 # ) ENGINE = MergeTree ORDER BY isbn
 # ```
 #
-# Each column has a name and a type: `String` for texts, `UInt32` for whole numbers from 0 on, `Array(Float32)` for a list
-# of numbers. A **constraint** is a rule, and a row that breaks it is refused. `MergeTree` is the kind of table that keeps
-# its rows sorted on the disk, by what stands after `ORDER BY`.
+# Each column has a name and a type: `String` for texts, `UInt32` for whole numbers from 0 on, `Array(Float32)` for a
+# list of numbers. A **constraint** is a rule, and a row that breaks it is refused. `MergeTree` is the kind of table
+# that keeps its rows sorted on the disk, by what comes after `ORDER BY`.
 #
 # Why a rule for the length? Imagine that somebody stores a few vectors of another model, with 768 numbers. Nothing
 # happens, until a search meets one of them, months later, in the middle of the night.
@@ -328,6 +329,9 @@ client.query_df("SELECT number, number * number AS square FROM numbers(4)")
 # ### Exercise 3 · `create_table`
 #
 # *Difficulty ●●○○○ · 15 minutes · 10 points*
+#
+# Write such a statement for the prompts, and send it with `client.command`. The docstring has the columns, their types
+# and the rule. Nothing is returned, and a second call must change nothing.
 #
 # <details><summary>Hint 1: the table's name</summary>
 #
@@ -551,9 +555,9 @@ hidden_tests()
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# Two thousand prompts, please. Most of the time is CLIP's. (If the table has all of them already, because you run this
-# cell a second time, it leaves it alone: otherwise each prompt would be there twice. If it has some of them, because you
-# stopped it halfway, it begins afresh.)
+# Now store the two thousand prompts. Most of the time is CLIP's. (If the table has all of them already, because you run
+# this cell a second time, it leaves it alone: otherwise each prompt would be there twice. If it has some of them,
+# because you stopped it halfway, it begins afresh: `TRUNCATE` empties a table.)
 
 # %%
 if client.query("SELECT count() FROM prompts").result_rows[0][0] < ROWS:
@@ -562,7 +566,9 @@ if client.query("SELECT count() FROM prompts").result_rows[0][0] < ROWS:
 client.query_df("SELECT count() AS prompts, min(length(prompt_vector)) AS shortest_vector, any(prompt) FROM prompts")
 
 # %% [markdown]
-# SQL can count, too. How many of our prompts ask for which place?
+# SQL can count, too. `countIf` counts the rows that fulfil a condition. `ILIKE` compares texts without regard to
+# capital letters, and `%` stands for any letters, so `'%night%'` fits every text that has *night* in it. How many of
+# our prompts ask for night, how many for Mars?
 
 # %%
 client.query_df("SELECT countIf(prompt ILIKE '%night%') AS night, countIf(prompt ILIKE '%mars%') AS mars FROM prompts")
@@ -597,8 +603,8 @@ print(client.query(sql).result_rows)
 # the page, too.)
 #
 # The remedy is to keep them apart: the text of the SQL is yours and never changes. Values travel beside it, as
-# **parameters**. In the text stands a place with a name and a type, and whatever comes in for it is a value and nothing
-# else:
+# **parameters**. The text has a placeholder with a name and a type, and whatever is filled in there is a value and
+# nothing else:
 
 # %%
 client.query("SELECT count() FROM prompts WHERE prompt = {text:String}", parameters={"text": typed}).result_rows
@@ -610,6 +616,9 @@ client.query("SELECT count() FROM prompts WHERE prompt = {text:String}", paramet
 # ### Exercise 5 · `search_by_text`
 #
 # *Difficulty ●●●○○ · 20 minutes · 12 points*
+#
+# Write the search above with vector, table and k as parameters. Return what `client.query_df` gives: a DataFrame with
+# the columns prompt, url and dist, the nearest first.
 #
 # <details><summary>Hint 1: the types</summary>
 #
@@ -733,6 +742,8 @@ for prompt, dist in found.result_rows:
 #
 # *Difficulty ●○○○○ · 10 minutes · 6 points*
 #
+# Write the same search for a picture. It returns a DataFrame of the same form.
+#
 # <details><summary>Hint</summary>
 #
 # Nothing in the SQL changes; the vector comes from the picture. You may put the SQL into a function of its own that
@@ -792,7 +803,7 @@ hidden_tests()
 
 # %%
 def some_rows(n):
-    """n rows of the table as a DataFrame with prompt and prompt_vector: as if by lot, but the same ones each time."""
+    """n rows of the table, with prompt and prompt_vector: as if chosen at random, but always the same ones."""
     sql = "SELECT prompt, prompt_vector FROM prompts ORDER BY cityHash64(id) LIMIT {n:UInt32}"
     rows = client.query_df(sql, parameters={"n": n})
     if rows.empty:
@@ -857,11 +868,12 @@ vectors = np.stack(sample.prompt_vector)
 show.projection({"others": vectors[~chosen], "yellow": vectors[chosen]})
 
 # %% [markdown]
-# One thing is different in large CLIP models that were trained on photos and captions from the web. On *their* map, texts and
-# pictures lie in two separate clouds, with a gap between them, the **modality gap** (Liang et al. 2022). CLIP's training
-# only asks that a picture be nearer to its own text than to other texts, and that works across a gap as well. But then any
-# two texts are nearer to each other than a picture is to its very own text. Is there a gap in ours? Measure it: compare
-# the mean distance from a picture to its own text with that between two texts, whatever they are about.
+# One thing is different in large CLIP models that were trained on photos and captions from the web. On *their* map,
+# texts and pictures lie in two separate clouds, with a gap between them, the **modality gap** (Liang et al. 2022).
+# CLIP's training only asks that a picture be nearer to its own text than to other texts, and that works across a gap as
+# well. But then two texts that have nothing to do with each other can be nearer than a picture and its very own text.
+# Is there a gap in ours? Measure it: compare the mean distance from a picture to its own text with that between two
+# texts, whatever they are about.
 
 # %%
 few = sample.prompt[:60].tolist()
@@ -896,10 +908,10 @@ widgets.SearchGallery(
 # does what language models do, and writes what is likely in general. It knows nothing of *your* collection and of what
 # works with *your* image model.
 #
-# So we tell it. We search for prompts that are near the idea, put the best of them into the request as examples, and let it
-# write with those before its eyes. This pattern, **search first, then generate**, is called **retrieval-augmented
-# generation**, and most systems that answer questions about a company's documents work like this. The model needs no
-# training for it; what it has to know stands in its prompt.
+# So we tell it. We search for prompts that are near the idea, put the best of them into the request as examples, and
+# let it write with those before its eyes. This pattern, **search first, then generate**, is called
+# **retrieval-augmented generation**, and most systems that answer questions about a company's documents work like this.
+# The model needs no training for it; what it has to know is in its prompt.
 
 # %% [markdown]
 # ### Exercise 7 · `improve_prompt`
@@ -1130,8 +1142,9 @@ exact, seconds = ranked_ids(query_vectors, 10, **store.EXACT)
 print(f"An exact search among {ROWS} prompts takes {1000 * seconds:.1f} ms.")
 
 # %% [markdown]
-# Most of that is the way to the database and back. But the work grows with the number of rows: a million rows are five
-# hundred times as much, a hundred million fifty thousand times. And then not one person searches, but many.
+# Most of that is spent on reading the SQL with its 512 numbers and on handing the answer back, not on the search. But
+# the work grows with the number of rows: a million rows are five hundred times as much, a hundred million fifty
+# thousand times. And then not one person searches, but many.
 #
 # An **index** answers without looking at every row. The one that is used most for vectors is **HNSW** (*hierarchical
 # navigable small world*; Malkov and Yashunin 2016). It links each vector to some of its neighbours. A search starts
@@ -1139,7 +1152,7 @@ print(f"An exact search among {ROWS} prompts takes {1000 * seconds:.1f} ms.")
 # few layers with long links on top of that make it fast: first by plane, then by train, then on foot.
 #
 # The price: the walk can end in a place that is near, but not the nearest. The search is **approximate**. And the index
-# wants to be built, and to be kept in memory.
+# has to be built, and kept in memory.
 #
 # On a table it looks like this; 512 is the length of the vectors, and the distance must be the one you search with:
 #
@@ -1156,6 +1169,8 @@ print(f"An exact search among {ROWS} prompts takes {1000 * seconds:.1f} ms.")
 #
 # *Difficulty ●●○○○ · 10 minutes · 6 points*
 #
+# Send these two statements, for a table of any name. Nothing is returned, and a second call must be no error.
+#
 # <details><summary>Hint</summary>
 #
 # Two calls of `client.command`, with `{table:Identifier}` for the name.
@@ -1163,8 +1178,8 @@ print(f"An exact search among {ROWS} prompts takes {1000 * seconds:.1f} ms.")
 #
 # <details><summary>Help: my server is MyScale</summary>
 #
-# MyScale has an index of its own and other words for it. `store.index_ddl(client, table)` gives the statements for the
-# database that you are connected to; run each of them.
+# MyScale, a database built on ClickHouse, has an index of its own and other words for it. `store.index_ddl(client,
+# table)` gives the statements for the database that you are connected to; run each of them.
 # </details>
 
 
@@ -1228,6 +1243,8 @@ def recall_at_k(approximate, exact, k):
         A list may be longer than k (the rest does not count) or shorter (then there were not more; an exact list has at
         least one id).
     k: 1 or more. The order within the top k does not count.
+
+    Returns a float from 0 to 1.
     """
     ### BEGIN SOLUTION
     shares = [len(set(a[:k]) & set(e[:k])) / len(e[:k]) for a, e in zip(approximate, exact)]
@@ -1290,7 +1307,7 @@ for name in ("32 neighbours", "4 neighbours"):
         found, seconds = ranked_ids(query_vectors, 10, hnsw_candidate_list_size_for_search=candidates)
         recalls[name].append(recall_at_k(found, exact, 10))
         print(
-            f"{name:14} {candidates:4} candidates: recall@10 {recalls[name][-1]:.3f}, {1000 * seconds:5.1f} ms a search"
+            f"{name:14} {candidates:4} candidates: recall@10 {recalls[name][-1]:.3f}, {1000 * seconds:5.1f} ms per search"
         )
     drop_index()
 
@@ -1342,10 +1359,11 @@ for rows in (1_000, 900_000, 100_000_000):
     print(f"{rows:12,}  {rows * 2048 / 1e9:5.1f} GB  {each * rows:14.2f} s")
 
 # %% [markdown]
-# Thousands of rows need nothing. At a million an index begins to pay, if many people search. A hundred million vectors fit
-# into no single computer's memory any more: then the table is spread over several machines, each searches its own rows,
-# and the first ten of all of them are merged into the first ten. In ClickHouse that is a second table, which holds nothing
-# itself and asks all the others; your `search_by_text` works on it as it is:
+# Thousands of rows need nothing. At a million an index begins to pay, if many people search. A hundred million vectors
+# are 205 GB: too much for a laptop, and one machine that has the memory could not serve many people at once. Then the
+# table is spread over several machines, each searches its own rows, and the first ten of all of them are merged into
+# the first ten. In ClickHouse that is a second table, which holds nothing itself and asks all the others; your
+# `search_by_text` works on it as it is:
 #
 # ```sql
 # CREATE TABLE prompts ON CLUSTER course AS prompts_local
@@ -1380,11 +1398,12 @@ for rows in (1_000, 900_000, 100_000_000):
 # ### END MARK SCHEME
 #
 # ### BEGIN SOLUTION
-# Her text searches will bring up text rows first and nearly nothing else, and her picture searches picture rows. On the map
-# the two kinds lie in two clouds with a gap between them: CLIP was only trained to rank a picture's own text before other
-# texts, not to put it close by. So any text is nearer to a so-so text than to the very best picture, and whether a row is
-# a text or a picture counts more than what it means. She should keep the vectors in two columns, search each with a query
-# of its own, and merge the two lists by rank and not by distance. Subtracting the mean of each cloud would help, too.
+# Her text searches will bring up text rows first and nearly nothing else, and her picture searches picture rows. On the
+# map the two kinds lie in two clouds with a gap between them: CLIP was only trained to rank a picture's own text before
+# other texts, not to put it close by. So a text is usually nearer to a so-so text than to the very best picture, and
+# whether a row is a text or a picture counts more than what it means. She should keep the vectors in two columns,
+# search each with a query of its own, and merge the two lists by rank and not by distance. Subtracting the mean of each
+# cloud would help, too.
 # ### END SOLUTION
 
 # %% [markdown] written="exact_or_index" points=5
@@ -1405,13 +1424,13 @@ for rows in (1_000, 900_000, 100_000_000):
 # ### END MARK SCHEME
 #
 # ### BEGIN SOLUTION
-# (a) Exact. Two thousand rows took a few milliseconds, most of it overhead; an index would be one more thing to build, for
-# nothing. (b) An index: by my table an exact search among 900,000 rows takes around a second, so a hundred a second would
-# need a hundred computers. (c) Exact, after a WHERE on the owner: only 200 distances are left to be computed. The index
-# would be harmful here: its nearest ten are mostly other people's, and after the filter hardly any would be left. For (b)
-# I would collect some hundred real queries, run each exactly once, at night, and compare the first ten with those of the
-# index: recall@10. Then I would turn up the number of candidates until recall is, say, 0.98, and see whether the time is
-# still good.
+# (a) Exact. Two thousand rows took a few milliseconds, most of it overhead; an index would be one more thing to build,
+# for nothing. (b) An index: by my table an exact search among 900,000 rows takes around a second, so a hundred a second
+# would need a hundred computers. (c) Exact, after a WHERE on the owner: only 200 distances are left to be computed. The
+# index would be harmful here: its nearest ten are mostly other people's, and after the filter hardly any would be left.
+# For (b) I would collect some hundred real queries, run each of them once with an exact search, at night, and compare
+# its first ten with those of the index: recall@10. Then I would turn up the number of candidates until recall is, say,
+# 0.98, and see whether the time is still good.
 # ### END SOLUTION
 
 # %% [markdown]
@@ -1434,9 +1453,10 @@ print("Wrote prompt_management.apkg; open it with Anki.")
 # - **Close the gap.** With `COURSE_PROFILE=full` there is one. Draw texts and pictures as two groups, with
 #   `show.projection(…, pairs=("texts", "pictures"))`. Then subtract from all text vectors their mean and from all picture
 #   vectors theirs, draw again, and measure recall@1 before and after.
-# - **The real prompts.** Download the Diffusion Prompts dataset (900,000 rows) and load it with `collection.load_prompts`,
-#   which goes on where it stopped if you interrupt it. On a GPU, set `COURSE_PROFILE=full` first: the mini CLIP has never
-#   read about dragons and cathedrals.
+# - **The real prompts.** Download the [Diffusion Prompts
+#   dataset](https://www.kaggle.com/datasets/tanreinama/900k-diffusion-prompts-dataset) (900,000 rows; Kaggle asks you
+#   to make an account) and load it with `collection.load_prompts`, which goes on where it stopped if you interrupt it.
+#   On a GPU, set `COURSE_PROFILE=full` first: the mini CLIP has never read about dragons and cathedrals.
 # - **A real server.** Start ClickHouse on another computer, set `COURSE_STORE=clickhouse://you@address/database`, and run
 #   this notebook again. Not a line of it changes.
 # - **Words and meaning.** Combine a search for words (`ILIKE`, or `hasToken`) with the vector search: take the first 20 of

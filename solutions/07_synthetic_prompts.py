@@ -24,8 +24,8 @@
 #
 # - connect a model that sees, one that writes and one that draws, and hold the chain together where one of them slips
 # - tell a truly different prompt from one that only looks different, and insist on the former
-# - draw many prompts in one batch, so that each picture can be drawn again alone
-# - save results without ever losing older ones, with papers that say how each picture was made
+# - draw many prompts in one batch, and still be able to draw any one picture again by itself
+# - save results without ever losing older ones, each with its provenance: how it was made
 # - hand in a file that a program will judge, and read its verdict
 #
 # **What you need**: notebooks 01 (drawing), 03 (chat models). Nothing of 02, 04, 05 and 06 is called, but you will recognise
@@ -56,8 +56,8 @@
 # %% [markdown]
 # ## Set-up
 #
-# One cell fetches the course if need be, one loads what the notebook uses. `helpers` is the course's small library; all
-# of it is there to be read.
+# One cell fetches the course if need be, one loads what the notebook uses. `helpers` is the course's small library,
+# made to be read: `show.gallery??` in a cell shows the code of that function.
 
 # %% locked="fetch_course"
 # On Colab this fetches the course and the few libraries that are missing; where the course is installed it does nothing.
@@ -175,8 +175,8 @@ show.gallery(
 #
 # *20 minutes*
 #
-# First a model has to see. As in notebook 03 you send a message with two parts, a text and a picture, and get a text back.
-# The picture travels inside the message as a **data URL**: its PNG file, written with 64 harmless letters.
+# First a model has to see. As in notebook 03 you send a message with two parts, a text and a picture, and get a text
+# back. The picture travels inside the message as a **data URL**: its PNG file, written with 64 harmless characters.
 #
 # ### Exercise 1 · `ask_about_image`
 #
@@ -253,10 +253,11 @@ for question in ("What colour is the car?", "Where is this?", "Is there a dog in
     print(f"{question:32}", ask_about_image(originals[2], question))
 
 # %% [markdown]
-# Hold each answer against its picture; don't take a model's word for it. Are there as many cats as it says? Does it tell the
-# colour of the car, or deny the car that it has just described? We have seen both go wrong. Small models err often, large ones
-# more rarely, but all in the same sure tone. The model's card, `models/chat/README.md`, tells how often ours does: describing one
-# thing is what it does best.
+# Hold each answer against its picture; don't take a model's word for it. Are there as many cats as it says? Does it
+# tell the colour of the car, or deny the car that it has just described? We have seen both go wrong. Small models err
+# often, large ones more rarely, but all in the same sure tone. The model's
+# [card](https://github.com/picture-this-course/picture-this/blob/main/models/chat/README.md) says how often ours does:
+# describing one thing is what it does best.
 
 # %% [markdown]
 # ## Part 3 · Write
@@ -286,6 +287,9 @@ for question in ("What colour is the car?", "Where is this?", "Is there a dog in
 # ### Exercise 2 · `prompts_in`
 #
 # *Difficulty ●●○○○ · 15 minutes · 7 points*
+#
+# Read a reply and return the prompts in it, bare: a list of strings without marks, quotes and asterisks. For the reply
+# on the left that is four strings, for *I only know picture-book scenes.* an empty list.
 #
 # <details><summary>Hint 1: one pattern for all marks</summary>
 #
@@ -362,11 +366,12 @@ hidden_tests()
 # ### Sifting: when are two prompts the same?
 #
 # Two prompts are different when a painter would paint two different pictures. How can a program know? One could compare
-# their CLIP vectors, as in notebook 05, but then somebody has to choose a threshold, and nobody could explain a verdict.
-# Here we look at the words. `helpers.prompts` (read it, it is short) takes away everything that changes no picture: capital
-# letters, commas, articles, numbers of a list, praise such as *beautiful*, and *variation 2*. If the same words are left, the
-# prompts are the same. Captions of the picture book it even understands: *a big cat* is *a large cat*, but *a red cat left of a
-# blue dog* and *a blue cat left of a red dog* are not the same picture, though their words are.
+# their CLIP vectors, as in notebook 05, but then somebody has to choose a threshold, and nobody could explain a
+# verdict. Here we look at the words. `helpers.prompts` (it is short; `same??` in a cell shows its code) takes away
+# everything that changes no picture: capital letters, commas, articles, numbers of a list, praise such as *beautiful*,
+# and *variation 2*. If the same words are left, the prompts are the same. Captions of the picture book it even
+# understands: *a big cat* is *a large cat*, but *a red cat left of a blue dog* and *a blue cat left of a red dog* are
+# not the same picture, though their words are.
 
 # %%
 pairs = [
@@ -380,9 +385,9 @@ for one, other in pairs:
     print(f"{'the same ' if same(one, other) else 'different'}  {one}\n           {other}\n")
 
 # %% [markdown]
-# And the **subject**? A prompt is about the same subject if every kind of thing that the description names comes up in it, too.
-# Place, colours and style may change; that is the point of a variation. `distinct(prompts)` and `on_subject(prompt, text)` do
-# the sifting:
+# And the **subject**? A prompt is about the same subject if it names every kind of thing that the description names.
+# Place, colours and style may change; that is the point of a variation. `distinct(prompts)` and `on_subject(prompt,
+# text)` do the sifting:
 
 # %%
 told = "The picture shows a large red cat, on a meadow."
@@ -392,23 +397,26 @@ print([prompt for prompt in distinct(listed) if on_subject(prompt, told)])
 # %% [markdown]
 # ### Asking again
 #
-# If too few are left, ask again. But how? With temperature 0 a model always takes the likeliest word. Ask it the *same thing in
-# the same words*, and you get the same reply, again and again. Two ways out: **other words**, or a higher **temperature**, which
-# draws the words by lot. Both together are best. Small models want to be asked in words that they know; ours has practised
-# with these (n stands for the number, query for the text):
+# If too few are left, ask again. But how? With temperature 0 a model always takes the likeliest word. Ask it the *same
+# thing in the same words*, and you get the same reply, again and again. Two ways out: **other words**, or a higher
+# **temperature**, which picks the words at random. Both together are best. Small models want to be asked in words that
+# they know; ours has practised with these (n stands for the number, query for the text):
 #
 # - `Rewrite this into n different image prompts, as a numbered list: query`
 # - `Give me n different prompts for pictures of query Number them.`
 # - `Write n distinct prompts for an image generator about: query`
 # - `Turn the text into n prompts for text-to-image models, one a line, numbered. Text: query`
 #
-# And how often? Not for ever: a loop that waits for a model to do what it can't is how programs hang and bills grow. After
-# some tries it is time to stop and **say plainly** what is missing. Three prompts and an honest error are better than four
-# prompts of which one is padding.
+# And how often? Not for ever: a loop that waits for a model to do what it can't is how programs hang and bills grow.
+# After some tries it is time to stop and **say plainly** what is missing. An honest error that names three good prompts
+# is better than four prompts of which one is padding.
 #
 # ### Exercise 3 · `llm_rewrite_to_image_prompts`
 #
 # *Difficulty ●●●●○ · 35 minutes · 15 points*
+#
+# Put it together: ask, read the reply with `prompts_in`, sift with `on_subject` and `distinct`, and ask again in other
+# words. Return a list of exactly n strings, or raise a `ValueError` that says how many were found.
 #
 # <details><summary>Hint 1: what to keep between requests</summary>
 #
@@ -528,38 +536,42 @@ except ValueError as error:
 # be drawn again by itself, out of the middle of a batch, months later, by somebody else. That is what makes a result
 # verifiable, and the assessment will really do it: it takes some of your pictures and draws them again.
 #
-# So that it can, each picture has to carry its **papers** (its *provenance*): prompt, model, seed, steps, guidance. Two helpers do it:
+# So that it can, each picture has to carry its **provenance**, a note of how it was made: prompt, model, seed, steps,
+# guidance. Two helpers do it:
 #
-# - `make_provenance(image, pipe, prompt=…, seed=…, steps=…, guidance_scale=…)` writes them, with a fingerprint of the pixels
-# - `attach(image, provenance)` puts them into the picture, where `save_with_provenance` will find them
+# - `make_provenance(image, pipe, prompt=…, seed=…, steps=…, guidance_scale=…)` writes it, with a fingerprint of the
+#   pixels
+# - `attach(image, provenance)` puts it into the picture, where `save_with_provenance` will find it
 #
 # ### Exercise 4 · `generate_images`
 #
 # *Difficulty ●●●○○ · 20 minutes · 10 points*
 #
-# It is your function of notebook 01, and does two things more: it takes a list of prompts, and it attaches the papers.
+# It is your function of notebook 01, and does two things more: it takes a list of prompts, and it attaches the
+# provenance.
 #
 # <details><summary>Hint 1: one list for both cases</summary>
 #
-# Make the list of prompts first, one entry a picture: `[prompt] * n` for a string, and for a list of prompts each of them
-# n times. After that there is only one case.
+# Make the list of prompts first, one entry for each picture: `[prompt] * n` for a string, and for a list of prompts
+# each of them n times. After that there is only one case.
 # </details>
 #
 # <details><summary>Hint 2: the seeds</summary>
 #
-# Picture number *i* of the whole batch gets `torch.Generator().manual_seed(seed + i)`, and `seed + i` also goes into its papers.
+# Picture number *i* of the whole batch gets `torch.Generator().manual_seed(seed + i)`, and `seed + i` also goes into
+# its provenance.
 # </details>
 
 
 # %% exercise="generate_images"
 def generate_images(prompt, n=1, *, seed=0):
-    """Draw pictures with load("diffusion"), all in one batch, each with its papers.
+    """Draw pictures with load("diffusion"), all in one batch, each with its provenance.
 
     prompt: one prompt, or a list of prompts.
     n: how many pictures of each prompt.
     seed: picture number i (from 0) starts from torch.Generator().manual_seed(seed + i).
 
-    Each picture takes STEPS steps with guidance GUIDANCE, and has its provenance attached.
+    Each picture takes STEPS steps with guidance GUIDANCE, and its provenance is attached to it.
 
     Returns a list of PIL images, in the order of the prompts; the n pictures of a prompt stand together.
     """
@@ -605,27 +617,29 @@ def hidden_tests():
         (image,) = generate_images(texts[0], seed=seed)
     checks.expect(not loads, "generate_images loads the pipeline again at each call.")
     papers = provenance_of(image)
-    checks.expect(papers is not None and papers.seed == seed, "The picture's papers do not tell its seed.")
-    checks.expect(nb07.redrawn(pipe, papers, image), "The picture does not come out again from what its papers say.")
+    checks.expect(papers is not None and papers.seed == seed, "The picture's provenance does not name its seed.")
+    checks.expect(
+        nb07.redrawn(pipe, papers, image), "The picture does not come out again from what its provenance says."
+    )
 
 
 hidden_tests()
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# Is it really drawn again? Here are two of four pictures from one batch, and the second of them once more, alone. The papers say
-# all that is needed.
+# Does it really come out the same? Here are two pictures from one batch, and the second of them once more, drawn alone
+# from its provenance. The second and the third should not differ in any way that you can see.
 
 # %%
 boats = generate_images(["a large red boat, by the sea", "a neon picture of a large red boat, at night"], seed=7)
-papers = provenance_of(boats[1])
-(again,) = generate_images(papers.prompt, seed=papers.seed)
+provenance = provenance_of(boats[1])
+(again,) = generate_images(provenance.prompt, seed=provenance.seed)
 show.gallery(
     [*boats, again],
-    ["seed 7", "seed 8", f"drawn again: seed {papers.seed}"],
+    ["seed 7", "seed 8", f"drawn again: seed {provenance.seed}"],
     alt=["a red boat by the sea", "a neon picture of a red boat at night", "the same neon boat once more"],
 )
-for name, value in papers.model_dump().items():
+for name, value in provenance.model_dump().items():
     print(f"{name:15} {value}")
 
 # %% [markdown]
@@ -639,8 +653,8 @@ for name, value in papers.model_dump().items():
 #
 # *Difficulty ●●●○○ · 25 minutes · 10 points*
 #
-# Show the pictures as a grid, and save them. `save_with_provenance(image, path)` saves a PNG with the papers that the picture
-# carries, and makes the folder.
+# Show the pictures as a grid, and save them. `save_with_provenance(image, path)` saves a PNG with the provenance that
+# the picture carries, and makes the folder.
 #
 # <details><summary>Hint 1: the next free name</summary>
 #
@@ -671,7 +685,7 @@ def plot_imgs(images, r=2, c=2, original_image_name="image.png", output_dir="gen
     output_dir: the folder for the files, made if it is missing. A file that exists is never overwritten: its number is
         skipped.
 
-    Papers that a picture carries are in its file, too. Returns the paths as strings, in the order of the images.
+    The provenance that a picture carries is in its file, too. Returns the paths as strings, in the order of the images.
     """
     ### BEGIN SOLUTION
     if len(images) > r * c:
@@ -734,6 +748,9 @@ print(plot_imgs(boats, 1, 2, original_image_name="boat.png", output_dir=f"{FOLDE
 # ### Exercise 6 · `generate_images_from_image`
 #
 # *Difficulty ●●○○○ · 20 minutes · 12 points*
+#
+# Call your four functions one after the other. Return three things, in this order: the paths, the prompts, the
+# description.
 #
 # <details><summary>Hint: which grid for how many?</summary>
 #
@@ -808,8 +825,8 @@ hidden_tests()
 # }
 # ```
 #
-# `make_record(description, prompts, image_paths, source_image=…)` makes one, checks its types, and reads each picture's papers
-# out of its file. `write_metadata(records, folder)` writes them all to `folder/all_metadata.json`.
+# `make_record(description, prompts, image_paths, source_image=…)` makes one, checks its types, and reads each picture's
+# provenance out of its file. `write_metadata(records, folder)` writes them all to `folder/all_metadata.json`.
 #
 # ### Exercise 7 · `send_metadata`
 #
@@ -886,7 +903,7 @@ hidden_tests()
 # | prompts that are distinct and about the subject of their description | 3 |
 # | pictures that exist, and are all different | 2 |
 # | pictures that fit their own prompts better than those of the other records | 2 |
-# | papers that tell the truth: a picture drawn again comes out the same | 1 |
+# | provenance that is true: a picture drawn again from it comes out the same | 1 |
 #
 # <details><summary>Hint: one result slips</summary>
 #
@@ -943,9 +960,9 @@ for record in read_metadata(f"{FOLDER}/all_metadata.json"):
 #
 # *30 minutes*
 #
-# The **assessment runner** is a small web service. It takes your submission, judges it with models of its own, draws some of
-# your pictures again from their papers, and answers with a score for each criterion and a sentence on how to improve. A
-# courseware platform runs such a service on a computer elsewhere; ours is part of the local endpoint.
+# The **assessment runner** is a small web service. It takes your submission, judges it with models of its own, draws
+# some of your pictures again from their provenance, and answers with a score for each criterion and a sentence on how
+# to improve. A courseware platform runs such a service on a computer elsewhere; ours is part of the local endpoint.
 #
 # One talks to it over HTTP. `POST <address>/run_assessment` with a JSON body, and back comes JSON:
 #
@@ -957,15 +974,15 @@ for record in read_metadata(f"{FOLDER}/all_metadata.json"):
 # `pack(records, student=…)` makes the body. The pictures travel in it as a zip archive, because a runner elsewhere can't look
 # into your folder.
 #
-# The runner's 100 points are for the certificate: 70 of them pass, if at least half of each criterion's are among them. They
-# are counted apart from the points of this notebook's exercises.
+# The runner's 100 points decide about the certificate and nothing else; the points of this notebook's exercises are
+# counted separately. You pass with 70 points, if no criterion has less than half of its own.
 #
 # ### Exercise 9 · `post_submission`
 #
 # *Difficulty ●●●○○ · 20 minutes · 7 points*
 #
-# Three things can go wrong, and each wants to be told: nobody is there, the service refuses (status 400 and above), the answer
-# is no JSON.
+# Three things can go wrong, and whoever calls your function has to learn which it was: nobody is there, the service
+# refuses (status 400 and above), the answer is no JSON.
 #
 # <details><summary>Hint: httpx in three lines</summary>
 #
@@ -1032,8 +1049,8 @@ hidden_tests()
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# Here you go. Put your name in, as it should stand on the certificate. A runner that has many submissions to judge keeps yours
-# and answers *waiting*; then `assess` asks for the verdict until it is there.
+# Now hand it in. Write your name as it should appear on the certificate. A runner that has many submissions to judge
+# keeps yours and answers *waiting*; then `assess` asks for the verdict until it is there.
 
 # %%
 student = "Ada Lovelace"
@@ -1058,8 +1075,8 @@ for sentence in assessment["messages"] + assessment["exceptions"]:
 pd.DataFrame(assessment["criteria"]).style.hide(axis="index").format(precision=1)
 
 # %% [markdown]
-# Did you lose points for a description? The runner knows the four originals, and it can count. If a criterion has lost points,
-# read its sentence, mend the cause, and send the submission again. There is no penalty for trying.
+# Did you lose points for a description? The runner knows the four originals, and it can count. If a criterion has lost
+# points, read its sentence, fix the cause, and send the submission again. There is no penalty for trying.
 #
 # When you have passed, the answer holds your **certificate**, as a picture and as JSON. Both are signed: whoever gets one can find
 # out with `course verify` that this runner gave it, and that nobody has changed a word since.
