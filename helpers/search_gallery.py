@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from helpers import show
 from helpers.errors import PlainError, sentence
+from helpers.pictures import open_untrusted
 
 if TYPE_CHECKING:
     from ipywidgets import VBox
@@ -32,14 +33,12 @@ def picture_of(prompt: str, url: str) -> Image.Image | None:
     """
     from urllib.request import urlopen
 
-    from PIL import Image
-
     from helpers.picturebook import draw, parse
 
     if urlsplit(url).scheme in ("file", "data"):
         try:
             with urlopen(url) as file:
-                return Image.open(file).convert("RGB")
+                return open_untrusted(file.read())
         except (OSError, ValueError):
             return None
     try:

@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
 from helpers.errors import PlainError
+from helpers.pictures import open_untrusted
 
 if TYPE_CHECKING:
     from diffusers import StableDiffusionPipeline
@@ -209,16 +210,10 @@ def attach(image: Image.Image, provenance: Provenance) -> Image.Image:
 
 def provenance_of(picture: Image.Image | str | Path) -> Provenance | None:
     """The provenance that a picture carries (an open one, or a PNG's path); None when it has none that can be read."""
-    from PIL import Image
-
     try:
-        if isinstance(picture, Image.Image):
-            return Provenance.model_validate_json(picture.info.get(CHUNK, ""))
-        with Image.open(picture) as opened:
-            opened.load()  # a text chunk may come after the pixels
-            return provenance_of(opened)
-    # Damaged files raise whatever their format's reader stumbles over; a ValidationError is a ValueError.
-    except (OSError, SyntaxError, ValueError):
+        image = open_untrusted(Path(picture).read_bytes()) if isinstance(picture, (str, Path)) else picture
+        return Provenance.model_validate_json(image.info.get(CHUNK, ""))
+    except (OSError, ValueError):  # an Unreadable is an OSError, a ValidationError a ValueError
         return None
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from course.assess.parcel import RECORDS, Parcel
+from helpers.pictures import Unreadable, open_untrusted
 from helpers.submission import Provenance, Record, provenance_of
 
 __all__ = ["PICTURES", "RECORDS", "Case", "Finding", "Picture"]
@@ -82,23 +81,13 @@ class Case:
 
 
 def _open(parcel: Parcel, path: str, name: str) -> Picture:
-    """The picture at ``path``. Reads its size before its pixels: a small file may unfold into gigabytes."""
+    """The picture at ``path``, or why it can't be had."""
     if path not in parcel.files:
         return Picture(name, path, problem=parcel.problems[path])
     try:
-        image = Image.open(io.BytesIO(parcel.files[path]), formats=FORMATS)
-        if image.width * image.height > MAX_PIXELS:
-            raise Image.DecompressionBombError
-        image.load()
-        provenance = provenance_of(image)
-        if min(image.size) < MIN_SIDE:
-            return Picture(name, path, problem=f"it has {image.width}×{image.height} pixels, too few to see anything")
-        return Picture(name, path, image.convert("RGB"), provenance)
-    except UnidentifiedImageError:
-        problem = f"the file is no picture in one of the formats {', '.join(FORMATS)}"
-    except Image.DecompressionBombError:  # Pillow has a limit of its own, beyond ours
-        problem = f"it has more than the {MAX_PIXELS:,} pixels that are looked at"
-    # Damaged files raise whatever their format's reader stumbles over.
-    except (OSError, ValueError, SyntaxError, IndexError, KeyError, TypeError, EOFError, struct.error) as error:
-        problem = f"the file is damaged ({type(error).__name__})"
-    return Picture(name, path, problem=problem)
+        image = open_untrusted(parcel.files[path], FORMATS, MAX_PIXELS)
+    except Unreadable as error:
+        return Picture(name, path, problem=str(error))
+    if min(image.size) < MIN_SIDE:
+        return Picture(name, path, problem=f"it has {image.width}×{image.height} pixels, too few to see anything")
+    return Picture(name, path, image, provenance_of(image))

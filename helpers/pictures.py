@@ -1,0 +1,41 @@
+"""Pictures that somebody else has made: their bytes may be anything, and a small file may unfold into gigabytes."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+__all__ = ["Unreadable", "open_untrusted"]
+
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
+#: More than a phone's camera takes, less than fills a laptop's memory.
+MAX_PIXELS = 32_000_000
+
+
+class Unreadable(OSError):
+    """The bytes are no picture that can be had; the message says why: "the file is damaged"."""
+
+
+def open_untrusted(content: bytes, formats: Sequence[str] = FORMATS, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """The picture in ``content``, as RGB; its ``info`` has the texts that it carries.
+
+    Reads its size before its pixels, so that one of more than ``max_pixels`` stays unread. Raises ``Unreadable``.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        image = Image.open(io.BytesIO(content), formats=formats)
+        if image.width * image.height > max_pixels:
+            raise Image.DecompressionBombError
+        image.load()  # all of it: a text may come after the pixels
+        return image.convert("RGB")
+    except UnidentifiedImageError:
+        raise Unreadable(f"the file is no picture in one of the formats {', '.join(formats)}") from None
+    except Image.DecompressionBombError:  # Pillow has a limit of its own, beyond ours
+        raise Unreadable(f"it has more than the {max_pixels:,} pixels that are looked at") from None
+    except Exception as error:  # a damaged file raises whatever its format's reader stumbles over
+        raise Unreadable(f"the file is damaged ({type(error).__name__})") from error

@@ -1,0 +1,91 @@
+"""A stranger's picture is opened as RGB or refused with a reason, whatever its bytes are."""
+
+import io
+import random
+import struct
+import zlib
+from contextlib import suppress
+
+import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from course.assess import case
+from course.assess.parcel import Parcel
+from helpers.pictures import Unreadable, open_untrusted
+from helpers.search_gallery import picture_of
+from helpers.submission import provenance_of
+
+
+def chunk(name, content):
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+
+def png(width, height, kind, *chunks):
+    """A PNG with 8 bits and these chunks; with kind 3 a number in a palette stands for each pixel."""
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, kind, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + head + b"".join(chunks) + chunk(b"IEND", b"")
+
+
+PIXELS = chunk(b"IDAT", zlib.compress(bytes(65 * 64)))
+#: The palette is missing, and still a colour of it is said to be transparent: Pillow raises an AssertionError.
+NO_PALETTE = png(64, 64, 3, chunk(b"tRNS", b"\xff\0"), PIXELS)
+BOMB = png(30_000, 30_000, 0, PIXELS)
+
+
+def saved(image, form, **options):
+    file = io.BytesIO()
+    image.save(file, form, **options)
+    return file.getvalue()
+
+
+def test_a_picture_comes_as_rgb_with_its_texts():
+    texts = PngInfo()
+    texts.add_text("title", "a cat")
+    image = open_untrusted(saved(Image.new("RGBA", (3, 2), (255, 0, 0, 9)), "PNG", pnginfo=texts))
+    assert (image.mode, image.size, image.getpixel((0, 0)), image.info["title"]) == (
+        "RGB",
+        (3, 2),
+        (255, 0, 0),
+        "a cat",
+    )
+    for form in ("PNG", "JPEG", "WEBP", "GIF"):
+        assert open_untrusted(saved(Image.new("RGB", (3, 2)), form)).size == (3, 2)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "is no picture in one of the formats PNG, JPEG, WEBP, GIF"),
+        (saved(Image.new("RGB", (3, 2)), "BMP"), "is no picture in one of the formats"),
+        (NO_PALETTE, r"is damaged \(AssertionError\)"),
+        (saved(Image.effect_noise((64, 64), 9), "PNG")[:200], r"is damaged \(OSError\)"),
+        (BOMB, "has more than the 32,000,000 pixels that are looked at"),
+        (png(6_000, 6_000, 0, PIXELS), "has more than the 32,000,000 pixels"),
+    ],
+)
+def test_what_is_no_picture_gets_a_reason(content, reason):
+    with pytest.raises(Unreadable, match=reason):
+        open_untrusted(content)
+
+
+@pytest.mark.parametrize("content", [NO_PALETTE, BOMB, b"no picture"])
+def test_nobody_who_opens_one_stumbles(content, tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(content)
+    assert case._open(Parcel([], files={"a.png": content}), "a.png", "Picture").problem
+    assert provenance_of(path) is None
+    assert picture_of("a cat", path.as_uri()) is None
+
+
+def test_no_damage_gets_out():
+    rng = random.Random(3)
+    image = Image.effect_noise((40, 30), 50).convert("RGB")
+    files = [saved(image, form) for form in ("PNG", "JPEG", "WEBP", "GIF")]
+    files.append(saved(image.convert("P"), "PNG", transparency=3))
+    for _ in range(1_500):
+        content = bytearray(rng.choice(files))
+        for _ in range(rng.choice((1, 2, 8))):
+            content[min(rng.randrange(len(content)), rng.randrange(1, 400))] = rng.randrange(256)
+        with suppress(Unreadable):
+            assert open_untrusted(bytes(content)).mode == "RGB"
