@@ -1,0 +1,69 @@
+"""How long "Run All" takes: runs solved notebooks whole, each in a kernel of its own, and prints their seconds.
+
+    python bench/notebooks.py                    # all seven
+    python bench/notebooks.py 01 07 --cells 5    # two of them, with their five longest cells
+
+A notebook that needs the local endpoint starts one of its own; that is part of its time, and so are the hidden tests. The
+notebooks are read from solutions/ and run in a temporary folder. The course promises 60 seconds on two cores for a notebook, and 120 for 01
+and 07. Times are of one machine at one moment: compare notebooks with each other, and with a run of yesterday.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+import tempfile
+import time
+from datetime import datetime
+from pathlib import Path
+
+from nbclient import NotebookClient
+from nbformat import NotebookNode
+
+from course.build import read_solution, solve
+
+SOLUTIONS = Path(__file__).resolve().parent.parent / "solutions"
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("notebooks", nargs="*", help="numbers (01 …); all if none is given")
+    arguments.add_argument("--cells", type=int, default=3, help="how many of the longest cells are shown")
+    chosen = arguments.parse_args()
+    for path in sorted(SOLUTIONS.glob("[0-9][0-9]_*.py")):
+        if not chosen.notebooks or path.name[:2] in chosen.notebooks:
+            notebook = solve(read_solution(path))
+            seconds = run(notebook)
+            print(f"{path.stem:26} {seconds:6.1f} s")
+            for cell_seconds, cell in longest(notebook, chosen.cells):
+                print(f"{cell_seconds:36.1f} s  {cell}")
+
+
+def run(notebook: NotebookNode) -> float:
+    """Runs all cells, and gives the seconds from the kernel's start to the last output."""
+    with tempfile.TemporaryDirectory() as folder, socket.create_server(("127.0.0.1", 0)) as probe:
+        os.environ["COURSE_ENDPOINT"] = f"http://127.0.0.1:{probe.getsockname()[1]}"
+        probe.close()
+        start = time.perf_counter()
+        NotebookClient(
+            notebook, timeout=900, kernel_name="python3", record_timing=True, resources={"metadata": {"path": folder}}
+        ).execute()
+        return time.perf_counter() - start
+
+
+def longest(notebook: NotebookNode, n: int) -> list[tuple[float, str]]:
+    """The n cells that took longest: seconds, and the first words of each."""
+    found = []
+    for cell in notebook.cells:
+        timing = cell.metadata.get("execution", {})
+        if "iopub.execute_input" in timing and "shell.execute_reply" in timing:
+            began, ended = (
+                datetime.fromisoformat(timing[key]) for key in ("iopub.execute_input", "shell.execute_reply")
+            )
+            found.append(((ended - began).total_seconds(), " ".join(cell.source.split())[:70]))
+    return sorted(found, reverse=True)[:n]
+
+
+if __name__ == "__main__":
+    main()
