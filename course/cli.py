@@ -76,7 +76,11 @@ def serve(
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8765,
     allow_image_urls: Annotated[
-        bool, typer.Option("--allow-image-urls", help="Fetch pictures from http(s) URLs that requests name.")
+        bool,
+        typer.Option(
+            "--allow-image-urls",
+            help="Fetch pictures from http(s) URLs that requests name, this network's own too; redirects are refused.",
+        ),
     ] = False,
     parent_pid: Annotated[int | None, typer.Option(min=1, help="End when the process with this id ends.")] = None,
     submissions: Annotated[

@@ -2,6 +2,7 @@
 
 import base64
 import copy
+import gzip
 import io
 import json
 import os
@@ -12,7 +13,8 @@ import threading
 import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 
 import httpx
@@ -23,6 +25,7 @@ from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from pydantic import ValidationError
 from tiny import tiny_llava
 from waiting import PATIENCE, Turnstile, until
 
@@ -30,7 +33,10 @@ from course.serve import images, server
 from course.serve.app import create_app
 from course.serve.choice import Choice, Sampling
 from course.serve.engine import Engine, Replies
+from course.serve.errors import ApiError
 from course.serve.notebooks import Notebooks
+from course.serve.prompts import Prompter
+from course.serve.schema import ChatRequest
 from helpers.errors import PlainError
 
 MODEL = "picture-book-chat"
@@ -330,6 +336,18 @@ def test_the_beginning_of_a_stop_text_is_held_back_until_it_is_none():
     assert "".join(scripted(" ab", stop=("abc",))[0]) == "ab"
 
 
+def test_a_stop_text_is_compared_no_further_than_the_reply_goes():
+    class Counted(str):
+        beginnings = 0
+
+        def __getitem__(self, part):
+            Counted.beginnings += 1
+            return super().__getitem__(part)
+
+    pieces, _ = scripted("abc", stop=(Counted("ab" * 10_000),))
+    assert pieces == ["", "", "abc", ""] and Counted.beginnings <= 2 + 1 + 3
+
+
 def test_drawing_follows_temperature_and_top_p():
     scores = np.log(np.array([0.5, 0.3, 0.15, 0.05]))
 
@@ -478,7 +496,10 @@ BAD_FIELDS = [
     ({"max_tokens": 0}, "max_tokens"),
     ({"seed": "x"}, "seed"),
     ({"stop": [""]}, "stop.0"),
+    ({"stop": ["x" * 201]}, "stop.0"),
     ({"stop": 7}, "stop"),
+    ({"messages": [user("x")] * 201}, "messages"),
+    ({"messages": [user(*["x"] * 51)]}, "messages.0.content"),
     ({"stream": "yes"}, "stream"),
     ({"response_format": {"type": "json_schema"}}, "response_format.type"),
     ({"model": None}, "model"),
@@ -514,6 +535,26 @@ def test_an_unknown_model_or_path_or_method(http):
 def test_too_long_input(http):
     error = refused(http.post("/v1/chat/completions", json=body("word " * 100)), 400)
     assert error["code"] == "context_length_exceeded" and "256" in error["message"]
+
+
+def test_very_long_input_is_refused_before_it_is_tokenized(llava):
+    model, processor = llava
+    processor = copy.copy(processor)
+    processor.apply_chat_template = None
+    long = ChatRequest.model_validate(body(*["word " * 1_000] * 11))
+    with pytest.raises(ApiError, match="55,000 characters") as caught:
+        Prompter(model, processor).prompt(long.messages, [])
+    assert caught.value.code == "context_length_exceeded"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"messages": [{}] * 10**6}, {"messages": [{"role": "user", "content": [7] * 10**6}]}, {"stop": [7] * 10**6}],
+)
+def test_of_a_million_wrong_items_one_fault_is_kept(fields):
+    with pytest.raises(ValidationError) as caught:
+        ChatRequest.model_validate(body() | fields)
+    assert caught.value.error_count() == 1
 
 
 def png_of(width, height):
@@ -564,28 +605,112 @@ def test_too_large_a_body(llava):
         assert client.post("/v1/chat/completions", json=body()).status_code == 200
 
 
-def test_http_urls_are_fetched_only_when_allowed(llava, monkeypatch):
-    content = base64.b64decode(picture("red").partition(",")[2])
-    pages = {"/cat.png": httpx.Response(200, content=content), "/huge.png": httpx.Response(200, content=bytes(9_000))}
-    fetch = httpx.Client(transport=httpx.MockTransport(lambda asked: pages.get(asked.url.path, httpx.Response(404))))
-    monkeypatch.setattr(images.httpx, "stream", lambda *args, **options: fetch.stream(*args, follow_redirects=True))
-    monkeypatch.setattr(images, "MAX_DOWNLOAD", 8_000)
+@pytest.mark.parametrize("format", ["PNG", "JPEG"])
+def test_of_a_large_picture_no_more_is_kept_than_models_see(format):
+    shown = images.read_picture(picture("navy", format=format, size=(6000, 4000)), "url", {})
+    assert shown.size[0] == 1024 and shown.size[1] in (682, 683)
+    assert shown.mode == "RGB" and np.allclose(shown.getpixel((500, 300)), (0, 0, 128), atol=2)
+    assert images.read_picture(picture(format=format, size=(1000, 600)), "url", {}).size == (1000, 600)
 
-    def ask(url):
-        return client.post(
-            "/v1/chat/completions",
-            json=body(messages=[{"role": "user", "content": [{"type": "image_url", "image_url": {"url": url}}]}]),
-        )
+
+# -- pictures behind URLs
+
+
+@contextmanager
+def web_of(pages):
+    """A web server whose ``pages`` are path → (status, headers, pieces of the body): its address, and who asked."""
+    asked = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append((self.path, self.headers["accept-encoding"]))
+            status, headers, pieces = pages.get(self.path, (404, {}, []))
+            self.send_response(status)
+            for header in headers.items():
+                self.send_header(*header)
+            self.end_headers()
+            with suppress(OSError):  # who has waited long enough hangs up
+                for piece in pieces:
+                    self.wfile.write(piece)
+
+        def log_message(self, *_):
+            pass
+
+    web = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=web.serve_forever, args=(0.05,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{web.server_port}", asked
+    finally:
+        web.shutdown()
+        thread.join()
+        web.server_close()
+
+
+def drip(over):
+    """A body whose bytes never end, and never keep one waiting for long."""
+    while not over.wait(0.05):
+        yield b"."
+
+
+def test_http_urls_are_fetched_only_when_allowed(llava, monkeypatch):
+    monkeypatch.setattr(images, "MAX_DOWNLOAD", 8_000)
+    content = base64.b64decode(picture("red").partition(",")[2])
+    zeros = gzip.compress(bytes(1_000_000))
+    pages = {
+        "/cat.png": (200, {}, [content]),
+        "/huge.png": (200, {}, [bytes(9_000)]),
+        "/half.png": (200, {}, [bytes(5_000)]),
+        "/half-too.png": (200, {}, [bytes(5_000)]),
+        "/moved.png": (302, {"location": "/cat.png"}, []),
+        "/bomb.png": (200, {"content-encoding": "gzip"}, [zeros]),
+    }
+    assert len(zeros) < 8_000
+
+    def ask(*paths):
+        parts = [{"type": "image_url", "image_url": {"url": path}} for path in paths]
+        return client.post("/v1/chat/completions", json=body(messages=[{"role": "user", "content": parts}]))
 
     with (
+        web_of(pages) as (web, asked),
         running(*llava, allow_image_urls=True) as server,
         httpx.Client(base_url=server.url, timeout=PATIENCE) as client,
     ):
         shown = client.post("/v1/chat/completions", json=body(picture("red"))).json()["choices"]
-        assert ask("https://example.org/cat.png").json()["choices"] == shown
-        assert "404" in refused(ask("https://example.org/dog.png"), 400)["message"]
-        assert "larger" in refused(ask("https://example.org/huge.png"), 400)["message"]
+        assert ask(f"{web}/cat.png").json()["choices"] == shown
+        assert asked == [("/cat.png", "identity")]
+        assert "404" in refused(ask(f"{web}/dog.png"), 400)["message"]
+        assert "302" in refused(ask(f"{web}/moved.png"), 400)["message"] and asked[-1][0] == "/moved.png"
+        assert "larger than 0.008 MB" in refused(ask(f"{web}/huge.png"), 400)["message"]
+        assert "larger than 0.008 MB" in refused(ask(f"{web}/half.png", f"{web}/half-too.png"), 400)["message"]
+        assert "no picture" in refused(ask(f"{web}/bomb.png"), 400)["message"]  # it was not unfolded
         assert "data:image" in refused(ask("file:///etc/passwd"), 400)["message"]
+
+
+def test_a_url_that_drips_keeps_nobody_waiting_and_is_given_up(llava, monkeypatch):
+    over = threading.Event()
+    with (
+        web_of({"/drip.png": (200, {}, drip(over)), "/long.png": (200, {}, drip(over))}) as (web, asked),
+        running(*llava, allow_image_urls=True) as server,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        url = f"{server.url}/v1/chat/completions"
+
+        def ask(path):
+            content = [{"type": "image_url", "image_url": {"url": f"{web}{path}"}}]
+            return httpx.post(url, json=body(messages=[{"role": "user", "content": content}]), timeout=PATIENCE)
+
+        try:
+            monkeypatch.setattr(images, "TIMEOUT", PATIENCE)
+            dripping = pool.submit(ask, "/drip.png")
+            until(lambda: asked)
+            assert httpx.post(url, json=body(), timeout=PATIENCE).status_code == 200 and not dripping.done()
+            monkeypatch.setattr(images, "TIMEOUT", 0.5)
+            assert "within 0.5 seconds" in refused(ask("/long.png"), 400)["message"]
+        finally:
+            over.set()
+        refused(dripping.result(), 400)
+    assert server.engine._taken == 0
 
 
 anything = st.recursive(

@@ -14,7 +14,7 @@ from fastapi.responses import StreamingResponse
 from course.serve.choice import Sampling
 from course.serve.engine import Engine, Replies
 from course.serve.errors import ApiError, error_body
-from course.serve.images import read_picture
+from course.serve.images import download, read_picture
 from course.serve.prompts import Prompt, Prompter, pictures_of
 from course.serve.schema import (
     ChatRequest,
@@ -54,14 +54,16 @@ def chat_router(engine: Engine, model_id: str, *, allow_image_urls: bool) -> API
                 param="model",
             )
 
-        def write(prompter: Prompter) -> tuple[Prompt, Sampling]:
-            pictures = [
-                read_picture(url, param, allow_urls=allow_image_urls) for url, param in pictures_of(asked.messages)
-            ]
-            prompt = prompter.prompt(asked.messages, pictures)
+        shown = pictures_of(asked.messages)
+
+        async def fetch() -> dict[str, bytes]:
+            return await download(shown) if allow_image_urls else {}
+
+        def write(prompter: Prompter, downloads: dict[str, bytes]) -> tuple[Prompt, Sampling]:
+            prompt = prompter.prompt(asked.messages, [read_picture(*picture, downloads) for picture in shown])
             return prompt, _sampling(asked, prompt)
 
-        replies = await engine.submit(write)
+        replies = await engine.submit(fetch, write)
         head = {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": int(time.time()), "model": model_id}
         if asked.stream:
             events = _events(replies, head, asked.n, with_usage=asked.stream_options.include_usage)

@@ -148,6 +148,7 @@ class Choice:
         """How much of ``text`` no later token can take back: not half a character, not the start of a stop text."""
         sure = len(text.rstrip("\N{REPLACEMENT CHARACTER}"))
         for stop in self._sampling.stop:
-            begun = next((length for length in range(len(stop) - 1, 0, -1) if text.endswith(stop[:length])), 0)
+            longest = min(len(stop) - 1, len(text))
+            begun = next((length for length in range(longest, 0, -1) if text.endswith(stop[:length])), 0)
             sure = min(sure, len(text) - begun)
         return sure

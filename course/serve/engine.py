@@ -11,11 +11,11 @@ import logging
 import queue
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from course.serve.choice import Choice, Finish, JsonGrammar, Sampling
 from course.serve.errors import ApiError
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["Engine", "Piece", "Replies"]
 
 log = logging.getLogger(__name__)
+
+Fetched = TypeVar("Fetched")
 
 
 class Piece(NamedTuple):
@@ -122,11 +124,16 @@ class Engine:
 
     # -- on the event loop
 
-    async def submit(self, write: Callable[[Prompter], tuple[Prompt, Sampling]]) -> Replies:
-        """Takes a request in; returns once its prompt is written.
+    async def submit(
+        self,
+        fetch: Callable[[], Awaitable[Fetched]],
+        write: Callable[[Prompter, Fetched], tuple[Prompt, Sampling]],
+    ) -> Replies:
+        """Takes a request in; returns once its prompt is written. What ``fetch`` and ``write`` raise comes out here.
 
         Args:
-            write: writes the prompt, in a thread of its own. What it raises comes out here.
+            fetch: gets from elsewhere what ``write`` needs; others go on meanwhile.
+            write: writes the prompt, in the one thread for that.
 
         Raises:
             ApiError: status 429 when there is no place.
@@ -142,7 +149,8 @@ class Engine:
         events: asyncio.Queue[Piece | Exception] = asyncio.Queue()
         self._taken += 1
         try:
-            prompt, sampling = await loop.run_in_executor(self._desk, write, self._prompter)
+            fetched = await fetch()
+            prompt, sampling = await loop.run_in_executor(self._desk, write, self._prompter, fetched)
             job = _Job(
                 prompt,
                 [self._choice(index, sampling) for index in range(sampling.n)],

@@ -2,29 +2,50 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import io
 import struct
+from collections.abc import Mapping, Sequence
 
 import httpx
 from PIL import Image, UnidentifiedImageError
 
 from course.serve.errors import ApiError
 
-__all__ = ["MAX_PIXELS", "read_picture"]
+__all__ = ["MAX_PIXELS", "download", "read_picture"]
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
 #: The most pixels of one picture: more than a phone's camera takes, less than fills a laptop's memory.
 MAX_PIXELS = 32_000_000
 #: The longest side in shortest sides: a picture is scaled by its shortest side before it is cropped.
 MAX_ASPECT = 50
-MAX_DOWNLOAD = 20_000_000  # bytes
-TIMEOUT = 10.0  # seconds
+#: The longest side of what is kept of a picture, in pixels: several times what models look at.
+SIDE = 1024
+MAX_DOWNLOAD = 20_000_000  # bytes, of all pictures of a request
+TIMEOUT = 10.0  # seconds, for all of them
 
 
-def read_picture(url: str, param: str, *, allow_urls: bool) -> Image.Image:
-    """The RGB picture in a ``data:image/…;base64,`` URL, or behind an http(s) URL where ``allow_urls``.
+async def download(pictures: Sequence[tuple[str, str]]) -> dict[str, bytes]:
+    """What is behind each http(s) URL among the pictures' (URL, name of its field).
+
+    Follows no redirects, and takes a body as it comes: unfolded, one of 20 MB may have gigabytes.
+
+    Raises:
+        ApiError: status 400, for what can't be had, is too large, or is not there in time.
+    """
+    found: dict[str, bytes] = {}
+    deadline = asyncio.get_running_loop().time() + TIMEOUT
+    for url, param in pictures:
+        if _scheme(url) in ("http", "https") and url not in found:
+            room = MAX_DOWNLOAD - sum(map(len, found.values()))
+            found[url] = await _fetch(url, param, room, deadline)
+    return found
+
+
+def read_picture(url: str, param: str, downloads: Mapping[str, bytes]) -> Image.Image:
+    """The RGB picture in a ``data:image/…;base64,`` URL, or behind an http(s) URL that is among the ``downloads``.
 
     Never opens a file. Reads a picture's size before its pixels, so that a small file which unfolds into
     gigabytes is refused unread. ``param`` is the request's field, for the errors.
@@ -32,16 +53,20 @@ def read_picture(url: str, param: str, *, allow_urls: bool) -> Image.Image:
     Raises:
         ApiError: status 400, for anything else.
     """
-    scheme = url.split(":", 1)[0].lower()
+    scheme = _scheme(url)
     if scheme == "data":
         content = _decode(url, param)
     elif scheme not in ("http", "https"):
         raise _bad(param, "A picture comes as a URL that starts with data:image/png;base64, (or jpeg, webp, gif)")
-    elif allow_urls:
-        content = _download(url, param)
+    elif url in downloads:
+        content = downloads[url]
     else:
         raise _bad(param, "This endpoint fetches no URLs: send the picture itself, as a data: URL")
     return _open(content, param)
+
+
+def _scheme(url: str) -> str:
+    return url.split(":", 1)[0].lower()
 
 
 def _decode(url: str, param: str) -> bytes:
@@ -55,15 +80,21 @@ def _decode(url: str, param: str) -> bytes:
         raise _bad(param, f"The picture is not whole in base64 ({error})") from error
 
 
-def _download(url: str, param: str) -> bytes:
+async def _fetch(url: str, param: str, room: int, deadline: float) -> bytes:
     content = bytearray()
     try:
-        with httpx.stream("GET", url, timeout=TIMEOUT, follow_redirects=True) as answer:
+        async with (
+            asyncio.timeout_at(deadline),
+            httpx.AsyncClient(headers={"Accept-Encoding": "identity"}, timeout=TIMEOUT) as client,
+            client.stream("GET", url) as answer,
+        ):
             answer.raise_for_status()
-            for chunk in answer.iter_bytes():
+            async for chunk in answer.aiter_raw():
                 content += chunk
-                if len(content) > MAX_DOWNLOAD:
-                    raise _bad(param, f"The picture at that URL is larger than {MAX_DOWNLOAD / 1e6:g} MB")
+                if len(content) > room:
+                    raise _bad(param, f"The pictures at URLs are larger than {MAX_DOWNLOAD / 1e6:g} MB")
+    except TimeoutError as error:
+        raise _bad(param, f"The picture at that URL was not there within {TIMEOUT:g} seconds") from error
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         raise _bad(param, f"The picture at that URL can't be had ({type(error).__name__}: {error})") from error
     return bytes(content)
@@ -77,7 +108,10 @@ def _open(content: bytes, param: str) -> Image.Image:
             raise Image.DecompressionBombError(f"{width}×{height} pixels")
         if max(width, height) > MAX_ASPECT * min(width, height):
             raise _bad(param, f"A picture of {width}×{height} pixels is too narrow to look at")
-        return picture.convert("RGB")
+        picture.draft("RGB", (SIDE, SIDE))  # a JPEG can be read at a smaller scale from the start
+        picture = picture.convert("RGB")
+        picture.thumbnail((SIDE, SIDE))
+        return picture
     except UnidentifiedImageError as error:
         raise _bad(param, f"The bytes are no picture in one of the formats {', '.join(FORMATS)}") from error
     except Image.DecompressionBombError as error:  # Pillow has a limit of its own, beyond ours

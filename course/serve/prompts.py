@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from PIL import Image
     from transformers import PreTrainedModel, ProcessorMixin
 
-__all__ = ["MAX_IMAGES", "Prompt", "Prompter", "pictures_of"]
+__all__ = ["MAX_IMAGES", "MAX_TEXT", "Prompt", "Prompter", "pictures_of"]
 
 MAX_IMAGES = 8
+#: The most characters of a request: many times a model's context, and tokenized in a tenth of a second.
+MAX_TEXT = 50_000
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,9 @@ class Prompter:
         """
         from jinja2 import TemplateError
 
+        length = sum(len(part.text) for message in messages for part in message.content if isinstance(part, TextPart))
+        if length > MAX_TEXT:
+            raise _too_long(f"The messages are {length:,} characters long; up to {MAX_TEXT:,} are read.")
         try:
             inputs = self.processor.apply_chat_template(
                 list(self._turns(messages, iter(pictures))),
@@ -77,12 +82,9 @@ class Prompter:
         ids = inputs["input_ids"][0]
         room = self.context - len(ids)
         if room < 1:
-            raise ApiError(
-                400,
+            raise _too_long(
                 f"The messages are {len(ids)} tokens long, pictures included; with the reply they must fit into the "
-                f"model's context of {self.context} tokens. Send fewer or shorter messages.",
-                code="context_length_exceeded",
-                param="messages",
+                f"model's context of {self.context} tokens."
             )
         return Prompt(ids, inputs.get("pixel_values"), room)
 
@@ -102,3 +104,7 @@ class Prompter:
                 param="messages",
             )
         return {"type": "text", "text": part.text}
+
+
+def _too_long(message: str) -> ApiError:
+    return ApiError(400, f"{message} Send fewer or shorter messages.", code="context_length_exceeded", param="messages")

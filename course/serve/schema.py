@@ -27,7 +27,11 @@ __all__ = [
 ]
 
 MAX_CHOICES = 8
+# A list is read no further than its limit: pydantic would keep an error for each wrong item of a million.
+MAX_MESSAGES = 200
+MAX_PARTS = 50  # of one message
 MAX_STOPS = 16
+MAX_STOP = 200  # characters
 
 
 class Incoming(BaseModel):
@@ -71,7 +75,7 @@ class Message(Incoming):
     """One turn; its content is always a list of parts here, whichever way it came."""
 
     role: Literal["system", "developer", "user", "assistant"]
-    content: list[Annotated[TextPart | ImagePart, Field(discriminator="type")]] = []
+    content: list[Annotated[TextPart | ImagePart, Field(discriminator="type")]] = Field([], max_length=MAX_PARTS)
 
     @field_validator("content", mode="before")
     @classmethod
@@ -101,14 +105,14 @@ class ChatRequest(Incoming):
     """
 
     model: str
-    messages: list[Message] = Field(min_length=1)
+    messages: list[Message] = Field(min_length=1, max_length=MAX_MESSAGES)
     n: int = Field(1, ge=1, le=MAX_CHOICES)
     max_tokens: int | None = Field(None, ge=1)
     max_completion_tokens: int | None = Field(None, ge=1)
     temperature: float = Field(1.0, ge=0, le=2)
     top_p: float = Field(1.0, ge=0, le=1)
     seed: int | None = None
-    stop: list[Annotated[str, Field(min_length=1)]] = Field([], max_length=MAX_STOPS)
+    stop: list[Annotated[str, Field(min_length=1, max_length=MAX_STOP)]] = Field([], max_length=MAX_STOPS)
     stream: bool = False
     stream_options: StreamOptions = StreamOptions()
     response_format: ResponseFormat = ResponseFormat(type="text")
