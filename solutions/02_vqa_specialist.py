@@ -213,7 +213,8 @@ def hidden_tests():
     from random import Random
 
     from helpers import checks
-    from helpers.checks.nb02 import NO_PICTURE, TOO_LARGE, Page, data_url, encoded, refuses, serve, vast_picture
+    from helpers.checks.nb02 import NO_PICTURE, TOO_LARGE, data_url, encoded, refuses, serve, vast_picture
+    from helpers.checks.standins import Reply
     from helpers.picturebook import draw, random_scene
     from helpers.settings import settings
 
@@ -223,19 +224,19 @@ def hidden_tests():
     clear = second.convert("RGBA")
     clear.putalpha(255)
     pages = {
-        "/plain.png": Page(encoded(plain)),
-        "/clear.png": Page(encoded(clear)),
-        "/palette.png": Page(encoded(third.quantize(64))),
-        "/grey.png": Page(encoded(fourth.convert("L"))),
-        "/long.png": Page(encoded(plain) + bytes(3_000_000), says_length=False),
-        "/half.png": Page(encoded(plain)[: len(encoded(plain)) // 2]),
-        "/lie.png": Page(bytes(range(256)) * 20),
-        "/empty.png": Page(b""),
-        "/text.txt": Page(b"no picture at all", "text/plain"),
-        "/slow.png": Page(encoded(plain), wait=6),
-        "/heavy.png": Page(encoded(plain) + bytes(30_000_000), says_length=False),
-        "/heavy_too.png": Page(encoded(plain) + bytes(30_000_000)),
-        "/vast.png": Page(vast_picture()),
+        "/plain.png": Reply(encoded(plain)),
+        "/clear.png": Reply(encoded(clear)),
+        "/palette.png": Reply(encoded(third.quantize(64))),
+        "/grey.png": Reply(encoded(fourth.convert("L"))),
+        "/long.png": Reply(encoded(plain) + bytes(3_000_000), says_length=False),
+        "/half.png": Reply(encoded(plain)[: len(encoded(plain)) // 2]),
+        "/lie.png": Reply(bytes(range(256)) * 20),
+        "/empty.png": Reply(b""),
+        "/text.txt": Reply(b"no picture at all"),
+        "/slow.png": Reply(encoded(plain), wait=6),
+        "/heavy.png": Reply(encoded(plain) + bytes(30_000_000), says_length=False),
+        "/heavy_too.png": Reply(encoded(plain) + bytes(30_000_000)),
+        "/vast.png": Reply(vast_picture()),
     }
 
     def fetches(url, right, what):

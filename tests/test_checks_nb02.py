@@ -15,6 +15,7 @@ from PIL import Image
 from course.train.tokenizer import train_tokenizer
 from helpers import checks, clip, models, picturebook
 from helpers.checks import CheckFailed
+from helpers.checks.standins import Reply
 
 ANSWERS = runpy.run_path(str(Path(__file__).parent / "answers" / "nb02.py"))
 SIZE = 32
@@ -168,11 +169,11 @@ def test_an_exercise_that_is_not_written_yet_keeps_its_own_error():
 
 
 def test_the_web_server_answers_404_waits_and_is_gone_afterwards():
-    page = checks.nb02.Page(b"hello", "text/plain")
-    with checks.nb02.serve({"/here": page}) as address:
-        with urllib.request.urlopen(f"{address}/here?and=more") as response:
+    with checks.nb02.serve({"/here.png": Reply(b"hello")}) as address:
+        with urllib.request.urlopen(f"{address}/here.png?and=more") as response:
             assert response.read() == b"hello" and response.headers["Content-Length"] == "5"
+            assert response.headers["Content-Type"] == "image/png"
         with pytest.raises(urllib.error.HTTPError, match="404"):
             urllib.request.urlopen(f"{address}/there")
     with pytest.raises(urllib.error.URLError):
-        urllib.request.urlopen(f"{address}/here")
+        urllib.request.urlopen(f"{address}/here.png")

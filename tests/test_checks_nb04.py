@@ -107,7 +107,7 @@ def test_the_right_chat_prompt_passes():
         ({"prompt": PROMPT + " "}, "Answer: '"),
         ({"prompt": PROMPT, "new_only": False}, "begins with the prompt"),
         ({"prompt": PROMPT, "picture": False}, "asked without the picture"),
-        ({"prompt": PROMPT, "do_sample": True}, "by lot"),
+        ({"prompt": PROMPT, "do_sample": True}, "at random"),
         ({"prompt": PROMPT, "max_new_tokens": 3}, "cut off"),
     ],
 )

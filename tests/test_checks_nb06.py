@@ -98,7 +98,7 @@ def search(keywords, *, texts, chat=None, weight=lambda n, total: math.log(1 + t
         (lambda *a, **k: search(*a, **k, weight=lambda n, total: n), "the rarer word counts more"),
         (lambda *a, texts, **k: search(*a, texts=texts, **k) and texts[0], "Only one text has this word"),
         (lambda *a, texts, chat=None: search(*a, texts=texts), "should be asked once, but it was asked 0 times"),
-        (lambda keywords, *, texts, chat=None: search(keywords or "dog", texts=texts, chat=chat), "stand in no text"),
+        (lambda keywords, *, texts, chat=None: search(keywords or "dog", texts=texts, chat=chat), "occur in no text"),
     ],
 )
 def test_faulty_search_is_explained(answer, says):

@@ -137,7 +137,7 @@ def test_the_right_drawing_passes():
     [
         ({"apart": False}, "a list of generators, one for each picture"),
         ({"batch": False}, "call the pipeline once"),
-        ({"papers": False}, "has no papers"),
+        ({"papers": False}, "has no provenance"),
     ],
 )
 def test_the_sentence_names_a_mistake_in_drawing(mistake, says):

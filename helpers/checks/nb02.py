@@ -1,20 +1,18 @@
-"""Visible checks of notebook 02, A specialist that looks: one function an exercise, named like it."""
+"""Visible checks of notebook 02, A VQA specialist: one function an exercise, named like it."""
 
 from __future__ import annotations
 
-import base64
-import io
 import math
-import os
+import mimetypes
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
-from unittest.mock import patch
+from typing import TYPE_CHECKING
 
 from helpers.checks import CheckFailed, Mistake, call, compare_tensors, count_loads, described, expect, passed
 from helpers.checks.nb01 import count_optimizer_steps
+from helpers.checks.standins import Reply, Request, data_url, encoded, web_server
 
 if TYPE_CHECKING:
     import torch
@@ -33,26 +31,17 @@ __all__ = [
 # ---------------------------------------------------------------- fetch_image
 
 
-class Page(NamedTuple):
-    """What the little web server has at one address."""
-
-    body: bytes
-    kind: str = "image/png"
-    wait: float = 0  # seconds before the server says anything
-    says_length: bool = True
-
-
 def fetch_image(fn: Callable) -> None:
     """Check `fetch_image(url, timeout=…)` with a web server on this computer, with files and with data URLs."""
     picture = _test_picture()
     pages = {
-        "/picture.png": Page(encoded(picture)),
-        "/clear.png": Page(encoded(picture.convert("RGBA"))),
-        "/palette.gif": Page(encoded(picture.convert("P"), "GIF"), "image/gif"),
-        "/page.html": Page(b"<html><p>Here was a picture once.</p></html>", "text/html"),
-        "/slow.png": Page(encoded(picture), wait=8),
-        "/heavy.png": Page(encoded(picture) + bytes(24_000_000), says_length=False),
-        "/vast.png": Page(vast_picture()),
+        "/picture.png": Reply(encoded(picture)),
+        "/clear.png": Reply(encoded(picture.convert("RGBA"))),
+        "/palette.gif": Reply(encoded(picture.convert("P"), "GIF")),
+        "/page.html": Reply(b"<html><p>Here was a picture once.</p></html>"),
+        "/slow.png": Reply(encoded(picture), wait=8),
+        "/heavy.png": Reply(encoded(picture) + bytes(24_000_000), says_length=False),
+        "/vast.png": Reply(vast_picture()),
     }
     with serve(pages) as address:
         _fetches(fn, f"{address}/picture.png", picture, "a picture on the web")
@@ -122,18 +111,6 @@ def _test_picture() -> Image.Image:
     return draw(Scene((Thing("frog", "green"),), "meadow"), size=64)
 
 
-def encoded(image: Image.Image, kind: str = "PNG") -> bytes:
-    """The bytes of the file that the picture would be saved as."""
-    buffer = io.BytesIO()
-    image.save(buffer, format=kind)
-    return buffer.getvalue()
-
-
-def data_url(image: Image.Image, kind: str = "PNG") -> str:
-    """The picture inside a URL: data:image/png;base64,…"""
-    return f"data:image/{kind.lower()};base64,{base64.b64encode(encoded(image, kind)).decode()}"
-
-
 def vast_picture() -> bytes:
     """A PNG of a few kilobytes that unpacks to 42 million pixels."""
     from PIL import Image
@@ -142,45 +119,16 @@ def vast_picture() -> bytes:
 
 
 @contextmanager
-def serve(pages: Mapping[str, Page]) -> Iterator[str]:
+def serve(pages: Mapping[str, Reply]) -> Iterator[str]:
     """Run a web server on this computer that has `pages`, by path, and 404 for all else; gives its address."""
-    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-    from threading import Event, Thread
 
-    over = Event()
+    def answer(request: Request) -> Reply:
+        path = request.path.partition("?")[0]
+        kind, _ = mimetypes.guess_type(path)
+        return pages[path]._replace(kind=kind) if path in pages else Reply(b"", 404)
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            page = pages.get(self.path.partition("?")[0])
-            if page is None:
-                self.send_error(404)
-                return
-            over.wait(page.wait)
-            self.send_response(200)
-            self.send_header("Content-Type", page.kind)
-            if page.says_length:
-                self.send_header("Content-Length", str(len(page.body)))
-            self.end_headers()
-            self.wfile.write(page.body)
-
-        def log_message(self, *_):
-            pass
-
-    class Server(ThreadingHTTPServer):
-        daemon_threads, block_on_close = True, False
-
-        def handle_error(self, *_):
-            pass  # who has seen enough hangs up, and the rest of the body can't be sent
-
-    server = Server(("127.0.0.1", 0), Handler)
-    Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    try:
-        with patch.dict(os.environ, {"no_proxy": "*", "NO_PROXY": "*"}):
-            yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        over.set()
-        server.shutdown()
-        server.server_close()
+    with web_server(answer) as address:
+        yield address
 
 
 # ---------------------------------------------------------------- patchify

@@ -1,10 +1,9 @@
-"""Visible checks of notebook 03, Multimodal language models: one function an exercise, named like it."""
+"""Visible checks of notebook 03, Multimodal LLMs: one function an exercise, named like it."""
 
 from __future__ import annotations
 
 import base64
 import binascii
-import copy
 import io
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -13,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from helpers.checks import CheckFailed, Mistake, call, compare_tensors, described, expect, name_of, passed
+from helpers.checks.standins import ENDLESS, NeverEnds, ours, pictures_of, scripted_chat, text_of
 
 if TYPE_CHECKING:
     import torch
-    from langchain_core.language_models import BaseChatModel
     from langchain_core.messages import BaseMessage
     from PIL import Image
     from transformers import LlavaForConditionalGeneration
@@ -421,41 +420,6 @@ def names_the_missing(fn: Callable, no_story: str, no_description: str) -> None:
 
 # ---------------------------------------------------------------- describe_as_json
 
-MOST_CALLS = 15
-
-
-class _NeverEnds(BaseException):
-    """The student's loop asks on and on. No Exception, so that `except Exception` in the loop can't swallow it."""
-
-
-def scripted_chat(replies: Sequence[str | Exception]) -> BaseChatModel:
-    """A LangChain chat model that gives these replies in turn, the last one again and again; an exception is raised.
-
-    Its `heard` is the list of what it was sent: for each call the messages as they were then.
-    """
-    from langchain_core.language_models import BaseChatModel
-    from langchain_core.messages import AIMessage
-    from langchain_core.outputs import ChatGeneration, ChatResult
-
-    class ScriptedChat(BaseChatModel):
-        script: list
-        heard: list
-
-        def _generate(self, messages, stop=None, run_manager=None, **options):
-            self.heard.append(copy.deepcopy(messages))
-            if len(self.heard) > MOST_CALLS:
-                raise _NeverEnds
-            reply = self.script[min(len(self.heard), len(self.script)) - 1]
-            if isinstance(reply, Exception):
-                raise reply
-            return ChatResult(generations=[ChatGeneration(message=AIMessage(content=reply))])
-
-        @property
-        def _llm_type(self) -> str:
-            return "scripted"
-
-    return ScriptedChat(script=list(replies), heard=[])
-
 
 def describe_as_json(fn: Callable, parse_reply: Callable) -> None:
     """Check `describe_as_json(chat, image, max_tries=…)` with chat models whose replies are written down here.
@@ -536,15 +500,15 @@ def gives_up(
 def _run(fn: Callable, chat, image: Image.Image, max_tries: int):
     try:
         return fn(chat, image, max_tries=max_tries)
-    except _NeverEnds:
+    except NeverEnds:
         raise CheckFailed(
-            f"max_tries was {max_tries}, but describe_as_json has asked {MOST_CALLS} times and would go on: count."
+            f"max_tries was {max_tries}, but describe_as_json has asked {ENDLESS} times and would go on: count."
         ) from None
 
 
 def _requests(heard: Sequence[Sequence[BaseMessage]], parse_reply: Callable, image: Image.Image, replies) -> None:
     """Raise `CheckFailed` unless each request has the picture and, after the first, the error of the last reply."""
-    first = _said_by_us(heard[0])
+    first = text_of(ours(heard[0]))
     for key in KEYS:
         expect(key in first, f"The first request should name the key {key}, but it says: {first}")
     for number, messages in enumerate(heard, start=1):
@@ -556,7 +520,7 @@ def _requests(heard: Sequence[Sequence[BaseMessage]], parse_reply: Callable, ima
         if number > 1:
             fault = _fault(parse_reply, replies[min(number - 1, len(replies)) - 1])
             expect(
-                _words(fault) in _words(_said_by_us(messages)),
+                _words(fault) in _words(text_of(ours(messages))),
                 f"Request {number} does not tell the model what was wrong with its reply. parse_reply's error says it: "
                 f"{fault!r}; put it into the message.",
             )
@@ -571,21 +535,10 @@ def _fault(parse_reply: Callable, reply: str) -> str:
     raise CheckFailed(f"parse_reply should raise a ValueError for {reply!r}: finish it first.")
 
 
-def _said_by_us(messages: Sequence[BaseMessage]) -> str:
-    """All text of a request that is not the model's own."""
-    parts = [part for message in messages if message.type != "ai" for part in _parts(message)]
-    return "\n".join(part.get("text", "") for part in parts)
-
-
 def _pictures(messages: Sequence[BaseMessage]) -> list[Image.Image]:
-    urls = [part["image_url"]["url"] for message in messages for part in _parts(message) if "image_url" in part]
+    urls = pictures_of(messages)
     kinds = ("JPEG" if url.startswith("data:image/jpeg") else "PNG" for url in urls)
     return [decode(url, "A picture of the request", kind=kind) for url, kind in zip(urls, kinds, strict=True)]
-
-
-def _parts(message: BaseMessage) -> list[dict]:
-    content = [message.content] if isinstance(message.content, str) else message.content
-    return [{"text": part} if isinstance(part, str) else part for part in content]
 
 
 def _words(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Visible checks of notebook 04, BLIP-2 and chat: one function an exercise, named like it.
+"""Visible checks of notebook 04, Chat with BLIP-2: one function an exercise, named like it.
 
 A small model's words may be wrong, and a right function passes them on all the same. So the checks listen to what the
 language model is given (`listen`), and compare what a function says with what the model says when asked directly.
@@ -239,7 +239,7 @@ def expect_reply(tried: Trial, image: Image.Image, prompt: str | None, *, tokens
         expect(heard.text == prompt, f"The language model should be given {prompt!r}, but it was given {heard.text!r}.")
     expect(
         not tried.by_lot,
-        "The words were drawn by lot, so each call may say something else: generate with do_sample=False.",
+        "The words were picked at random, so each call may say something else: generate with do_sample=False.",
     )
     _same_words(tried.result, reply(image, prompt, tokens=tokens), prompt, processor.tokenizer.all_special_tokens)
 

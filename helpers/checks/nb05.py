@@ -1,4 +1,4 @@
-"""Visible checks of notebook 05, prompt management: one function an exercise, named like it.
+"""Visible checks of notebook 05, Prompt management: one function an exercise, named like it.
 
 Each check works in a table of its own in the prompt store (`table_of_its_own`), which is gone when it ends, and hands
 the student's function a client that listens (`Listening`): what was sent to the database, and how much came back.
@@ -18,12 +18,12 @@ from unittest.mock import patch
 from uuid import uuid4
 
 from helpers.checks import CheckFailed, compare_tensors, described, expect, name_of, passed
+from helpers.checks.standins import scripted_chat, text_of
 from helpers.collection import COLUMNS, made_prompts
 
 if TYPE_CHECKING:
     import numpy as np
     from clickhouse_connect.driver.client import Client
-    from langchain_core.language_models import BaseChatModel
     from pandas import DataFrame
     from PIL import Image
 
@@ -543,7 +543,7 @@ def _bound(statements: Sequence[str]) -> None:
     texts = set(statements)
     expect(
         len(texts) <= len(statements) // 2 or len(texts) == 1,
-        "The text of the SQL changes with the query or with k. Values belong into parameters, whatever is in them: write "
+        "The text of the SQL changes with the query or with k. Values belong in parameters, whatever is in them: write "
         '{k:UInt32} in the SQL, and give parameters={"k": k}.',
     )
 
@@ -672,7 +672,7 @@ def improve_prompt(fn: Callable) -> None:
 
 def improves(fn: Callable, idea: str, neighbours: list[str], reply: str) -> None:
     """Expect that the chat hears the idea and the neighbours, nearest first, in one request; and its reply, clean."""
-    chat = _chat(reply)
+    chat = scripted_chat([reply])
     given = list(neighbours)
     try:
         said = fn(chat, idea, given)
@@ -685,7 +685,7 @@ def improves(fn: Callable, idea: str, neighbours: list[str], reply: str) -> None
         raise
     expect(given == neighbours, "improve_prompt changed the list of neighbours.")
     expect(len(chat.heard) == 1, f"The chat should be asked once, but it was asked {len(chat.heard)} times.")
-    text = "\n".join(_words(message) for message in chat.heard[0])
+    text = text_of(chat.heard[0])
     expect(idea in text, f"The chat was not told the idea, {idea!r}. It was asked: {text[:300]!r}")
     places = [text.find(prompt) for prompt in neighbours]
     expect(
@@ -708,25 +708,12 @@ def improves(fn: Callable, idea: str, neighbours: list[str], reply: str) -> None
 
 def _no_answer(fn: Callable, neighbours: list[str]) -> None:
     try:
-        said = fn(_chat("  \n"), "a cat", list(neighbours))
+        said = fn(scripted_chat(["  \n"]), "a cat", list(neighbours))
     except ValueError:
         return
     raise CheckFailed(
         f"Where the chat replies with nothing, improve_prompt should raise a ValueError, but it returned {said!r}."
     )
-
-
-def _chat(reply: str) -> BaseChatModel:
-    from helpers.checks.nb03 import scripted_chat
-
-    return scripted_chat([reply])
-
-
-def _words(message: Any) -> str:
-    content = message.content
-    if isinstance(content, str):
-        return content
-    return "\n".join(part if isinstance(part, str) else part.get("text", "") for part in content)
 
 
 # ---------------------------------------------------------------- generate_and_store

@@ -1,4 +1,4 @@
-"""Visible checks of notebook 06, The generation pipeline: one function an exercise, named like it.
+"""Visible checks of notebook 06, A generation pipeline: one function an exercise, named like it.
 
 The functions of this notebook talk to others: to a chat model, to a server that draws, to judges. So the checks give them
 partners whose part is written down here, and listen to what they are asked.
@@ -17,14 +17,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from html import unescape
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from helpers.checks import CheckFailed, described, expect, passed
-from helpers.checks.nb03 import scripted_chat
+from helpers.checks.standins import NO_PROXY, Reply, Request, data_url, scripted_chat, text_of, web_server
 
 if TYPE_CHECKING:
-    from langchain_core.messages import BaseMessage
     from PIL import Image
 
 __all__ = [
@@ -39,17 +38,8 @@ __all__ = [
 ]
 
 PROMPT = "a small red cat, in a room"
-NO_PROXY = {"no_proxy": "*", "NO_PROXY": "*"}  # the servers here are on this computer
 
 # ---------------------------------------------------------------- txt2img
-
-
-class Reply(NamedTuple):
-    """What the little server answers: the body, the HTTP status, and how many seconds it is silent before."""
-
-    body: bytes
-    status: int = 200
-    wait: float = 0
 
 
 @dataclass
@@ -58,10 +48,6 @@ class Server:
 
     address: str
     heard: list[dict] = field(default_factory=list)
-
-    @property
-    def endpoint(self) -> str:
-        return f"{self.address}/sdapi/v1/txt2img"
 
 
 def txt2img(fn: Callable) -> None:
@@ -212,9 +198,7 @@ def painted(prompt: str, seed: int) -> Image.Image:
 
 def encoded(image: Image.Image) -> str:
     """The picture as a PNG file in base64."""
-    buffer = io.BytesIO()
-    image.save(buffer, format="PNG")
-    return base64.b64encode(buffer.getvalue()).decode()
+    return data_url(image).partition(",")[2]
 
 
 @contextmanager
@@ -223,62 +207,35 @@ def web_ui(reply: Reply | None = None, *, prefix: str = "") -> Iterator[Server]:
 
     Else it draws `painted` pictures, and refuses what the web UI would refuse.
     """
-    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-    from threading import Event, Thread
+    server = Server("")
 
-    over = Event()
+    def answer(request: Request) -> Reply:
+        return reply or _answer(request, server, prefix)
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
-            content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            path = self.requestline.split()[1]  # self.path would put the two slashes of //sdapi together
-            answer = reply or _answer(path, content, server, prefix)
-            over.wait(answer.wait)
-            self.send_response(answer.status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(answer.body)))
-            self.end_headers()
-            self.wfile.write(answer.body)
-
-        def log_message(self, *_):
-            pass
-
-    class Quiet(ThreadingHTTPServer):
-        daemon_threads, block_on_close = True, False
-
-        def handle_error(self, *_):
-            pass  # who has waited long enough hangs up
-
-    http = Quiet(("127.0.0.1", 0), Handler)
-    server = Server(f"http://127.0.0.1:{http.server_port}")
-    Thread(target=http.serve_forever, args=(0.05,), daemon=True).start()
-    try:
-        with patch.dict(os.environ, NO_PROXY):
-            yield server
-    finally:
-        over.set()
-        http.shutdown()
-        http.server_close()
+    with web_server(answer) as server.address:
+        yield server
 
 
-def _answer(path: str, content: bytes, server: Server, prefix: str) -> Reply:
+def _answer(request: Request, server: Server, prefix: str) -> Reply:
     def refusal(status: int, message: str) -> Reply:
         return Reply(json.dumps({"detail": message}).encode(), status)
 
-    if path != "/sdapi/v1/txt2img":
-        return refusal(404, f"there is nothing at {path}; pictures are drawn at /sdapi/v1/txt2img")
+    if request.path != "/sdapi/v1/txt2img":
+        return refusal(404, f"there is nothing at {request.path}; pictures are drawn at /sdapi/v1/txt2img")
+    if request.method != "POST":
+        return refusal(405, "pictures are drawn for POST alone")
     try:
-        request = json.loads(content)
+        wanted = json.loads(request.body)
     except ValueError:
         return refusal(422, "the request's body is not JSON (send it with json=…)")
-    server.heard.append(request)
-    whole = {name: request.get(name, 1) for name in ("seed", "steps", "batch_size", "n_iter")}
+    server.heard.append(wanted)
+    whole = {name: wanted.get(name, 1) for name in ("seed", "steps", "batch_size", "n_iter")}
     wrong = [name for name, value in whole.items() if type(value) is not int or value < (name != "seed")]
-    if wrong or not isinstance(request.get("prompt"), str):
+    if wrong or not isinstance(wanted.get("prompt"), str):
         return refusal(422, f"bad value of {', '.join(wrong) or 'prompt'}")
     seeds = range(whole["seed"], whole["seed"] + whole["batch_size"] * whole["n_iter"])
-    images = [prefix + encoded(painted(request["prompt"], seed)) for seed in seeds]
-    return Reply(json.dumps({"images": images, "parameters": request, "info": "{}"}).encode())
+    images = [prefix + encoded(painted(wanted["prompt"], seed)) for seed in seeds]
+    return Reply(json.dumps({"images": images, "parameters": wanted, "info": "{}"}).encode())
 
 
 # ---------------------------------------------------------------- get_text
@@ -333,11 +290,11 @@ def finds_nothing(fn: Callable, keywords, texts: Sequence[str]) -> None:
         return
     except Exception as error:
         raise CheckFailed(
-            f"For the keywords {keywords!r}, none of which stands in a text, there should be a ValueError, but there "
+            f"For the keywords {keywords!r}, none of which occurs in a text, there should be a ValueError, but there "
             f"came a {type(error).__name__}: {error}"
         ) from None
     raise CheckFailed(
-        f"The keywords {keywords!r} stand in no text: get_text should raise a ValueError, but it returned {result!r}."
+        f"The keywords {keywords!r} occur in no text: get_text should raise a ValueError, but it returned {result!r}."
     )
 
 
@@ -346,7 +303,7 @@ def writes(fn: Callable, keywords: Sequence[str], texts: Sequence[str], found: s
     chat = scripted_chat([reply])
     result = fn(list(keywords), texts=list(texts), chat=chat)
     expect(len(chat.heard) == 1, f"The chat model should be asked once, but it was asked {len(chat.heard)} times.")
-    request = said(chat.heard[0])
+    request = text_of(chat.heard[0])
     for keyword in keywords:
         expect(keyword.lower() in request.lower(), f"The keyword {keyword!r} is not in the request: {request!r}")
     expect(found in request, f"The text that was found, {found!r}, should be in the request; it is {request!r}")
@@ -382,7 +339,7 @@ def makes_prompt(fn: Callable, text: str, reply: str, right: str) -> None:
     chat = scripted_chat([reply])
     result = fn(chat, text)
     expect(len(chat.heard) == 1, f"The chat model should be asked once, but it was asked {len(chat.heard)} times.")
-    request = said(chat.heard[0])
+    request = text_of(chat.heard[0])
     expect(text in request, f"The whole text should be in the request. The text: {text!r}; the request: {request!r}")
     expect("prompt" in request.lower(), f"The request should say that a prompt is wanted, but it is {request!r}.")
     expect(
@@ -401,11 +358,6 @@ def says_nothing(fn: Callable, text: str, reply: str) -> None:
     raise CheckFailed(
         f"There is no prompt in the reply {reply!r}: raise a ValueError, before a picture is drawn of {result!r}."
     )
-
-
-def said(messages: Sequence[BaseMessage]) -> str:
-    """All text of a request."""
-    return "\n".join(message.text for message in messages)
 
 
 # ---------------------------------------------------------------- the two judges
@@ -660,7 +612,7 @@ def runs(fn: Callable, keywords: Sequence[str], prompt: str, scores: Sequence[fl
         all(word in stories.words(record["text"]) for word in keywords[:1]),
         f"The record's text does not have the keyword {keywords[0]!r}: {record['text']!r}.",
     )
-    expect(bool(chat.heard) and record["text"] in said(chat.heard[0]), "The chat model was not given the text.")
+    expect(bool(chat.heard) and record["text"] in text_of(chat.heard[0]), "The chat model was not given the text.")
     expect(record["prompt"] == prompt, f"The record's prompt should be {prompt!r}, but it is {record['prompt']!r}.")
     studio.expect_result((record["image"], record["score"], record["scores"]), len(scores), "run_pipeline's best_of_n")
     expect(

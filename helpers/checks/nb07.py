@@ -12,7 +12,7 @@ import io
 import json
 import re
 import zipfile
-from base64 import b64decode, b64encode
+from base64 import b64decode
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -27,6 +27,7 @@ from helpers.checks.standins import (
     Heard,
     NeverEnds,
     chat_says,
+    data_url,
     quick_pipeline,
     runner,
     scratch_folder,
@@ -359,7 +360,7 @@ def lets_errors_out(fn: Callable) -> None:
 
 
 def generate_images(fn: Callable) -> None:
-    """Check `generate_images(prompt, n, seed=…)`: one batch, a generator for each picture, papers that tell the truth."""
+    """Check `generate_images(prompt, n, seed=…)`: one batch, a generator for each picture, provenance that is true."""
     draws(fn, "a red cat", ["a red cat"] * 2, n=2, seed=5)
     texts = ["a red cat, at night", "a blue boat, by the sea", "a box on mars"]
     draws(fn, texts, texts, seed=11)
@@ -368,7 +369,7 @@ def generate_images(fn: Callable) -> None:
 
 
 def draws(fn: Callable, prompt, prompts: list[str], *, n: int | None = None, seed: int | None = None) -> None:
-    """Raise `CheckFailed` unless the pictures of `prompts` come in one batch, from seed, seed + 1, …, with papers."""
+    """Raise `CheckFailed` unless the pictures of `prompts` come in one batch, from seed, seed + 1, …, with their provenance."""
     options: dict[str, Any] = {} if n is None else {"n": n}
     options |= {} if seed is None else {"seed": seed}
     call = ", ".join([repr(prompt), *(f"{key}={value}" for key, value in options.items())])
@@ -418,11 +419,11 @@ def _papers(image: Image.Image, prompt: str, seed: int, what: str) -> None:
 
     papers = provenance_of(image)
     if papers is None:
-        raise CheckFailed(f"{what} has no papers: attach(image, make_provenance(image, pipe, prompt=…, …)).")
+        raise CheckFailed(f"{what} has no provenance: attach(image, make_provenance(image, pipe, prompt=…, …)).")
     for name, right in (("prompt", prompt), ("seed", seed), ("steps", STEPS), ("guidance_scale", GUIDANCE)):
         found = getattr(papers, name)
-        expect(found == right, f"{what}: its papers say {name} {found!r}, but it was drawn with {right!r}.")
-    expect(papers.sha256 == pixels_sha256(image), f"{what} has the papers of another picture.")
+        expect(found == right, f"{what}: its provenance says {name} {found!r}, but it was drawn with {right!r}.")
+    expect(papers.sha256 == pixels_sha256(image), f"{what} has the provenance of another picture.")
 
 
 REDRAWN = 2.0
@@ -434,7 +435,7 @@ otherwise.
 
 
 def redrawn(pipe: StableDiffusionPipeline, papers: Provenance, image: Image.Image) -> bool:
-    """Whether a picture comes out again, but for rounding, when it is drawn as its papers say."""
+    """Whether a picture comes out again, but for rounding, when it is drawn as its provenance says."""
     import torch
     from PIL import ImageChops, ImageStat
 
@@ -454,7 +455,7 @@ def redrawn(pipe: StableDiffusionPipeline, papers: Provenance, image: Image.Imag
 
 
 def plot_imgs(fn: Callable) -> None:
-    """Check `plot_imgs(images, r, c, original_image_name, output_dir)`: files with papers, none ever overwritten."""
+    """Check `plot_imgs(images, r, c, original_image_name, output_dir)`: files with provenance, none ever overwritten."""
     rng = Random(3)
     saves(fn, rng, [4, 3], names=["photos/cat.jpg", "cat.png"])
     saves(fn, rng, [2], names=["dog.png"], grid=(1, 2), folder="some/where", taken=["dog_1.png", "dog_3.png"])
@@ -508,7 +509,7 @@ def saves(
                 _same_file(Path(path), image)
                 expect(
                     provenance_of(path) == provenance_of(image),
-                    f"{path} has lost the picture's papers: save it with save_with_provenance(image, path).",
+                    f"{path} has lost the picture's provenance: save it with save_with_provenance(image, path).",
                 )
             expect(bool(shown), "plot_imgs shows nothing. Make a grid with plt.subplots and show.plot(figure, alt=…).")
             before = after
@@ -611,7 +612,7 @@ def goes_the_whole_way(
             papers = provenance_of(path)
             expect(
                 papers is not None and papers.prompt == prompt,
-                f"File number {i}, {path}, should be the picture of prompt number {i}, {prompt!r}, with its papers.",
+                f"File number {i}, {path}, should be the picture of prompt number {i}, {prompt!r}, with its provenance.",
             )
 
 
@@ -653,7 +654,7 @@ def records(fn: Callable, rng: Random, results: int, *, with_sources: bool = Fal
                 papers = [provenance_of(path).model_dump() for path in paths]
                 expect(
                     record.get("provenance") == papers,
-                    f"Record number {i} lacks its pictures' papers in 'provenance'; make_record reads them from the files.",
+                    f"Record number {i} lacks 'provenance', that of each picture; make_record reads it from the files.",
                 )
         file = Path("generated_images/all_metadata.json")
         expect(file.is_file(), f"There is no file {file}: write_metadata(records, 'generated_images').")
@@ -710,7 +711,7 @@ def handed_in(folder: str | Path = ".") -> None:
     for criterion in criteria(Path(folder)):
         verdict = f"not yet: {criterion.fault}" if criterion.fault else "good"
         print(f"{criterion.name} ({_times(criterion.points, 'point')}): {verdict}")
-    print("One more point is for papers that tell the truth: when it is graded, a picture is drawn again.")
+    print("One more point is for provenance that is true: when it is graded, a picture is drawn again.")
 
 
 def points_of_hand_in(*, points: int, seed: int, folder: str | Path = ".") -> float:
@@ -856,7 +857,7 @@ def _fit(folder: Path, entries: Sequence[Record]) -> str:
 
 
 def false_papers(folder: Path, seed: int) -> str:
-    """What is wrong with the papers of the pictures; one picture, chosen by the seed, is drawn again."""
+    """What is wrong with the provenance of the pictures; one picture, chosen by the seed, is drawn again."""
     from helpers.models import load
     from helpers.submission import pixels_sha256, provenance_of
 
@@ -865,21 +866,21 @@ def false_papers(folder: Path, seed: int) -> str:
         (path, prompt) for record in entries for path, prompt in zip(record.image_paths, record.prompts, strict=False)
     ]
     if not named:
-        return "papers: there is no picture."
+        return "provenance: there is no picture."
     papers: dict[str, Provenance] = {}
     for path, prompt in named:
         try:
             found, image = provenance_of(folder / path), _open(folder / path)
         except OSError:
-            return f"papers: {path} can't be opened."
+            return f"provenance: {path} can't be opened."
         if found is None:
-            return f"papers: {path} has none. Save pictures with save_with_provenance."
+            return f"provenance: {path} has none. Save pictures with save_with_provenance."
         if found.prompt != prompt or found.sha256 != pixels_sha256(image):
-            return f"papers: those of {path} belong to another prompt or another picture."
+            return f"provenance: that of {path} belongs to another prompt or another picture."
         papers[path] = found
     path = Random(seed).choice(sorted(papers))
     if not redrawn(load("diffusion"), papers[path], _open(folder / path)):
-        return f"papers: {path} does not come out again from the prompt and seed that its papers name."
+        return f"provenance: {path} does not come out again from the prompt and seed that it names."
     return ""
 
 
@@ -992,13 +993,6 @@ def _runtime_error(fn: Callable, file: str, url: str, when: str) -> str:
 # ---------------------------------------------------------------- small things
 
 
-def data_url(image: Image.Image) -> str:
-    """The picture as an address that holds it."""
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return f"data:image/png;base64,{b64encode(buffer.getvalue()).decode()}"
-
-
 def _picture(kind: str) -> Image.Image:
     from helpers.picturebook import Scene, Thing, draw
 
@@ -1006,7 +1000,7 @@ def _picture(kind: str) -> Image.Image:
 
 
 def _doodle(rng: Random, prompt: str = "a doodle", *, with_papers: bool = True) -> Image.Image:
-    """A picture by lot; with papers, as one that generate_images has drawn."""
+    """A random picture; with provenance, as one that generate_images has drawn."""
     from helpers.submission import Provenance, attach, pixels_sha256
 
     image = scribble(rng.random())

@@ -1,16 +1,18 @@
-"""Stand-ins for what a student's function talks to: a chat model, a pipeline, a runner, the screen, a folder.
+"""Stand-ins for what a student's function talks to: a chat model, a pipeline, a server, the screen, a folder.
 
 With them a check sees everything that a function does, costs next to nothing, and gives the same verdict each time.
 """
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import copy
 import hashlib
+import io
 import json
 import os
 import tempfile
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from unittest.mock import patch
 
 if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
     from langchain_core.messages import BaseMessage
     from PIL import Image
 
@@ -26,13 +29,22 @@ __all__ = [
     "Heard",
     "NeverEnds",
     "Received",
+    "Reply",
+    "Request",
     "chat_says",
+    "data_url",
+    "encoded",
+    "ours",
+    "pictures_of",
     "quick_pipeline",
     "runner",
     "scratch_folder",
     "scribble",
     "scribbled",
+    "scripted_chat",
     "shown_things",
+    "text_of",
+    "web_server",
 ]
 
 ENDLESS = 20
@@ -52,8 +64,45 @@ class Heard(NamedTuple):
 class NeverEnds(BaseException):
     """More requests than any right answer makes: a loop without an end.
 
-    No Exception, so that an `except Exception` in the loop can't swallow it.
+    No Exception, so that an `except Exception` in the loop can't swallow it. A notebook shows its sentence alone.
     """
+
+    def __str__(self) -> str:
+        return (
+            f"Your function has asked the chat model {ENDLESS} times and would go on without end: count the requests."
+        )
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"Not yet: {self}"]
+
+
+def scripted_chat(replies: Sequence[str | Exception]) -> BaseChatModel:
+    """A LangChain chat model that gives these replies in turn, the last one again and again; an exception is raised.
+
+    Its `heard` is the list of what it was sent: for each call the messages as they were then.
+    """
+    from langchain_core.language_models import BaseChatModel
+    from langchain_core.messages import AIMessage
+    from langchain_core.outputs import ChatGeneration, ChatResult
+
+    class ScriptedChat(BaseChatModel):
+        script: list
+        heard: list
+
+        def _generate(self, messages, stop=None, run_manager=None, **options):
+            self.heard.append(copy.deepcopy(messages))
+            if len(self.heard) > ENDLESS:
+                raise NeverEnds
+            reply = self.script[min(len(self.heard), len(self.script)) - 1]
+            if isinstance(reply, Exception):
+                raise reply
+            return ChatResult(generations=[ChatGeneration(message=AIMessage(content=reply))])
+
+        @property
+        def _llm_type(self) -> str:
+            return "scripted"
+
+    return ScriptedChat(script=list(replies), heard=[])
 
 
 @contextmanager
@@ -79,7 +128,7 @@ def chat_says(reply: Callable[[Heard], str]) -> Iterator[list[Heard]]:
     def answer(model: FallbackChat, messages: Sequence[BaseMessage], temperature: float | None) -> str:
         if temperature is None:
             temperature = next((known for each, known in made if each is model), 0.0)
-        heard.append(Heard(*_text_and_pictures(messages), temperature))
+        heard.append(Heard(text_of(ours(messages)).strip(), pictures_of(messages), temperature))
         if len(heard) > ENDLESS:
             raise NeverEnds
         return reply(heard[-1])
@@ -99,19 +148,26 @@ def chat_says(reply: Callable[[Heard], str]) -> Iterator[list[Heard]]:
         yield heard
 
 
-def _text_and_pictures(messages: Sequence[BaseMessage]) -> tuple[str, list[str]]:
-    """All text of a request that is not the model's own, and the addresses of its pictures."""
-    texts, pictures = [], []
+def ours(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
+    """The messages of a request that are not the model's own."""
+    return [message for message in messages if message.type != "ai"]
+
+
+def text_of(messages: Sequence[BaseMessage]) -> str:
+    """All text of these messages."""
+    return "\n".join(part.get("text", "") for part in _parts(messages))
+
+
+def pictures_of(messages: Sequence[BaseMessage]) -> list[str]:
+    """The addresses of all pictures of these messages."""
+    places = [part["image_url"] for part in _parts(messages) if "image_url" in part]
+    return [place["url"] if isinstance(place, dict) else place for place in places]
+
+
+def _parts(messages: Sequence[BaseMessage]) -> Iterator[dict]:
     for message in messages:
-        parts = [message.content] if isinstance(message.content, str) else message.content
-        for part in parts:
-            part = {"text": part} if isinstance(part, str) else part
-            if message.type != "ai":
-                texts.append(part.get("text", ""))
-            if "image_url" in part:
-                address = part["image_url"]
-                pictures.append(address["url"] if isinstance(address, dict) else address)
-    return "\n".join(texts).strip(), pictures
+        for part in [message.content] if isinstance(message.content, str) else message.content:
+            yield {"text": part} if isinstance(part, str) else part
 
 
 # ---------------------------------------------------------------- a pipeline
@@ -186,7 +242,71 @@ def scribbled(prompt: str, seed: int, *, steps: int, guidance_scale: float) -> I
     return scribble((prompt, torch.randn(4, generator=torch.Generator().manual_seed(seed)), steps, guidance_scale))
 
 
-# ---------------------------------------------------------------- a runner
+# ---------------------------------------------------------------- a server
+
+NO_PROXY = {"no_proxy": "*", "NO_PROXY": "*"}
+"""The servers of checks are on this computer, and no proxy knows them."""
+
+
+class Request(NamedTuple):
+    """A request as a server gets it."""
+
+    method: str
+    path: str
+    body: bytes
+
+
+class Reply(NamedTuple):
+    """What a server answers: it is silent for `wait` seconds before, and need not say how long the body is."""
+
+    body: bytes
+    status: int = 200
+    kind: str = "application/json"
+    wait: float = 0
+    says_length: bool = True
+
+
+@contextmanager
+def web_server(answer: Callable[[Request], Reply]) -> Iterator[str]:
+    """A server on a free port of this computer that answers every GET and POST like this; gives its address."""
+    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+    from threading import Event, Thread
+
+    over = Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            path = self.requestline.split()[1]  # self.path would put the two slashes of //sdapi together
+            reply = answer(Request(self.command, path, body))
+            over.wait(reply.wait)
+            self.send_response(reply.status)
+            self.send_header("Content-Type", reply.kind)
+            if reply.says_length:
+                self.send_header("Content-Length", str(len(reply.body)))
+            self.end_headers()
+            self.wfile.write(reply.body)
+
+        do_POST = do_GET
+
+        def log_message(self, *_):
+            pass
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads, block_on_close = True, False
+
+        def handle_error(self, *_):
+            pass  # who has seen enough, or waited long enough, hangs up
+
+    server = Server(("127.0.0.1", 0), Handler)
+    Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    try:
+        with patch.dict(os.environ, NO_PROXY):
+            yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        over.set()
+        server.shutdown()
+        server.server_close()
 
 
 class Received(NamedTuple):
@@ -198,32 +318,34 @@ class Received(NamedTuple):
 
 @contextmanager
 def runner(status: int, answer: bytes) -> Iterator[tuple[str, list[Received]]]:
-    """A server on a free port that answers every POST in this way; gives its address and what it got."""
-    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
+    """A server that answers every POST in this way; gives its address and what it got."""
     received: list[Received] = []
+    kind = "application/json" if answer.startswith(b"{") else "text/plain"
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
-            body = self.rfile.read(int(self.headers.get("content-length", 0)))
-            with contextlib.suppress(ValueError):
-                received.append(Received(self.path, json.loads(body)))
-            self.send_response(status)
-            self.send_header("content-length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
+    def reply(request: Request) -> Reply:
+        if request.method != "POST":
+            return Reply(b"{}", 405)
+        with contextlib.suppress(ValueError):
+            received.append(Received(request.path, json.loads(request.body)))
+        return Reply(answer, status, kind)
 
-        def log_message(self, *args):
-            pass
+    with web_server(reply) as address:
+        yield address, received
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}", received
-        finally:
-            server.shutdown()
-            thread.join()
+
+# ---------------------------------------------------------------- pictures as files
+
+
+def encoded(image: Image.Image, kind: str = "PNG") -> bytes:
+    """The bytes of the file that the picture would be saved as."""
+    buffer = io.BytesIO()
+    image.save(buffer, format=kind)
+    return buffer.getvalue()
+
+
+def data_url(image: Image.Image, kind: str = "PNG") -> str:
+    """The picture inside a URL: data:image/png;base64,…"""
+    return f"data:image/{kind.lower()};base64,{base64.b64encode(encoded(image, kind)).decode()}"
 
 
 # ---------------------------------------------------------------- the screen, and a folder

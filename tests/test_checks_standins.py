@@ -1,0 +1,65 @@
+"""The stand-ins that checks of several notebooks share: a chat that follows a script, a request read, a server."""
+
+import contextlib
+import urllib.error
+import urllib.request
+
+import pytest
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+
+from helpers.checks.standins import (
+    NeverEnds,
+    Reply,
+    Request,
+    ours,
+    pictures_of,
+    runner,
+    scripted_chat,
+    text_of,
+    web_server,
+)
+
+
+def test_a_loop_without_an_end_is_stopped_with_a_sentence_alone():
+    chat = scripted_chat(["no"])
+    with pytest.raises(NeverEnds) as stopped:
+        while True:
+            with contextlib.suppress(Exception):  # as students' loops swallow whatever comes
+                chat.invoke("again")
+    assert len(chat.heard) < 30
+    (sentence,) = stopped.value._render_traceback_()
+    assert sentence.startswith("Not yet: Your function has asked the chat model")
+
+
+def test_a_request_is_read_whatever_form_its_parts_have():
+    url = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA"}}
+    bare = {"type": "image_url", "image_url": "data:image/png;base64,BB"}
+    messages = [
+        SystemMessage("be brief"),
+        HumanMessage([{"type": "text", "text": "what?"}, url, bare]),
+        AIMessage("no"),
+    ]
+    assert text_of(messages).split("\n") == ["be brief", "what?", "", "", "no"]
+    assert text_of(ours(messages)).split() == ["be", "brief", "what?"]
+    assert pictures_of(messages) == ["data:image/png;base64,AA", "data:image/png;base64,BB"]
+
+
+def test_the_server_hears_the_path_as_it_was_sent():
+    heard = []
+
+    def answer(request: Request) -> Reply:
+        heard.append(request)
+        return Reply(b"{}")
+
+    with web_server(answer) as address:
+        urllib.request.urlopen(f"{address}//sdapi", data=b"1").close()
+        urllib.request.urlopen(f"{address}/x?y=1").close()
+    assert heard == [Request("POST", "//sdapi", b"1"), Request("GET", "/x?y=1", b"")]
+
+
+def test_the_runner_takes_nothing_but_posts():
+    with runner(200, b'{"result": "passed"}') as (address, received):
+        with pytest.raises(urllib.error.HTTPError, match="405"):
+            urllib.request.urlopen(f"{address}/run_assessment")
+        urllib.request.urlopen(f"{address}/run_assessment", data=b'{"a": 1}').close()
+    assert received == [("/run_assessment", {"a": 1})]
