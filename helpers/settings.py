@@ -28,11 +28,12 @@ import os
 import platform
 import re
 import sys
+from collections.abc import MutableMapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, Field, PrivateAttr, SecretStr, ValidationError
 from pydantic_core import PydanticCustomError
@@ -59,9 +60,18 @@ SECRETS = {
 CHAT_PROVIDERS = ("local", "groq", "nvidia")
 
 
+def _parts(text: str) -> SplitResult:
+    """The parts of an address; all empty where no such host or port can be."""
+    try:
+        parts = urlsplit(text)
+        return parts if parts.port != 0 else urlsplit("")
+    except ValueError:  # of urlsplit for a host, of .port for a port
+        return urlsplit("")
+
+
 def _address(text: str) -> str:
     """``text`` without a closing slash. Raises pydantic's error unless it is an http(s) address."""
-    if urlsplit(text).scheme not in ("http", "https") or not urlsplit(text).hostname:
+    if _parts(text).scheme not in ("http", "https") or not _parts(text).hostname:
         raise PydanticCustomError("address", "it should be an address such as http://127.0.0.1:8765")
     return text.rstrip("/")
 
@@ -79,9 +89,9 @@ def _chat_provider(text: str) -> str:
 
 def store_address(text: str) -> str:
     """``text`` if it says where a prompt store is. Raises pydantic's error, a ValueError, unless it does."""
-    parts = urlsplit(text)
-    if parts.scheme == "chdb" and text.removeprefix("chdb://") not in ("", text):
+    if text.removeprefix("chdb://") not in ("", text):
         return text
+    parts = _parts(text)
     if parts.scheme in ("clickhouse", "clickhouses") and parts.hostname and not parts.query:
         return text
     raise PydanticCustomError(
@@ -313,4 +323,21 @@ def _secrets() -> list[Finding]:
     ]
 
 
+def _past_the_proxy(environment: MutableMapping[str, str]) -> None:
+    """Keeps requests to this computer away from an http proxy, which would look for them on its own.
+
+    urllib, requests and httpx, and so every client that the notebooks use, send even 127.0.0.1 through the proxy that
+    the environment names, unless ``no_proxy`` says otherwise; some read it in small letters first, some in capitals.
+    Where no proxy is named it stays as it is: on Windows and macOS it would hide the one of the system's settings.
+    """
+    if not any(name.lower() in ("http_proxy", "https_proxy", "all_proxy") for name in environment):
+        return
+    listed = environment.get("no_proxy") or environment.get("NO_PROXY") or ""
+    hosts = [host.strip() for host in listed.split(",") if host.strip()]
+    if "*" not in hosts:
+        hosts += [host for host in ("127.0.0.1", "localhost") if host not in hosts]
+    environment["no_proxy"] = environment["NO_PROXY"] = ",".join(hosts)
+
+
+_past_the_proxy(os.environ)
 settings = Settings()

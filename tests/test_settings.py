@@ -1,7 +1,10 @@
 """helpers.settings: what the environment says, what a wrong value answers, and that secrets stay secret."""
 
+import os
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import ModuleType, SimpleNamespace
 
 import pytest
@@ -86,6 +89,17 @@ def test_the_environment_decides(bare, tmp_path):
             "8765",
             "COURSE_ENDPOINT is '8765', but it should be an address such as http://127.0.0.1:8765",
         ),
+        *(
+            ("COURSE_ENDPOINT", address, f"COURSE_ENDPOINT is '{address}', but it should be an address such as")
+            for address in ("http://127.0.0.1:87650", "http://127.0.0.1:abc", "http://127.0.0.1:0", "https://[::1")
+        ),
+        ("COURSE_CHAT", "http://lab:99999", "COURSE_CHAT is 'http://lab:99999', but it should be 'local', 'groq'"),
+        (
+            "COURSE_STORE",
+            "clickhouse://u@h:99999/d",
+            "COURSE_STORE is 'clickhouse://…@h:99999/d', but it should be chdb",
+        ),
+        ("COURSE_STORE", "clickhouse://u@h:abc/d", "COURSE_STORE is 'clickhouse://…@h:abc/d', but it should be chdb"),
     ],
 )
 def test_a_wrong_value_is_named(bare, variable, value, expected):
@@ -93,6 +107,49 @@ def test_a_wrong_value_is_named(bare, variable, value, expected):
     with pytest.raises(PlainError) as caught:
         Settings()
     assert str(caught.value).startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({}, None),
+        ({"HTTPS_PROXY": "http://proxy:3128"}, "127.0.0.1,localhost"),
+        ({"http_proxy": "http://proxy:3128", "NO_PROXY": "lab, 127.0.0.1"}, "lab,127.0.0.1,localhost"),
+        ({"http_proxy": "http://proxy:3128", "no_proxy": "lab", "NO_PROXY": "other"}, "lab,127.0.0.1,localhost"),
+        ({"http_proxy": "http://proxy:3128", "no_proxy": "*"}, "*"),
+    ],
+)
+def test_no_proxy_names_this_computer_where_there_is_a_proxy(before, after):
+    environment = dict(before)
+    for _ in range(2):  # a process that this one starts does it again
+        settings_module._past_the_proxy(environment)
+        assert (environment.get("no_proxy"), environment.get("NO_PROXY")) == (after, after)
+
+
+def test_behind_a_proxy_this_computer_is_asked_directly():
+    class Health(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"course": "picture-this", "models": ["chat"]}')
+
+        def log_message(self, *_):
+            pass
+
+    code = (
+        "import sys, httpx, requests; from helpers.endpoint import served_at; url = sys.argv[1]; "
+        "print(served_at(url), httpx.get(url).status_code, requests.get(url).status_code)"
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+    environment |= dict.fromkeys(("http_proxy", "HTTP_PROXY", "all_proxy"), "http://127.0.0.1:1")  # nobody is there
+    with ThreadingHTTPServer(("127.0.0.1", 0), Health) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,)).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        try:
+            ran = subprocess.run([sys.executable, "-c", code, url], capture_output=True, text=True, env=environment)
+        finally:
+            server.shutdown()
+    assert ran.stdout.strip() == "['chat'] 200 200", ran.stderr
 
 
 def test_a_device_that_is_not_there(bare):
