@@ -47,7 +47,7 @@ def test_its_sums_are_right():
     column, index = store.VECTOR_LENGTH * 4, store.VECTOR_LENGTH * 2 + 32 * 2 * 4
     for number in (
         f"{column:,} bytes on",
-        f"{index:,} bytes a vector",
+        f"{index:,} bytes per vector",
         f"{100_000_000 * column / 4e9:.0f} GB on the disk",
     ):
         assert number in PAGE
