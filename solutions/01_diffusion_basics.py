@@ -1495,8 +1495,8 @@ def hidden_tests():
     forgotten = (old_before - old_after) / (old_before - strangers)
     checks.expect(
         learned >= LEARNED,
-        f"After the fine-tuning, 'a {kind}' has come {learned:.0%} of the way to how the pictures look, to CLIP's "
-        f"eye; it should be {LEARNED:.0%} or more.",
+        f"After the fine-tuning, 'a {kind}' has come {learned:.0%} of the way to how the pictures look, in CLIP's "
+        f"eyes; it should be {LEARNED:.0%} or more.",
     )
     checks.expect(
         forgotten <= FORGOTTEN,
