@@ -6,6 +6,7 @@ CLIP and the image model are stood in for by vectors and pictures made from the 
 import hashlib
 from contextlib import nullcontext
 from itertools import islice
+from numbers import Integral
 
 import numpy as np
 import pytest
@@ -150,9 +151,9 @@ def insert(client, table, rows, *, batch_size=500, take=iter, first=0, parts=lam
 
 
 def is_good(row):
-    sizes = [row.get("width"), row.get("height")]
-    whole = all(isinstance(size, int) and size >= 0 for size in sizes)
-    return set(row) >= set(nb05.COLUMNS) and isinstance(row["prompt"], str) and row["prompt"].strip() != "" and whole
+    whole = all(isinstance(size, Integral) and size >= 0 for size in (row.get("width"), row.get("height")))
+    told = all(isinstance(row.get(name), str) for name in ("id", "prompt", "url", "source_site"))
+    return whole and told and row["prompt"].strip() != ""
 
 
 def test_a_right_insert_passes(connection, capsys):
@@ -168,6 +169,7 @@ def test_a_right_insert_passes(connection, capsys):
         ({"bar": lambda **options: nullcontext()}, "no progress bar"),
         ({"first": 1}, "should name the bad row by its number, 4"),
         ({"look": lambda row: "url" in row}, "Row 1 is bad: its prompt is blank"),
+        ({"look": lambda row: is_good(row | {"url": ""}) and "url" in row}, "Row 5 is bad: its url is None"),
         ({"look": lambda row: True}, "Row 4 is bad: it has no url"),
         ({"parts": lambda data: []}, "7 rows were to be stored, but 0 are in the table"),
     ],
