@@ -5,12 +5,15 @@ import copy
 import json
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
+from concurrent import futures
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from datetime import timedelta
 from types import SimpleNamespace
 
 import httpx
@@ -22,12 +25,14 @@ from handins import CHECKPOINT, another, redrawn
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from course.assess import ledger as ledger_module
 from course.assess import redraw, sight
+from course.assess import runner as runner_module
 from course.assess.api import assessment_router
 from course.assess.certificate import Signer, verify
 from course.assess.judge import Verdict, judge
 from course.assess.ledger import Ledger
-from course.assess.parcel import Parcel
+from course.assess.parcel import Parcel, pack_files
 from course.assess.runner import Answer, Busy, Runner
 from course.serve.errors import BodyLimit, add_error_handlers
 from helpers import clip
@@ -79,6 +84,25 @@ def signer(tmp_path):
     return Signer(tmp_path / "key.pem")
 
 
+LEASE = 0.5  # seconds
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Claims that run out soon."""
+    monkeypatch.setattr(ledger_module, "LEASE", timedelta(seconds=LEASE))
+    monkeypatch.setattr(runner_module, "BEAT", LEASE / 5)
+
+
+def until(look, result):
+    """The answer, as soon as it has this result."""
+    deadline = time.monotonic() + PATIENCE
+    while (answer := look()).result != result:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return answer
+
+
 @contextmanager
 def at_work(ledger, signer, judge, **options):
     runner = Runner(ledger, signer, judge=judge, **options)
@@ -99,11 +123,53 @@ def test_what_is_kept_comes_back(database):
     assert database.waiting() == [one.id, other.id]
     assert database.load(other.id) == other
     assert database.answer(one.id) is None and database.knows(one.id) and not database.knows("another")
-    assert [database.begin(one.id), database.begin(one.id)] == [1, 2]
-    database.put_back(one.id)
-    assert database.begin(one.id) == 1
     assert database.finish(one.id, "first") == database.finish(one.id, "second") == "first"
     assert database.waiting() == [other.id]
+
+
+def test_one_claims_a_submission_at_a_time(database, monkeypatch):
+    one = parcel("claimed")
+    database.add(one)
+    assert database.begin(one.id) == 1
+    assert database.begin(one.id) is None
+    database.put_back(one.id)
+    assert database.begin(one.id) == 1
+    monkeypatch.setattr(ledger_module, "LEASE", timedelta(seconds=0.5))
+    time.sleep(0.6)
+    database.renew(one.id)
+    assert database.begin(one.id) is None
+    time.sleep(0.6)
+    assert database.begin(one.id) == 2  # whoever had the claim is dead
+    database.finish(one.id, "answer")
+    assert database.begin(one.id) is None
+
+
+def test_a_database_of_earlier_runners_is_used_on(tmp_path, ledger):
+    old = {"id": "0" * 32, "records": '{"submission": []}', "pictures": pack_files({}), "problems": "{}", "attempts": 0}
+    old |= {"received": "2026-01-01 00:00:00.000000", "judged": None, "answer": None}
+    (tmp_path / "new").mkdir()
+    with closing(sqlite3.connect(tmp_path / "new" / "submissions.db")) as file, file:
+        columns = (
+            "id VARCHAR(32) PRIMARY KEY, received DATETIME NOT NULL, records TEXT NOT NULL, pictures BLOB NOT NULL"
+        )
+        file.execute(
+            f"CREATE TABLE submissions ({columns}, problems TEXT, attempts INTEGER, judged DATETIME, answer TEXT)"
+        )
+        file.execute(
+            f"INSERT INTO submissions ({', '.join(old)}) VALUES ({', '.join('?' * len(old))})", [*old.values()]
+        )
+    assert ledger.waiting() == ["0" * 32]
+    assert ledger.begin("0" * 32) == 1
+    ledger.finish("0" * 32, "answer")
+    ledger.add(parcel())
+    assert ledger.waiting() == [parcel().id]
+
+
+def test_several_runners_may_make_the_tables_at_once(tmp_path):
+    ledgers = [Ledger(f"sqlite:///{tmp_path}/submissions.db") for _ in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda each: each.add(parcel()), ledgers))
+    assert ledgers[0].waiting() == [parcel().id]
 
 
 @pytest.mark.parametrize("url", ["", "submissions.db", "nosuchdatabase://x", "sqlite:////proc/nowhere/submissions.db"])
@@ -166,9 +232,72 @@ def test_a_failing_judge_loses_nothing(ledger, signer):
             answer = runner.hand_in(parcel()).result(PATIENCE)
             assert (answer.result, answer.exceptions) == ("error", ["The model is away."])
             assert "not your fault" in answer.messages[0]
-        assert runner.look_up(answer.id).result == "waiting"
+        assert runner.look_up(answer.id) == answer  # and whoever waits for it hears so
     with at_work(ledger, signer, passes) as runner:
         assert runner.hand_in(parcel()).result(PATIENCE).result == "passed"
+
+
+@pytest.mark.parametrize("broken", ["signer", "database"])
+def test_what_fails_after_the_judge_condemns_nobody(ledger, signer, monkeypatch, broken):
+    def fail(*args, **kwargs):
+        raise PlainError("It is away.")
+
+    with at_work(ledger, signer, passes) as runner:
+        with monkeypatch.context() as patch:
+            patch.setattr(*((signer, "certificate") if broken == "signer" else (ledger, "finish")), fail)
+            for _ in range(3):
+                assert runner.hand_in(parcel()).result(PATIENCE).exceptions == ["It is away."]
+        assert runner.hand_in(parcel()).result(PATIENCE).result == "passed"
+
+
+def test_what_failed_waits_again_when_it_is_sent_again(ledger, signer):
+    free, tries = threading.Event(), []
+
+    def fails_once(one):
+        tries.append(one)
+        if len(tries) == 1:
+            raise PlainError("The model is away.")
+        assert free.wait(PATIENCE)
+        return fails(one)
+
+    with at_work(ledger, signer, fails_once) as runner:
+        assert runner.hand_in(parcel()).result(PATIENCE).result == "error"
+        again = runner.hand_in(parcel())
+        assert runner.look_up(parcel().id).result == "waiting"
+        free.set()
+        assert again.result(PATIENCE).result == "failed"
+
+
+def test_runners_of_one_database_judge_a_submission_once(ledger, tmp_path, quick):
+    free, seen = threading.Event(), []
+
+    def slow(one):
+        seen.append(one.student)
+        assert free.wait(PATIENCE)
+        return passes(one)
+
+    ledger.add(parcel())
+    with ExitStack() as stack:
+        runners = [
+            stack.enter_context(at_work(Ledger(ledger._url), Signer(tmp_path / f"{i}.pem"), slow)) for i in range(3)
+        ]
+        stack.callback(free.set)
+        time.sleep(3 * LEASE)  # all have taken it up, and the claim has been renewed
+        done, _ = futures.wait([runner.hand_in(parcel()) for runner in runners], timeout=LEASE)
+        assert [each.result().result for each in done] == ["waiting"] * 2  # nobody waits for another runner's end
+        assert {runner.look_up(parcel().id).result for runner in runners} == {"waiting"}
+        free.set()
+        answers = [until(lambda r=runner: r.look_up(parcel().id), "passed") for runner in runners]
+        assert answers[0] == answers[1] == answers[2]
+    assert seen == ["Ada"]
+
+
+def test_a_runner_goes_on_with_what_another_has_left(ledger, signer, quick):
+    with at_work(ledger, signer, passes) as runner:
+        ledger.add(parcel())
+        ledger.begin(parcel().id)  # by a process that ends now
+        assert runner.hand_in(parcel()).result(PATIENCE).result == "waiting"
+        assert until(lambda: runner.look_up(parcel().id), "passed").score == 100
 
 
 def test_no_more_are_taken_in_than_there_are_places(ledger, signer):
@@ -188,10 +317,14 @@ def test_no_more_are_taken_in_than_there_are_places(ledger, signer):
         assert runner.hand_in(parcel("c")).result(PATIENCE).result == "failed"
 
 
-def test_a_submission_that_stops_the_runner_is_not_tried_for_ever(ledger, signer):
+def test_a_submission_that_stops_the_runner_is_not_tried_for_ever(ledger, signer, monkeypatch):
     ledger.add(parcel())
-    for _ in range(2):  # as a process that dies while it judges leaves it
-        ledger.begin(parcel().id)
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger_module, "LEASE", timedelta(0))
+        for _ in range(2):  # as a process that dies while it judges leaves it
+            ledger.begin(parcel().id)
+            time.sleep(0.01)
+    ledger._do(ledger_module._release(parcel().id))  # as if the time had passed
     with at_work(ledger, signer, passes) as runner:
         answer = runner.hand_in(parcel()).result(PATIENCE)
     assert answer.result == "error" and "has stopped the runner 2 times" in answer.messages[0]
@@ -503,7 +636,7 @@ uvicorn.Server(uvicorn.Config(app, log_level="critical")).run([listener])
 """
 
 
-def test_a_kill_loses_no_submission_that_was_taken_in(tmp_path, ledger, signer):
+def test_a_kill_loses_no_submission_that_was_taken_in(tmp_path, ledger, signer, quick):
     taken = []
 
     def hand_in(number):

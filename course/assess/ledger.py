@@ -2,12 +2,15 @@
 
 A submission is committed here before anybody judges it, so whenever the process ends, even by kill -9, those that were
 taken in are still there, and `Ledger.waiting` lists the ones that nobody has answered yet.
+
+Several runners may share a database. Who judges a submission holds a claim on it, and renews the claim as long as the
+judging goes on; when its process ends, the claim runs out, and another runner may have it.
 """
 
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 
@@ -18,7 +21,10 @@ from course.assess.parcel import Parcel, pack_files, unpack_files
 from helpers.errors import PlainError
 from helpers.submission import Submission
 
-__all__ = ["Ledger"]
+__all__ = ["LEASE", "Ledger"]
+
+#: How long a claim holds after it was last renewed: longer than the clocks of two runners' computers differ.
+LEASE = timedelta(seconds=60)
 
 _metadata = sql.MetaData()
 _submissions = sql.Table(
@@ -30,10 +36,17 @@ _submissions = sql.Table(
     sql.Column("pictures", sql.LargeBinary, nullable=False),  # a zip archive
     sql.Column("problems", sql.Text, nullable=False),  # JSON: path → why there is no such picture
     sql.Column("attempts", sql.Integer, nullable=False, default=0),
-    sql.Column("judged", sql.DateTime(timezone=True)),
-    sql.Column("answer", sql.Text),  # JSON; NULL until it is judged
+    # Both are NULL until it is judged. Without the index, whoever looks for those that wait reads all the pictures.
+    sql.Column("judged", sql.DateTime(timezone=True), index=True),
+    sql.Column("answer", sql.Text),  # JSON
 )
 _id, _answer, _attempts = _submissions.c.id, _submissions.c.answer, _submissions.c.attempts
+_claims = sql.Table(
+    "claims",
+    _metadata,
+    sql.Column("id", sql.String(32), primary_key=True),  # of the submission
+    sql.Column("renewed", sql.DateTime(timezone=True), nullable=False),
+)
 
 
 class Ledger:
@@ -59,7 +72,10 @@ class Ledger:
             # SQLite lets one writer in at a time; the others wait for so many seconds.
             options = {"timeout": 60} if self._file else {}
             engine = sql.create_engine(self._url, connect_args=options, pool_pre_ping=True)
-            _metadata.create_all(engine)
+            try:
+                _make_tables(engine)
+            except DBAPIError:  # another runner was making them at the same moment: now they are there
+                _make_tables(engine)
         except (ArgumentError, InvalidRequestError, ImportError) as error:
             raise PlainError(f"There is no driver for {self._name} here ({error}): install one.") from error
         except (DBAPIError, OSError) as error:
@@ -80,12 +96,12 @@ class Ledger:
         reason = getattr(error, "orig", error)
         return PlainError(f"The database of submissions, {self._name}, can't be used ({reason}).")
 
-    def _do(self, statement: sql.Executable) -> sql.CursorResult:
-        """Runs one statement in a transaction of its own; its rows are all fetched."""
+    def _do(self, *statements: sql.Executable) -> sql.CursorResult:
+        """Runs the statements in a transaction of their own; the rows of the last one are all fetched."""
         engine = self._engine
         try:
             with engine.begin() as connection:
-                result = connection.execute(statement)
+                result = [connection.execute(statement) for statement in statements][-1]
                 return result.freeze()() if result.returns_rows else result
         except IntegrityError:
             raise
@@ -120,7 +136,7 @@ class Ledger:
         """The ids of those that are not judged yet, first come, first."""
         if self._file and not self._file.exists():
             return []  # and no file is made for nothing
-        rows = self._do(sql.select(_id).where(_answer.is_(None)).order_by(_submissions.c.received))
+        rows = self._do(sql.select(_id).where(_submissions.c.judged.is_(None)).order_by(_submissions.c.received))
         return list(rows.scalars())
 
     def load(self, id: str) -> Parcel:
@@ -129,17 +145,45 @@ class Ledger:
         kept = Submission.model_validate_json(row.records)
         return Parcel(kept.submission, kept.student, kept.course, unpack_files(row.pictures), json.loads(row.problems))
 
-    def begin(self, id: str) -> int:
-        """Notes that judging begins; returns how many times it has, this one included, without coming to an end."""
-        self._do(sql.update(_submissions).where(_id == id).values(attempts=_attempts + 1))
-        return self._do(sql.select(_attempts).where(_id == id)).scalar_one()
+    def begin(self, id: str) -> int | None:
+        """Claims a submission, to judge it; returns how many times that has begun, this one included, without an end.
+
+        None where there is nothing to do: it is answered, or another runner has a claim on it.
+        """
+        now = datetime.now(UTC)
+        try:
+            self._do(sql.insert(_claims).values(id=id, renewed=now))
+        except IntegrityError:  # there is a claim; the process that had it may be dead
+            run_out = sql.and_(_claims.c.id == id, _claims.c.renewed < now - LEASE)
+            if not self._do(sql.update(_claims).where(run_out).values(renewed=now)).rowcount:
+                return None
+        if self.answer(id):
+            self._do(_release(id))
+            return None
+        begun = sql.update(_submissions).where(_id == id).values(attempts=_attempts + 1)
+        return self._do(begun, sql.select(_attempts).where(_id == id)).scalar_one()
+
+    def renew(self, id: str) -> None:
+        """Keeps the claim from running out for another `LEASE`."""
+        self._do(sql.update(_claims).where(_claims.c.id == id).values(renewed=datetime.now(UTC)))
 
     def put_back(self, id: str) -> None:
         """Notes that judging came to an end without an answer, for a reason that has nothing to do with the submission."""
-        self._do(sql.update(_submissions).where(_id == id).values(attempts=0))
+        self._do(sql.update(_submissions).where(_id == id).values(attempts=0), _release(id))
 
     def finish(self, id: str, answer: str) -> str:
         """Keeps the answer, unless another runner was quicker; returns the one that is kept."""
         values = {"answer": answer, "judged": datetime.now(UTC)}
-        self._do(sql.update(_submissions).where(_id == id, _answer.is_(None)).values(values))
+        self._do(sql.update(_submissions).where(_id == id, _answer.is_(None)).values(values), _release(id))
         return self.answer(id)
+
+
+def _make_tables(engine: sql.Engine) -> None:
+    """Makes what is missing; a database that an earlier runner made has fewer tables and no index."""
+    _metadata.create_all(engine)
+    for index in _submissions.indexes:
+        index.create(engine, checkfirst=True)
+
+
+def _release(id: str) -> sql.Delete:
+    return sql.delete(_claims).where(_claims.c.id == id)

@@ -1,8 +1,8 @@
 """The one thread that judges, and the queue before it.
 
-What is taken in is in the database first. So the queue may be lost at any moment: a runner that starts takes up all
-that is not judged yet. Several runners may share a database; then a submission may be judged twice, and the first
-answer stands.
+What is taken in is in the database first. So the queue may be lost at any moment: a runner takes up all that nobody
+has judged yet, when it starts and every now and then. Several runners may share a database; each judges what no other
+has a claim on.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -18,7 +19,7 @@ from pydantic import BaseModel
 
 from course.assess.certificate import Signer, home
 from course.assess.judge import Score, Verdict, judge
-from course.assess.ledger import Ledger
+from course.assess.ledger import LEASE, Ledger
 from course.assess.parcel import Parcel
 from helpers.errors import PlainError
 
@@ -27,6 +28,8 @@ __all__ = ["Answer", "Busy", "Runner"]
 log = logging.getLogger(__name__)
 
 ATTEMPTS = 2
+#: Seconds between two renewals of a claim.
+BEAT = LEASE.total_seconds() / 4
 
 
 class Answer(BaseModel):
@@ -68,7 +71,11 @@ class Runner:
         self._judge = judge
         self._desk = ThreadPoolExecutor(1, "assessment")
         self._in_hand: dict[str, Future[Answer]] = {}
+        self._failed: dict[str, Answer] = {}  # what could not be judged; it waits until it is sent again
         self._lock = threading.Lock()
+        self._claimed: str | None = None  # what is being judged
+        self._ended = threading.Event()
+        self._keeper = threading.Thread(target=self._keep, name="assessment claims", daemon=True)
 
     @classmethod
     def at_home(cls, url: str | None = None) -> Runner:
@@ -77,11 +84,15 @@ class Runner:
 
     def start(self) -> None:
         """Takes up what an earlier runner has left."""
-        self._desk.submit(self._take_up)
+        self._desk.submit(self._begin)
+        self._keeper.start()
 
     def stop(self) -> None:
         """Ends the thread after the submission that it is at; the others wait in the database."""
         self._desk.shutdown(cancel_futures=True)
+        self._ended.set()
+        if self._keeper.is_alive():
+            self._keeper.join()
 
     def hand_in(self, parcel: Parcel) -> Future[Answer]:
         """Keeps a submission and puts it into the queue; when this returns, no accident can lose it.
@@ -100,23 +111,45 @@ class Runner:
         return self._enqueue(parcel.id)
 
     def look_up(self, id: str) -> Answer | None:
-        """The answer to the submission with this id, "waiting" before it is judged; None where there is no such one."""
+        """The answer to the submission with this id; None where there is no such one.
+
+        "waiting" before it is judged, and "error" from when the runner could not until it is sent again.
+        """
         if answer := self.ledger.answer(id):
             return Answer.model_validate_json(answer)
+        if failed := self._failed.get(id):
+            return failed
         return waiting(id) if self.ledger.knows(id) else None
 
     def _enqueue(self, id: str) -> Future[Answer]:
         with self._lock:
             if id not in self._in_hand:
+                self._failed.pop(id, None)
                 self._in_hand[id] = self._desk.submit(self._work, id)
             return self._in_hand[id]
 
-    # -- in the runner's thread
-
     def _take_up(self) -> None:
-        try:
-            for id in self.ledger.waiting():
+        for id in self.ledger.waiting():
+            if id not in self._failed:
                 self._enqueue(id)
+
+    # -- in a thread of its own
+
+    def _keep(self) -> None:
+        """Renews the claim on what is being judged, and takes up what runners that ended have left."""
+        while not self._ended.wait(BEAT):
+            try:
+                if claimed := self._claimed:
+                    self.ledger.renew(claimed)
+                self._take_up()
+            except Exception:  # the database is away, of which those who hand in are told; or the runner is stopping
+                log.debug("A beat was missed.", exc_info=True)
+
+    # -- in the thread that judges
+
+    def _begin(self) -> None:
+        try:
+            self._take_up()
         except PlainError as error:
             log.error("%s", error)
 
@@ -127,22 +160,35 @@ class Runner:
             log.exception("Submission %s could not be judged.", id)
             reason = str(error) if isinstance(error, PlainError) else f"{type(error).__name__}, see the runner's log"
             sentence = "The runner could not judge this submission, which is not your fault. It is kept: send it again."
-            return Answer(id=id, result="error", messages=[sentence], exceptions=[reason])
+            self._failed[id] = Answer(id=id, result="error", messages=[sentence], exceptions=[reason])
+            return self._failed[id]
         finally:
             with self._lock:
                 del self._in_hand[id]
 
     def _answer(self, id: str) -> Answer:
-        if self.ledger.begin(id) > ATTEMPTS:
+        """The answer that is kept; "waiting" where another runner is at it."""
+        attempts = self.ledger.begin(id)
+        if attempts is None:
+            return self.look_up(id) or waiting(id)
+        self._claimed = id
+        try:
+            answer = self._judged(id, attempts)
+            return Answer.model_validate_json(self.ledger.finish(id, answer.model_dump_json()))
+        except Exception:
+            with suppress(PlainError):  # with the database away, the claim runs out
+                self.ledger.put_back(id)
+            raise
+        finally:
+            self._claimed = None
+
+    def _judged(self, id: str, attempts: int) -> Answer:
+        if attempts > ATTEMPTS:
             sentence = f"Judging this submission has stopped the runner {ATTEMPTS} times: ask your instructor."
             answer = Answer(id=id, result="error", messages=[sentence], exceptions=["the runner stopped"])
         else:
             parcel = self.ledger.load(id)
-            try:
-                verdict = self._judge(parcel)
-            except Exception:
-                self.ledger.put_back(id)
-                raise
+            verdict = self._judge(parcel)
             answer = Answer(
                 id=id,
                 result="passed" if verdict.passed else "failed",
@@ -158,7 +204,7 @@ class Runner:
                     date=datetime.now(UTC).date(),
                     submission=id,
                 )
-        return Answer.model_validate_json(self.ledger.finish(id, answer.model_dump_json()))
+        return answer
 
 
 def waiting(id: str) -> Answer:
