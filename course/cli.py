@@ -45,7 +45,9 @@ def doctor() -> None:
 
 @app.command()
 def lab(
-    port: Annotated[int, typer.Option(help="Port on 127.0.0.1; the next free one is taken when it is in use.")] = 8888,
+    port: Annotated[
+        int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1; the next free one is taken when it is in use.")
+    ] = 8888,
     browser: Annotated[bool, typer.Option(help="Open a browser window.")] = True,
 ) -> None:
     """Open JupyterLab on notebooks/ and print its URL."""
@@ -72,7 +74,7 @@ def demo(
 @app.command()
 def serve(
     host: Annotated[
-        str, typer.Option(help="Address to listen on; anyone who reaches it may use the model.")
+        str, typer.Option(help="Address to listen on, 0.0.0.0 for all; anyone who reaches it may use the model.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8765,
     allow_image_urls: Annotated[

@@ -53,11 +53,12 @@ def lab(*, port: int, browser: bool) -> int:
 
 def free_port(wanted: int) -> int:
     """The first port from ``wanted`` on that nobody listens on, on 127.0.0.1. Raises ``PlainError`` after 50."""
-    for port in range(wanted, wanted + 50):
+    ports = range(wanted, min(wanted + 50, 65536))
+    for port in ports:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) != 0:
                 return port
-    raise PlainError(f"Ports {wanted} to {wanted + 49} are all in use: pass another --port.")
+    raise PlainError(f"Ports {wanted} to {ports[-1]} are all in use: pass another --port.")
 
 
 def _answers(port: int, server: subprocess.Popen) -> bool:

@@ -113,6 +113,19 @@ def test_no_port_left_is_an_error_that_says_so(monkeypatch):
         lab_module.free_port(8888)
 
 
+def test_no_port_is_sought_beyond_the_last_there_is(monkeypatch):
+    monkeypatch.setattr(lab_module.socket.socket, "connect_ex", lambda self, address: 0)
+    with pytest.raises(PlainError, match=r"Ports 65530 to 65535 are all in use"):
+        lab_module.free_port(65530)
+
+
+@pytest.mark.parametrize("command", ["lab", "serve"])
+@pytest.mark.parametrize("port", ["0", "70000"])
+def test_a_port_that_can_not_be_is_refused(command, port):
+    result = run(command, "--port", port)
+    assert result.exit_code == 2 and "--port" in result.stderr
+
+
 def test_lab_without_notebooks_says_what_to_do(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(lab_module, "NOTEBOOKS", tmp_path / "notebooks")
     assert lab_module.lab(port=8888, browser=False) == 1

@@ -16,7 +16,8 @@ from helpers.picturebook import draw, parse
 
 @pytest.fixture(scope="module")
 def http():
-    return TestClient(create_app(engine=None, model_id="none"))  # its lifespan, which needs a model, is not entered
+    app = create_app(engine=None, model_id="none")
+    return TestClient(app, base_url="http://127.0.0.1")  # its lifespan, which needs a model, is not entered
 
 
 def test_a_made_prompts_url_leads_to_its_picture(http):

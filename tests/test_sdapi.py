@@ -327,7 +327,7 @@ def test_no_body_brings_it_down(http, body):
 
 def test_the_endpoint_draws_beside_its_chat_and_limits_bodies_in_the_web_uis_words(pipe):
     app = create_app(Engine(*tiny_llava()), "chat", painter=Painter(lambda: pipe), max_body=2_000)
-    with TestClient(app) as http:
+    with TestClient(app, base_url="http://127.0.0.1") as http:
         assert http.get("/health").json()["models"] == ["chat"]
         answer = http.post("/sdapi/v1/txt2img", json=FEW)
         assert len(pictures(answer.json())) == 1
@@ -336,6 +336,6 @@ def test_the_endpoint_draws_beside_its_chat_and_limits_bodies_in_the_web_uis_wor
 
 def test_the_endpoint_draws_with_the_registrys_model_when_none_is_given(monkeypatch, pipe):
     monkeypatch.setattr(models, "load", {"diffusion": pipe}.__getitem__)
-    with TestClient(create_app(Engine(*tiny_llava()), "chat")) as http:
+    with TestClient(create_app(Engine(*tiny_llava()), "chat"), base_url="http://127.0.0.1") as http:
         answer = http.post("/sdapi/v1/txt2img", json=FEW)
         assert httpx.codes.is_success(answer.status_code) and len(pictures(answer.json())) == 1

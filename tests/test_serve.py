@@ -40,6 +40,7 @@ from course.serve.schema import ChatRequest
 from helpers.errors import PlainError
 
 MODEL = "picture-book-chat"
+LOCAL = "http://127.0.0.1"
 
 
 @contextmanager
@@ -423,7 +424,7 @@ def test_a_client_that_goes_away_stops_its_generation(slow, monkeypatch, stream)
     with running(*model) as server:
         content = json.dumps(body(max_tokens=200, stream=stream)).encode()
         with socket.create_connection(server.url.removeprefix("http://").split(":")) as client:
-            head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {len(content)}\r\n\r\n"
+            head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {len(content)}\r\n\r\n"
             client.sendall(head.encode() + content)
             turnstile.give(3)
             until(lambda: turnstile.steps == 3)
@@ -767,6 +768,46 @@ def test_no_body_brings_the_endpoint_down(http, request_body):
     assert "server_error" not in answer.text
 
 
+# -- who is answered
+
+
+ANY_PORT = ["", ":8765"]
+
+
+@pytest.mark.parametrize("port", ANY_PORT)
+@pytest.mark.parametrize(
+    ("listens", "names"),
+    [
+        ("127.0.0.1", ["127.0.0.1", "localhost", "LocalHost", "[::1]"]),
+        ("Lab.example", ["lab.example", "127.0.0.1"]),
+        ("0.0.0.0", ["lab.example", "192.168.0.7", "evil.example"]),
+        ("::", ["[fe80::1]", "evil.example"]),
+    ],
+)
+def test_it_answers_to_its_own_names(listens, names, port):
+    client = TestClient(create_app(SimpleNamespace(), MODEL, host=listens), base_url=LOCAL)
+    for name in names:
+        page = {"origin": f"http://{name}:8888"}  # a page that this computer serves, such as JupyterLab
+        assert client.get("/health", headers={"host": f"{name}{port}", **page}).status_code == 200, name
+
+
+@pytest.mark.parametrize("port", ANY_PORT)
+@pytest.mark.parametrize(
+    "name", ["evil.example", "127.0.0.1.evil.example", "192.168.0.7", "[::1", "localhost@evil", ""]
+)
+def test_a_page_whose_name_was_led_to_this_computer_is_refused(name, port):
+    client = TestClient(create_app(SimpleNamespace(), MODEL), base_url=LOCAL)
+    for path in ("/health", "/sdapi/v1/samplers", "/openapi.json"):
+        assert f"not http://{name}{port}" in refused(client.get(path, headers={"host": name + port}), 403)["message"]
+
+
+@pytest.mark.parametrize("page", ["https://evil.example", "null", "http://[::1"])
+def test_a_page_from_elsewhere_is_refused(page):
+    client = TestClient(create_app(SimpleNamespace(), MODEL), base_url=LOCAL)
+    answer = client.post("/sdapi/v1/txt2img", json={"prompt": "a cat"}, headers={"origin": page})
+    assert page in refused(answer, 403)["message"]
+
+
 # -- the process
 
 
@@ -789,9 +830,18 @@ def test_the_command_hands_its_options_on(monkeypatch):
     ]
 
 
-def test_a_port_in_use_is_said_before_a_model_is_loaded():
-    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(PlainError, match="pass another --port"):
-        server.serve(host="127.0.0.1", port=taken.getsockname()[1], allow_image_urls=False, parent_pid=None)
+@pytest.mark.parametrize(
+    ("host", "name"), [("127.0.0.1", "127.0.0.1"), ("::1", r"\[::1\]"), ("localhost", "localhost")]
+)
+def test_a_port_in_use_is_said_before_a_model_is_loaded(host, name):
+    try:
+        taken = socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError:
+        pytest.skip(f"this computer has no {host}")
+    with taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(PlainError, match=f"listens at http://{name}:{port}: pass another --port"):
+            server.serve(host=host, port=port, allow_image_urls=False, parent_pid=None)
 
 
 def sleeper():
@@ -801,7 +851,7 @@ def sleeper():
 def test_it_ends_with_the_last_notebook_that_joined():
     first, second = sleeper(), sleeper()
     notebooks = Notebooks(first.pid)
-    client = TestClient(create_app(SimpleNamespace(), MODEL, notebooks=notebooks))
+    client = TestClient(create_app(SimpleNamespace(), MODEL, notebooks=notebooks), base_url=LOCAL)
     ending = SimpleNamespace(should_exit=False)
     watch = threading.Thread(target=server._end_with, args=(notebooks, ending))
     watch.start()
@@ -827,7 +877,7 @@ def test_it_ends_at_once_when_its_starter_has_gone_already():
 
 
 def test_one_started_by_hand_is_joined_by_no_notebook():
-    client = TestClient(create_app(SimpleNamespace(), MODEL))
+    client = TestClient(create_app(SimpleNamespace(), MODEL), base_url=LOCAL)
     assert client.post("/notebooks", json={"pid": os.getpid()}).status_code == 404
 
 

@@ -3,11 +3,12 @@
 =================  ============================================================================================
 module             what lives there
 =================  ============================================================================================
-``server``         the process: one port, one model, and its end with the notebook that started it
+``server``         the process: one port, one model, and its end with the notebooks that use it
 ``app``            the routes, put together
 ``chat``           ``/v1/models`` and ``/v1/chat/completions`` as OpenAI's clients speak them; streaming
 ``schema``         what those requests and answers hold
 ``images``         pictures out of requests, safely
+``hosts``          by which names it may be called, so that no web page from elsewhere uses it
 ``errors``         errors in OpenAI's shape; the limit on a request's size
 ``engine``         the one thread that runs the model, and the queue before it
 ``prompts``        messages and pictures → the tensors that the model takes
@@ -15,6 +16,8 @@ module             what lives there
 ``choice``         one reply in the making: picks tokens, knows when to stop
 ``sdapi``          ``/sdapi/v1/txt2img`` and its neighbours as the web UI for Stable Diffusion serves them
 ``painter``        the one thread that draws, and the queue before it
+``pictures``       ``/pictures/<id>.png``: the picture of a made prompt, drawn when it is asked for
+``notebooks``      ``/notebooks``: the processes that it runs for, and ends with
 =================  ============================================================================================
 
 A chat request goes down that table as far as ``choice`` and its answer comes up again; a request for pictures goes from

@@ -14,6 +14,7 @@ from course.assess.runner import Runner
 from course.serve.chat import chat_router
 from course.serve.engine import Engine
 from course.serve.errors import BodyLimit, add_error_handlers
+from course.serve.hosts import OwnNames
 from course.serve.notebooks import Notebooks, notebooks_router
 from course.serve.painter import Painter
 from course.serve.pictures import pictures_router
@@ -29,6 +30,7 @@ def create_app(
     engine: Engine,
     model_id: str,
     *,
+    host: str = "127.0.0.1",
     painter: Painter | None = None,
     runner: Runner | None = None,
     notebooks: Notebooks | None = None,
@@ -42,6 +44,7 @@ def create_app(
     routes under ``/sdapi/v1``.
 
     Args:
+        host: the address that it listens on; requests that call it by another name are refused (`OwnNames`).
         painter: draws the pictures; if not given, one with the registry's diffusion model, loaded at the first request.
         runner: judges submissions at ``/run_assessment``; if not given, there is no such route.
         notebooks: those that it runs for; if not given, notebooks can't join.
@@ -65,6 +68,7 @@ def create_app(
 
     app = FastAPI(title="Picture This", lifespan=lifespan, docs_url=None, redoc_url=None)  # those pages need a CDN
     app.add_middleware(BodyLimit, limit=max_body)
+    app.add_middleware(OwnNames, host=host)
     add_error_handlers(app)
     chat = chat_router(engine, model_id, allow_image_urls=allow_image_urls)
     for prefix in ("/v1", "/openai/v1"):

@@ -38,14 +38,15 @@ def serve(
     Raises:
         PlainError: the port is taken, or the model can't be had.
     """
-    with socket.socket() as probe:
-        if probe.connect_ex((host, port)) == 0:
-            raise PlainError(f"Something else listens on {host}:{port}: pass another --port.")
+    address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    with suppress(OSError), socket.create_connection((host, port), timeout=1):
+        raise PlainError(f"Something else listens at {address}: pass another --port.")
     notebooks = None if parent_pid is None else Notebooks(parent_pid)
     model_id = models.entry("chat").id
     app = create_app(
         Engine(*models.load("chat")),
         model_id,
+        host=host,
         runner=Runner.at_home(submissions),
         notebooks=notebooks,
         submission_root=submission_root,
@@ -55,7 +56,6 @@ def serve(
     server = uvicorn.Server(uvicorn.Config(app, host, port, log_level="warning", timeout_graceful_shutdown=2))
     if notebooks:
         threading.Thread(target=_end_with, args=(notebooks, server), daemon=True).start()
-    address = f"http://{host}:{port}"
     print(f"{model_id} answers at {address}/v1, pictures are drawn at {address}/sdapi/v1; Ctrl+C stops it.", flush=True)
     with suppress(KeyboardInterrupt):  # uvicorn shuts down in good order, and then passes the signal on
         server.run()
