@@ -7,15 +7,15 @@
 # ---
 
 # %% [markdown]
-# # 03 · Multimodal language models
+# # 03 · Multimodal LLMs: language models that see
 #
-# Show a chat model a photo of your fridge, ask "what can I cook?", and it answers in whole sentences. Yet inside sits a
-# language model, a machine that reads nothing but a row of vectors, one a word. How does a picture get into it? The
-# answer is so simple that it surprised the field: *as words*. A small network turns the picture into some dozens of
-# vectors that look, to the language model, as if they were words of a strange language. In this notebook you build that
-# road yourself, look at the picture-words on their way in, and see how the model was taught to read them. Then you talk
-# to it as programs do, through an API, and make it answer in a form that a program can use. At the end it competes with
-# a specialist.
+# Show a chat model a photo of your fridge, ask "what can I cook?", and it answers in whole sentences. Yet inside it
+# sits a **large language model** (LLM), a machine that reads nothing but a row of vectors, one for each word. How does
+# a picture get into it? The answer is so simple that it surprised the field: *as words*. A small network turns the
+# picture into some dozens of vectors that look, to the language model, as if they were words of a strange language. In
+# this notebook you build that road yourself, look at the picture-words on their way in, and see how the model was
+# taught to read them. Then you talk to it as programs do, through an API, and make it answer in a form that a program
+# can use. At the end it competes with a specialist.
 #
 # The chat model here is small and knows only a picture-book world, so everything runs on a laptop. It is a real LLaVA:
 # the same class, the same parts, only fewer numbers inside. And every line that talks to it also talks to a model of
@@ -56,8 +56,8 @@
 # %% [markdown]
 # ## Set-up
 #
-# One cell fetches the course if need be, one loads what the notebook uses. `helpers` is the course's small library; all
-# of it is there to be read.
+# One cell fetches the course if need be, one loads what the notebook uses. `helpers` is the course's small library,
+# made to be read: `show.gallery??` in a cell shows the code of that function.
 
 # %% locked="fetch_course"
 # On Colab this fetches the course and the few libraries that are missing; where the course is installed it does nothing.
@@ -188,8 +188,8 @@ print(f"the generalist among {model.config.text_config.vocab_size:,} tokens, aga
 #
 # | part | goes in | comes out | where it comes from |
 # |---|---|---|---|
-# | **vision tower** | a picture | one vector a patch | a CLIP, taken as it is |
-# | **projector** | a patch's vector | a vector as long as the language model's | new: two linear layers with a bend (GELU) between |
+# | **vision tower** | a picture | one vector per patch | a CLIP, taken as it is |
+# | **projector** | a patch's vector | a vector as long as the language model's | new: two linear layers with a non-linear function (GELU) between |
 # | **language model** | a row of vectors | the next token | a Llama, finished as well |
 #
 # A **patch** is a small square of the picture; the tower reads the picture as a row of them.
@@ -252,7 +252,7 @@ print(f"width of the language model = {model.config.text_config.hidden_size}")
 #
 # <details><summary>Hint 2: which numbers to write down</summary>
 #
-# None. The layer and the strategy stand in `model.config`, and the check tries models that were trained with others.
+# None. The layer and the strategy are in `model.config`, and the check tries models that were trained with others.
 # Tokens are the second dimension of the hidden states: `states[:, 1:]` leaves out the first of each picture.
 # </details>
 #
@@ -375,10 +375,10 @@ print(f"Likeliest next token: {processor.decode([by_hand[0, -1].argmax()])!r}")
 # know that some of them are a picture.
 #
 # **What do they look like?** First their size, the norm of each vector, along the row (left) and laid over the picture
-# (right). The words' vectors were learned as words; the image tokens only have to be *useful* after the language model's
-# first normalisation, which divides by the size anyway. So there is no reason that both should be equally long, and in our
-# model the image tokens are many times as long as the words. In the right picture look for a pattern: are the patches
-# with the cat different from those with nothing but sky or grass?
+# (right). The words' vectors were learned as words; the image tokens only have to be *useful*, and each layer of the
+# language model first normalises what it reads, which divides the size away. So there is no reason that both should be
+# equally long, and in our model the image tokens are many times as long as the words. In the right picture look for a
+# pattern: are the patches with the cat different from those with nothing but sky or grass?
 
 # %%
 norms = row.float().norm(dim=-1).cpu()
@@ -404,13 +404,13 @@ show.plot(
 # **What do they mean?** If image tokens are words of a strange language, we can look for the nearest words of ours. For
 # each patch the left picture shows the word of the vocabulary whose embedding points most nearly in the same direction
 # (the cosine). The right one asks later, behind the last layer: which word would the language model say next if it had
-# to speak at this patch (the "logit lens")?
+# to speak at this patch? (To ask the same behind an *earlier* layer is called the **logit lens**.)
 #
 # Don't expect a caption. Nothing in the training asked a single image token to resemble a single word; all that counted
-# was that the *reply* came out right. What you can expect is a pattern. In the left picture neighbouring patches that show
-# the same get the same words, and now and then a word fits: read what stands on the cat, and along the bottom edge. The
-# right picture is harder to read, full of commas and small words: at these places nobody ever asked the model to say
-# anything. (Tokens can be pieces of words, too, or bytes that are no letter by themselves: �.)
+# was that the *reply* came out right. What you can expect is a pattern. In the left picture neighbouring patches that
+# show the same get the same words, and now and then a word fits: read the words on the cat, and along the bottom edge.
+# The right picture is harder to read, full of commas and small words: at these places nobody ever asked the model to
+# say anything. (Tokens can be pieces of words, too, or bytes that are no letter by themselves: �.)
 
 
 # %%
@@ -541,7 +541,7 @@ steps = 40 if settings.profile == "mini" else 0  # a model of 7 billion numbers 
 rng = Random(3)
 things = [Thing(rng.choice(KINDS), rng.choice(COLOURS), rng.choice(SIZES)) for _ in range(128)]
 scenes = [Scene((thing,), rng.choice(PLACES), layout=layout) for layout, thing in enumerate(things)]
-plainest = SimpleNamespace(random=lambda: 0.0)  # a lot that always falls on the first, the plainest wording
+plainest = SimpleNamespace(random=lambda: 0.0)  # "random" numbers that always choose the first wording, the plainest
 captions = [f" The picture shows {describe(scene, plainest)}.{tokenizer.eos_token}" for scene in scenes]
 texts = tokenizer(
     [prompt + caption for caption in captions],
@@ -562,7 +562,7 @@ with torch.no_grad():  # the tower is frozen, so one look at each picture is eno
 
 
 def caption_loss(projector, rows):
-    """Mean cross-entropy a caption token, for the pictures and captions with these numbers."""
+    """Mean cross-entropy per caption token, for the pictures and captions with these numbers."""
     ids = texts["input_ids"][rows]
     vectors = embed(ids).masked_scatter((ids == model.config.image_token_index)[..., None], projector(seen[rows]))
     states = model.model.language_model(inputs_embeds=vectors, attention_mask=texts["attention_mask"][rows])
@@ -595,7 +595,7 @@ figure, axes = plt.subplots(figsize=(7, 3.6))
 axes.plot(losses, label="a fresh projector, learning")
 for (name, value), style in zip(lines.items(), ("--", "-")):
     axes.axhline(value, color="grey", linestyle=style, label=name)
-axes.set(xlabel="step", ylabel="loss a caption token", ylim=(0, None), title="stage 1: the projector alone learns")
+axes.set(xlabel="step", ylabel="loss per caption token", ylim=(0, None), title="stage 1: the projector alone learns")
 axes.legend()
 show.plot(
     figure,
@@ -733,6 +733,8 @@ pd.DataFrame(rows).style.hide(axis="index").set_caption("letters of the data URL
 # ### Exercise 3 · `build_message`
 #
 # *Difficulty ●○○○○ · 10 minutes · 12 points*
+#
+# Write the function that packs a text and a picture into one such message, the picture as your `data_url`.
 #
 # <details><summary>Hint</summary>
 #
@@ -1011,7 +1013,7 @@ ASK_FOR_JSON = (
 # `f"Your reply could not be read: {error} Answer with one JSON object with description and funny_story."`
 # </details>
 #
-# <details><summary>Hint 3: where does the try stand?</summary>
+# <details><summary>Hint 3: where does the <code>try</code> go?</summary>
 #
 # Around `parse_reply` alone, with `except ValueError`. If the *service* fails (no key, no network), asking again with
 # the same words won't help; let that error out.
@@ -1129,8 +1131,8 @@ for picture, name in ((cat, "the cat"), (boat, "the boat")):
 #
 # <details><summary>Hint 1: rows</summary>
 #
-# A list of dicts, one a question, makes a table: `pd.DataFrame(rows, columns=[…])`. With `columns` the table has its
-# columns even when there are no rows.
+# A list of dicts, one for each question, makes a table: `pd.DataFrame(rows, columns=[…])`. With `columns` the table has
+# its columns even when there are no rows.
 # </details>
 #
 # <details><summary>Hint 2: two models, one piece of code</summary>
@@ -1147,7 +1149,7 @@ def compare(image, questions, *, specialist, generalist):
     questions: a list of strings.
     specialist, generalist: functions (image, question) → the model's answer, a string. Each is asked each question once.
 
-    Returns a pandas DataFrame with the columns "question", "specialist" and "generalist", one row a question, in the
+    Returns a pandas DataFrame with the columns "question", "specialist" and "generalist", one row per question, in the
     order of the questions. Where a function raises an exception, its cell has the exception's class and message, as in
     "ValueError: no such word".
     """
@@ -1203,7 +1205,7 @@ hidden_tests()
 # by row:
 #
 # - Who is right? Compare also the first two rows: does the same question in other words get the same answer?
-# - There is no dog. Who notices, and does anybody contradict himself from one row to the next?
+# - There is no dog. Who notices, and does either contradict itself from one row to the next?
 # - Who is *sure*, in percent or in tone? What do the low percentages go with?
 # - Who says "I don't know"?
 
@@ -1285,7 +1287,7 @@ results = pd.concat(tables, ignore_index=True)
 
 for name in ("specialist", "generalist"):
     hits = list(map(is_right, results[name], results["right"]))
-    print(f"{name}: {sum(hits)} of {len(hits)} right, {sum(seconds[name]) / len(hits) * 1000:.0f} ms an answer")
+    print(f"{name}: {sum(hits)} of {len(hits)} right, {sum(seconds[name]) / len(hits) * 1000:.0f} ms per answer")
     results[name] = [said if hit else f"✗ {said}" for said, hit in zip(results[name], hits)]
 to_read(results)
 
