@@ -9,6 +9,7 @@ The registry also lists what chat services offer: ``service("groq", "vision")``;
 
 from __future__ import annotations
 
+import threading
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ from helpers.errors import PlainError
 from helpers.settings import settings
 
 if TYPE_CHECKING:
-    from diffusers import StableDiffusionPipeline
+    from diffusers import SchedulerMixin, StableDiffusionPipeline
     from transformers import PreTrainedModel, ProcessorMixin
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "roles",
     "service",
     "status",
+    "with_scheduler",
 ]
 
 
@@ -153,6 +155,7 @@ def service(name: str, role: str) -> Service:
 
 
 _loaded: dict[tuple, Any] = {}
+_loading = threading.Lock()
 
 
 def load(role: str) -> StableDiffusionPipeline | Loaded:
@@ -165,7 +168,9 @@ def load(role: str) -> StableDiffusionPipeline | Loaded:
     wanted = entry(role)
     key = (wanted.id, wanted.profile, str(settings.models_dir), settings.device)
     if key not in _loaded:
-        _loaded[key] = _load(wanted)
+        with _loading:
+            if key not in _loaded:  # another thread may have loaded it meanwhile
+                _loaded[key] = _load(wanted)
     return _loaded[key]
 
 
@@ -183,6 +188,14 @@ def _load(wanted: Entry) -> Any:
         raise ModelUnavailable(
             f"The files of {wanted.id} in {folder} are damaged or incomplete ({_first_line(error)}). {_again(wanted)}"
         ) from error
+
+
+def with_scheduler(pipe: StableDiffusionPipeline, scheduler: SchedulerMixin) -> StableDiffusionPipeline:
+    """The same pipeline, models shared, with a new scheduler made like this one: drawing with it leaves no trace in `pipe`."""
+    parts = {**pipe.components, "scheduler": type(scheduler).from_config(scheduler.config)}
+    other = type(pipe)(**parts, requires_safety_checker=False)
+    other.set_progress_bar_config(disable=True)
+    return other
 
 
 def status(role: str) -> tuple[bool, str]:

@@ -10,60 +10,16 @@ import random
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-from PIL import Image
-
 from course.assess.case import PICTURES, RECORDS, Case, Finding, Picture
 from helpers import models
+from helpers.redraw import alike, redraw
 from helpers.settings import settings
 from helpers.submission import Provenance, Record, checkpoint_of, pixels_sha256
 
-__all__ = ["difference", "provenance", "redraw"]
-
-#: The largest `difference` at which two pictures count as the same drawing. Measured with the mini model on a CPU: alone
-#: against in a batch, one thread against two, and the same 16 pictures in two runs, 0.000; 24 steps against 25, 0.5;
-#: guidance 4.2 against 4, 0.8. With another seed the 16 pictures of notebook 07 differ by 11 to 39 (25 steps); after
-#: fewer steps, when all pictures of a prompt are still alike, 15 prompts by 6 to 32 (8 steps) and 26 prompts by at least
-#: 8 (3 steps). Another prompt: 118. The rest is room for other processors' rounding.
-TOLERANCE = 2.0
+__all__ = ["provenance"]
 
 #: The share of the criterion's points that what stands in JSON and PNG can win, where a sample is drawn again.
 ON_PAPER = 0.4
-
-
-def difference(first: Image.Image, second: Image.Image) -> float:
-    """The mean absolute difference of two RGB pictures of one size, in the 256 steps of a channel."""
-    return float(np.abs(np.asarray(first, dtype=float) - np.asarray(second, dtype=float)).mean())
-
-
-def redraw(wanted: Sequence[Provenance]) -> list[Image.Image]:
-    """The pictures that the registry's diffusion model draws from these, by the recipe of `helpers.submission`.
-
-    Those of equal steps and guidance are drawn in one batch: with a generator of its own, a picture comes out the same.
-    """
-    import torch
-
-    pipe = models.load("diffusion")
-    # A scheduler of its own, which counts its steps: the endpoint may be drawing with the pipeline's at this moment.
-    parts = {**pipe.components, "scheduler": type(pipe.scheduler).from_config(pipe.scheduler.config)}
-    pipe = type(pipe)(**parts, requires_safety_checker=False)
-    pipe.set_progress_bar_config(disable=True)
-    batches = defaultdict(list)
-    for place, one in enumerate(wanted):
-        batches[one.steps, one.guidance_scale].append(place)
-    drawn: dict[int, Image.Image] = {}
-    for (steps, guidance_scale), places in batches.items():
-        images = pipe(
-            [wanted[place].prompt for place in places],
-            num_inference_steps=steps,
-            guidance_scale=guidance_scale,
-            generator=[torch.Generator().manual_seed(wanted[place].seed) for place in places],
-        ).images
-        drawn.update(zip(places, images, strict=True))
-    return [drawn[place].convert("RGB") for place in range(len(wanted))]
-
-
-# -- the criterion
 
 
 def provenance(case: Case) -> Finding:
@@ -123,7 +79,7 @@ def _drawn_again(sample: Sequence[tuple[Picture, Provenance]]) -> tuple[int, lis
             )
     right = 0
     for (picture, said), image in zip(known, redraw([said for _, said in known]), strict=True):
-        if image.size == picture.image.size and difference(image, picture.image) <= TOLERANCE:
+        if alike(image, picture.image):
             right += 1
         else:
             faults.append(

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING
 
 from course.serve.errors import ApiError
 from helpers.errors import PlainError
+from helpers.models import with_scheduler
 
 if TYPE_CHECKING:
     import torch
-    from diffusers import SchedulerMixin, StableDiffusionPipeline
+    from diffusers import StableDiffusionPipeline
     from PIL import Image
 
 __all__ = ["SAMPLERS", "Drawing", "Painter", "Sampler"]
@@ -228,8 +229,5 @@ class Painter:
         """The same models with a scheduler of their own, so that one drawing leaves no trace in the next."""
         import diffusers
 
-        kind: type[SchedulerMixin] = getattr(diffusers, sampler.scheduler)
-        parts = {**pipe.components, "scheduler": kind.from_config(pipe.scheduler.config, **sampler.config)}
-        other = type(pipe)(**parts, requires_safety_checker=False)
-        other.set_progress_bar_config(disable=True)
-        return other
+        kind = getattr(diffusers, sampler.scheduler)
+        return with_scheduler(pipe, kind.from_config(pipe.scheduler.config, **sampler.config))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from unittest.mock import patch
 
 from helpers.checks import CheckFailed, Mistake, call, compare_tensors, count_loads, described, expect, passed
+from helpers.models import with_scheduler
 
 if TYPE_CHECKING:
     import torch
@@ -390,16 +391,6 @@ def tiny_unet() -> torch.nn.Module:
         down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
         up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
     )
-
-
-def with_scheduler(pipe, scheduler):
-    """The same pipeline, models shared, with another scheduler of its own."""
-    other = type(pipe)(
-        **{**pipe.components, "scheduler": type(scheduler).from_config(scheduler.config)},
-        requires_safety_checker=False,
-    )
-    other.set_progress_bar_config(disable=True)
-    return other
 
 
 def private_copy(pipe):

@@ -21,6 +21,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from helpers.checks import CheckFailed, described, expect, passed
+from helpers.checks.handin import criteria
 from helpers.checks.nb03 import close_pixels
 from helpers.checks.standins import (
     Batch,
@@ -35,13 +36,11 @@ from helpers.checks.standins import (
     scribbled,
     shown_things,
 )
-from helpers.prompts import distinct, on_subject, same
+from helpers.prompts import on_subject, same
 
 if TYPE_CHECKING:
-    from diffusers import StableDiffusionPipeline
     from PIL import Image
 
-    from helpers.submission import Provenance, Record
 
 __all__ = [
     "ask_about_image",
@@ -426,31 +425,6 @@ def _papers(image: Image.Image, prompt: str, seed: int, what: str) -> None:
     expect(papers.sha256 == pixels_sha256(image), f"{what} has the provenance of another picture.")
 
 
-REDRAWN = 2.0
-"""How far a picture that is drawn again may be off, mean of its values from 0 to 255, as in the assessment runner.
-
-With the mini model a picture of a batch of four and the same one alone differ by less than 0.001; other processors round
-otherwise.
-"""
-
-
-def redrawn(pipe: StableDiffusionPipeline, papers: Provenance, image: Image.Image) -> bool:
-    """Whether a picture comes out again, but for rounding, when it is drawn as its provenance says."""
-    import torch
-    from PIL import ImageChops, ImageStat
-
-    (again,) = pipe(
-        papers.prompt,
-        num_inference_steps=papers.steps,
-        guidance_scale=papers.guidance_scale,
-        generator=torch.Generator().manual_seed(papers.seed),
-    ).images
-    if again.size != image.size:
-        return False
-    off = ImageStat.Stat(ImageChops.difference(again.convert("RGB"), image.convert("RGB"))).mean
-    return sum(off) / 3 < REDRAWN
-
-
 # ---------------------------------------------------------------- plot_imgs
 
 
@@ -695,14 +669,6 @@ def _result(rng: Random, i: int, *, with_papers: bool = True) -> tuple[list[str]
 # ---------------------------------------------------------------- handed_in
 
 
-class Criterion(NamedTuple):
-    """One thing that a submission is judged by: its points, and what is wrong ("" where nothing is)."""
-
-    name: str
-    points: int
-    fault: str
-
-
 def handed_in(folder: str | Path = ".") -> None:
     """Judge `generated_images/all_metadata.json` in a folder, and print what is right and what is not yet.
 
@@ -712,187 +678,6 @@ def handed_in(folder: str | Path = ".") -> None:
         verdict = f"not yet: {criterion.fault}" if criterion.fault else "good"
         print(f"{criterion.name} ({_times(criterion.points, 'point')}): {verdict}")
     print("One more point is for provenance that is true: when it is graded, a picture is drawn again.")
-
-
-def points_of_hand_in(*, points: int, seed: int, folder: str | Path = ".") -> float:
-    """The points of a submission: those of `criteria`, and one where a picture drawn again comes out the same."""
-    judged = criteria(Path(folder))
-    fault = false_papers(Path(folder), seed)
-    for text in [*(f"{each.name}: {each.fault}" for each in judged if each.fault), fault]:
-        if text:
-            print(text)
-    won = sum(each.points for each in judged if not each.fault) + (not fault)
-    most = sum(each.points for each in judged) + 1
-    return points * won / most
-
-
-def criteria(folder: Path) -> list[Criterion]:
-    """What the records in `folder`/generated_images/all_metadata.json are worth. Raises `CheckFailed` for no file."""
-    entries = _handed_in(folder)
-    shape = _shape(folder, entries)
-    judged = [Criterion("records", 2, shape)]
-    for name, points, judge in (
-        ("descriptions", 2, _descriptions),
-        ("prompts", 3, _prompts),
-        ("pictures", 2, _pictures),
-        ("pictures and prompts", 2, _fit),
-    ):
-        # Nobody can say whether things fit where some of them are missing.
-        judged.append(Criterion(name, points, judge(folder, entries) if not shape else "the records come first"))
-    return judged
-
-
-def _handed_in(folder: Path) -> list[Record]:
-    from helpers.errors import PlainError
-    from helpers.submission import METADATA, read_metadata
-
-    try:
-        return read_metadata(folder / "generated_images" / METADATA)
-    except PlainError as error:
-        raise CheckFailed(str(error)) from None
-
-
-def _shape(folder: Path, entries: Sequence[Record]) -> str:
-    from helpers.originals import SCENES
-
-    if len(entries) != len(SCENES):
-        return f"there should be {len(SCENES)} records, one for each original, but there are {len(entries)}."
-    for i, record in enumerate(entries):
-        for name, items in (("prompts", record.prompts), ("image_paths", record.image_paths)):
-            if len(items) != 4:
-                return f"record number {i} should have 4 {name}, but it has {len(items)}."
-        if not record.original_description.strip():
-            return f"record number {i} has no description."
-        for path in [*record.image_paths, record.source_image or ""]:
-            if not _inside(folder, path):
-                return f"record number {i} names {path!r}, which is no file in this notebook's folder."
-    names = sorted(Path(record.source_image).name for record in entries)
-    if names != sorted(SCENES):
-        return (
-            f"each original should have one record, but source_image names {', '.join(names)}. "
-            "Hand send_metadata(results, sources=originals)."
-        )
-    return ""
-
-
-def _inside(folder: Path, path: str) -> bool:
-    file = (folder / path).resolve()
-    return file.is_file() and file.is_relative_to(folder.resolve())
-
-
-def _descriptions(folder: Path, entries: Sequence[Record]) -> str:
-    """Each description should fit its own original better than the other three."""
-    from helpers import clip
-    from helpers.originals import SCENES
-    from helpers.picturebook import draw
-
-    names = [Path(record.source_image).name for record in entries]
-    table = clip.similarity(
-        [record.original_description for record in entries], [draw(SCENES[name], size=128) for name in names]
-    )
-    for i, (record, row) in enumerate(zip(entries, table, strict=True)):
-        if row.argmax() != i:
-            return (
-                f"the description of {names[i]}, {record.original_description!r}, fits {names[row.argmax()]} better. "
-                "Have they been mixed up?"
-            )
-    return ""
-
-
-def _prompts(folder: Path, entries: Sequence[Record]) -> str:
-    for record in entries:
-        kept = distinct(record.prompts)
-        if len(kept) < len(record.prompts):
-            again = next(prompt for prompt in record.prompts if prompt not in kept or record.prompts.count(prompt) > 1)
-            return f"{again!r} says nothing that another prompt of its record does not say."
-        for prompt in record.prompts:
-            if not on_subject(prompt, record.original_description):
-                return f"{prompt!r} is not about the subject of {record.original_description!r}."
-    return ""
-
-
-def _pictures(folder: Path, entries: Sequence[Record]) -> str:
-    from helpers.submission import pixels_sha256
-
-    seen: dict[str, str] = {}
-    for path in _all_paths(entries):
-        try:
-            image = _open(folder / path)
-        except OSError:
-            return f"{path} can't be opened as a picture."
-        if image.getextrema() == tuple((low, low) for low, _ in image.getextrema()):
-            return f"{path} is of one single colour."
-        first = seen.setdefault(pixels_sha256(image), path)
-        if first != path:
-            return f"{path} is the same picture as {first}."
-    paths = _all_paths(entries)
-    return (
-        f"{next(p for p in paths if paths.count(p) > 1)} is named more than once."
-        if len(set(paths)) < len(paths)
-        else ""
-    )
-
-
-def _fit(folder: Path, entries: Sequence[Record]) -> str:
-    """A record's pictures should on average be nearer to their own prompts than to the prompts of other records."""
-    from helpers import clip
-
-    try:
-        images = [_open(folder / path) for path in _all_paths(entries)]
-    except OSError:
-        return "a picture can't be opened."
-    table = clip.similarity([prompt for record in entries for prompt in record.prompts], images)
-    for i, record in enumerate(entries):
-        mine = range(4 * i, 4 * i + 4)
-        own = sum(float(table[k, k]) for k in mine) / 4
-        others = max(
-            sum(float(table[4 * j + k, 4 * i + k]) for k in range(4)) / 4 for j in range(len(entries)) if j != i
-        )
-        if own <= others:
-            return (
-                f"the pictures of {Path(record.source_image).name} fit the prompts of another record better than their own "
-                f"(CLIP similarity {others:.2f} against {own:.2f})."
-            )
-    return ""
-
-
-def false_papers(folder: Path, seed: int) -> str:
-    """What is wrong with the provenance of the pictures; one picture, chosen by the seed, is drawn again."""
-    from helpers.models import load
-    from helpers.submission import pixels_sha256, provenance_of
-
-    entries = _handed_in(folder)
-    named = [
-        (path, prompt) for record in entries for path, prompt in zip(record.image_paths, record.prompts, strict=False)
-    ]
-    if not named:
-        return "provenance: there is no picture."
-    papers: dict[str, Provenance] = {}
-    for path, prompt in named:
-        try:
-            found, image = provenance_of(folder / path), _open(folder / path)
-        except OSError:
-            return f"provenance: {path} can't be opened."
-        if found is None:
-            return f"provenance: {path} has none. Save pictures with save_with_provenance."
-        if found.prompt != prompt or found.sha256 != pixels_sha256(image):
-            return f"provenance: that of {path} belongs to another prompt or another picture."
-        papers[path] = found
-    path = Random(seed).choice(sorted(papers))
-    if not redrawn(load("diffusion"), papers[path], _open(folder / path)):
-        return f"provenance: {path} does not come out again from the prompt and seed that it names."
-    return ""
-
-
-def _all_paths(entries: Sequence[Record]) -> list[str]:
-    return [path for record in entries for path in record.image_paths]
-
-
-def _open(path: Path) -> Image.Image:
-    from PIL import Image
-
-    with Image.open(path) as image:
-        return image.convert("RGB")
 
 
 # ---------------------------------------------------------------- post_submission
