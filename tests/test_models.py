@@ -5,6 +5,8 @@ import os
 import shutil
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -251,6 +253,21 @@ def test_mini_models_load_once_ready_to_use(mini, capfd):
     inputs = clip.processor(text=["a cat"], images=[image], return_tensors="pt")
     assert clip.model(**inputs).logits_per_image.shape == (1, 1)
     assert capfd.readouterr() == ("", "")  # a graded cell that writes to stderr scores nothing
+
+
+def test_threads_that_want_a_model_at_once_share_one(mini, monkeypatch):
+    loads = []
+
+    def slowly(folder):
+        loads.append(folder.name)
+        time.sleep(0.2)  # in which all others come to ask for it
+        return object()
+
+    monkeypatch.setitem(models._LOADERS, "clip", slowly)
+    monkeypatch.setattr(models, "_loaded", {})
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(load, ["clip"] * 4))
+    assert len(set(map(id, found))) == 1 and loads == ["clip"]
 
 
 @pytest.mark.parametrize(
