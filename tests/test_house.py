@@ -122,6 +122,23 @@ def test_helpers_never_import_course():
         assert not re.search(r"^\s*(from|import) course\b", path.read_text(), re.MULTILINE), path
 
 
+def test_texts_are_read_and_written_in_utf8_whatever_the_platform_prefers():
+    first = {"read_text": 0, "write_text": 1}  # the place of the encoding among the arguments
+    calls = [
+        (file.relative_to(ROOT), node)
+        for file in chain.from_iterable((ROOT / folder).rglob("*.py") for folder in ("course", "helpers"))
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in first
+    ]
+    assert len(calls) > 20
+    bare = [
+        f"{file}:{node.lineno}"
+        for file, node in calls
+        if len(node.args) <= first[node.func.attr] and not any(word.arg == "encoding" for word in node.keywords)
+    ]
+    assert bare == []
+
+
 def test_the_readmes_links_lead_somewhere():
     readme = (ROOT / "README.md").read_text()
     targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", readme) + re.findall(r'src="(?!https?:)([^"]+)"', readme)

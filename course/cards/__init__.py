@@ -31,7 +31,7 @@ TRAININGS = {"diffusion": ("text", "vae", "decoder", "unet")}
 
 def save_scores(model: str, scores: dict, models: Path = MODELS) -> None:
     """Keeps the scores beside the model and writes its card anew; for the diffusion model also the gallery."""
-    (models / model / "scores.json").write_text(json.dumps(scores, indent=2) + "\n")
+    (models / model / "scores.json").write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
     if model == "diffusion":
         draw_gallery(ROOT / "docs" / "img" / "gallery.png")
     write_card(model, models)
@@ -40,12 +40,12 @@ def save_scores(model: str, scores: dict, models: Path = MODELS) -> None:
 def write_card(model: str, models: Path = MODELS) -> None:
     """Writes the model's README.md. Without scores the card says that there are none yet."""
     scores_file = models / model / "scores.json"
-    scores = json.loads(scores_file.read_text()) if scores_file.exists() else {}
+    scores = json.loads(scores_file.read_text(encoding="utf-8")) if scores_file.exists() else {}
     trainings = {}
     for name in TRAININGS.get(model, (model,)):
         folder = models / FOLDERS[name]
         if (folder / "training.json").exists():
-            record = json.loads((folder / "training.json").read_text())
+            record = json.loads((folder / "training.json").read_text(encoding="utf-8"))
             trainings[name] = record | {"curve": (folder / "loss.png").relative_to(models / model).as_posix()}
     templates = Environment(
         loader=PackageLoader("course", "cards"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -60,10 +60,10 @@ def write_card(model: str, models: Path = MODELS) -> None:
         styles=STYLES,
         answers=_answers(models / model),
     )
-    (models / model / "README.md").write_text(text)
+    (models / model / "README.md").write_text(text, encoding="utf-8")
 
 
 def _answers(folder: Path) -> list[str]:
     """The closed set of answers of a model that has one."""
     config = folder / "config.json"
-    return list(json.loads(config.read_text()).get("id2label", {}).values()) if config.exists() else []
+    return list(json.loads(config.read_text(encoding="utf-8")).get("id2label", {}).values()) if config.exists() else []

@@ -127,7 +127,7 @@ class Run:
     def start_from(self, folder: Path) -> None:
         """Goes on from exported weights and their `training.json`; the optimizer starts anew, with a warm-up."""
         self.recipe.warm_start(folder)
-        record = json.loads((folder / "training.json").read_text())
+        record = json.loads((folder / "training.json").read_text(encoding="utf-8"))
         self.step = self.restarted_at = record["step"]
         self.seconds = record["seconds"]
         self.losses = [tuple(entry) for entry in record["losses"]]
@@ -195,7 +195,7 @@ class Run:
             "seconds": round(self.seconds),
             "losses": self.losses[:: max(1, len(self.losses) // 200)],
         }
-        (folder / "training.json").write_text(json.dumps(record) + "\n")
+        (folder / "training.json").write_text(json.dumps(record) + "\n", encoding="utf-8")
         plot_losses(self.losses, folder / "loss.png", self.recipe.name)
 
 
