@@ -168,6 +168,8 @@ def train(
     """Train a mini model on the picture-book world, resumably."""
     from course.train import FOLDERS, train
 
+    if parts := [part for part, folder in FOLDERS.items() if folder.startswith(f"{model}/")]:
+        raise typer.BadParameter(f"{model!r} is trained in its parts: {', '.join(parts)}", param_hint="MODEL")
     _expect_one_of(FOLDERS, model)
     train(model, minutes=minutes)
 

@@ -52,7 +52,12 @@ def test_build_and_sync_exit_1_with_the_problems(monkeypatch, command, problems,
 
 def test_train_passes_model_and_minutes(monkeypatch):
     seen = []
-    put(monkeypatch, "course.train", FOLDERS=["clip"], train=lambda model, *, minutes: seen.append((model, minutes)))
+    put(
+        monkeypatch,
+        "course.train",
+        FOLDERS={"clip": "clip"},
+        train=lambda model, *, minutes: seen.append((model, minutes)),
+    )
     assert run("train", "clip", "--minutes", "1.5").exit_code == 0
     assert seen == [("clip", 1.5)]
 
@@ -74,11 +79,18 @@ def test_a_misspelt_model_lists_the_models(words):
     assert "there is no 'cilp'; choose one of:" in result.stderr and "clip" in result.stderr
 
 
+def test_the_diffusion_model_is_trained_in_its_parts():
+    result = run("train", "diffusion", "--minutes", "1")
+    assert result.exit_code == 2
+    words = re.sub(r"[│\s]+", " ", result.stderr)
+    assert "'diffusion' is trained in its parts: text, vae, decoder, unet" in words
+
+
 def test_an_error_that_says_what_to_do_is_shown_as_that_sentence(monkeypatch):
     def train(model, *, minutes):
         raise PlainError("There is no room for the checkpoint.")
 
-    put(monkeypatch, "course.train", FOLDERS=["clip"], train=train)
+    put(monkeypatch, "course.train", FOLDERS={"clip": "clip"}, train=train)
     result = run("train", "clip", "--minutes", "1")
     assert (result.exit_code, result.stderr) == (1, "There is no room for the checkpoint.\n")
 

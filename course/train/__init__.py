@@ -4,8 +4,9 @@ Each model has a module here with its `Recipe`; `loop` runs any of them. Checkpo
 ignored folder build/train; when a run has ended, or its minutes are over, its averaged weights go to models/.
 
 The order is the order of `FOLDERS`: the text encoder and the VAE need nothing, CLIP needs the text encoder, the U-Net
-needs both; the VAE's decoder is trained on beside it, its encoder left alone; ViLT, the chat model and BLIP-2 start from CLIP's vision tower. Retraining the text encoder or the VAE makes
-CLIP and the U-Net worthless; the last three carry all they need.
+needs both; the VAE's decoder is trained on beside it, its encoder left alone; ViLT, the chat model and BLIP-2 start
+from CLIP's vision tower. Retraining the text encoder or the VAE makes CLIP and the U-Net worthless; the last three
+carry all they need. The diffusion model has no training of its own: it is the four in its folder.
 """
 
 from __future__ import annotations
