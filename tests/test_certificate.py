@@ -3,6 +3,10 @@
 import base64
 import io
 import json
+import struct
+import threading
+import zlib
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 
 import pytest
@@ -16,6 +20,7 @@ from course.assess import certificate
 from course.assess.certificate import Signer, draw, verify
 from course.cli import app
 from helpers.errors import PlainError
+from helpers.submission import pixels_sha256
 
 WORDS = {"course": "Picture This", "score": 93.8, "date": date(2026, 11, 22), "submission": "0f" * 16}
 
@@ -52,6 +57,21 @@ def test_a_key_that_another_runner_made_meanwhile_is_taken(signer, monkeypatch):
     other = Signer(signer.path)
     monkeypatch.setattr(type(signer.path), "exists", lambda path: False)  # both see no key
     assert signer.public_key == other.public_key
+
+
+def test_threads_that_make_the_key_at_once_have_the_same(tmp_path):
+    for i in range(10):
+        path, start = tmp_path / str(i) / "key.pem", threading.Barrier(6)
+
+        def told(_, path=path, start=start):
+            signer = Signer(path)
+            start.wait()
+            signer._make()  # as all do who see no key
+            return signer.public_key
+
+        with ThreadPoolExecutor(6) as pool:
+            assert len(set(pool.map(told, range(6)))) == 1
+        assert [each.name for each in path.parent.iterdir()] == ["key.pem"]
 
 
 @pytest.mark.parametrize("content", [b"no key", b""])
@@ -95,6 +115,66 @@ def test_a_changed_pixel_is_noticed(signer, files):
         verify(files[0], signer.public_key)
 
 
+def chunk(name, content):
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+
+def chunks(png):
+    """The names and contents of a PNG's chunks."""
+    start = 8
+    while start < len(png):
+        (size,) = struct.unpack_from(">I", png, start)
+        yield png[start + 4 : start + 8], png[start + 8 : start + 8 + size]
+        start += 12 + size
+
+
+def an_animation(parts, forged):
+    """The signed picture is no frame: whoever plays animations shows the forged one."""
+    control = struct.pack(">IIIIIHHBB", 0, *forged.size, 0, 0, 1, 1, 0, 0)
+    ((_, pixels),) = ((name, content) for name, content in chunks(saved(forged)) if name == b"IDAT")
+    return [
+        parts[0],
+        (b"acTL", struct.pack(">II", 1, 0)),
+        *parts[1:-1],
+        (b"fcTL", control),
+        (b"fdAT", struct.pack(">I", 1) + pixels),
+        parts[-1],
+    ]
+
+
+def ink_that_is_transparent(parts, forged):
+    return [parts[0], (b"tRNS", struct.pack(">HHH", 0x11, 0x11, 0x11)), *parts[1:]]
+
+
+def a_mask_that_hides(parts, forged):
+    signed = Image.open(io.BytesIO(PNG + b"".join(chunk(*part) for part in parts)))
+    signed.load()
+    texts = [part for part in parts if part[0] in (b"tEXt", b"iTXt")]
+    signed.putalpha(forged.convert("L"))
+    masked = list(chunks(saved(signed)))
+    return [masked[0], *texts, *masked[1:]]
+
+
+def something_after_the_end(parts, forged):
+    return [*parts, (b"fdAT", b"")]
+
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.mark.parametrize("forge", [an_animation, ink_that_is_transparent, a_mask_that_hides, something_after_the_end])
+def test_a_picture_that_shows_other_pixels_than_the_signed_is_noticed(signer, files, forge):
+    parts = list(chunks(files[0].read_bytes()))
+    forged = draw(certificate.Certificate(**{**WORDS, "date": "2026-11-22"}, student="Eve"), signer.public_key)
+    files[0].write_bytes(PNG + b"".join(chunk(*part) for part in parts))
+    assert verify(files[0], signer.public_key)  # as it was
+    files[0].write_bytes(PNG + b"".join(chunk(*part) for part in forge(parts, forged)))
+    with Image.open(files[0]) as image:  # its first picture is the signed one
+        assert pixels_sha256(image) == json.loads(image.info["certificate"])["certificate"]["picture_sha256"]
+    with pytest.raises(PlainError, match=r"is no certificate .* picture is not as the runner writes it"):
+        verify(files[0], signer.public_key)
+
+
 def test_another_runners_certificate_is_told(signer, files, tmp_path):
     other = Signer(tmp_path / "other.pem")
     with pytest.raises(PlainError, match="signed with another key"):
@@ -113,10 +193,14 @@ def test_a_made_up_signature_is_noticed(signer, files, signature):
         verify(files[1], signer.public_key)
 
 
-def picture_file(size):
+def saved(image):
     file = io.BytesIO()
-    Image.new("RGB", size).save(file, "PNG")
+    image.save(file, "PNG")
     return file.getvalue()
+
+
+def picture_file(size):
+    return saved(Image.new("RGB", size))
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,10 @@ import binascii
 import io
 import json
 import os
+import re
+import struct
+import tempfile
+from contextlib import suppress
 from datetime import date as Date
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +30,7 @@ from platformdirs import user_data_path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from helpers.errors import PlainError
+from helpers.pictures import open_untrusted
 from helpers.submission import pixels_sha256
 
 __all__ = ["Certificate", "Signed", "Signer", "verify"]
@@ -33,6 +38,11 @@ __all__ = ["Certificate", "Signed", "Signer", "verify"]
 CHUNK = "certificate"
 SIZE = (1000, 700)
 MAX_BYTES = 5_000_000
+
+#: How the PNG begins: its size, 8 bits, RGB, and so no palette and nothing that is transparent.
+HEAD = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sIIBBBBB", 13, b"IHDR", *SIZE, 8, 2, 0, 0, 0)
+#: Its chunks. Others could show another picture than the one whose pixels are signed: a frame to follow, a colour for paper.
+CHUNKS = re.compile(b"IHDR(tEXt|iTXt)(IDAT)+IEND")
 
 
 class Certificate(BaseModel):
@@ -95,15 +105,14 @@ class Signer:
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        new = self.path.with_name(f"{self.path.name}.{os.getpid()}")
-        new.touch(mode=0o600)
-        new.write_bytes(pem)
+        handle, new = tempfile.mkstemp(dir=self.path.parent)  # its owner's only
         try:
-            os.link(new, self.path)  # whole or not at all, and the first of two runners wins
-        except FileExistsError:
-            pass
+            with open(handle, "wb") as file:
+                file.write(pem)
+            with suppress(FileExistsError):
+                os.link(new, self.path)  # whole or not at all, and the first of two runners, or threads, wins
         finally:
-            new.unlink()
+            os.unlink(new)
 
     @property
     def public_key(self) -> str:
@@ -193,6 +202,15 @@ def verify(path: str | Path, public_key: str) -> Certificate:
     return signed.certificate
 
 
+def _chunks(png: bytes) -> bytes:
+    """The names of a PNG's chunks, one after the other."""
+    names, start = [], 8
+    while start < len(png):
+        names.append(png[start + 4 : start + 8])
+        start += 12 + int.from_bytes(png[start : start + 4])
+    return b"".join(names)
+
+
 def _read(path: Path) -> tuple[Signed, Image.Image | None]:
     """The signed words in a file, and its picture if it is one."""
     try:
@@ -203,12 +221,11 @@ def _read(path: Path) -> tuple[Signed, Image.Image | None]:
     picture = None
     try:
         if content.startswith(b"\x89PNG"):
-            picture = Image.open(io.BytesIO(content), formats=["PNG"])
-            if picture.size != SIZE:
-                raise ValueError("a picture of another size")
-            picture.load()
+            if not content.startswith(HEAD) or not CHUNKS.fullmatch(_chunks(content)):
+                raise ValueError("its picture is not as the runner writes it")
+            picture = open_untrusted(content, ["PNG"])
             content = picture.info.get(CHUNK, "")
         return Signed.model_validate_json(content), picture
-    except (OSError, ValueError, SyntaxError) as error:
+    except (OSError, ValueError) as error:
         what = "words are missing or malformed" if isinstance(error, ValidationError) else error
         raise PlainError(f"{path} is no certificate of this course ({what}).") from error
