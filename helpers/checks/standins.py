@@ -244,9 +244,6 @@ def scribbled(prompt: str, seed: int, *, steps: int, guidance_scale: float) -> I
 
 # ---------------------------------------------------------------- a server
 
-NO_PROXY = {"no_proxy": "*", "NO_PROXY": "*"}
-"""The servers of checks are on this computer, and no proxy knows them."""
-
 
 class Request(NamedTuple):
     """A request as a server gets it."""
@@ -271,6 +268,8 @@ def web_server(answer: Callable[[Request], Reply]) -> Iterator[str]:
     """A server on a free port of this computer that answers every GET and POST like this; gives its address."""
     from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
     from threading import Event, Thread
+
+    import helpers.settings  # noqa: F401  keeps requests to this computer away from a proxy
 
     over = Event()
 
@@ -301,8 +300,7 @@ def web_server(answer: Callable[[Request], Reply]) -> Iterator[str]:
     server = Server(("127.0.0.1", 0), Handler)
     Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     try:
-        with patch.dict(os.environ, NO_PROXY):
-            yield f"http://127.0.0.1:{server.server_port}"
+        yield f"http://127.0.0.1:{server.server_port}"
     finally:
         over.set()
         server.shutdown()
