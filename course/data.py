@@ -11,11 +11,15 @@ import os
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tqdm.auto import tqdm
 
 from helpers.picturebook import Scene, Thing, draw, random_scene
+
+if TYPE_CHECKING:
+    import torch
 
 CHUNK = 250
 
@@ -29,6 +33,13 @@ class Pictures:
 
     def __len__(self) -> int:
         return len(self.scenes)
+
+
+def to_pixels(batch: np.ndarray) -> torch.Tensor:
+    """uint8 (n, h, w, 3) → float32 (n, 3, h, w) in -1 … 1."""
+    import torch
+
+    return torch.from_numpy(batch).permute(0, 3, 1, 2).float().div(127.5).sub(1)
 
 
 def scene_to_json(scene: Scene) -> str:

@@ -37,9 +37,9 @@ def same(a: str, b: str) -> bool:
     and "a blue dog right of a large red cat, on the snow" are the same), all other texts by their words without
     `FILLERS`, in any order.
     """
-    from helpers.picturebook import as_seen
+    from helpers.picturebook import as_seen, read_caption
 
-    scenes = _scene(a), _scene(b)
+    scenes = read_caption(a), read_caption(b)
     if None not in scenes:
         return as_seen(scenes[0]) == as_seen(scenes[1])
     return _words(a) == _words(b)
@@ -85,13 +85,3 @@ def _kinds(text: str) -> frozenset[str]:
 
 def _listed(text: str) -> list[str]:
     return re.findall(r"[^\W\d_]+", text)
-
-
-def _scene(text: str):
-    """The scene of a picture-book caption, or None for any other text."""
-    from helpers.picturebook import parse
-
-    try:
-        return parse(text)
-    except ValueError:
-        return None

@@ -8,8 +8,8 @@ import pytest
 from course.cards import BARS, write_card
 from course.data import fresh_scenes
 from course.evaluate.judge import GRID, Reading, Seen, _things, shows_scene, shows_thing
-from course.train.labels import cover_labels
-from course.train.text import IGNORE, text_labels
+from course.train.labels import IGNORE, cover_labels
+from course.train.text import text_labels
 from helpers.picturebook import COLOURS, KINDS, RELATIONS, Scene, Thing
 
 

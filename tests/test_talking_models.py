@@ -14,15 +14,14 @@ from transformers import (
     ViltProcessor,
 )
 
-from course.data import pictures
+from course.data import pictures, to_pixels
 from course.talk.dialogues import Dialogue
 from course.train import blip2, chat, vqa
 from course.train.clip import new_processor as clip_processor
-from course.train.labels import word_labels
-from course.train.language import IGNORE, Tokens, by_length, pad, reply_loss
+from course.train.labels import IGNORE, word_labels
+from course.train.language import Tokens, by_length, pad, reply_loss
 from course.train.loop import Run
 from course.train.tokenizer import train_tokenizer
-from course.train.vae import to_pixels
 from course.train.vision import entry_without_norm
 from helpers.picturebook import COLOURS, Scene, Thing
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from course.assess.case import PICTURES, RECORDS, Case, Finding
-from helpers.picturebook import KINDS, Scene, parse
+from helpers.picturebook import KINDS, Scene, read_caption
 from helpers.picturebook.words import PLURALS
 from helpers.prompts import distinct, on_subject, same, subject
 
@@ -20,10 +20,7 @@ OPENING = re.compile(
 def scene_of(text: str) -> Scene | None:
     """The scene that the first sentence tells of; None where it is no caption of the picture-book world."""
     sentence = re.split(r"[.!?\n]", text.strip(), maxsplit=1)[0]
-    try:
-        return parse(OPENING.sub("", sentence))
-    except ValueError:
-        return None
+    return read_caption(OPENING.sub("", sentence))
 
 
 def slips(text: str, scene: Scene) -> list[str]:

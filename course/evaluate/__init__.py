@@ -13,7 +13,7 @@ import numpy as np
 
 from course.data import fresh_scenes
 from course.evaluate.scenes import EVALUATION_SEED, share, single_scenes
-from helpers.picturebook import COLOURS, KINDS, PLACES, Scene, describe, draw
+from helpers.picturebook import COLOURS, KINDS, PLACES, Scene, describe, draw, with_article
 from helpers.picturebook.words import PLACE_PHRASES
 
 STEPS, GUIDANCE_SCALE, BATCH = 25, 4.0, 8
@@ -50,9 +50,8 @@ def _clip(n: int, seed: int) -> dict[str, float]:
 
     scenes = single_scenes(n, seed)
     image_embeds = embed_images([draw(scene) for scene in scenes])
-    article = {kind: "an" if kind[0] in "aeiou" else "a" for kind in (*KINDS, *COLOURS)}
     candidates: dict[str, tuple[list[str], list[int]]] = {
-        "kind": ([f"{article[k]} {k}" for k in KINDS], [KINDS.index(s.things[0].kind) for s in scenes]),
+        "kind": ([with_article(k) for k in KINDS], [KINDS.index(s.things[0].kind) for s in scenes]),
         "place": ([PLACE_PHRASES[p][0] for p in PLACES], [PLACES.index(s.place) for s in scenes]),
     }
     scores = {}
@@ -60,7 +59,7 @@ def _clip(n: int, seed: int) -> dict[str, float]:
         guessed = (image_embeds @ embed_texts(labels).T).argmax(1)
         scores[name] = share(guessed == np.array(truth))
     # A colour is always the colour of something: "a red cat", the kind being known.
-    texts = [f"{article[c]} {c} {s.things[0].kind}" for s in scenes for c in COLOURS]
+    texts = [with_article(f"{c} {s.things[0].kind}") for s in scenes for c in COLOURS]
     of_colours = embed_texts(texts).reshape(n, len(COLOURS), -1)
     guessed = np.einsum("nd,ncd->nc", image_embeds, of_colours).argmax(1)
     scores["colour"] = share([COLOURS[g] == s.things[0].colour for g, s in zip(guessed, scenes, strict=True)])

@@ -48,6 +48,7 @@ def draw_gallery(file: Path, *, seed: int = 0) -> None:
     import torch
 
     from helpers.models import load
+    from helpers.show import mosaic
 
     pipe = load("diffusion")
     drawn: list[Image.Image] = []
@@ -55,9 +56,5 @@ def draw_gallery(file: Path, *, seed: int = 0) -> None:
         prompts = list(PROMPTS[start : start + COLUMNS])
         noises = [torch.Generator().manual_seed(seed) for _ in prompts]
         drawn += pipe(prompts, num_inference_steps=25, guidance_scale=4.0, generator=noises).images
-    side = drawn[0].width + GAP
-    sheet = Image.new("RGB", (COLUMNS * side - GAP, len(drawn) // COLUMNS * side - GAP), "white")
-    for i, picture in enumerate(drawn):
-        sheet.paste(picture, (i % COLUMNS * side, i // COLUMNS * side))
     file.parent.mkdir(parents=True, exist_ok=True)
-    sheet.save(file)
+    mosaic(drawn, COLUMNS, gap=GAP).save(file)

@@ -16,6 +16,7 @@ from PIL import Image
 from torch import nn
 from torch.nn import functional as F
 
+from course.data import to_pixels
 from helpers.picturebook import COLOURS, KINDS, PLACES, STYLES, Scene
 
 GRID = 16
@@ -109,8 +110,7 @@ def read(judge: Judge, images: list[Image.Image], *, batch_size: int = 32) -> li
     readings = []
     for start in range(0, len(images), batch_size):
         part = [np.asarray(image.convert("RGB").resize((128, 128))) for image in images[start : start + batch_size]]
-        pixels = torch.from_numpy(np.stack(part)).permute(0, 3, 1, 2).float().div(127.5).sub(1)
-        answers = {name: logits.argmax(1).numpy() for name, logits in judge(pixels).items()}
+        answers = {name: logits.argmax(1).numpy() for name, logits in judge(to_pixels(np.stack(part))).items()}
         for kinds, colours, place, style in zip(*answers.values(), strict=True):
             readings.append(Reading(_things(kinds, colours), PLACES[place], STYLES[style]))
     return readings

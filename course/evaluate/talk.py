@@ -29,7 +29,7 @@ from course.talk.answers import full_answer
 from course.talk.dialogues import AS_JSON, DESCRIBE, REWRITE, TELL
 from course.talk.follow_ups import follow_up
 from course.train import MODELS
-from helpers.picturebook import Scene, as_seen, describe, draw, parse, questions
+from helpers.picturebook import Scene, as_seen, describe, draw, questions, read_caption
 from helpers.picturebook.words import SINGULARS
 
 BATCH = 50
@@ -229,10 +229,7 @@ def chat(n: int, seed: int) -> dict[str, float]:
 
 def read_scene(text: str) -> Scene | None:
     """The scene that a caption or description tells of, None where it cannot be read."""
-    try:
-        return parse(re.sub(r"^The picture shows ", "", text.strip()))
-    except ValueError:
-        return None
+    return read_caption(re.sub(r"^The picture shows ", "", text.strip()))
 
 
 def same_thing(text: str, scene: Scene) -> bool:

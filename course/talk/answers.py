@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from helpers.picturebook import with_article
 from helpers.picturebook.words import NUMBERS, PLACE_PHRASES, SINGULARS
 
 NUMBER_WORDS = {str(value): word for word, value in NUMBERS.items()} | {"1": "one"}
@@ -13,11 +14,6 @@ STYLE_SENTENCES = {
     "pixel art": "It is pixel art.",
     "neon": "It is a neon drawing.",
 }
-
-
-def with_article(kind: str) -> str:
-    """ "an astronaut", "a cat"."""
-    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
 
 
 def _how_many(kinds: str, number: str) -> str:

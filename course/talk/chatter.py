@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from course.talk.answers import with_article
-from helpers.picturebook import COLOURS, KINDS, PLACES, RELATIONS, SIZES, STYLES
+from helpers.picturebook import COLOURS, KINDS, PLACES, RELATIONS, SIZES, STYLES, with_article
 from helpers.picturebook.scene import Rng, pick
 from helpers.picturebook.words import PLURALS
 

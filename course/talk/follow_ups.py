@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from course.talk.answers import with_article
-from helpers.picturebook import Scene
+from helpers.picturebook import Scene, with_article
 from helpers.picturebook.scene import Rng, pick
 
 Pair = tuple[str, str]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from helpers.picturebook import Scene, Thing
+from helpers.picturebook import Scene, Thing, with_article
 from helpers.picturebook.scene import Rng, pick
 from helpers.picturebook.words import NUMBERS, PLACE_PHRASES, PLURALS
 
@@ -55,12 +55,10 @@ OPENINGS = ("Once upon a time", "One day", "Last Monday", "Long ago")
 
 
 def _called(thing: Thing) -> str:
-    noun = thing.kind if thing.count == 1 else PLURALS[thing.kind]
-    number = next((word for word, value in NUMBERS.items() if value == thing.count), "a")
-    words = [number, thing.size, thing.colour, noun]
-    if number == "a" and words[1][0] in "aeiou":
-        words[0] = "an"
-    return " ".join(words)
+    if thing.count == 1:
+        return with_article(f"{thing.size} {thing.colour} {thing.kind}")
+    number = next(word for word, value in NUMBERS.items() if value == thing.count)
+    return f"{number} {thing.size} {thing.colour} {PLURALS[thing.kind]}"
 
 
 def funny_story(scene: Scene, rng: Rng) -> str:

@@ -33,15 +33,14 @@ from transformers import (
 )
 from transformers.models.blip import BlipImageProcessorPil
 
-from course.data import Pictures, fresh_scenes
+from course.data import Pictures, fresh_scenes, to_pixels
 from course.talk.follow_ups import follow_up
 from course.talk.wording import plain_caption, reworded
-from course.train.labels import word_labels
+from course.train.labels import IGNORE, word_labels
 from course.train.language import Tokens, by_length, pad, reply_loss
 from course.train.loop import Recipe, save_half
-from course.train.text import IGNORE, WIDTH, new_heads, text_labels
+from course.train.text import WIDTH, new_heads, text_labels
 from course.train.tokenizer import kept_tokenizer, train_byte_level
-from course.train.vae import to_pixels
 from course.train.vision import copy_linear, entry_without_norm
 from helpers.picturebook import COLOURS, Scene, as_seen, describe, questions, random_scene
 from helpers.picturebook.scene import Rng, pick

@@ -27,12 +27,11 @@ from transformers import (
     LlavaProcessor,
 )
 
-from course.data import Pictures, fresh_scenes
+from course.data import Pictures, fresh_scenes, to_pixels
 from course.talk.dialogues import Dialogue, random_dialogue
 from course.train.language import Tokens, by_length, pad, reply_loss
 from course.train.loop import Recipe, save_half
 from course.train.tokenizer import kept_tokenizer, train_byte_level
-from course.train.vae import to_pixels
 from helpers.picturebook import describe, random_scene
 
 BOS, EOS, PAD, IMAGE = "<s>", "</s>", "<pad>", "<image>"

@@ -20,25 +20,24 @@ from torch import nn
 from torch.nn import functional as F
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor, CLIPTextModel, CLIPTokenizer
 
-from course.data import Pictures
+from course.data import Pictures, to_pixels
 from course.train.labels import GRID, cover_labels
 from course.train.loop import Recipe, save_half
 from course.train.text import WIDTH, tokenize, training_caption
-from course.train.vae import to_pixels
-from helpers.picturebook import COLOURS, KINDS, PLACES, STYLES, Scene
+from helpers.picturebook import COLOURS, KINDS, PLACES, STYLES, Scene, with_article
 from helpers.picturebook.scene import pick
 from helpers.picturebook.words import PLACE_PHRASES
 
 IMAGE_SIZE = 128
 EMBEDDING = 512
 SHORT_CAPTIONS = (
-    "{}",
-    "a {}",
-    "one {}",
-    "a picture of a {}",
-    "a photo of a {}",
-    "a drawing of a {}",
-    "an image of a {}",
+    "{kind}",
+    "{a_kind}",
+    "one {kind}",
+    "a picture of {a_kind}",
+    "a photo of {a_kind}",
+    "a drawing of {a_kind}",
+    "an image of {a_kind}",
 )
 
 
@@ -125,7 +124,7 @@ class CLIPRecipe(Recipe):
     ) -> torch.Tensor:
         """Cross-entropy over the short captions of all kinds (for pictures of one kind) and of all places."""
         template = pick(rng, SHORT_CAPTIONS)
-        kinds = [template.format(kind).replace("a a", "an a").replace("a i", "an i") for kind in KINDS]
+        kinds = [template.format(kind=kind, a_kind=with_article(kind)) for kind in KINDS]
         places = [pick(rng, PLACE_PHRASES[place]) for place in PLACES]
         with torch.no_grad():
             text = self.modules["clip"].text_model(**tokenize(self.tokenizer, kinds + places)).pooler_output

@@ -17,10 +17,9 @@ import torch
 from diffusers import AutoencoderKL
 from torch import nn
 
-from course.data import Pictures
+from course.data import Pictures, to_pixels
 from course.train.loop import Recipe
 from course.train.unet import all_latents
-from course.train.vae import to_pixels
 
 NOISE = 0.15
 """The largest standard deviation of the noise on the latents, whose own is 1."""

@@ -8,11 +8,10 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from course.data import Pictures
+from course.data import Pictures, to_pixels
 from course.evaluate.judge import GRID, Judge
 from course.train.labels import cover_labels
 from course.train.loop import Recipe
-from course.train.vae import to_pixels
 from helpers.picturebook import PLACES, STYLES
 
 

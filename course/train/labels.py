@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from course.train.text import IGNORE
 from helpers.picturebook import COLOURS, KINDS, Scene, boxes
 
 GRID = 8
+IGNORE = -100
+"""The label of what is not asked: `cross_entropy` leaves it out."""
 
 
 def cover_labels(scene: Scene, grid: int = GRID) -> np.ndarray:

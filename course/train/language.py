@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional as F
 
-IGNORE = -100
+from course.train.labels import IGNORE
 
 
 @dataclass(frozen=True)

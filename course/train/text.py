@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from course.data import fresh_scenes
+from course.train.labels import IGNORE
 from course.train.loop import Recipe, save_half
 from course.train.tokenizer import MAX_TOKENS, kept_tokenizer, train_tokenizer
 from helpers.picturebook import (
@@ -35,7 +36,6 @@ from helpers.picturebook import (
 from helpers.picturebook.scene import MAX_THINGS
 
 WIDTH = 192
-IGNORE = -100
 SLOTS = {"kind": KINDS, "colour": COLOURS, "size": SIZES, "count": (1, 2, 3, 4)}
 ARRANGEMENTS = (None, "left of", "above", "on")
 

@@ -25,11 +25,10 @@ from torch.nn import functional as F
 from tqdm.auto import tqdm
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from course.data import Pictures
+from course.data import Pictures, to_pixels
 from course.train.labels import GRID, cover_labels
 from course.train.loop import Recipe
 from course.train.text import WIDTH, tokenize, training_caption
-from course.train.vae import to_pixels
 from helpers.picturebook import COLOURS, KINDS, Scene
 
 EMPTY_SHARE = 0.1

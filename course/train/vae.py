@@ -18,7 +18,7 @@ import torch
 from diffusers import AutoencoderKL
 from torch import nn
 
-from course.data import Pictures
+from course.data import Pictures, to_pixels
 from course.train.loop import Recipe
 
 KL_WEIGHT = 1e-4
@@ -94,11 +94,6 @@ def standardise(vae: AutoencoderKL, mean: torch.Tensor, std: torch.Tensor) -> No
     into.bias[n:] -= 2 * std.log()
     out_of.bias += out_of.weight[:, :, 0, 0] @ mean
     out_of.weight *= std.view(1, -1, 1, 1)
-
-
-def to_pixels(batch: np.ndarray) -> torch.Tensor:
-    """uint8 (n, h, w, 3) → float32 (n, 3, h, w) in -1 … 1."""
-    return torch.from_numpy(batch).permute(0, 3, 1, 2).float().div(127.5).sub(1)
 
 
 class VAERecipe(Recipe):

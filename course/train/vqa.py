@@ -22,14 +22,12 @@ from torch.nn import functional as F
 from transformers import BertTokenizer, CLIPModel, CLIPVisionModel, ViltConfig, ViltForQuestionAnswering, ViltProcessor
 from transformers.models.vilt import ViltImageProcessorPil
 
-from course.data import Pictures, fresh_scenes
+from course.data import Pictures, fresh_scenes, to_pixels
 from course.talk.chatter import strange_request
 from course.talk.wording import as_typed, reworded
-from course.train.labels import GRID, cover_labels, word_labels
+from course.train.labels import GRID, IGNORE, cover_labels, word_labels
 from course.train.loop import Recipe, save_half
-from course.train.text import IGNORE
 from course.train.tokenizer import kept_tokenizer
-from course.train.vae import to_pixels
 from course.train.vision import copy_linear, entry_without_norm
 from helpers.picturebook import COLOURS, KINDS, PLACES, SIZES, STYLES, Scene, questions
 from helpers.picturebook.scene import MAX_THINGS, Rng, pick

@@ -30,7 +30,7 @@ from helpers.picturebook.scene import (
     in_picture_order,
     random_scene,
 )
-from helpers.picturebook.words import describe, parse, questions
+from helpers.picturebook.words import describe, parse, questions, read_caption, with_article
 
 __all__ = [
     "COLOURS",
@@ -50,4 +50,6 @@ __all__ = [
     "parse",
     "questions",
     "random_scene",
+    "read_caption",
+    "with_article",
 ]

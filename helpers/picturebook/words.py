@@ -40,6 +40,11 @@ PLURALS = {kind: IRREGULAR_PLURALS.get(kind, f"{kind}s") for kind in KINDS}
 SINGULARS = {plural: kind for kind, plural in PLURALS.items()} | {kind: kind for kind in KINDS}
 
 
+def with_article(words: str) -> str:
+    """ "an astronaut", "a cat", "an orange cat"."""
+    return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
+
+
 def _noun_phrase(thing: Thing, rng: Rng, detail: float) -> str:
     words = []
     if rng.random() < detail:
@@ -50,7 +55,7 @@ def _noun_phrase(thing: Thing, rng: Rng, detail: float) -> str:
     if thing.count > 1:
         number = next(word for word, value in NUMBERS.items() if value == thing.count)
         return " ".join([number, *words])
-    return f"{'an' if words[0][0] in 'aeiou' else 'a'} {' '.join(words)}"
+    return with_article(" ".join(words))
 
 
 def describe(scene: Scene, rng: Rng, *, detail: float = 1.0) -> str:
@@ -161,7 +166,12 @@ def parse(caption: str) -> Scene:
     )
 
 
-_ARTICLE = {kind: "an" if kind[0] in "aeiou" else "a" for kind in KINDS}
+def read_caption(text: str) -> Scene | None:
+    """What `parse` gives, or None where the text is no caption of the picture-book world."""
+    try:
+        return parse(text)
+    except ValueError:
+        return None
 
 
 def questions(scene: Scene, rng: Rng) -> list[tuple[str, str]]:
@@ -186,7 +196,7 @@ def questions(scene: Scene, rng: Rng) -> list[tuple[str, str]]:
     present = pick(rng, kinds)
     absent = pick(rng, [kind for kind in KINDS if kind not in kinds])
     for kind, reply in ((present, "yes"), (absent, "no")):
-        asked.append((f"Is there {_ARTICLE[kind]} {kind} in the picture?", reply))
+        asked.append((f"Is there {with_article(kind)} in the picture?", reply))
     wording = ("Where is this?", "What place is this?", "Where does the picture take place?")
     asked.append((pick(rng, wording), scene.place))
     asked.append((pick(rng, ("What style is the picture?", "How is the picture drawn?")), scene.style))
