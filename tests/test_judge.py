@@ -1,6 +1,8 @@
 """The judge: a good submission wins all points; each fault loses its own points and gets its own sentence."""
 
+import base64
 import io
+import json
 import re
 import struct
 import zlib
@@ -14,6 +16,7 @@ from PIL import Image
 
 from course.assess import redraw, sight
 from course.assess.judge import CRITERIA, judge
+from course.assess.parcel import receive
 from course.assess.words import slips
 from course.talk.prompts import variations
 from course.talk.wording import plain_caption
@@ -21,7 +24,7 @@ from helpers import clip
 from helpers.originals import SCENES
 from helpers.picturebook import draw
 from helpers.settings import settings
-from helpers.submission import pixels_sha256
+from helpers.submission import Submission, pack, pixels_sha256, read_metadata
 
 FULL = {criterion.name: criterion.points for criterion in CRITERIA}
 ANY = object()
@@ -310,10 +313,22 @@ def a_seed_that_the_png_does_not_have(it):
     it.records[0]["provenance"][0]["seed"] += 1
 
 
-@bad("Record 1, picture 1: its record does not say how it was drawn", provenance=0)
-def an_early_submission(it):
+@bad("Record 1 does not say how its pictures were drawn: add it .save each", provenance=0)
+def no_provenance(it):
     for record in it.records:
         del record["provenance"]
+
+
+@bad("Record 1 names no source picture, .*: add its path .make_record", descriptions=0, provenance=0)
+def an_early_submission(it):
+    no_provenance(it)
+    for record in it.records:
+        it.files.pop(record.pop("source_image"))
+
+
+@bad("Record 2, picture 3: its record does not say how it was drawn: add it", provenance=sixteenth(20, on_paper=True))
+def provenance_of_all_but_one(it):
+    it.records[1]["provenance"][2] = None
 
 
 @bad("Record 4, picture . was drawn by diffusion .sha256:old., and this runner has", provenance=17)
@@ -350,7 +365,7 @@ def test_there_are_enough_faults():
 
 def test_whoever_lacks_half_of_a_criterion_fails_whatever_the_rest():
     early, made_up = another(), another()
-    an_early_submission(early)
+    no_provenance(early)
     verdict = judge(early.parcel())
     assert verdict.score == 80 and not verdict.passed
     for i, record in enumerate(made_up.records):
@@ -359,6 +374,33 @@ def test_whoever_lacks_half_of_a_criterion_fails_whatever_the_rest():
     verdict = judge(made_up.parcel())
     assert {s.criterion: s.points for s in verdict.criteria} == {**FULL, "provenance": 8}
     assert not verdict.passed
+
+
+@pytest.mark.parametrize("way", ["zip", "images"])
+def test_an_early_submission_is_judged_and_told_what_to_add(way, tmp_path):
+    """One of the three fields that records had at first, as the early notebook wrote it, and as a client sends it."""
+    it = another()
+    an_early_submission(it)
+    assert all(set(record) == {"original_description", "prompts", "image_paths"} for record in it.records)
+    for path, content in it.files.items():
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_bytes(content)
+    (tmp_path / "all_metadata.json").write_text(json.dumps(it.records))
+    body = pack(read_metadata(tmp_path / "all_metadata.json"), tmp_path)
+    if way == "images":
+        images = {path: base64.b64encode(content).decode() for path, content in it.files.items()}
+        body = {"submission": it.records, "images": images}
+    verdict = judge(receive(Submission.model_validate_json(json.dumps(body)), None))
+    assert {s.criterion: s.points for s in verdict.criteria} == {**FULL, "descriptions": 0, "provenance": 0}
+    assert not verdict.passed
+    assert [message.split(":")[0] for message in verdict.messages] == [
+        f"Record {i} {what}"
+        for what in (
+            "names no source picture, so nobody can tell whether its description is right",
+            "does not say how its pictures were drawn",
+        )
+        for i in (1, 2, 3, 4)
+    ]
 
 
 def test_a_few_slips_still_pass():

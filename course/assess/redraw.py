@@ -21,16 +21,22 @@ __all__ = ["provenance"]
 #: The share of the criterion's points that what stands in JSON and PNG can win, where a sample is drawn again.
 ON_PAPER = 0.4
 
+HOW = "save each picture with save_with_provenance, and make the record of it with make_record"
+
 
 def provenance(case: Case) -> Finding:
     """Every picture says how it was drawn, in the PNG and in its record alike; a sample, drawn again, comes out the same."""
     sound: dict[int, list[tuple[Picture, Provenance]]] = defaultdict(list)
-    messages = []
+    messages = [
+        f"{name} does not say how its pictures were drawn: add it ({HOW})."
+        for name, record, _, _ in case.judged()
+        if record.provenance is None
+    ]
     for i, picture, said, fault in _looked_through(case):
-        if fault:
-            messages.append(f"{picture.name}: {fault}.")
-        else:
+        if not fault:
             sound[i].append((picture, said))
+        elif case.records[i].provenance is not None:
+            messages.append(f"{picture.name}: {fault}.")
     share = sum(map(len, sound.values())) / PICTURES
     if settings.profile != "mini":
         return Finding(share, messages)
@@ -50,7 +56,7 @@ def _looked_through(case: Case) -> Iterator[tuple[int, Picture, Provenance | Non
 
 def _fault(record: Record, k: int, picture: Picture, said: Provenance | None) -> str:
     if said is None:
-        return "its record does not say how it was drawn (save it with save_with_provenance and use make_record)"
+        return f"its record does not say how it was drawn: add it ({HOW})"
     if said.sha256 != pixels_sha256(picture.image):
         return "its hash is not that of the picture: it was changed after it was drawn, or is another one"
     if picture.provenance != said:

@@ -80,7 +80,10 @@ def descriptions(case: Case) -> Finding:
     seen: list[Picture] = []
     for name, record, _, source in case.judged():
         if source is None:
-            messages.append(f"{name} names no source picture, so nobody can tell whether its description is right.")
+            messages.append(
+                f"{name} names no source picture, so nobody can tell whether its description is right: add its path "
+                "(make_record(…, source_image=…)), and send the picture along."
+            )
         elif source.image is None:
             messages.append(f"{source.name} ({source.path[:80]!r}) can't be looked at: {source.problem}.")
         elif twin := _twin(source, seen):
