@@ -40,12 +40,15 @@ def is_local(address: str) -> bool:
 def served_at(address: str) -> list[str]:
     """The names of the models that the course's endpoint at ``address`` serves; an empty list when nobody is there.
 
-    Raises ``PlainError`` when something other than the course's endpoint answers.
+    Raises ``PlainError`` when something other than the course's endpoint answers, or it refuses to.
     """
     try:
         with urllib.request.urlopen(f"{address}/health", timeout=10) as answer:
             found = json.load(answer)
-    except urllib.error.HTTPError:
+    except urllib.error.HTTPError as error:
+        if error.code == 403:  # as the course's endpoint does when it is called by a name that is not its own
+            reason = error.read(500).decode(errors="replace")
+            raise PlainError(f"The endpoint at {address} refuses to answer: {reason}") from None
         found = None
     except OSError as error:
         if isinstance(getattr(error, "reason", error), ConnectionRefusedError) or not is_local(address):

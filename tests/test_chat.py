@@ -24,6 +24,7 @@ from waiting import until
 
 from helpers import endpoint, models
 from helpers.chat import chat_model
+from helpers.checks.standins import Reply, web_server
 from helpers.errors import PlainError
 from helpers.settings import SECRETS, settings
 
@@ -555,6 +556,14 @@ def test_the_port_belongs_to_another_program(monkeypatch, stand_in):
         text = refusal(chat_model)
     assert "in use by something other" in text and f"http://127.0.0.1:{port + 1}" in text
     assert not stand_in.exists()
+
+
+def test_an_endpoint_that_refuses_is_quoted():
+    with (
+        web_server(lambda request: Reply(b"not by this name", 403)) as address,
+        pytest.raises(PlainError, match="refuses to answer: not by this name"),
+    ):
+        endpoint.served_at(address)
 
 
 def test_another_notebook_was_quicker(monkeypatch, local):
