@@ -261,6 +261,11 @@ def test_the_makefile_knows_every_task():
     assert tasks == list(bootstrap.TASKS)
 
 
+def test_every_module_of_helpers_says_what_is_public():
+    modules = set((ROOT / "helpers").rglob("*.py")) - {ROOT / "helpers/__init__.py"}
+    assert [path.name for path in modules if not re.search(r"^__all__ = ", path.read_text(), re.MULTILINE)] == []
+
+
 # -- the notebooks' first cell, which fetches the course on Colab
 
 

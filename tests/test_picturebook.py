@@ -15,12 +15,16 @@ from helpers.picturebook import (
     STYLES,
     Scene,
     Thing,
+    as_seen,
     boxes,
     describe,
     draw,
+    in_picture_order,
     parse,
     questions,
     random_scene,
+    read_caption,
+    with_article,
 )
 from helpers.picturebook.canvas import PAINTS
 from helpers.picturebook.kinds import SEATS
@@ -181,3 +185,23 @@ def test_captions_outside_the_world_are_refused_with_a_reason(caption, told):
 def test_scenes_that_cannot_be_are_refused(make):
     with pytest.raises(ValueError):
         make()
+
+
+def test_a_caption_is_read_where_there_is_one():
+    assert read_caption("a red cat, on a meadow") == parse("a red cat, on a meadow")
+    assert read_caption("I only know picture-book scenes.") is None
+
+
+@pytest.mark.parametrize("words", ["an astronaut", "a cat", "an orange cat", "a large inkblot"])
+def test_the_article_is_that_of_the_first_word(words):
+    assert with_article(words.partition(" ")[2]) == words
+
+
+@given(seeds)
+def test_in_picture_order_what_is_left_or_above_comes_first(seed):
+    scene = random_scene(random.Random(seed), things=2)
+    things, relation = in_picture_order(scene)
+    assert relation in ("left of", "above", "on") and set(things) == set(scene.things)
+    assert (things == scene.things) == (relation == scene.relation)
+    seen = as_seen(scene)
+    assert as_seen(seen) == seen and set(seen.things) == set(scene.things)

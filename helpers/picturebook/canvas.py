@@ -17,6 +17,8 @@ from helpers.picturebook.places import PLACE_DRAWINGS
 from helpers.picturebook.scene import Scene, Thing
 from helpers.picturebook.shapes import INK, Colour, Point, Shape
 
+__all__ = ["MIN_SIZE", "PAINTS", "Box", "boxes", "draw"]
+
 SUPERSAMPLING = 3
 MIN_SIZE = 32
 

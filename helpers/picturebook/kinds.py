@@ -11,6 +11,8 @@ from random import Random
 
 from helpers.picturebook.shapes import INK, WHITE, Shape, blob, curve, line, oval, poly
 
+__all__ = ["DRAWINGS", "FLYING", "SEATS"]
+
 GLASS = (176, 220, 240)
 WOOD = (121, 79, 52)
 METAL = (150, 156, 170)

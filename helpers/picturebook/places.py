@@ -9,6 +9,8 @@ from random import Random
 
 from helpers.picturebook.shapes import Shape, blob, line, oval, poly
 
+__all__ = ["PLACE_DRAWINGS"]
+
 
 def _band(paint: tuple[int, int, int], top: float, bottom: float) -> Shape:
     return poly(paint, (0, top), (1, top), (1, bottom), (0, bottom))

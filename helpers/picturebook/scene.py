@@ -6,6 +6,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
+__all__ = [
+    "COLOURS",
+    "KINDS",
+    "MAX_THINGS",
+    "OPPOSITES",
+    "PLACES",
+    "RELATIONS",
+    "SIZES",
+    "STYLES",
+    "SUPPORTS",
+    "Rng",
+    "Scene",
+    "Thing",
+    "as_seen",
+    "in_picture_order",
+    "pick",
+    "random_scene",
+]
+
 KINDS = (
     "cat",
     "dog",

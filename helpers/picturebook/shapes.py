@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+__all__ = ["INK", "WHITE", "Colour", "Point", "Shape", "blob", "curve", "line", "oval", "poly"]
+
 Point = tuple[float, float]
 Colour = tuple[int, int, int]
 

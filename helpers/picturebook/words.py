@@ -10,6 +10,21 @@ from collections.abc import Iterable
 
 from helpers.picturebook.scene import COLOURS, KINDS, OPPOSITES, PLACES, RELATIONS, Rng, Scene, Thing, pick
 
+__all__ = [
+    "NUMBERS",
+    "PLACE_PHRASES",
+    "PLURALS",
+    "RELATION_PHRASES",
+    "SINGULARS",
+    "SIZE_WORDS",
+    "STYLE_OPENINGS",
+    "describe",
+    "parse",
+    "questions",
+    "read_caption",
+    "with_article",
+]
+
 NUMBERS = {"two": 2, "three": 3, "four": 4}
 SIZE_WORDS = {"large": ("large", "big"), "small": ("small", "little")}
 PLACE_PHRASES = {
