@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from helpers import endpoint, models
 from helpers.errors import PlainError
 from helpers.models import ChatChoice, Service
-from helpers.settings import settings
+from helpers.settings import is_http, settings
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -57,11 +57,11 @@ def chat_model(
         return _local(model, options)
     if provider in _HOSTED:
         return _hosted(provider, role, model, options)
-    if urlsplit(provider).scheme in ("http", "https"):
+    if is_http(provider):
         return _own(provider, model, options)
     raise PlainError(
         f"There is no chat provider {provider!r}: take 'local', {', '.join(map(repr, _HOSTED))} or the address of "
-        "an OpenAI-compatible server, which starts with http:// or https://."
+        "an OpenAI-compatible server, such as http://127.0.0.1:1234."
     )
 
 

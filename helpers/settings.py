@@ -69,9 +69,14 @@ def _parts(text: str) -> SplitResult:
         return urlsplit("")
 
 
+def is_http(text: str) -> bool:
+    """Whether ``text`` is an http(s) address."""
+    return _parts(text).scheme in ("http", "https") and bool(_parts(text).hostname)
+
+
 def _address(text: str) -> str:
     """``text`` without a closing slash. Raises pydantic's error unless it is an http(s) address."""
-    if _parts(text).scheme not in ("http", "https") or not _parts(text).hostname:
+    if not is_http(text):
         raise PydanticCustomError("address", "it should be an address such as http://127.0.0.1:8765")
     return text.rstrip("/")
 

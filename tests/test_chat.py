@@ -16,6 +16,7 @@ import threading
 import traceback
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import psutil
@@ -288,7 +289,8 @@ def test_a_server_that_is_not_there():
 
 def test_wrong_words():
     assert refusal(lambda: chat_model("visoin")).startswith("There is no chat role 'visoin'")
-    assert "'local', 'groq', 'nvidia' or the address" in refusal(lambda: chat_model(provider="openai"))
+    for wrong in ("openai", "http://", "http://lab:99999", "http://lab:abc", "https://[::1"):
+        assert "'local', 'groq', 'nvidia' or the address" in refusal(partial(chat_model, provider=wrong))
 
 
 def test_importing_chat_imports_no_client():
