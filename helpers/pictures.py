@@ -20,10 +20,13 @@ class Unreadable(OSError):
     """The bytes are no picture that can be had; the message says why: "the file is damaged"."""
 
 
-def open_untrusted(content: bytes, formats: Sequence[str] = FORMATS, max_pixels: int = MAX_PIXELS) -> Image.Image:
+def open_untrusted(
+    content: bytes, formats: Sequence[str] = FORMATS, max_pixels: int = MAX_PIXELS, side: int | None = None
+) -> Image.Image:
     """The picture in ``content``, as RGB; its ``info`` has the texts that it carries.
 
-    Reads its size before its pixels, so that one of more than ``max_pixels`` stays unread. Raises ``Unreadable``.
+    Reads its size before its pixels, so that one of more than ``max_pixels`` stays unread. Where ``side`` is given, a
+    larger picture is reduced to fit into side × side pixels. Raises ``Unreadable``.
     """
     from PIL import Image, UnidentifiedImageError
 
@@ -31,11 +34,16 @@ def open_untrusted(content: bytes, formats: Sequence[str] = FORMATS, max_pixels:
         image = Image.open(io.BytesIO(content), formats=formats)
         if image.width * image.height > max_pixels:
             raise Image.DecompressionBombError
+        if side:
+            image.draft("RGB", (side, side))  # a JPEG can be read at a smaller scale from the start
         image.load()  # all of it: a text may come after the pixels
-        return image.convert("RGB")
+        image = image.convert("RGB")
+        if side:
+            image.thumbnail((side, side))
+        return image
     except UnidentifiedImageError:
         raise Unreadable(f"the file is no picture in one of the formats {', '.join(formats)}") from None
     except Image.DecompressionBombError:  # Pillow has a limit of its own, beyond ours
-        raise Unreadable(f"it has more than the {max_pixels:,} pixels that are looked at") from None
+        raise Unreadable(f"it is too large: it has more than the {max_pixels:,} pixels that are looked at") from None
     except Exception as error:  # a damaged file raises whatever its format's reader stumbles over
         raise Unreadable(f"the file is damaged ({type(error).__name__})") from error

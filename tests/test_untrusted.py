@@ -12,6 +12,9 @@ from PIL.PngImagePlugin import PngInfo
 
 from course.assess import case
 from course.assess.parcel import Parcel
+from course.serve import images
+from course.serve.errors import ApiError
+from helpers.checks import handin
 from helpers.pictures import Unreadable, open_untrusted
 from helpers.search_gallery import picture_of
 from helpers.submission import provenance_of
@@ -53,6 +56,13 @@ def test_a_picture_comes_as_rgb_with_its_texts():
         assert open_untrusted(saved(Image.new("RGB", (3, 2)), form)).size == (3, 2)
 
 
+@pytest.mark.parametrize("form", ["PNG", "JPEG"])
+def test_a_large_picture_is_reduced_where_that_is_asked_for(form):
+    content = saved(Image.new("RGB", (600, 300), "navy"), form)
+    assert open_untrusted(content).size == open_untrusted(content, side=600).size == (600, 300)
+    assert open_untrusted(content, side=100).size == (100, 50)
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
@@ -75,6 +85,10 @@ def test_nobody_who_opens_one_stumbles(content, tmp_path):
     path.write_bytes(content)
     assert case._open(Parcel([], files={"a.png": content}), "a.png", "Picture").problem
     assert provenance_of(path) is None
+    with pytest.raises(OSError):
+        handin._open(path)
+    with pytest.raises(ApiError):
+        images._open(content, "picture")
     assert picture_of("a cat", path.as_uri()) is None
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-import io
-import struct
 from collections.abc import Mapping, Sequence
 
 import httpx
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from course.serve.errors import ApiError
+from helpers.pictures import Unreadable, open_untrusted
 
 __all__ = ["MAX_PIXELS", "download", "read_picture"]
 
@@ -102,23 +101,12 @@ async def _fetch(url: str, param: str, room: int, deadline: float) -> bytes:
 
 def _open(content: bytes, param: str) -> Image.Image:
     try:
-        picture = Image.open(io.BytesIO(content), formats=FORMATS)
-        width, height = picture.size
-        if width * height > MAX_PIXELS:
-            raise Image.DecompressionBombError(f"{width}×{height} pixels")
-        if max(width, height) > MAX_ASPECT * min(width, height):
-            raise _bad(param, f"A picture of {width}×{height} pixels is too narrow to look at")
-        picture.draft("RGB", (SIDE, SIDE))  # a JPEG can be read at a smaller scale from the start
-        picture = picture.convert("RGB")
-        picture.thumbnail((SIDE, SIDE))
-        return picture
-    except UnidentifiedImageError as error:
-        raise _bad(param, f"The bytes are no picture in one of the formats {', '.join(FORMATS)}") from error
-    except Image.DecompressionBombError as error:  # Pillow has a limit of its own, beyond ours
-        raise _bad(param, f"The picture is too large ({error}); up to {MAX_PIXELS:,} pixels are taken") from error
-    # Damaged files raise whatever their format's reader stumbles over.
-    except (OSError, ValueError, SyntaxError, IndexError, struct.error) as error:
-        raise _bad(param, f"The picture is damaged ({error})") from error
+        picture = open_untrusted(content, FORMATS, MAX_PIXELS, SIDE)
+    except Unreadable as error:
+        raise _bad(param, f"The picture can't be had: {error}") from error
+    if max(picture.size) > MAX_ASPECT * min(picture.size):
+        raise _bad(param, f"The picture is more than {MAX_ASPECT} times as long as wide, too narrow to look at")
+    return picture
 
 
 def _bad(param: str, message: str) -> ApiError:

@@ -11,6 +11,7 @@ from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
 from helpers.checks import CheckFailed
+from helpers.pictures import open_untrusted
 from helpers.prompts import distinct, on_subject
 
 if TYPE_CHECKING:
@@ -204,7 +205,4 @@ def _all_paths(entries: Sequence[Record]) -> list[str]:
 
 
 def _open(path: Path) -> Image.Image:
-    from PIL import Image
-
-    with Image.open(path) as image:
-        return image.convert("RGB")
+    return open_untrusted(path.read_bytes())
