@@ -18,7 +18,7 @@ def show_record(record: Mapping[str, Any]) -> None:
     picture's), "scores" (of all pictures, in the order of their seeds) and, where there is one, "second_score" (what
     another judge gives the chosen picture).
     """
-    show._display(_record_html(record))
+    show.display_html(_record_html(record))
 
 
 def _record_html(record: Mapping[str, Any]) -> str:

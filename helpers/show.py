@@ -25,6 +25,7 @@ __all__ = [
     "chain",
     "compare",
     "confidences",
+    "display_html",
     "gallery",
     "grid",
     "matrix",
@@ -91,12 +92,12 @@ def gallery(
     width: int = 160,
 ) -> None:
     """Show pictures in a row that wraps, a caption under each; `alt` says more where the caption is short."""
-    _display(_gallery_html(images, captions, alt, width))
+    display_html(_gallery_html(images, captions, alt, width))
 
 
 def compare(yours: Image.Image, expected: Image.Image, *, alt: str, width: int = 200) -> None:
     """Show a picture of yours beside the expected one; `alt` names what both should show."""
-    _display(_gallery_html([yours, expected], ["yours", "expected"], [f"yours: {alt}", f"expected: {alt}"], width))
+    display_html(_gallery_html([yours, expected], ["yours", "expected"], [f"yours: {alt}", f"expected: {alt}"], width))
 
 
 def grid(
@@ -108,12 +109,12 @@ def grid(
     width: int = 110,
 ) -> None:
     """Show rows of pictures as a table with a label for each row and column; `alt` names what all of them show."""
-    _display(_grid_html(images, row_labels, column_labels, alt, width))
+    display_html(_grid_html(images, row_labels, column_labels, alt, width))
 
 
 def scrubber(images: Sequence[Image.Image], captions: Sequence[str], *, alt: str, width: int = 280) -> None:
     """Show pictures one at a time, chosen with a slider (mouse or arrow keys); starts at the last one."""
-    _display(_scrubber_html(images, captions, alt, width))
+    display_html(_scrubber_html(images, captions, alt, width))
 
 
 def matrix(
@@ -128,12 +129,12 @@ def matrix(
 
     The largest number of each column, the picture's best text, is bold. `alt` names the pictures.
     """
-    _display(_matrix_html(values, images, texts, alt, width))
+    display_html(_matrix_html(values, images, texts, alt, width))
 
 
 def bars(scores: Mapping[str, float], title: str, *, right: str | None = None) -> None:
     """Show scores from 0 to 1 as bars with their labels; the right one, where there is one, gets a tick."""
-    _display(_bars_html(scores, title, right))
+    display_html(_bars_html(scores, title, right))
 
 
 def confidences(groups: Mapping[str, Sequence[float]], *, width: int = 520) -> None:
@@ -244,7 +245,7 @@ def plot(figure: Figure, alt: str, *, width: int = 640) -> None:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110, bbox_inches="tight")
     plt.close(figure)
-    _display(_img(buffer.getvalue(), "png", alt, f"width:{width}px;max-width:100%"))
+    display_html(_img(buffer.getvalue(), "png", alt, f"width:{width}px;max-width:100%"))
 
 
 def tokens(
@@ -258,7 +259,7 @@ def tokens(
 
     Where there are marks, the marked tokens are blue, and a line below says what that means.
     """
-    _display(_tokens_html(pieces, ids, marked, meaning))
+    display_html(_tokens_html(pieces, ids, marked, meaning))
 
 
 def picture_html(image: Image.Image, alt: str, *, width: int = 160) -> str:
@@ -266,7 +267,8 @@ def picture_html(image: Image.Image, alt: str, *, width: int = 160) -> str:
     return _picture(image, alt, width)
 
 
-def _display(html: str) -> None:
+def display_html(html: str) -> None:
+    """Show HTML under the cell."""
     from IPython.display import HTML, display
 
     display(HTML(html))

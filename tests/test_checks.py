@@ -107,7 +107,7 @@ def test_an_object_that_claims_to_equal_everything_is_no_tensor():
 
 def test_a_failed_check_shows_its_sentence_and_the_pictures(monkeypatch):
     pages = []
-    monkeypatch.setattr(show, "_display", pages.append)
+    monkeypatch.setattr(show, "display_html", pages.append)
     red, blue = (Image.new("RGB", (4, 4), colour) for colour in ("red", "blue"))
     failed = CheckFailed("The guidance had no effect.", yours=red, expected=blue, alt="a cat")
     assert failed._render_traceback_() == ["Not yet: The guidance had no effect."]

@@ -16,7 +16,7 @@ RED, BLUE = (Image.new("RGB", (8, 8), colour) for colour in ("red", "blue"))
 def shown(monkeypatch):
     """The HTML that was shown, in order."""
     pages = []
-    monkeypatch.setattr(show, "_display", pages.append)
+    monkeypatch.setattr(show, "display_html", pages.append)
     return pages
 
 
