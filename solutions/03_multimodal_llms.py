@@ -1031,14 +1031,14 @@ def describe_as_json(chat, image, *, max_tries=3):
 
     chat: a LangChain chat model that takes pictures.
     image: a PIL image; each request has it.
-    max_tries: the largest number of requests. After a reply that parse_reply refuses, the next request tells the model
+    max_tries: the largest number of requests, 1 or more. After a reply that parse_reply refuses, the next request tells the model
         parse_reply's error.
 
     Returns what parse_reply makes of the first good reply. Raises ValueError, with the number of tries and what was
     wrong at last, when no reply was good. Errors of the chat model itself are not caught.
     """
     ### BEGIN SOLUTION
-    messages = [build_message(ASK_FOR_JSON, image)]
+    messages, fault = [build_message(ASK_FOR_JSON, image)], "nothing was asked."
     for _ in range(max_tries):
         reply = chat.invoke(messages)
         try:
