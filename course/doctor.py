@@ -1,12 +1,12 @@
-"""``course doctor``: what the notebooks need (``helpers.settings.doctor``) and what the course's own commands need."""
+"""``course doctor``: what the notebooks need (``helpers.doctor``) and what the course's own commands need."""
 
 from __future__ import annotations
 
 from importlib import metadata, util
 
 from course.lab import NOTEBOOKS, free_port
-from helpers.settings import Finding, Report
-from helpers.settings import doctor as helpers_doctor
+from helpers.doctor import Finding, Report
+from helpers.doctor import doctor as helpers_doctor
 
 __all__ = ["doctor"]
 

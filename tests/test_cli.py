@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 from course import doctor as doctor_module
 from course import lab as lab_module
 from course.cli import app
+from helpers.doctor import Finding, Report
 from helpers.errors import PlainError
-from helpers.settings import Finding, Report
 
 
 def run(*words):

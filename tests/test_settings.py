@@ -7,10 +7,12 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
+from helpers import doctor as doctor_module
 from helpers import endpoint
 from helpers import settings as settings_module
+from helpers.doctor import Finding, Report
 from helpers.errors import PlainError
-from helpers.settings import REPOSITORY, SECRETS, Finding, Report, Settings, doctor
+from helpers.settings import REPOSITORY, SECRETS, Settings, doctor
 
 HEAVY = ("torch", "transformers", "diffusers", "pandas", "matplotlib", "numpy", "PIL", "pydantic", "IPython")
 
@@ -275,8 +277,8 @@ def test_the_doctor_names_an_old_library(bare):
     def version(name):
         return "0.1" if name == "torch" else "999"
 
-    bare.setattr(settings_module.metadata, "requires", lambda name: ["torch>=2.8", "pytest>=8; extra == 'dev'"])
-    bare.setattr(settings_module.metadata, "version", version)
+    bare.setattr(doctor_module.metadata, "requires", lambda name: ["torch>=2.8", "pytest>=8; extra == 'dev'"])
+    bare.setattr(doctor_module.metadata, "version", version)
     torch = next(finding for finding in doctor() if finding.name == "torch")
     assert not torch.ok
     assert torch.detail == "0.1, but the course needs >=2.8"
