@@ -72,8 +72,13 @@ def set_up(extras):
         return
     if not PYTHON.exists():
         print(f"Making {VENV}", flush=True)
-        if subprocess.run([sys.executable, "-m", "venv", VENV]).returncode:
-            shutil.rmtree(VENV, ignore_errors=True)  # it can hold a Python without pip, which would be taken next time
+        made = False
+        try:
+            made = subprocess.run([sys.executable, "-m", "venv", VENV]).returncode == 0
+        finally:
+            if not made:  # half of one can hold a Python without pip, which would be taken for a whole one next time
+                shutil.rmtree(VENV, ignore_errors=True)
+        if not made:
             sys.exit(
                 "Python could not make .venv. On Debian or Ubuntu: `sudo apt install python3-venv`, then try again."
             )

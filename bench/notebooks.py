@@ -3,9 +3,10 @@
     python bench/notebooks.py                    # all seven
     python bench/notebooks.py 01 07 --cells 5    # two of them, with their five longest cells
 
-A notebook that needs the local endpoint starts one of its own; that is part of its time, and so are the hidden tests. The
-notebooks are read from solutions/ and run in a temporary folder. The course promises 60 seconds on two cores for a notebook, and 120 for 01
-and 07. Times are of one machine at one moment: compare notebooks with each other, and with a run of yesterday.
+A notebook that needs the local endpoint starts one of its own; that is part of its time, and so are the hidden
+tests. The notebooks are read from solutions/ and run in a temporary folder. Meant are at most 60 seconds on two cores
+for a notebook, and 120 for 01 and 07. Times are of one machine at one moment: compare notebooks with each other, and
+with a run of yesterday.
 """
 
 from __future__ import annotations
@@ -28,16 +29,18 @@ SOLUTIONS = Path(__file__).resolve().parent.parent / "solutions"
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("notebooks", nargs="*", help="numbers (01 …); all if none is given")
+    paths = {path.name[:2]: path for path in sorted(SOLUTIONS.glob("[0-9][0-9]_*.py"))}
+    arguments.add_argument("notebooks", nargs="*", help=f"of {', '.join(paths)}; all if none is given", metavar="NN")
     arguments.add_argument("--cells", type=int, default=3, help="how many of the longest cells are shown")
     chosen = arguments.parse_args()
-    for path in sorted(SOLUTIONS.glob("[0-9][0-9]_*.py")):
-        if not chosen.notebooks or path.name[:2] in chosen.notebooks:
-            notebook = solve(read_solution(path))
-            seconds = run(notebook)
-            print(f"{path.stem:26} {seconds:6.1f} s")
-            for cell_seconds, cell in longest(notebook, chosen.cells):
-                print(f"{cell_seconds:36.1f} s  {cell}")
+    if unknown := set(chosen.notebooks) - set(paths):
+        arguments.error(f"there is no notebook {', '.join(sorted(unknown))}; there are {', '.join(paths)}")
+    for number in chosen.notebooks or paths:
+        notebook = solve(read_solution(paths[number]))
+        seconds = run(notebook)
+        print(f"{paths[number].stem:26} {seconds:6.1f} s", flush=True)
+        for cell_seconds, cell in longest(notebook, chosen.cells):
+            print(f"{cell_seconds:36.1f} s  {cell}")
 
 
 def run(notebook: NotebookNode) -> float:

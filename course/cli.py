@@ -35,7 +35,7 @@ app = typer.Typer(
 
 @app.command()
 def doctor() -> None:
-    """Look at versions, device, models, secrets, ports and sandbox; exit 1 with what to do when one needs fixing."""
+    """Look at versions, device, models, secrets and ports; exit 1 with what to do when one needs fixing."""
     from course.doctor import doctor
 
     report = doctor()

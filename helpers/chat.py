@@ -71,10 +71,9 @@ def _local(model: str | None, options: dict) -> FallbackChat:
     service = Service("local", "The chat endpoint", f"{address}/v1", _with_first(model, map(ChatChoice, served)))
 
     def restart() -> bool:
-        if endpoint.served_at(address):
-            return False
-        endpoint.ensure(address)
-        return True
+        gone = not endpoint.served_at(address)
+        endpoint.ensure(address)  # also where another notebook has started one: this one is to join it
+        return gone
 
     return _fallback_chat(service, _openai, None, options, restart=restart)
 

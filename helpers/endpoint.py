@@ -34,7 +34,7 @@ def is_local(address: str) -> bool:
     try:
         return ip_address(host).is_loopback
     except ValueError:
-        return host == "localhost"
+        return host.rstrip(".") == "localhost"
 
 
 def served_at(address: str) -> list[str]:
@@ -47,8 +47,7 @@ def served_at(address: str) -> list[str]:
             found = json.load(answer)
     except urllib.error.HTTPError as error:
         if error.code == 403:  # as the course's endpoint does when it is called by a name that is not its own
-            reason = error.read(500).decode(errors="replace")
-            raise PlainError(f"The endpoint at {address} refuses to answer: {reason}") from None
+            raise PlainError(f"The endpoint at {address} refuses to answer: {_reason(error)}") from None
         found = None
     except OSError as error:
         if isinstance(getattr(error, "reason", error), ConnectionRefusedError) or not is_local(address):
@@ -63,6 +62,15 @@ def served_at(address: str) -> list[str]:
             f"http://127.0.0.1:{_port(address) + 1}, and restart the kernel."
         )
     return found["models"]
+
+
+def _reason(error: urllib.error.HTTPError) -> str:
+    """The sentence in an answer of OpenAI's shape; the beginning of any other answer."""
+    body = error.read(2000).decode(errors="replace")
+    try:
+        return json.loads(body)["error"]["message"]
+    except (ValueError, LookupError, TypeError):
+        return body[:500]
 
 
 def ensure(address: str) -> list[str]:
@@ -97,7 +105,7 @@ def _join(address: str) -> bool:
             with urllib.request.urlopen(request, timeout=10):
                 return True
         except urllib.error.HTTPError as error:
-            if error.code != 409:  # started by hand: it ends with no notebook
+            if error.code == 404:  # started by hand: it ends with no notebook
                 return True
         except OSError as error:
             if isinstance(getattr(error, "reason", error), ConnectionRefusedError):

@@ -47,6 +47,7 @@ __all__ = ["SECRETS", "Settings", "doctor", "settings"]
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 #: The secrets that the course knows, each with what it is for. None is needed under the profile ``mini``.
+PROXIES = ("http_proxy", "https_proxy", "all_proxy")  # the variables of the environment that name one
 SECRETS = {
     "HF_TOKEN": "faster and gated downloads under COURSE_PROFILE=full",
     "GROQ_API_KEY": "chat models served by Groq",
@@ -225,12 +226,12 @@ def _past_the_proxy(environment: MutableMapping[str, str]) -> None:
     the environment names, unless ``no_proxy`` says otherwise; some read it in small letters first, some in capitals.
     Where no proxy is named it stays as it is: on Windows and macOS it would hide the one of the system's settings.
     """
-    if not any(name.lower() in ("http_proxy", "https_proxy", "all_proxy") for name in environment):
+    if not any(value for name, value in environment.items() if name.lower() in PROXIES):
         return
     listed = environment.get("no_proxy") or environment.get("NO_PROXY") or ""
     hosts = [host.strip() for host in listed.split(",") if host.strip()]
     if "*" not in hosts:
-        hosts += [host for host in ("127.0.0.1", "localhost") if host not in hosts]
+        hosts += [host for host in ("127.0.0.1", "localhost", "::1") if host not in hosts]
     environment["no_proxy"] = environment["NO_PROXY"] = ",".join(hosts)
 
 

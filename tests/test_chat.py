@@ -78,7 +78,7 @@ class Stub(ThreadingHTTPServer):
         self.served = ["picture-book-chat"]
         self.requests: list[tuple[dict, dict]] = []  # (headers, body) of each chat request
         self.joined: list[dict] = []  # what notebooks said that joined
-        self.ending = False
+        self.joining = 204
 
     @property
     def asked(self):
@@ -99,7 +99,7 @@ class Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if self.path == "/notebooks":
             self.server.joined.append(body)
-            return self.reply(409, {}) if self.server.ending else self.reply(200, {})
+            return self.reply(self.server.joining, {})
         self.server.requests.append((self.plain_headers(), {**body, "path": self.path}))
         if self.server.answers.get(body["model"]) == CUT:
             self.stream(body["model"], ["a "], cut=True)
@@ -479,6 +479,10 @@ class Health(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
+    def do_POST(self):  # a notebook joins
+        self.send_response(204)
+        self.end_headers()
+
 open(sys.argv[2], "a").write("started ")
 HTTPServer(("127.0.0.1", int(sys.argv[1])), Health).serve_forever()
 """
@@ -560,10 +564,11 @@ def test_the_port_belongs_to_another_program(monkeypatch, stand_in):
     assert not stand_in.exists()
 
 
-def test_an_endpoint_that_refuses_is_quoted():
+@pytest.mark.parametrize("body", [b"not by this name", b'{"error": {"message": "not by this name", "type": "x"}}'])
+def test_an_endpoint_that_refuses_is_quoted(body):
     with (
-        web_server(lambda request: Reply(b"not by this name", 403)) as address,
-        pytest.raises(PlainError, match="refuses to answer: not by this name"),
+        web_server(lambda request: Reply(body, 403)) as address,
+        pytest.raises(PlainError, match=r"refuses to answer: not by this name$"),
     ):
         endpoint.served_at(address)
 
@@ -616,7 +621,7 @@ def test_a_notebook_joins_the_endpoint_that_it_finds(local, stand_in):
 
 def test_where_the_endpoint_is_just_ending_another_is_started(monkeypatch, stand_in):
     with serving() as stub:
-        stub.ending = True
+        stub.joining = 409
         monkeypatch.setattr(settings, "endpoint", stub.url)
         chats = []
         notebook = threading.Thread(target=lambda: chats.append(chat_model()))
@@ -627,10 +632,29 @@ def test_where_the_endpoint_is_just_ending_another_is_started(monkeypatch, stand
     assert chats[0].model == "picture-book-chat" and stand_in.read_text() == "started "
 
 
-def test_one_that_lets_nobody_join_is_said_and_not_started_again_and_again(monkeypatch, stand_in):
+def test_one_that_was_started_by_hand_needs_no_joining(monkeypatch, stand_in):
+    with serving() as stub:
+        stub.joining = 404
+        monkeypatch.setattr(settings, "endpoint", stub.url)
+        assert chat_model().model == "picture-book-chat"
+    assert not stand_in.exists()
+
+
+def test_one_that_another_notebook_has_started_again_is_joined(monkeypatch, stand_in):
+    with serving() as stub:
+        monkeypatch.setattr(settings, "endpoint", stub.url)
+        chat = chat_model()
+        stub.joined.clear()
+        stub.answers["picture-book-chat"] = CUT
+        assert "can't be reached" in refusal(chat.invoke, "Hello")
+        assert stub.joined == [{"pid": os.getpid()}]
+
+
+@pytest.mark.parametrize("status", [409, 500])
+def test_one_that_lets_nobody_join_is_said_and_not_started_again_and_again(monkeypatch, stand_in, status):
     monkeypatch.setattr(endpoint, "ENDING_SECONDS", 0.5)
     with serving() as stub:
-        stub.ending = True
+        stub.joining = status
         monkeypatch.setattr(settings, "endpoint", stub.url)
         assert "lets no notebook join" in refusal(chat_model)
     assert not stand_in.exists()

@@ -131,3 +131,11 @@ def test_modules_of_notebooks_that_are_not_there_say_so():
         _ = checks.nb99
     with pytest.raises(AttributeError, match="no attribute 'bn01'"):
         _ = checks.bn01
+
+
+def test_a_value_that_can_not_be_shown_is_described_all_the_same():
+    class Shy:
+        def __repr__(self):
+            raise RuntimeError
+
+    assert checks.described(Shy()) == "the Shy that can't be shown"

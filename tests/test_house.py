@@ -233,6 +233,18 @@ def test_half_an_environment_is_not_taken_for_a_whole_one(bootstrap, monkeypatch
     assert not bootstrap.VENV.exists()
 
 
+def test_ctrl_c_while_the_environment_is_made_leaves_none(bootstrap, monkeypatch):
+    def interrupted(command, **options):
+        bootstrap.VENV.mkdir()
+        bootstrap.PYTHON.touch()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bootstrap.subprocess, "run", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        bootstrap.set_up(["lab"])
+    assert not bootstrap.VENV.exists()
+
+
 def test_arguments_go_to_the_tasks_last_command(bootstrap, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["bootstrap.py", "build", "--check"])
     bootstrap.main()

@@ -593,6 +593,10 @@ def test_a_bad_picture_is_refused(http, url, message):
     assert message in error["message"]
 
 
+def test_a_picture_that_is_reduced_is_as_long_as_it_came():
+    assert images.read_picture(picture(size=(2000, 40)), "url", {}).size == (1024, 20)  # 50 times as long as wide
+
+
 def test_too_many_pictures(http):
     assert "at most 8" in refused(http.post("/v1/chat/completions", json=body(*[picture()] * 9)), 400)["message"]
 
@@ -779,7 +783,8 @@ ANY_PORT = ["", ":8765"]
     ("listens", "names"),
     [
         ("127.0.0.1", ["127.0.0.1", "localhost", "LocalHost", "[::1]"]),
-        ("Lab.example", ["lab.example", "127.0.0.1"]),
+        ("Lab.example", ["lab.example", "lab.example.", "127.0.0.1", "localhost."]),
+        ("2001:0db8::1", ["[2001:db8::1]"]),
         ("0.0.0.0", ["lab.example", "192.168.0.7", "evil.example"]),
         ("::", ["[fe80::1]", "evil.example"]),
     ],

@@ -113,9 +113,10 @@ def test_a_wrong_value_is_named(bare, variable, value, expected):
     ("before", "after"),
     [
         ({}, None),
-        ({"HTTPS_PROXY": "http://proxy:3128"}, "127.0.0.1,localhost"),
-        ({"http_proxy": "http://proxy:3128", "NO_PROXY": "lab, 127.0.0.1"}, "lab,127.0.0.1,localhost"),
-        ({"http_proxy": "http://proxy:3128", "no_proxy": "lab", "NO_PROXY": "other"}, "lab,127.0.0.1,localhost"),
+        ({"HTTP_PROXY": ""}, None),
+        ({"HTTPS_PROXY": "http://proxy:3128"}, "127.0.0.1,localhost,::1"),
+        ({"http_proxy": "http://proxy:3128", "NO_PROXY": "lab, 127.0.0.1"}, "lab,127.0.0.1,localhost,::1"),
+        ({"http_proxy": "http://proxy:3128", "no_proxy": "lab", "NO_PROXY": "other"}, "lab,127.0.0.1,localhost,::1"),
         ({"http_proxy": "http://proxy:3128", "no_proxy": "*"}, "*"),
     ],
 )
@@ -128,10 +129,13 @@ def test_no_proxy_names_this_computer_where_there_is_a_proxy(before, after):
 
 def test_behind_a_proxy_this_computer_is_asked_directly():
     code = """
-import httpx, requests
+import os, httpx, requests
 from helpers.checks.standins import Reply, web_server
+from helpers.settings import settings
 
+named = {name: os.environ[name] for name in ("no_proxy", "NO_PROXY")}
 with web_server(lambda request: Reply(b'{"course": "picture-this", "models": ["chat"]}')) as url:
+    os.environ.update(named)  # the server has put its own there
     print(httpx.get(url).status_code, requests.get(url).status_code)
     from helpers.endpoint import served_at
 

@@ -40,7 +40,7 @@ class OwnNames:
 
     def _is_ours(self, address: str) -> bool:
         try:
-            return is_local(address) or urlsplit(address).hostname == self.host.lower()
+            return is_local(address) or _same(urlsplit(address).hostname or "", self.host)
         except ValueError:  # no address
             return False
 
@@ -51,6 +51,14 @@ class OwnNames:
             f"elsewhere: not {address}. Started with --host 0.0.0.0 it answers all.",
         )
         return JSONResponse(error_body(error), error.status_code)
+
+
+def _same(name: str, other: str) -> bool:
+    """Whether both are one name or one address, however it is written."""
+    try:
+        return ip_address(name) == ip_address(other)
+    except ValueError:
+        return name.rstrip(".").lower() == other.rstrip(".").lower()
 
 
 def _is_every_address(host: str) -> bool:

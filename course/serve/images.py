@@ -13,11 +13,8 @@ from PIL import Image
 from course.serve.errors import ApiError
 from helpers.pictures import Unreadable, open_untrusted
 
-__all__ = ["MAX_PIXELS", "download", "read_picture"]
+__all__ = ["download", "read_picture"]
 
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
-#: The most pixels of one picture: more than a phone's camera takes, less than fills a laptop's memory.
-MAX_PIXELS = 32_000_000
 #: The longest side in shortest sides: a picture is scaled by its shortest side before it is cropped.
 MAX_ASPECT = 50
 #: The longest side of what is kept of a picture, in pixels: several times what models look at.
@@ -101,10 +98,11 @@ async def _fetch(url: str, param: str, room: int, deadline: float) -> bytes:
 
 def _open(content: bytes, param: str) -> Image.Image:
     try:
-        picture = open_untrusted(content, FORMATS, MAX_PIXELS, SIDE)
+        picture = open_untrusted(content, side=SIDE)
     except Unreadable as error:
         raise _bad(param, f"The picture can't be had: {error}") from error
-    if max(picture.size) > MAX_ASPECT * min(picture.size):
+    longest, shortest = max(picture.size), min(picture.size)
+    if longest > MAX_ASPECT * (shortest + (longest == SIDE)):  # of one that was reduced the shortest side is rounded
         raise _bad(param, f"The picture is more than {MAX_ASPECT} times as long as wide, too narrow to look at")
     return picture
 

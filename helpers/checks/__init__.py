@@ -69,7 +69,10 @@ def described(value) -> str:
     """What a value is, in words for the middle or the end of a sentence; the full stop is the sentence's."""
     if value is None:
         return "None (does the function end with `return`?)"
-    words = " ".join(repr(value).split())
+    try:
+        words = " ".join(repr(value).split())
+    except Exception:  # the student's own class may say anything
+        words = "that can't be shown"
     return f"the {type(value).__name__} {words if len(words) <= 120 else words[:119] + '…'}"
 
 

@@ -269,8 +269,6 @@ def web_server(answer: Callable[[Request], Reply]) -> Iterator[str]:
     from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
     from threading import Event, Thread
 
-    import helpers.settings  # noqa: F401  keeps requests to this computer away from a proxy
-
     over = Event()
 
     class Handler(BaseHTTPRequestHandler):
@@ -300,7 +298,8 @@ def web_server(answer: Callable[[Request], Reply]) -> Iterator[str]:
     server = Server(("127.0.0.1", 0), Handler)
     Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        with patch.dict(os.environ, no_proxy="*", NO_PROXY="*"):  # not even a proxy of the system's settings is asked
+            yield f"http://127.0.0.1:{server.server_port}"
     finally:
         over.set()
         server.shutdown()
