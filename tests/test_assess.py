@@ -10,10 +10,9 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent import futures
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import httpx
@@ -24,14 +23,14 @@ from fastapi import FastAPI
 from handins import CHECKPOINT, another, redrawn
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from waiting import PATIENCE, until
 
-from course.assess import ledger as ledger_module
 from course.assess import redraw, sight
 from course.assess import runner as runner_module
 from course.assess.api import assessment_router
 from course.assess.certificate import Signer, verify
 from course.assess.judge import Verdict, judge
-from course.assess.ledger import Ledger
+from course.assess.ledger import LEASE, Ledger
 from course.assess.parcel import Parcel, pack_files
 from course.assess.runner import Answer, Busy, Runner
 from course.serve.errors import BodyLimit, add_error_handlers
@@ -39,7 +38,6 @@ from helpers import clip
 from helpers.errors import PlainError
 from helpers.submission import Record
 
-PATIENCE = 180  # seconds; only a broken runner takes that long
 LIMIT = 2_000_000  # bytes of a request
 JSON = {"Content-Type": "application/json"}
 
@@ -64,19 +62,43 @@ def fails(parcel):
     return Verdict(passed=False, score=12.5, criteria=[], messages=["no"])
 
 
+class Clock:
+    """Stands still but for a millisecond with each look, so that no claim runs out before `run_down`."""
+
+    def __init__(self):
+        self.time = datetime.now(UTC)
+
+    def __call__(self):
+        self.time += timedelta(milliseconds=1)
+        return self.time
+
+    def run_down(self, leases=1.5):
+        self.time += leases * LEASE
+
+
 @pytest.fixture
-def ledger(tmp_path):
-    return Ledger(f"sqlite:///{tmp_path}/new/submissions.db")
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def ledger(tmp_path, clock):
+    return Ledger(f"sqlite:///{tmp_path}/new/submissions.db", clock=clock)
+
+
+def colleague(ledger):
+    """The ledger as another runner's process has it open."""
+    return Ledger(ledger._url, clock=ledger._clock)
 
 
 @pytest.fixture(params=["sqlite", "server"])
-def database(request, ledger):
+def database(request, ledger, clock):
     """The ledger in SQLite; and in a server's empty database, where COURSE_TEST_DATABASE names one."""
     if request.param == "sqlite":
         return ledger
     if "COURSE_TEST_DATABASE" not in os.environ:
         pytest.skip("COURSE_TEST_DATABASE names no server's database (postgresql+psycopg://…)")
-    return Ledger(os.environ["COURSE_TEST_DATABASE"])
+    return Ledger(os.environ["COURSE_TEST_DATABASE"], clock=clock)
 
 
 @pytest.fixture
@@ -84,23 +106,29 @@ def signer(tmp_path):
     return Signer(tmp_path / "key.pem")
 
 
-LEASE = 0.5  # seconds
-
-
 @pytest.fixture
-def quick(monkeypatch):
-    """Claims that run out soon."""
-    monkeypatch.setattr(ledger_module, "LEASE", timedelta(seconds=LEASE))
-    monkeypatch.setattr(runner_module, "BEAT", LEASE / 5)
+def brisk(monkeypatch):
+    """Runners that look after the claims all the time."""
+    monkeypatch.setattr(runner_module, "BEAT", 0.02)
 
 
-def until(look, result):
-    """The answer, as soon as it has this result."""
-    deadline = time.monotonic() + PATIENCE
-    while (answer := look()).result != result:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    return answer
+def calls(monkeypatch, owner, name):
+    """The list of the first arguments that a method is called with from now on."""
+    method, seen = getattr(owner, name), []
+
+    def noted(first, *rest):
+        result = method(first, *rest)
+        seen.append(first)
+        return result
+
+    monkeypatch.setattr(owner, name, noted)
+    return seen
+
+
+def until_two_more(seen):
+    """Waits for a call that began after this moment, and its end."""
+    now = len(seen)
+    until(lambda: len(seen) >= now + 2)
 
 
 @contextmanager
@@ -127,21 +155,37 @@ def test_what_is_kept_comes_back(database):
     assert database.waiting() == [other.id]
 
 
-def test_one_claims_a_submission_at_a_time(database, monkeypatch):
-    one = parcel("claimed")
+def test_one_claims_a_submission_at_a_time(database, clock):
+    one, other = parcel("claimed"), colleague(database)
     database.add(one)
     assert database.begin(one.id) == 1
-    assert database.begin(one.id) is None
+    assert other.begin(one.id) is None
     database.put_back(one.id)
-    assert database.begin(one.id) == 1
-    monkeypatch.setattr(ledger_module, "LEASE", timedelta(seconds=0.5))
-    time.sleep(0.6)
-    database.renew(one.id)
+    assert other.begin(one.id) == 1
+    clock.run_down(0.8)
+    other.renew(one.id)
+    clock.run_down(0.8)
     assert database.begin(one.id) is None
-    time.sleep(0.6)
+    clock.run_down(0.8)
     assert database.begin(one.id) == 2  # whoever had the claim is dead
     database.finish(one.id, "answer")
-    assert database.begin(one.id) is None
+    assert other.begin(one.id) is None
+
+
+def test_who_comes_back_late_leaves_the_claim_to_its_new_owner(database, clock):
+    one = parcel("stalled")
+    late, owner, third = database, colleague(database), colleague(database)
+    late.add(one)
+    assert late.begin(one.id) == 1
+    clock.run_down()
+    assert owner.begin(one.id) == 2
+    late.put_back(one.id)
+    assert third.begin(one.id) is None
+    clock.run_down(0.8)
+    late.renew(one.id)
+    clock.run_down(0.8)
+    assert third.begin(one.id) == 3  # nor was the count set back
+    assert late.finish(one.id, "late") == third.finish(one.id, "later") == "late"
 
 
 def test_a_database_of_earlier_runners_is_used_on(tmp_path, ledger):
@@ -268,7 +312,7 @@ def test_what_failed_waits_again_when_it_is_sent_again(ledger, signer):
         assert again.result(PATIENCE).result == "failed"
 
 
-def test_runners_of_one_database_judge_a_submission_once(ledger, tmp_path, quick):
+def test_runners_of_one_database_judge_a_submission_once(ledger, tmp_path, brisk):
     free, seen = threading.Event(), []
 
     def slow(one):
@@ -279,25 +323,99 @@ def test_runners_of_one_database_judge_a_submission_once(ledger, tmp_path, quick
     ledger.add(parcel())
     with ExitStack() as stack:
         runners = [
-            stack.enter_context(at_work(Ledger(ledger._url), Signer(tmp_path / f"{i}.pem"), slow)) for i in range(3)
+            stack.enter_context(at_work(colleague(ledger), Signer(tmp_path / f"{i}.pem"), slow)) for i in range(3)
         ]
         stack.callback(free.set)
-        time.sleep(3 * LEASE)  # all have taken it up, and the claim has been renewed
-        done, _ = futures.wait([runner.hand_in(parcel()) for runner in runners], timeout=LEASE)
-        assert [each.result().result for each in done] == ["waiting"] * 2  # nobody waits for another runner's end
+        until(lambda: seen)
+        asked = [runner.hand_in(parcel()) for runner in runners]
+        until(lambda: sum(each.done() for each in asked) == 2)  # nobody waits for another runner's end
+        assert [each.result().result for each in asked if each.done()] == ["waiting"] * 2
         assert {runner.look_up(parcel().id).result for runner in runners} == {"waiting"}
         free.set()
-        answers = [until(lambda r=runner: r.look_up(parcel().id), "passed") for runner in runners]
+        for runner in runners:
+            until(lambda r=runner: r.look_up(parcel().id).result == "passed")
+        answers = [runner.look_up(parcel().id) for runner in runners]
         assert answers[0] == answers[1] == answers[2]
     assert seen == ["Ada"]
 
 
-def test_a_runner_goes_on_with_what_another_has_left(ledger, signer, quick):
-    with at_work(ledger, signer, passes) as runner:
+def test_a_claim_holds_as_long_as_the_judge_takes(ledger, signer, clock, brisk, monkeypatch):
+    free = threading.Event()
+
+    def slow(one):
+        assert free.wait(PATIENCE)
+        return passes(one)
+
+    renewed = calls(monkeypatch, ledger, "renew")
+    with at_work(ledger, signer, slow) as runner:
+        asked = runner.hand_in(parcel())
+        for _ in range(2):
+            until_two_more(renewed)
+            clock.run_down(0.8)
+        assert colleague(ledger).begin(parcel().id) is None
+        free.set()
+        assert asked.result(PATIENCE).result == "passed"
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_a_runner_goes_on_with_what_another_has_left(ledger, signer, clock, brisk, monkeypatch, asked):
+    """When it was asked, too, or started later."""
+    tried = calls(monkeypatch, ledger, "begin")
+
+    def leave():  # as a process does that ends now
         ledger.add(parcel())
-        ledger.begin(parcel().id)  # by a process that ends now
-        assert runner.hand_in(parcel()).result(PATIENCE).result == "waiting"
-        assert until(lambda: runner.look_up(parcel().id), "passed").score == 100
+        colleague(ledger).begin(parcel().id)
+
+    if not asked:
+        leave()
+    with at_work(ledger, signer, passes) as runner:
+        if asked:
+            until(lambda: runner._begun)
+            leave()
+            assert runner.hand_in(parcel()).result(PATIENCE).result == "waiting"
+        until_two_more(tried)
+        assert runner.look_up(parcel().id).result == "waiting"
+        clock.run_down()
+        until(lambda: runner.look_up(parcel().id).result == "passed")
+
+
+def test_a_runner_leaves_to_others_what_is_handed_to_them(ledger, tmp_path, brisk, monkeypatch):
+    free, first, second = threading.Event(), parcel("first"), parcel("second")
+
+    def slow(one):
+        assert free.wait(PATIENCE)
+        return passes(one)
+
+    other = colleague(ledger)
+    tried = calls(monkeypatch, other, "begin")
+    with at_work(ledger, Signer(tmp_path / "1.pem"), slow) as runner:
+        runner.hand_in(first)
+        until(lambda: runner._claimed)
+        with at_work(other, Signer(tmp_path / "2.pem"), fails):
+            until(lambda: tried)  # the other one would go on with the first
+            answer = runner.hand_in(second)
+            until_two_more(tried)
+            until_two_more(tried)
+            free.set()
+            assert answer.result(PATIENCE).result == "passed"
+    assert set(tried) == {first.id}
+
+
+def test_what_waits_is_taken_up_when_the_database_is_back(ledger, signer, brisk, monkeypatch):
+    ledger.add(parcel())
+    back, waiting, looks = threading.Event(), ledger.waiting, []
+
+    def away_at_first():
+        looks.append(1)
+        if not back.is_set():
+            raise PlainError("It is away.")
+        return waiting()
+
+    monkeypatch.setattr(ledger, "waiting", away_at_first)
+    with at_work(ledger, signer, passes) as runner:
+        until(lambda: looks)
+        back.set()
+        until(lambda: runner.look_up(parcel().id).result == "passed")
 
 
 def test_no_more_are_taken_in_than_there_are_places(ledger, signer):
@@ -317,14 +435,11 @@ def test_no_more_are_taken_in_than_there_are_places(ledger, signer):
         assert runner.hand_in(parcel("c")).result(PATIENCE).result == "failed"
 
 
-def test_a_submission_that_stops_the_runner_is_not_tried_for_ever(ledger, signer, monkeypatch):
+def test_a_submission_that_stops_the_runner_is_not_tried_for_ever(ledger, signer, clock):
     ledger.add(parcel())
-    with monkeypatch.context() as patch:
-        patch.setattr(ledger_module, "LEASE", timedelta(0))
-        for _ in range(2):  # as a process that dies while it judges leaves it
-            ledger.begin(parcel().id)
-            time.sleep(0.01)
-    ledger._do(ledger_module._release(parcel().id))  # as if the time had passed
+    for _ in range(2):  # as a process that dies while it judges leaves it
+        colleague(ledger).begin(parcel().id)
+        clock.run_down()
     with at_work(ledger, signer, passes) as runner:
         answer = runner.hand_in(parcel()).result(PATIENCE)
     assert answer.result == "error" and "has stopped the runner 2 times" in answer.messages[0]
@@ -636,7 +751,7 @@ uvicorn.Server(uvicorn.Config(app, log_level="critical")).run([listener])
 """
 
 
-def test_a_kill_loses_no_submission_that_was_taken_in(tmp_path, ledger, signer, quick):
+def test_a_kill_loses_no_submission_that_was_taken_in(tmp_path, ledger, signer, clock):
     taken = []
 
     def hand_in(number):
@@ -657,11 +772,9 @@ def test_a_kill_loses_no_submission_that_was_taken_in(tmp_path, ledger, signer, 
     assert process.wait() == -9
     assert len(taken) >= 12
     assert set(taken) <= set(ledger.waiting())
+    clock.time = datetime.now(UTC) + 1.5 * LEASE  # the process had a real clock
     with at_work(ledger, signer, fails) as runner:
-        deadline = time.monotonic() + PATIENCE
-        while ledger.waiting():
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        until(lambda: not ledger.waiting())
         assert {runner.look_up(id).result for id in taken} == {"failed"}
 
 

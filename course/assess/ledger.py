@@ -4,12 +4,15 @@ A submission is committed here before anybody judges it, so whenever the process
 taken in are still there, and `Ledger.waiting` lists the ones that nobody has answered yet.
 
 Several runners may share a database. Who judges a submission holds a claim on it, and renews the claim as long as the
-judging goes on; when its process ends, the claim runs out, and another runner may have it.
+judging goes on; when its process ends, the claim runs out, and another runner may have it. One that only stood still
+for so long finds that the claim is another's, and leaves it alone.
 """
 
 from __future__ import annotations
 
 import json
+import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -45,6 +48,7 @@ _claims = sql.Table(
     "claims",
     _metadata,
     sql.Column("id", sql.String(32), primary_key=True),  # of the submission
+    sql.Column("owner", sql.String(32), nullable=False),  # the `Ledger` of the runner that judges
     sql.Column("renewed", sql.DateTime(timezone=True), nullable=False),
 )
 
@@ -54,9 +58,14 @@ class Ledger:
 
     It is opened, and its table made, when it is first used; any thread may use it. Every method raises ``PlainError``
     when the database can't be had.
+
+    Args:
+        clock: tells the time; replaced in tests.
     """
 
-    def __init__(self, url: str):
+    def __init__(self, url: str, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)):
+        self._clock = clock
+        self._owner = uuid.uuid4().hex
         try:
             self._url = sql.make_url(url)
         except ArgumentError:
@@ -112,7 +121,7 @@ class Ledger:
         """Keeps a submission; when this returns, it is on the disk. One that is there already stays as it is."""
         row = {
             "id": parcel.id,
-            "received": datetime.now(UTC),
+            "received": self._clock(),
             "records": Submission(**parcel.body()).model_dump_json(exclude_none=True),
             "pictures": pack_files(parcel.files),
             "problems": json.dumps(parcel.problems),
@@ -150,32 +159,40 @@ class Ledger:
 
         None where there is nothing to do: it is answered, or another runner has a claim on it.
         """
-        now = datetime.now(UTC)
+        now = self._clock()
+        mine = {"owner": self._owner, "renewed": now}
         try:
-            self._do(sql.insert(_claims).values(id=id, renewed=now))
+            self._do(sql.insert(_claims).values(id=id, **mine))
         except IntegrityError:  # there is a claim; the process that had it may be dead
             run_out = sql.and_(_claims.c.id == id, _claims.c.renewed < now - LEASE)
-            if not self._do(sql.update(_claims).where(run_out).values(renewed=now)).rowcount:
+            if not self._do(sql.update(_claims).where(run_out).values(mine)).rowcount:
                 return None
         if self.answer(id):
-            self._do(_release(id))
+            self._do(self._release(id))
             return None
         begun = sql.update(_submissions).where(_id == id).values(attempts=_attempts + 1)
         return self._do(begun, sql.select(_attempts).where(_id == id)).scalar_one()
 
     def renew(self, id: str) -> None:
         """Keeps the claim from running out for another `LEASE`."""
-        self._do(sql.update(_claims).where(_claims.c.id == id).values(renewed=datetime.now(UTC)))
+        self._do(sql.update(_claims).where(self._own(id)).values(renewed=self._clock()))
 
     def put_back(self, id: str) -> None:
         """Notes that judging came to an end without an answer, for a reason that has nothing to do with the submission."""
-        self._do(sql.update(_submissions).where(_id == id).values(attempts=0), _release(id))
+        own = _id.in_(sql.select(_claims.c.id).where(self._own(id)))
+        self._do(sql.update(_submissions).where(own).values(attempts=0), self._release(id))
 
     def finish(self, id: str, answer: str) -> str:
         """Keeps the answer, unless another runner was quicker; returns the one that is kept."""
-        values = {"answer": answer, "judged": datetime.now(UTC)}
-        self._do(sql.update(_submissions).where(_id == id, _answer.is_(None)).values(values), _release(id))
+        values = {"answer": answer, "judged": self._clock()}
+        self._do(sql.update(_submissions).where(_id == id, _answer.is_(None)).values(values), self._release(id))
         return self.answer(id)
+
+    def _own(self, id: str) -> sql.ColumnElement[bool]:
+        return sql.and_(_claims.c.id == id, _claims.c.owner == self._owner)
+
+    def _release(self, id: str) -> sql.Delete:
+        return sql.delete(_claims).where(self._own(id))
 
 
 def _make_tables(engine: sql.Engine) -> None:
@@ -183,7 +200,3 @@ def _make_tables(engine: sql.Engine) -> None:
     _metadata.create_all(engine)
     for index in _submissions.indexes:
         index.create(engine, checkfirst=True)
-
-
-def _release(id: str) -> sql.Delete:
-    return sql.delete(_claims).where(_claims.c.id == id)

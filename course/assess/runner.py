@@ -1,8 +1,8 @@
 """The one thread that judges, and the queue before it.
 
-What is taken in is in the database first. So the queue may be lost at any moment: a runner takes up all that nobody
-has judged yet, when it starts and every now and then. Several runners may share a database; each judges what no other
-has a claim on.
+What is taken in is in the database first. So the queue may be lost at any moment: when a runner starts, it takes up all
+that nobody has judged yet. Several runners may share a database; each judges what no other has a claim on. What is
+handed to the others after its start it leaves to them, for their models, and so their points, may be other ones.
 """
 
 from __future__ import annotations
@@ -74,6 +74,8 @@ class Runner:
         self._failed: dict[str, Answer] = {}  # what could not be judged; it waits until it is sent again
         self._lock = threading.Lock()
         self._claimed: str | None = None  # what is being judged
+        self._elsewhere: set[str] = set()  # what another runner has a claim on, which may run out
+        self._begun = False
         self._ended = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="assessment claims", daemon=True)
 
@@ -124,32 +126,35 @@ class Runner:
     def _enqueue(self, id: str) -> Future[Answer]:
         with self._lock:
             if id not in self._in_hand:
+                self._elsewhere.discard(id)
                 self._failed.pop(id, None)
                 self._in_hand[id] = self._desk.submit(self._work, id)
             return self._in_hand[id]
 
-    def _take_up(self) -> None:
-        for id in self.ledger.waiting():
-            if id not in self._failed:
-                self._enqueue(id)
-
     # -- in a thread of its own
 
     def _keep(self) -> None:
-        """Renews the claim on what is being judged, and takes up what runners that ended have left."""
+        """Renews the claim on what is being judged, and tries again what others had a claim on."""
         while not self._ended.wait(BEAT):
             try:
                 if claimed := self._claimed:
                     self.ledger.renew(claimed)
-                self._take_up()
+                if not self._begun:  # the database was away
+                    self._desk.submit(self._begin)
+                for id in list(self._elsewhere):
+                    self._enqueue(id)
             except Exception:  # the database is away, of which those who hand in are told; or the runner is stopping
                 log.debug("A beat was missed.", exc_info=True)
 
     # -- in the thread that judges
 
     def _begin(self) -> None:
+        if self._begun:
+            return
         try:
-            self._take_up()
+            for id in self.ledger.waiting():
+                self._enqueue(id)
+            self._begun = True
         except PlainError as error:
             log.error("%s", error)
 
@@ -170,7 +175,10 @@ class Runner:
         """The answer that is kept; "waiting" where another runner is at it."""
         attempts = self.ledger.begin(id)
         if attempts is None:
-            return self.look_up(id) or waiting(id)
+            answer = self.look_up(id) or waiting(id)
+            if answer.result == "waiting":
+                self._elsewhere.add(id)
+            return answer
         self._claimed = id
         try:
             answer = self._judged(id, attempts)
