@@ -141,7 +141,7 @@ class Submission(_Part):
     folder: ImagePath | None = Field(
         None,
         description="a folder of the runner's own computer, inside the one that it was started for; "
-        "without pictures and a folder that one itself",
+        "where a request has neither pictures nor a folder, that folder itself",
     )
 
 

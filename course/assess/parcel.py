@@ -23,7 +23,8 @@ __all__ = ["MAX_FILE", "MAX_FILES", "RECORDS", "Parcel", "named_pictures", "pack
 RECORDS = 4
 #: The most bytes of one picture's file.
 MAX_FILE = 5_000_000
-#: The most bytes of all pictures' files together: as many as a request may have. Of an archive more may unfold.
+#: The most bytes of all pictures' files together, in a folder or unfolded from an archive. Plain base64 takes a third more
+#: bytes than the files, so a request of 20 MB, the most that the endpoint lets in, carries some 15 MB of them.
 MAX_FILES = 20_000_000
 #: The most members of an archive; each takes memory when it is opened.
 MAX_MEMBERS = 1_000
