@@ -847,8 +847,8 @@ show.scrubber(film, captions, alt=f"drawing of {prompt}", width=480)
 # <details><summary>Hint 1: the plan</summary>
 #
 # Before the loop: encode the prompt, set the timesteps, draw the noise with the generator, multiply it by
-# `init_noise_sigma`. In the loop: scale the input, ask the U-Net with and without text, `guide`, `step`. What `step` takes
-# besides is the same in each round, so ask for it once.
+# `init_noise_sigma`. In the loop: scale the input, ask the U-Net with and without text, `guide`, `step`. Whatever else
+# `step` takes is the same each time, so ask for it once, before the loop.
 # </details>
 #
 # <details><summary>Hint 2: two questions, one call</summary>

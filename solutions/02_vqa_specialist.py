@@ -1009,8 +1009,8 @@ hidden_tests()
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# Ask away. Expect six right answers, nearly all with scores above 90 %; only of what is left of the house is it less
-# sure. Then change the questions, and see what it makes of yours:
+# Ask away. Expect six right answers, nearly all with scores above 90 %; only for *What is left of the
+# house?* is it less sure. Then change the questions, and see what it makes of yours:
 
 # %%
 for question in (
@@ -1236,17 +1236,17 @@ show.gallery(
 # Compare the last two above all: the one it was prepared for in training, and the one that nobody thought of.
 
 # %%
-heaps = {"right": [], "wrong": [], "no answer": [], "never seen": []}
+groups = {"right": [], "wrong": [], "no answer": [], "never seen": []}
 for i, (_, score) in enumerate(found):
-    heaps["wrong" if i in mistakes else "right"].append(score)
+    groups["wrong" if i in mistakes else "right"].append(score)
 for _ in range(40):
     scene = random_scene(rng)
     absent = rng.choice([kind for kind in KINDS if kind not in {thing.kind for thing in scene.things}])
-    heaps["no answer"].append(ask(draw(scene, size=size), f"What colour is the {absent}?")[1])
+    groups["no answer"].append(ask(draw(scene, size=size), f"What colour is the {absent}?")[1])
 for kind in newthing.NEW_THINGS:
     for image in newthing.pictures(kind, 7, seed=5, size=size):
-        heaps["never seen"].append(ask(image, "What is this?")[1])
-show.confidences(heaps)
+        groups["never seen"].append(ask(image, "What is this?")[1])
+show.confidences(groups)
 
 # %% [markdown]
 # What can one do with such a number? **Let the model stay silent** (*abstain*) when it is low: answer only above a
@@ -1259,10 +1259,10 @@ show.confidences(heaps)
 # %%
 print("threshold   answered   right of these   of 'no answer'   of 'never seen'")
 for threshold in (0.0, 0.5, 0.8, 0.95, 0.99):
-    kept = {name: sum(score >= threshold for score in scores) for name, scores in heaps.items()}
+    kept = {name: sum(score >= threshold for score in scores) for name, scores in groups.items()}
     answered = kept["right"] + kept["wrong"]
     of_these = f"{kept['right'] / answered:.0%}" if answered else "–"
-    through = [kept[name] / len(heaps[name]) for name in ("no answer", "never seen")]
+    through = [kept[name] / len(groups[name]) for name in ("no answer", "never seen")]
     print(f"{threshold:9.2f} {answered / len(examples):10.0%} {of_these:>16} {through[0]:16.0%} {through[1]:17.0%}")
 
 # %% [markdown]
@@ -1381,7 +1381,7 @@ def hidden_tests():
 
     rng = Random(700 + settings.grader_seed)
     size = load("clip").model.config.vision_config.image_size
-    # Answers get numbers by lot, so that what a head knows of them it has learned from the pairs it was given.
+    # Answers get numbers at random, so that what a head knows of them it has learned from the pairs it was given.
     numbers = {words: rng.sample(range(len(words)), len(words)) for words in (STYLES, COLOURS)}
 
     def drawings(n):

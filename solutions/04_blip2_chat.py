@@ -325,7 +325,7 @@ show.grid(
 # write that text, and found out by themselves what is worth asking. Our mini model had little time, so we helped. In
 # its training query 0 had to name the first thing with its colour, query 3 the second thing, query 12 their relation,
 # 13 the place and 14 the style. Number 15 was left free. (There is a second difference: our language model is so small
-# that it was not frozen, but learned along.)
+# that it was not frozen, but trained along with the rest.)
 #
 # Try `where_queries_look(image, layer=0)[i]` above: in the first layer a query has seen nothing of the picture yet.
 # Does it know already where to look?

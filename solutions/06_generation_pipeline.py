@@ -864,7 +864,7 @@ show.gallery(
 # %% [markdown]
 # CLIP gives *one* number for the whole picture. A wrong thing or a wrong place it notices nearly every time. But it
 # reads a text almost like a bag of words: which colour belongs to which thing, and who stands on which side, it can't
-# tell. With numbers it is right about three times in four, where guessing would be right twice. The captioner can
+# tell. With numbers it is right about three times in four; guessing would be right twice in four. The captioner can
 # count. But of two things it often gets wrong which has which colour and which is on the left, and its caption sounds
 # just as sure when it does. So even where both judges agree, a lie may slip through, if it is of a kind that neither
 # can see. Keep that in mind when they choose for you.

@@ -581,8 +581,8 @@ def generate_images(prompt, n=1, *, seed=0):
     generators = [torch.Generator().manual_seed(each) for each in seeds]
     drawn = pipe(prompts, num_inference_steps=STEPS, guidance_scale=GUIDANCE, generator=generators)
     for image, text, each in zip(drawn.images, prompts, seeds):
-        papers = make_provenance(image, pipe, prompt=text, seed=each, steps=STEPS, guidance_scale=GUIDANCE)
-        attach(image, papers)
+        provenance = make_provenance(image, pipe, prompt=text, seed=each, steps=STEPS, guidance_scale=GUIDANCE)
+        attach(image, provenance)
     return drawn.images
     ### END SOLUTION
 
@@ -615,10 +615,12 @@ def hidden_tests():
     with checks.count_loads(DiffusionPipeline) as loads:
         (image,) = generate_images(texts[0], seed=seed)
     checks.expect(not loads, "generate_images loads the pipeline again at each call.")
-    papers = provenance_of(image)
-    checks.expect(papers is not None and papers.seed == seed, "The picture's provenance does not name its seed.")
+    provenance = provenance_of(image)
     checks.expect(
-        alike(redraw([papers])[0], image), "The picture does not come out again from what its provenance says."
+        provenance is not None and provenance.seed == seed, "The picture's provenance does not name its seed."
+    )
+    checks.expect(
+        alike(redraw([provenance])[0], image), "The picture does not come out again from what its provenance says."
     )
 
 
@@ -701,8 +703,8 @@ def plot_imgs(images, r=2, c=2, original_image_name="image.png", output_dir="gen
     for axis, image, path in zip(axes.flat, images, paths):
         axis.imshow(image)
         axis.set_title(Path(path).stem, fontsize=8)
-    papers = [provenance_of(image) for image in images]
-    prompts = "; ".join(each.prompt if each else "unknown prompt" for each in papers)
+    made = [provenance_of(image) for image in images]
+    prompts = "; ".join(each.prompt if each else "unknown prompt" for each in made)
     show.plot(figure, alt=f"{len(images)} pictures made from {original_image_name}: {prompts}", width=150 * c)
     return paths
     ### END SOLUTION
@@ -879,7 +881,7 @@ def hidden_tests():
     for results in (4, 1, 0):
         nb07.records(send_metadata, rng, results)
     nb07.records(send_metadata, rng, 3, with_sources=True)
-    nb07.records(send_metadata, rng, 2, with_papers=False)
+    nb07.records(send_metadata, rng, 2, with_provenance=False)
     nb07.refuses_other_number_of_sources(send_metadata, rng)
 
 
@@ -973,7 +975,7 @@ for record in read_metadata(f"{FOLDER}/all_metadata.json"):
 # `pack(records, student=…)` makes the body. The pictures travel in it as a zip archive, because a runner elsewhere can't look
 # into your folder.
 #
-# The runner's 100 points decide about the certificate and nothing else; the points of this notebook's exercises are
+# The runner's 100 points decide only whether you get the certificate; the points of this notebook's exercises are
 # counted separately. You pass with 70 points, if no criterion has less than half of its own.
 #
 # ### Exercise 9 · `post_submission`

@@ -264,7 +264,7 @@ def test_descriptions_and_pictures_that_clip_finds_mixed_up_lose_points(hand_in,
     assert "Have they been mixed up?" in found["descriptions"]
 
 
-def test_papers_that_lie_are_found_by_drawing_again(hand_in, tmp_path, monkeypatch):
+def test_provenance_that_lies_are_found_by_drawing_again(hand_in, tmp_path, monkeypatch):
     monkeypatch.setattr("helpers.redraw.redraw", scribbled_again)
     write_metadata(hand_in, tmp_path / "generated_images")
     for record in hand_in:

@@ -338,7 +338,7 @@ def drawn_by_another_model(it):
 
 
 @bad("Record 4, picture .: drawn again from its prompt, seed 10., .* another picture comes out", provenance=17)
-def made_up_papers(it):
+def made_up_provenance(it):
     for k, prompt in enumerate(it.records[3]["prompts"]):
         it.paint(3, k, prompt, seed=100 + k, image=painted(prompt, 200 + k))
 
@@ -415,7 +415,7 @@ def test_nothing_is_drawn_again_where_the_runner_has_another_model(monkeypatch):
     monkeypatch.setattr(settings, "profile", "full")
     monkeypatch.setattr(redraw, "redraw", lambda wanted: pytest.fail("it drew"))
     it = another()
-    made_up_papers(it)
+    made_up_provenance(it)
     assert redraw.provenance(_case(it)).share == 1
     a_made_up_hash(it)
     assert redraw.provenance(_case(it)).share == 15 / 16

@@ -70,7 +70,7 @@ def question_form(question: str) -> str:
 
 
 def one_question_each(scenes: Sequence[Scene], seed: int) -> list[tuple[str, str]]:
-    """A question and its answer a scene, by lot."""
+    """A question and its answer for each scene, at random."""
     pairs = []
     for i, scene in enumerate(scenes):
         rng = np.random.default_rng((EVALUATION_SEED, seed, i))

@@ -53,7 +53,7 @@ class Txt2Img(Incoming):
     """The body of ``POST /txt2img``. ``"20"`` is taken for 20, as the web UI takes it.
 
     There are ``n_iter`` batches of ``batch_size`` pictures, whose seeds count up from ``seed``; a seed of -1 is
-    drawn by lot. ``sampler_index`` is the older name of ``sampler_name``.
+    drawn at random. ``sampler_index`` is the older name of ``sampler_name``.
     """
 
     model_config = ConfigDict(strict=False)

@@ -1,4 +1,4 @@
-"""Training dialogues, by lot: a scene or none, and what user and assistant say in turn.
+"""Training dialogues, at random: a scene or none, and what user and assistant say in turn.
 
 Every task of the chat model is here: describe, answer, JSON with a funny story, a story, n image prompts, one prompt
 from a story or from a bare idea and its neighbours, small talk, refusal.
@@ -260,7 +260,7 @@ WITHOUT_A_PICTURE: dict[str, tuple[Task, float]] = {
 
 
 def random_dialogue(rng: Rng, scene: Scene | None, *, task: str | None = None) -> Dialogue:
-    """A dialogue about a picture of the scene, or without a picture where the scene is None; task by lot if not given."""
+    """A dialogue about a picture of the scene, or without a picture where the scene is None; task at random if not given."""
     tasks = ABOUT_A_PICTURE if scene else WITHOUT_A_PICTURE
     task = task or pick(rng, tuple(tasks), [weight for _, weight in tasks.values()])
     turns = tasks[task][0](scene or random_scene(rng), rng)

@@ -16,7 +16,7 @@ STRIDES = (1, 3, 5, 7)
 def variations(scene: Scene, n: int, rng: Rng) -> list[str]:
     """n distinct image prompts, 1 to 6, about the scene's things: the first in its own place, the others elsewhere.
 
-    Places and styles follow each other in a fixed order from a first one and a stride taken by lot. That keeps any two
+    Places and styles follow each other in a fixed order from a first one and a stride taken at random. That keeps any two
     prompts of a list apart, and lets a small model find the next one from the last.
     """
     place, style = PLACES.index(scene.place), STYLES.index(scene.style)

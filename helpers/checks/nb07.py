@@ -384,7 +384,7 @@ def draws(fn: Callable, prompt, prompts: list[str], *, n: int | None = None, see
             f"generate_images({call}): picture number {i} is not the one that a generator of its own gives, "
             f"torch.Generator().manual_seed({own}). Hand the pipeline a list of generators, one for each picture.",
         )
-        _papers(image, text, own, f"Picture number {i} of generate_images({call})")
+        _provenance(image, text, own, f"Picture number {i} of generate_images({call})")
 
 
 def _drawn(images, batches: Sequence[Batch], prompts: Sequence[str], what: str) -> None:
@@ -413,16 +413,16 @@ def _drawn(images, batches: Sequence[Batch], prompts: Sequence[str], what: str) 
     )
 
 
-def _papers(image: Image.Image, prompt: str, seed: int, what: str) -> None:
+def _provenance(image: Image.Image, prompt: str, seed: int, what: str) -> None:
     from helpers.submission import pixels_sha256, provenance_of
 
-    papers = provenance_of(image)
-    if papers is None:
+    provenance = provenance_of(image)
+    if provenance is None:
         raise CheckFailed(f"{what} has no provenance: attach(image, make_provenance(image, pipe, prompt=…, …)).")
     for name, right in (("prompt", prompt), ("seed", seed), ("steps", STEPS), ("guidance_scale", GUIDANCE)):
-        found = getattr(papers, name)
+        found = getattr(provenance, name)
         expect(found == right, f"{what}: its provenance says {name} {found!r}, but it was drawn with {right!r}.")
-    expect(papers.sha256 == pixels_sha256(image), f"{what} has the provenance of another picture.")
+    expect(provenance.sha256 == pixels_sha256(image), f"{what} has the provenance of another picture.")
 
 
 # ---------------------------------------------------------------- plot_imgs
@@ -583,9 +583,9 @@ def goes_the_whole_way(
         )
         for i, (path, prompt) in enumerate(zip(paths, told.right, strict=True)):
             expect(Path(path).is_file(), f"There is no file {path}.")
-            papers = provenance_of(path)
+            provenance = provenance_of(path)
             expect(
-                papers is not None and papers.prompt == prompt,
+                provenance is not None and provenance.prompt == prompt,
                 f"File number {i}, {path}, should be the picture of prompt number {i}, {prompt!r}, with its provenance.",
             )
 
@@ -602,12 +602,14 @@ def send_metadata(fn: Callable) -> None:
     passed("send_metadata")
 
 
-def records(fn: Callable, rng: Random, results: int, *, with_sources: bool = False, with_papers: bool = True) -> None:
+def records(
+    fn: Callable, rng: Random, results: int, *, with_sources: bool = False, with_provenance: bool = True
+) -> None:
     """Raise `CheckFailed` unless so many results become records, returned and written alike."""
     from helpers.submission import provenance_of, read_metadata
 
     with scratch_folder():
-        given = [_result(rng, i, with_papers=with_papers) for i in range(results)]
+        given = [_result(rng, i, with_provenance=with_provenance) for i in range(results)]
         sources = [_saved(_doodle(rng), f"photos/{i}.png") for i in range(results)] if with_sources else None
         found = fn(list(given)) if sources is None else fn(list(given), sources=list(sources))
         expect(
@@ -624,11 +626,11 @@ def records(fn: Callable, rng: Random, results: int, *, with_sources: bool = Fal
                 expect(
                     record[key] == right, f"Record number {i}: {key!r} should be {right!r}, but it is {record[key]!r}."
                 )
-            if with_papers:
-                papers = [provenance_of(path).model_dump() for path in paths]
+            if with_provenance:
+                provenance = [provenance_of(path).model_dump() for path in paths]
                 expect(
-                    record.get("provenance") == papers,
-                    f"Record number {i} lacks 'provenance', that of each picture; make_record reads it from the files.",
+                    record.get("provenance") == provenance,
+                    f"Record number {i}: 'provenance' should have an entry for each picture, as make_record reads it from the file.",
                 )
         file = Path("generated_images/all_metadata.json")
         expect(file.is_file(), f"There is no file {file}: write_metadata(records, 'generated_images').")
@@ -654,12 +656,12 @@ def refuses_other_number_of_sources(fn: Callable, rng: Random) -> None:
             )
 
 
-def _result(rng: Random, i: int, *, with_papers: bool = True) -> tuple[list[str], list[str], str]:
+def _result(rng: Random, i: int, *, with_provenance: bool = True) -> tuple[list[str], list[str], str]:
     """What generate_images_from_image might have given for a picture."""
     from helpers.submission import save_with_provenance
 
     told = script(rng, 4, [4])
-    images = [_doodle(rng, prompt, with_papers=with_papers) for prompt in told.right]
+    images = [_doodle(rng, prompt, with_provenance=with_provenance) for prompt in told.right]
     paths = [f"generated_images/picture{i}_{k}.png" for k in range(1, 5)]
     for image, path in zip(images, paths, strict=True):
         save_with_provenance(image, path)
@@ -784,15 +786,15 @@ def _picture(kind: str) -> Image.Image:
     return draw(Scene((Thing(kind, "yellow"),), place="sea", layout=3), size=96)
 
 
-def _doodle(rng: Random, prompt: str = "a doodle", *, with_papers: bool = True) -> Image.Image:
+def _doodle(rng: Random, prompt: str = "a doodle", *, with_provenance: bool = True) -> Image.Image:
     """A random picture; with provenance, as one that generate_images has drawn."""
     from helpers.submission import Provenance, attach, pixels_sha256
 
     image = scribble(rng.random())
-    if with_papers:
+    if with_provenance:
         seed = rng.randrange(10**6)
-        papers = {"prompt": prompt, "model": "doodler", "revision": "1", "steps": STEPS, "guidance_scale": GUIDANCE}
-        attach(image, Provenance(seed=seed, sha256=pixels_sha256(image), **papers))
+        provenance = {"prompt": prompt, "model": "doodler", "revision": "1", "steps": STEPS, "guidance_scale": GUIDANCE}
+        attach(image, Provenance(seed=seed, sha256=pixels_sha256(image), **provenance))
     return image
 
 

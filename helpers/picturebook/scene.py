@@ -1,4 +1,4 @@
-"""What a scene of the picture-book world is, and how to draw one by lot."""
+"""What a scene of the picture-book world is, and how to draw one at random."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Rng(Protocol):
 
 
 def pick(rng: Rng, options: Sequence[T], weights: Sequence[float] | None = None) -> T:
-    """One of `options`, by lot; `weights` need not sum to 1."""
+    """One of `options`, at random; `weights` need not sum to 1."""
     if weights is None:
         return options[int(rng.random() * len(options))]
     ticket = rng.random() * sum(weights)
@@ -182,12 +182,12 @@ def as_seen(scene: Scene) -> Scene:
 
 
 def random_scene(rng: Rng, *, things: int | None = None, style: str | None = None) -> Scene:
-    """A scene by lot, all its parts free.
+    """A random scene, all its parts free.
 
     Args:
         rng: `random.Random(seed)` or `numpy.random.default_rng(seed)`; the same seed gives the same scene.
-        things: how many *different* things, 1 to 4; by lot (mostly one or two) where None.
-        style: one of `STYLES`; by lot (mostly "flat") where None.
+        things: how many *different* things, 1 to 4; at random (mostly one or two) where None.
+        style: one of `STYLES`; at random (mostly "flat") where None.
 
     Raises:
         ValueError: `things` is not 1 to 4, or the style is unknown.

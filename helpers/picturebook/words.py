@@ -74,7 +74,7 @@ def _noun_phrase(thing: Thing, rng: Rng, detail: float) -> str:
 
 
 def describe(scene: Scene, rng: Rng, *, detail: float = 1.0) -> str:
-    """A caption of the scene, its wording by lot: "a large red cat left of a small blue house, on a meadow".
+    """A caption of the scene, its wording at random: "a large red cat left of a small blue house, on a meadow".
 
     Args:
         scene: what to describe.
@@ -190,7 +190,7 @@ def read_caption(text: str) -> Scene | None:
 
 
 def questions(scene: Scene, rng: Rng) -> list[tuple[str, str]]:
-    """Questions about the scene with their answers, each answer a word or two in lower case; wording by lot.
+    """Questions about the scene with their answers, each answer a word or two in lower case; wording at random.
 
     Numbers are digits ("2"), places and styles are the words of `PLACES` and `STYLES`, the rest is a kind, a
     colour, a size, "yes" or "no". A question never has two right answers: a thing is only asked about by its kind
