@@ -1,6 +1,6 @@
 """How fast the prompt store finds, and what that costs: chDB, exact and with its index, beside numpy, faiss and usearch.
 
-    python bench/store.py --rows 10000 100000                        # vectors by lot
+    python bench/store.py --rows 10000 100000                        # random vectors
     python bench/store.py --prompts prompts.csv --folder bench-900k  # a collection's own, embedded by CLIP
 
 For each size it prints one table. Every line is a process of its own, so its peak memory is its own, and all work on
@@ -15,8 +15,8 @@ memory    the process's peak, in MB, the interpreter and its libraries included 
 disk      MB of the table's files
 
 Times are of one machine at one moment: compare the ratios, which come from one run; where others keep the machine busy,
-those of processor time. Vectors by lot lie in a space of 32
-dimensions, turned into 512: real embeddings use few of theirs, too, and without that no index could be of use.
+those of processor time. The random vectors lie near a space of 32 dimensions, turned into 512: real embeddings use few
+of theirs, too, and without that no index could be of use.
 
 With --prompts the collection is loaded by `helpers.collection.load_prompts`, as a student would load it; the seconds of
 that include embedding. --folder keeps the store; started again, the loading goes on where it stopped. --search N also
@@ -60,7 +60,7 @@ NEAREST = f"SELECT id FROM {TABLE} ORDER BY cosineDistance(prompt_vector, {{v:Ar
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("--rows", type=int, nargs="+", default=[10_000], help="sizes, where vectors are by lot")
+    arguments.add_argument("--rows", type=int, nargs="+", default=[10_000], help="sizes, of random vectors")
     arguments.add_argument("--queries", type=int, default=100, help="searches of which times and recall are taken")
     arguments.add_argument("--prompts", type=Path, help="a collection (CSV, Parquet) to embed and load instead")
     arguments.add_argument("--folder", type=Path, help="where the collection's store is kept; else nothing is kept")
@@ -139,7 +139,7 @@ def kept(folder: Path | None) -> Iterator[Path]:
 # -- what is searched
 
 
-def by_lot(n: int, seed: int) -> np.ndarray:
+def random_vectors(n: int, seed: int) -> np.ndarray:
     """n unit vectors, float32, which lie near a space of 32 dimensions, the same for every seed."""
     space = np.random.default_rng(0).normal(size=(32, VECTOR_LENGTH)).astype(np.float32)
     rng = np.random.default_rng((1, seed))
@@ -162,7 +162,7 @@ def fill(folder: Path, chosen: argparse.Namespace) -> dict:
     for start in range(0, rows, CHUNK):
         numbers = range(start, min(start + CHUNK, rows))
         made = [{"id": f"{i:09}", "prompt": f"prompt {i}", **blank} for i in numbers]
-        vectors = by_lot(len(made), start)
+        vectors = random_vectors(len(made), start)
         begun = time.perf_counter()
         insert_rows(client, TABLE, made, vectors)
         seconds += time.perf_counter() - begun
@@ -189,7 +189,7 @@ def export(folder: Path, chosen: argparse.Namespace) -> dict:
 
 def fresh_queries(chosen: argparse.Namespace) -> np.ndarray:
     if not chosen.prompts:
-        return by_lot(chosen.queries, -1 % 2**32)
+        return random_vectors(chosen.queries, -1 % 2**32)
     from helpers.clip import embed_texts
 
     return embed_texts([row["prompt"] for row in islice(made_prompts(seed=2**31), chosen.queries)])
@@ -310,7 +310,7 @@ def search(folder: Path, chosen: argparse.Namespace) -> dict:
     rng = random.Random(0)
 
     def reworded(prompt: str) -> str:
-        """Another caption of the same scene; by lot it could be the prompt itself, which would be no search."""
+        """Another caption of the same scene; at random it could be the prompt itself, which would be no search."""
         while (text := describe(parse(prompt), rng)) == prompt:
             pass
         return text

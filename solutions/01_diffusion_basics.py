@@ -599,6 +599,12 @@ def hidden_tests():
             weights = [p for name, p in unet.named_parameters() if "conv_in" in name or "conv_out" in name]
             for yours, wanted in zip(torch.autograd.grad(loss, weights), torch.autograd.grad(right, weights)):
                 checks.compare_tensors(yours, wanted, f"The loss's gradient for {prediction_type}", tolerance=1e-3)
+    try:
+        noise_prediction_loss(unet, DDPMScheduler(prediction_type="sample"), latents, text_states, noise, t)
+    except ValueError:
+        pass
+    else:
+        raise checks.CheckFailed("For the prediction_type 'sample' there should be a ValueError.")
 
 
 hidden_tests()
@@ -1090,6 +1096,11 @@ def hidden_tests():
         not set(bytes_of) & {p.convert("RGB").tobytes() for p in others},
         "Another seed should give other pictures.",
     )
+    usual = generate_images(prompt, 2, seed=seed, steps=25, guidance_scale=4.0)
+    checks.expect(usual[0].tobytes() == pictures[0].tobytes(), "By default there should be 25 steps and a scale of 4.")
+    for option in ({"steps": 3}, {"guidance_scale": 1.5}):
+        other = generate_images(prompt, 2, seed=seed, **option)
+        checks.expect(other[0].tobytes() != pictures[0].tobytes(), f"With {option} the picture is the same as without.")
     other = generate_images(describe(random_scene(rng, things=1), rng), 1, seed=seed)
     checks.expect(other[0].convert("RGB").tobytes() not in bytes_of, "Another prompt should give another picture.")
 

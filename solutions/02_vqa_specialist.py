@@ -234,6 +234,7 @@ def hidden_tests():
         "/empty.png": Reply(b""),
         "/text.txt": Reply(b"no picture at all"),
         "/slow.png": Reply(encoded(plain), wait=6),
+        "/late.png": Reply(encoded(second), wait=1.5),
         "/heavy.png": Reply(encoded(plain) + bytes(30_000_000), says_length=False),
         "/heavy_too.png": Reply(encoded(plain) + bytes(30_000_000)),
         "/vast.png": Reply(vast_picture()),
@@ -253,6 +254,7 @@ def hidden_tests():
         fetches(f"{address}/palette.png", third.quantize(64), "a picture with a palette")
         fetches(f"{address}/grey.png", fourth.convert("L"), "a grey picture")
         fetches(f"{address}/long.png", plain, "a file of 3 MB")
+        fetches(f"{address}/late.png", second, "a server that takes less time than the timeout")
         fetches(data_url(second), second, "a data URL")
         file = Path(folder, f"a picture {rng.randrange(1000)}.png")
         third.save(file)
@@ -262,7 +264,9 @@ def hidden_tests():
             refuses(fetch_image, f"{address}/{path}", "something that is no whole picture", NO_PICTURE)
         refuses(fetch_image, "data:text/plain;base64,bm8gcGljdHVyZQ==", "a data URL of a text", NO_PICTURE)
         refuses(fetch_image, (file.parent / "gone.png").as_uri(), "a file that is not there", ("",))
-        refuses(fetch_image, f"{address}/slow.png", "a silent server", ("tim", "second"), timeout=0.3)
+        refuses(
+            fetch_image, f"{address}/slow.png", "a silent server", ("tim", "second", "too long", "slow"), timeout=0.3
+        )
         for path in ("heavy.png", "heavy_too.png", "vast.png"):
             refuses(fetch_image, f"{address}/{path}", "an enormous picture", TOO_LARGE)
 

@@ -580,7 +580,7 @@ def hidden_tests():
     rng = Random(300 + settings.grader_seed)
     inkblot = Scene((Thing("inkblot", "purple"),), place="desert", layout=rng.randrange(1000))
     images = [draw(random_scene(rng), size=128), draw(inkblot, size=128), draw(random_scene(rng), size=150)]
-    for image, tokens in zip(images, (rng.randrange(36, 50), rng.randrange(22, 30), rng.randrange(5, 15))):
+    for image, tokens in zip(images, (rng.randrange(52, 60), rng.randrange(22, 30), rng.randrange(5, 15))):
         tried = checks.nb04.trial(caption, image, tokens=tokens)
         checks.nb04.expect_reply(tried, image, None, tokens=tokens)
 
@@ -763,11 +763,11 @@ def hidden_tests():
     from helpers.settings import settings
 
     rng = Random(400 + settings.grader_seed)
-    for size, start in ((128, None), (150, "This is"), (128, "a photo of")):
+    for size, start, longest in ((128, None, 12), (150, "This is", 30), (128, " a photo of ", 12)):
         scene = random_scene(rng)
         (first, told), (second, _) = rng.sample(questions(scene, rng), 2)
         prompt = start or f"Question: {first} Answer: {told}. Question: {second} Answer:"
-        image, tokens = draw(scene, size=size), rng.randrange(4, 12)
+        image, tokens = draw(scene, size=size), rng.randrange(longest - 8, longest)
         tried = checks.nb04.trial(complete, image, prompt, tokens=tokens)
         checks.nb04.expect_reply(tried, image, prompt, tokens=tokens)
 
@@ -961,10 +961,10 @@ def hidden_tests():
     for turns in (0, 1, 2, 3, 5):
         scene = random_scene(rng)
         told = [rng.choice(questions(scene, rng)) for _ in range(turns)]
-        question, _ = rng.choice(questions(scene, rng))
+        question = "Describe it." if turns % 2 else rng.choice(questions(scene, rng))[0]
         right = "".join(f"Question: {q} Answer: {a}. " for q, a in told) + f"Question: {question} Answer:"
         for form in ("{}", "{}.", " {}", "{}. "):
-            memory = [(q, form.format(a)) for q, a in told]
+            memory = [(f" {q} ", form.format(a)) for q, a in told]
             given = list(memory)
             result = checks.call(chat_prompt, given, question)
             checks.expect(given == memory, "chat_prompt changed the memory that it was given.")
@@ -1083,7 +1083,7 @@ def hidden_tests():
             memory = [tuple(turn) for turn in chat.memory]
             checks.expect(memory == turns, f"The memory should be {turns}, but it is {memory}.")
 
-    for i in (0, 1, 0, 0, 1):  # two conversations, each with a memory of its own
+    for i in (0, 1, 0, 0, 1, 0, 0):  # two conversations, each with a memory of its own
         ask(i)
     chats[0].reset()
     told[0] = []

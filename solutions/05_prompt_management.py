@@ -524,7 +524,7 @@ def hidden_tests():
     rng = Random(400 + settings.grader_seed)
     rows = checks.nb05.fresh_rows(11, seed=rng.randrange(10**6))
     checks.nb05.stores(insert_prompts, rows, batch_size=rng.choice((2, 4, 5)))
-    unknown = [row | {"width": 0, "height": 0} for row in rows[:6]]
+    unknown = [row | {"prompt": f" {row['prompt']} ", "width": 0, "height": 0} for row in rows[:6]]
     checks.nb05.stores(insert_prompts, unknown, batch_size=3)  # the last batch is full
     size = rng.choice((3, 4))
     for name in checks.nb05.COLUMNS:
@@ -549,6 +549,7 @@ def hidden_tests():
         checks.nb05.refuses(insert_prompts, rows, bad, f"its {name} is {value!r}", batch_size=size)
     two = {4: rows[4] | {"prompt": ""}, 8: rows[8] | {"width": -1}}
     checks.nb05.refuses(insert_prompts, rows, two, "its prompt is blank", batch_size=4)
+    checks.nb05.refuses(insert_prompts, rows, two, "its prompt is blank", batch_size=9)  # both in one batch
 
 
 hidden_tests()
@@ -979,7 +980,13 @@ def hidden_tests():
     from helpers.settings import settings
 
     rng = Random(700 + settings.grader_seed)
-    for count, form in ((5, "{}"), (1, '"{}"'), (3, " {}\n"), (0, "{}"), (4, '\n "{}" ')):
+    for count, form in (
+        (7, "{}."),
+        (1, '"{}"'),
+        (3, " {}\n"),
+        (0, '{}, with "OPEN" on it, by night'),
+        (4, '\n "{}." '),
+    ):
         idea = describe(random_scene(rng), rng, detail=0.0)
         neighbours = [row["prompt"] for row in checks.nb05.fresh_rows(count, seed=rng.randrange(10**6))]
         reply = form.format(describe(random_scene(rng), rng))

@@ -288,7 +288,8 @@ def hidden_tests():
     import json
     from random import Random
 
-    from helpers.checks.nb06 import Reply, away, draws, encoded, painted, refuses
+    from helpers import checks
+    from helpers.checks.nb06 import Reply, away, draws, encoded, painted, refuses, web_ui
     from helpers.picturebook import describe, random_scene
     from helpers.settings import settings
 
@@ -315,7 +316,18 @@ def hidden_tests():
         refuses(txt2img, answer(images=[letters, bad]), f"{bad[:20]!r} in place of a picture", ["image|picture"], n=2)
     refuses(txt2img, answer(images=[]), "an answer with an empty list of pictures", ["image|picture"])
     refuses(txt2img, answer(images=[letters] * 3), "3 pictures where 4 were wanted", ["3|three", "4|four"], n=4)
-    refuses(txt2img, Reply(b"{}", wait=8), "a server that is silent for longer than 0.4 s", ["tim|second"], timeout=0.4)
+    refuses(txt2img, answer(images=[letters] * 3), "3 pictures where 2 were wanted", ["3|three", "2|two"], n=2)
+    with web_ui(answer(images=[letters])._replace(wait=1.5)) as server:
+        checks.expect(
+            len(txt2img("a dog", url=server.address)) == 1, "A server that takes a second is worth waiting for."
+        )
+    refuses(
+        txt2img,
+        Reply(b"{}", wait=8),
+        "a server that is silent for longer than 0.4 s",
+        ["tim|second|too long|slow"],
+        timeout=0.4,
+    )
     away(txt2img)
 
 
@@ -470,6 +482,13 @@ def hidden_tests():
         words = sorted(set(stories.words(" ".join(keywords))) & set(stories.words(text)))
         having = [sum(word in stories.words(each) for each in texts) for word in words]
         return math.fsum(math.log(1 + len(texts) / n) for n in having), words
+
+    # One rare word against two that are less rare: which wins depends on the formula.
+    for n, right in ((4, 1), (9, 0)):
+        texts = ["mira", "tolu kep", *["tolu"] * (n - 1), *["kep"] * (n - 1)]
+        texts += ["zand"] * ((10 if n == 4 else 20) - len(texts))
+        finds(get_text, ["kep", "mira", "tolu"], texts, texts[right])
+    finds(get_text, ["ruxo"], ["zand", "\n A ruxo!  \n"], "\n A ruxo!  \n")
 
     tried = 0
     while tried < 30:
@@ -634,7 +653,14 @@ def hidden_tests():
     for _ in range(25):
         right = describe(random_scene(rng), rng)
         right = rng.choice(
-            [right, right[0].upper() + right[1:] + ".", "3 " + right, right + ": a study", "12.5 " + right]
+            [
+                right,
+                right[0].upper() + right[1:] + ".",
+                "3 " + right,
+                right + ": a study",
+                "12.5 " + right,
+                f'{right}, with "OPEN" on it',
+            ]
         )
         line = rng.choice(
             ["{}", "  {}  ", '"{}"', "'{}'", "`{}`", "**{}**", "“{}”", "1. {}", "2) {}", "- {}", '- "{}"']
@@ -643,7 +669,17 @@ def hidden_tests():
         before = rng.choice(
             ["", "", "\n\n", "Sure! Here is your prompt:\n", "Of course:\n\n", "**Image prompt:**\n", "```\n"]
         )
-        after = rng.choice(["", "\n", "\n\nEnjoy!", "\n2. another prompt", "\n```", "\nWhy it works: contrast."])
+        after = rng.choice(
+            [
+                "",
+                "\n",
+                f"\n2. {right}, and many more words about it",
+                "\n\nEnjoy!",
+                "\n2. another prompt",
+                "\n```",
+                "\nWhy it works: contrast.",
+            ]
+        )
         text = rng.choice(stories.read()) + rng.choice(["", " {story}", ' "}{"', "\n\nThe end."])
         makes_prompt(image_prompt, text, before + line + after, right)
     for reply in ("", " \n\n ", '""', "``` \n```", "Here is your prompt:", "Prompt:", "1. Prompt:\n2. ''"):
@@ -1083,7 +1119,7 @@ checks.nb06.until_accepted(until_accepted)
 def hidden_tests():
     from random import Random
 
-    from helpers.checks.nb06 import accepts, needs_one, runs_out
+    from helpers.checks.nb06 import accepts, needs_one, runs_out, tells_apart
     from helpers.settings import settings
 
     rng = Random(700 + settings.grader_seed)
@@ -1094,6 +1130,7 @@ def hidden_tests():
         accepts(until_accepted, scores, threshold, tries=scores.index(threshold) + 1)
         runs_out(until_accepted, scores, max(scores) + rng.choice([0.01, 5]))
     runs_out(until_accepted, [-0.5] * 3, 0.0)
+    tells_apart(until_accepted, sorted(rng.sample(range(100), rng.randrange(1, 6))))
     for max_tries in (0, -2):
         needs_one(until_accepted, "until_accepted", "max_tries", max_tries, 0.3)
 
@@ -1188,7 +1225,8 @@ def hidden_tests():
         story = rng.choice(stories.read())
         rare = [w for w in stories.words(story) if sum(w in stories.words(each) for each in stories.read()) == 1]
         scores = [round(rng.uniform(-1, 1), 2) for _ in range(n)]
-        runs(run_pipeline, rare[:1], describe(random_scene(rng), rng), scores, round(rng.random(), 2))
+        keywords = ["zyxwv", *rare[:1]]  # a word that no text has
+        runs(run_pipeline, keywords, describe(random_scene(rng), rng), scores, round(rng.random(), 2), own_chat=n == 4)
 
 
 hidden_tests()

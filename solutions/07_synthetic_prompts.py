@@ -354,6 +354,8 @@ def hidden_tests():
         checks.nb07.lists(prompts_in, reply, right)
     twice = [f"{rng.randrange(2, 9)} stars in a 50-50 mix", "a box - and a ball"] * 2
     checks.nb07.lists(prompts_in, "\n".join(f"{i + 1}. {text}" for i, text in enumerate(twice)), twice)
+    ends = ["a box, a ball, etc.", 'a sign that says "open" on a *very* old house']
+    checks.nb07.lists(prompts_in, "\n".join(f'{i + 1}. "{text}"' for i, text in enumerate(ends)), ends)
     checks.nb07.lists(prompts_in, "I only know picture-book scenes.\n1.5 of them", [])
     checks.nb07.lists(prompts_in, "", [])
     checks.nb07.lists(prompts_in, '1. ""\n2. a cat\n3.  \n', ["a cat"])
@@ -611,6 +613,7 @@ def hidden_tests():
     nb07.draws(generate_images, texts[:2], [texts[0], texts[0], texts[1], texts[1]], n=2, seed=seed + 10)
     nb07.draws(generate_images, texts[:1], texts[:1])
     nb07.draws(generate_images, texts[3], texts[3:])
+    nb07.draws(generate_images, [*texts[:2], texts[0]], [*texts[:2], texts[0]], seed=seed)  # one comes twice
 
     with checks.count_loads(DiffusionPipeline) as loads:
         (image,) = generate_images(texts[0], seed=seed)

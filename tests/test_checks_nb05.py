@@ -7,6 +7,7 @@ import hashlib
 from contextlib import nullcontext
 from itertools import islice
 from numbers import Integral
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -141,13 +142,17 @@ def insert(client, table, rows, *, batch_size=500, take=iter, first=0, parts=lam
         while batch := list(islice(rows, batch_size)):
             for number, row in enumerate(batch, start=first + done):
                 if not (look or is_good)(row):
-                    raise ValueError(f"row {number} is bad")
+                    raise ValueError(f"row {number} is bad: {why(row)}")
             made = vectors([row["prompt"] for row in batch])
             data = [[*map(row.get, nb05.COLUMNS), vector] for row, vector in zip(batch, made, strict=True)]
             for part in parts(data):
                 client.insert(table, part, column_names=[*nb05.COLUMNS, "prompt_vector"])
             done += len(batch)
     return done
+
+
+def why(row):
+    return "a key is missing" if "url" not in row else "no width" if row["width"] == -1 else "no text"
 
 
 def is_good(row):
@@ -259,26 +264,44 @@ def test_a_prompt_made_of_nothing_is_noticed():
 # -- drawing and storing: the image model's pictures hide their prompt, and the stand-in for CLIP reads it
 
 
-def paint(prompt, seed):
-    picture = Image.new("RGB", (8, 6), (seed % 256, 0, 7))
+def paint(prompt, seed, steps):
+    picture = Image.new("RGB", (8, 6), (seed % 256, steps, 7))
     picture.info["text"] = prompt
     return picture
 
 
 @pytest.fixture
 def pictures(monkeypatch):
-    """The pictures by their addresses, in place of files."""
+    """The pictures by their addresses, for a file would not keep what they carry."""
     kept = {}
-    monkeypatch.setattr(nb05, "_draw", lambda prompt, seed, steps: paint(prompt, seed))
+    monkeypatch.setattr(nb05, "_draw", paint)
     monkeypatch.setattr(nb05, "_picture_at", lambda url: kept[url])
     return kept
 
 
-def draw_and_store(pictures, client, table, prompt, seed, *, stored=True, shows=None, use_seed=True, **changes):
+def draw_and_store(
+    pictures,
+    client,
+    table,
+    prompt,
+    *,
+    seed,
+    steps,
+    folder,
+    stored=True,
+    shows=None,
+    use_seed=True,
+    use_steps=True,
+    **changes,
+):
     """A student's generate_and_store, with a mistake where the arguments say so."""
     name = f"made-{len(pictures)}"
-    url = f"file:///{name}.png"
-    pictures[url] = paint(shows or prompt, seed if use_seed else 0)
+    picture = paint(shows or prompt, seed if use_seed else 0, steps if use_steps else 0)
+    path = Path(folder, f"{name}.png")
+    path.parent.mkdir(exist_ok=True)
+    picture.save(path)
+    url = path.as_uri()
+    pictures[url] = picture
     row = {"id": name, "prompt": prompt, "url": url, "width": 8, "height": 6, "source_site": "generated"} | changes
     if stored:
         nb05.insert(client, table, [row], vectors([prompt]))
@@ -292,12 +315,15 @@ def draw_and_store(pictures, client, table, prompt, seed, *, stored=True, shows=
         ({"stored": False}, "One row more should be in the table"),
         ({"width": 512}, "The picture is 8 × 6 pixels, but the row says 512 × 6"),
         ({"use_seed": False}, "Another seed gave the same picture"),
+        ({"use_steps": False}, "Half as many steps gave the same picture"),
+        ({"source_site": "diffusion"}, 'should be "generated"'),
         ({"shows": "a small white moon, at night"}, "finds .* other prompts before this one"),
     ],
 )
 def test_the_sentence_names_a_mistake_in_drawing_and_storing(connection, pictures, mistake, says):
     def student(client, table, prompt, *, seed, steps, folder):
-        return draw_and_store(pictures, client, table, prompt, seed, **mistake)
+        options = {"seed": seed, "steps": steps, "folder": folder} | mistake
+        return draw_and_store(pictures, client, table, prompt, **options)
 
     if says is None:
         return nb05.generate_and_store(student)

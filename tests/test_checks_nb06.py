@@ -22,8 +22,10 @@ def fetch(prompt, *, url, steps=20, seed=0, n=1, timeout=60):
         answer = httpx.post(url.rstrip("/").removesuffix(path) + path, json=request, timeout=timeout)
         images = answer.json()["images"] if answer.status_code == 200 else []
         images = [Image.open(io.BytesIO(base64.b64decode(each.split(",")[-1]))).convert("RGB") for each in images]
+    except httpx.TimeoutException as error:
+        raise RuntimeError(f"{url} took longer than {timeout} seconds") from error
     except Exception as error:
-        raise RuntimeError(f"{url}: {error} (timeout {timeout}, no JSON or image)") from error
+        raise RuntimeError(f"{url}: {error} (no JSON or image)") from error
     if len(images) != n:
         raise RuntimeError(f"{answer.status_code}, {len(images)} of {n} images: {answer.text}")
     return images

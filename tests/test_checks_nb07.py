@@ -1,6 +1,5 @@
 """The checks of notebook 07: stand-ins for the chat model, the pipeline and the runner, and the judging of a file."""
 
-import json
 import shutil
 from pathlib import Path
 from random import Random
@@ -302,7 +301,7 @@ def test_the_right_posting_passes():
 
 def test_a_refusal_that_is_taken_for_an_answer_is_found():
     def careless(*args, **options):
-        return post(*args, **options, status=False, read=lambda answer: json.loads(f'"{answer.text}"'))
+        return post(*args, **options, status=False, read=lambda answer: answer.json())
 
     with pytest.raises(CheckFailed, match="should raise a RuntimeError, but it returned"):
         nb07.tells_refusal(careless, Random(1), 503)

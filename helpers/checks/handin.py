@@ -82,6 +82,8 @@ def _shape(folder: Path, entries: Sequence[Record]) -> str:
         for path in [*record.image_paths, record.source_image or ""]:
             if not _inside(folder, path):
                 return f"record number {i} names {path!r}, which is no file in this notebook's folder."
+        if any(record.image_paths == other.image_paths for other in entries[:i]):
+            return f"record number {i} names the pictures of another record."
     names = sorted(Path(record.source_image).name for record in entries)
     if names != sorted(SCENES):
         return (

@@ -52,14 +52,26 @@ def fetch_image(fn: Callable) -> None:
             file = Path(folder, "my picture.png")
             picture.save(file)
             _fetches(fn, file.as_uri(), picture, "a file URL with a space in it (%20)")
+        told = []
         for path, what, words, options in (
             ("/nothing.png", "an address where the server answers 404", ("404", "not found"), {}),
             ("/page.html", "a page that is no picture", NO_PICTURE, {}),
-            ("/slow.png", "a server that is silent for longer than timeout=0.5", ("tim", "second"), {"timeout": 0.5}),
+            (
+                "/slow.png",
+                "a server that is silent for longer than timeout=0.5",
+                ("tim", "second", "too long", "slow"),
+                {"timeout": 0.5},
+            ),
             ("/heavy.png", "a file of 24 MB", TOO_LARGE, {}),
             ("/vast.png", "a picture of 42 million pixels", TOO_LARGE, {}),
         ):
-            refuses(fn, address + path, what, words, **options)
+            said = refuses(fn, address + path, what, words, **options)
+            told.append(said.replace(address + path, ""))
+        nothing, no_picture, silent, heavy, _ = told
+        expect(
+            len({nothing, no_picture, silent, heavy}) == 4,
+            f"Whatever goes wrong, your error says the same: {nothing[:200]!r}. Whoever reads it should learn what it was.",
+        )
     passed("fetch_image")
 
 
@@ -67,8 +79,8 @@ NO_PICTURE = ("image", "picture")
 TOO_LARGE = ("large", "big", "limit", "size", "heavy", "exceed", "more than", "too many", "pixel", "mb", "byte")
 
 
-def refuses(fn: Callable, url: str, what: str, words: tuple[str, ...], **options) -> None:
-    """Raise `CheckFailed` unless fetching `url` fails with a sentence that has one of the words."""
+def refuses(fn: Callable, url: str, what: str, words: tuple[str, ...], **options) -> str:
+    """Raise `CheckFailed` unless fetching `url` fails with a sentence that has one of the words; gives the sentence."""
     try:
         result = fn(url, **options)
     except (AssertionError, AttributeError, NameError, NotImplementedError, TypeError):
@@ -86,6 +98,7 @@ def refuses(fn: Callable, url: str, what: str, words: tuple[str, ...], **options
         f"For {what} the error should say so in words, but it says {said[:200]!r}. Catch it and raise a ValueError with "
         "a sentence of your own.",
     )
+    return said
 
 
 def _fetches(fn: Callable, url: str, expected: Image.Image, what: str, *, exactly: bool = True) -> None:
@@ -449,6 +462,8 @@ def train_head(fn: Callable) -> None:
         f"On 60 points that it has not seen the head is right in {share:.0%}; on these easy clouds it should be 95 % or "
         "more. Does the loss fall? Try a larger learning rate (AdamW takes 1e-2 here), or more steps.",
     )
+    gaps = fn(features[:120].clone(), 2 * answers[:120], steps=1)  # answers 0, 2, 4: some numbers may not occur
+    held_out_accuracy(gaps, features[120:], 2 * answers[120:], answers=5)
     passed("train_head")
 
 

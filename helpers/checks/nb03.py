@@ -601,6 +601,7 @@ def compares(
             "into that model's cell; the other model, and the other questions, should still be asked.",
         )
         raise
+    expect(given == list(questions), "compare changed the list of questions that it was given.")
     expect(
         type(table).__name__ == "DataFrame", f"compare should return a DataFrame, but it returned {described(table)}."
     )

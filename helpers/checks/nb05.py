@@ -280,13 +280,17 @@ def makes_table(fn: Callable, rows: Sequence[dict]) -> None:
                 columns[column] in kinds,
                 f"The column {column} should be {kinds[0]}, but it is {columns[column]}.",
             )
-        engine = client.own.command(
-            "SELECT engine FROM system.tables WHERE database = currentDatabase() AND name = {table:String}",
+        engine, order = client.own.query(
+            "SELECT engine, sorting_key FROM system.tables WHERE database = currentDatabase() AND name = {table:String}",
             parameters={"table": table},
+        ).first_row
+        expect(
+            engine in ("MergeTree", "ReplicatedMergeTree", "SharedMergeTree"),
+            f"The engine should be MergeTree, which keeps all rows on the disk, but it is {engine}.",
         )
         expect(
-            "MergeTree" in engine,
-            f"The engine should be MergeTree, which keeps the rows on the disk, but it is {engine}.",
+            order.split(",")[0].strip() == "id",
+            f"The table should be sorted by id (ORDER BY id), but it is sorted by {order or 'nothing'}.",
         )
         insert(client.own, table, rows, vectors)
         for length in (511, 513, 0):
@@ -325,9 +329,15 @@ def insert_prompts(fn: Callable) -> None:
     stores(fn, [row | {"width": np.int64(row["width"])} for row in rows], batch_size=3)
     stores(fn, [], batch_size=3)
     without = {name: value for name, value in rows[4].items() if name != "url"}
-    refuses(fn, rows, {4: without}, "it has no url", batch_size=3)
-    refuses(fn, rows, {1: rows[1] | {"prompt": "  "}}, "its prompt is blank", batch_size=3)
-    refuses(fn, rows, {6: rows[6] | {"width": -1}}, "its width is -1", batch_size=3)
+    said = {
+        refuses(fn, rows, {4: without}, "it has no url", batch_size=3),
+        refuses(fn, rows, {1: rows[1] | {"prompt": "  "}}, "its prompt is blank", batch_size=3),
+        refuses(fn, rows, {6: rows[6] | {"width": -1}}, "its width is -1", batch_size=3),
+    }
+    expect(
+        len({re.sub(r"\d+", "", each) for each in said}) == 3,
+        f"The ValueError should also say what is wrong with the row, but it says the same of all rows: {said.pop()[:150]!r}",
+    )
     refuses(fn, rows, {5: rows[5] | {"url": None}}, "its url is None", batch_size=3)
     passed("insert_prompts")
 
@@ -386,8 +396,8 @@ def stores(fn: Callable, rows: Sequence[dict], *, batch_size: int) -> None:
         expect(bool(bars), "There was no progress bar: use tqdm, which is imported above.")
 
 
-def refuses(fn: Callable, rows: Sequence[dict], bad: dict[int, dict], why: str, *, batch_size: int) -> None:
-    """Expect a ValueError that names the first bad row, and nothing of its batch in the table.
+def refuses(fn: Callable, rows: Sequence[dict], bad: dict[int, dict], why: str, *, batch_size: int) -> str:
+    """Expect a ValueError that names the first bad row, and nothing of its batch in the table; gives what it says.
 
     rows: good ones. bad: what stands in their place, by number. why: the fault of the first, for the message.
     """
@@ -421,6 +431,7 @@ def refuses(fn: Callable, rows: Sequence[dict], bad: dict[int, dict], why: str, 
             f"Row {number} is bad, in batches of {batch_size}. Of the batches before it {kept} rows should be in the "
             f"table and nothing of its own, but there are {left}. Look at all rows of a batch before you store any.",
         )
+    return said
 
 
 @contextmanager
@@ -602,12 +613,13 @@ def makes_index(fn: Callable, rows: Sequence[dict]) -> None:
         fn(client, table)
         about = {"parameters": {"table": table}}
         found = client.own.query(
-            "SELECT type, type_full, expr FROM system.data_skipping_indices "
+            "SELECT name, type, type_full, expr FROM system.data_skipping_indices "
             "WHERE database = currentDatabase() AND table = {table:String}",
             **about,
         ).result_rows
         expect(len(found) == 1, f"There should be one index on the table, but there are {len(found)}.")
-        kind, full, column = found[0]
+        name, kind, full, column = found[0]
+        expect(name == "vec_idx", f"The index should be called vec_idx, but its name is {name}.")
         expect(
             kind == "vector_similarity" and column == "prompt_vector",
             f"The index should be a vector_similarity index on prompt_vector, but it is {full} on {column}.",
@@ -707,13 +719,15 @@ def improves(fn: Callable, idea: str, neighbours: list[str], reply: str) -> None
 
 
 def _no_answer(fn: Callable, neighbours: list[str]) -> None:
-    try:
-        said = fn(scripted_chat(["  \n"]), "a cat", list(neighbours))
-    except ValueError:
-        return
-    raise CheckFailed(
-        f"Where the chat replies with nothing, improve_prompt should raise a ValueError, but it returned {said!r}."
-    )
+    for reply in ("  \n", ' ""\n'):
+        try:
+            said = fn(scripted_chat([reply]), "a cat", list(neighbours))
+        except ValueError:
+            continue
+        raise CheckFailed(
+            f"Where the chat replies {reply!r}, nothing is left without spaces and quotation marks: improve_prompt should "
+            f"raise a ValueError, but it returned {said!r}."
+        )
 
 
 # ---------------------------------------------------------------- generate_and_store
@@ -763,6 +777,19 @@ def draws_and_stores(fn: Callable, rows: Sequence[dict], *, seed: int, steps: in
             picture.size == (row["width"], row["height"]),
             f"The picture is {picture.width} × {picture.height} pixels, but the row says {row['width']} × {row['height']}.",
         )
+        expect(
+            row["source_site"] == "generated",
+            f'The row\'s source_site should be "generated", but it is {row["source_site"]!r}.',
+        )
+        file = _file_at(row["url"])
+        expect(
+            file.suffix == ".png" and file.read_bytes()[:4] == b"\x89PNG",
+            f"The picture should be saved as a PNG file, but {file.name} is none.",
+        )
+        expect(
+            file.parent.samefile(Path(folder) / "pictures") if (Path(folder) / "pictures").is_dir() else False,
+            f"The picture should be saved in the folder that the function is given, but it is in {file.parent}.",
+        )
         distances = 1 - vectors_of([*rows[:-1], row]) @ clip.embed_images([picture])[0]
         rank = int((distances < distances[-1]).sum())
         expect(
@@ -787,6 +814,11 @@ def draws_and_stores(fn: Callable, rows: Sequence[dict], *, seed: int, steps: in
         expect(
             _picture_at(other["url"]).tobytes() != picture.tobytes(),
             "Another seed gave the same picture, so the seed is not used.",
+        )
+        rough = fn(client, table, prompt, seed=seed, steps=steps // 2, folder=Path(folder) / "pictures")
+        expect(
+            _picture_at(rough["url"]).tobytes() != picture.tobytes(),
+            "Half as many steps gave the same picture, so steps is not used.",
         )
 
 
@@ -828,6 +860,17 @@ def _picture_at(url: Any) -> Image.Image:
             f"There is no picture at the row's url, {str(url)[:80]!r} ({type(error).__name__}). Save the picture, and take "
             "the file's address with path.resolve().as_uri()."
         ) from error
+
+
+def _file_at(url: str) -> Path:
+    """The path in a file: address."""
+    from urllib.parse import urlsplit
+    from urllib.request import url2pathname
+
+    expect(
+        url.startswith("file:"), f"The row's url should be the address of the file, file://…, but it is {url[:80]!r}."
+    )
+    return Path(url2pathname(urlsplit(url).path))
 
 
 # ---------------------------------------------------------------- words

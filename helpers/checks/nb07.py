@@ -27,6 +27,7 @@ from helpers.checks.standins import (
     Batch,
     Heard,
     NeverEnds,
+    Reply,
     chat_says,
     data_url,
     quick_pipeline,
@@ -35,6 +36,7 @@ from helpers.checks.standins import (
     scribble,
     scribbled,
     shown_things,
+    web_server,
 )
 from helpers.prompts import on_subject, same
 
@@ -81,6 +83,10 @@ def asks(fn: Callable, image: Image.Image, question: str | None, reply: str, *, 
     wanted = question or "Describe the image"
     expect(
         wanted in heard[0].text, f"The question {wanted!r} should be in the request, but its text is {heard[0].text!r}."
+    )
+    expect(
+        heard[0].role != "text",
+        'The request went to chat_model("text"), which sees no pictures with most services: take chat_model("vision").',
     )
     _sees(heard[0], image)
     expect(isinstance(result, str), f"ask_about_image should return a string, but it returned {described(result)}.")
@@ -335,9 +341,12 @@ def refuses_less_than_one(fn: Callable) -> None:
 
 
 def lets_errors_out(fn: Callable) -> None:
-    """Raise `CheckFailed` unless an error of the chat model itself comes out, at once."""
-    down = ConnectionError("the service is down")
+    """Raise `CheckFailed` unless an error of the chat model itself comes out, at once, whatever its kind."""
+    for down in (ConnectionError("the service is down"), ValueError("the service has no such model")):
+        _lets_out(fn, down)
 
+
+def _lets_out(fn: Callable, down: Exception) -> None:
     def fail(heard: Heard) -> str:
         raise down
 
@@ -611,7 +620,8 @@ def records(
     with scratch_folder():
         given = [_result(rng, i, with_provenance=with_provenance) for i in range(results)]
         sources = [_saved(_doodle(rng), f"photos/{i}.png") for i in range(results)] if with_sources else None
-        found = fn(list(given)) if sources is None else fn(list(given), sources=list(sources))
+        for _ in range(2):  # what is in the file from before has no part in it
+            found = fn(list(given)) if sources is None else fn(list(given), sources=list(sources))
         expect(
             type(found) is list and all(type(record) is dict for record in found),
             f"send_metadata should return a list of dicts, but it returned {described(found)}.",
@@ -642,10 +652,10 @@ def records(
 
 
 def refuses_other_number_of_sources(fn: Callable, rng: Random) -> None:
-    """Raise `CheckFailed` unless two results with one source, and with three, are refused."""
+    """Raise `CheckFailed` unless two results with no source, with one, and with three are refused."""
     with scratch_folder():
         given = [_result(rng, i) for i in range(2)]
-        for sources in (["a.png"], ["a.png", "b.png", "c.png"]):
+        for sources in ([], ["a.png"], ["a.png", "b.png", "c.png"]):
             try:
                 result = fn(list(given), sources=sources)
             except ValueError:
@@ -692,6 +702,7 @@ def post_submission(fn: Callable) -> None:
     tells_refusal(fn, rng, 422)
     tells_refusal(fn, rng, 200)
     tells_that_nobody_is_there(fn, rng)
+    tells_that_it_is_slow(fn, rng)
     passed("post_submission")
 
 
@@ -746,8 +757,9 @@ def _members(body: dict) -> set[str]:
 def tells_refusal(fn: Callable, rng: Random, status: int) -> None:
     """Raise `CheckFailed` unless a refusal (or, with status 200, an answer that is no JSON) is told in a RuntimeError."""
     words = f"sorry, no {rng.randrange(10**6)}"
+    reply = words if status == 200 else json.dumps({"detail": words})
     what = "answers, but not in JSON" if status == 200 else f"refuses with status {status}"
-    with scratch_folder(), runner(status, words.encode()) as (url, _):
+    with scratch_folder(), runner(status, reply.encode()) as (url, _):
         message = _runtime_error(fn, _hand_in(rng), url, f"When the runner {what}")
     expect(
         words in message and url in message,
@@ -765,9 +777,17 @@ def tells_that_nobody_is_there(fn: Callable, rng: Random) -> None:
     expect(url in message, f"When nobody answers, the error should name the address, {url}. Yours says: {message}")
 
 
-def _runtime_error(fn: Callable, file: str, url: str, when: str) -> str:
+def tells_that_it_is_slow(fn: Callable, rng: Random) -> None:
+    """Raise `CheckFailed` unless a runner that is silent for longer than the timeout is told in a RuntimeError."""
+    reply = Reply(b'{"result": "passed"}', wait=3)
+    with scratch_folder(), web_server(lambda request: reply) as url:
+        message = _runtime_error(fn, _hand_in(rng), url, "When no answer comes within timeout=0.4", timeout=0.4)
+    expect(url in message, f"When no answer comes in time, the error should name the address, {url}: {message}")
+
+
+def _runtime_error(fn: Callable, file: str, url: str, when: str, **options) -> str:
     try:
-        result = fn(file, url)
+        result = fn(file, url, **options)
     except RuntimeError as error:
         return str(error)
     except Exception as error:

@@ -54,11 +54,15 @@ ENDLESS = 20
 
 
 class Heard(NamedTuple):
-    """A request that the chat model got: its text, its pictures as data URLs, and the temperature."""
+    """A request that the chat model got: its text, its pictures as data URLs, the temperature, and the model's role.
+
+    The role is "" of a model that is no longer known.
+    """
 
     text: str
     pictures: list[str]
     temperature: float
+    role: str = ""
 
 
 class NeverEnds(BaseException):
@@ -118,17 +122,17 @@ def chat_says(reply: Callable[[Heard], str]) -> Iterator[list[Heard]]:
     from helpers.fallback import FallbackChat
 
     heard: list[Heard] = []
-    made: list[tuple[FallbackChat, float]] = []
-    make = chat._fallback_chat
+    made: list[tuple[FallbackChat, float, str]] = []
+    make_local = chat._local
 
-    def remember(service, client, key, options, **further) -> FallbackChat:
-        made.append((make(service, client, key, options, **further), options["temperature"]))
+    def remember(name, role, model, options) -> FallbackChat:
+        made.append((make_local(model, options), options["temperature"], role))
         return made[-1][0]
 
     def answer(model: FallbackChat, messages: Sequence[BaseMessage], temperature: float | None) -> str:
-        if temperature is None:
-            temperature = next((known for each, known in made if each is model), 0.0)
-        heard.append(Heard(text_of(ours(messages)).strip(), pictures_of(messages), temperature))
+        known, role = next(((known, role) for each, known, role in made if each is model), (0.0, ""))
+        temperature = known if temperature is None else temperature
+        heard.append(Heard(text_of(ours(messages)).strip(), pictures_of(messages), temperature, role))
         if len(heard) > ENDLESS:
             raise NeverEnds
         return reply(heard[-1])
@@ -142,7 +146,8 @@ def chat_says(reply: Callable[[Heard], str]) -> Iterator[list[Heard]]:
 
     with (
         patch("helpers.endpoint.ensure", lambda address: [models.entry("chat").id]),
-        patch.object(chat, "_fallback_chat", remember),
+        patch.object(chat.settings, "chat_provider", "groq"),  # where the roles have different models
+        patch.object(chat, "_hosted", remember),
         patch.multiple(FallbackChat, _generate=generate, _stream=stream),
     ):
         yield heard

@@ -46,7 +46,7 @@ SAMPLE_RIGHT = {
 }
 
 GENERATE = """
-def generate_images(prompt, n=1, *, seed=0):
+def generate_images(prompt, n=1, *, seed=0, steps=25, guidance_scale=4.0):
     {body}
 """
 
@@ -115,23 +115,47 @@ RIGHT = {
     result += (1 - share) ** 0.5 * noise
     return result"""
         ),
+        """
+def add_noise(x0, noise, t, alphas_cumprod):
+    share = alphas_cumprod[t].double()
+    while share.dim() and share.dim() < x0.dim():
+        share = share.unsqueeze(-1)
+    mixed = share.sqrt() * x0.double() + (1 - share).sqrt() * noise.double()
+    return mixed.to(x0)
+""",
     ],
     "noise_prediction_loss": [
         LOSS.format(
             body="""noisy = scheduler.add_noise(latents, noise, t)
     guess = unet(noisy, t, text_states, return_dict=False)[0]
-    if scheduler.config.prediction_type == "v_prediction":
-        return ((guess - scheduler.get_velocity(latents, noise, t)) ** 2).mean()
-    return ((guess - noise) ** 2).mean()"""
+    match scheduler.config.prediction_type:
+        case "v_prediction":
+            return ((guess - scheduler.get_velocity(latents, noise, t)) ** 2).mean()
+        case "epsilon":
+            return ((guess - noise) ** 2).mean()
+        case other:
+            raise ValueError(other)"""
         ),
         LOSS.format(
             body="""a = scheduler.alphas_cumprod[t].reshape(-1, 1, 1, 1)
     x_t = a.sqrt() * latents + (1 - a).sqrt() * noise
     targets = {"epsilon": noise, "v_prediction": a.sqrt() * noise - (1 - a).sqrt() * latents}
+    if scheduler.config.prediction_type not in targets:
+        raise ValueError("unknown prediction_type")
     error = unet(sample=x_t, timestep=t, encoder_hidden_states=text_states).sample
     error = error - targets[scheduler.config.prediction_type]
     return error.pow(2).flatten(1).mean(1).mean()"""
         ),
+        """
+def noise_prediction_loss(unet, scheduler, latents, text_states, noise, t):
+    abar = scheduler.alphas_cumprod.to(latents)[t].view(-1, 1, 1, 1)
+    targets = {"epsilon": lambda: noise, "v_prediction": lambda: abar**0.5 * noise - (1 - abar) ** 0.5 * latents}
+    kind = scheduler.config.prediction_type
+    if kind not in targets:
+        raise ValueError(f"prediction_type {kind!r} is not known")
+    (guess,) = unet(scheduler.add_noise(latents, noise, t), t, text_states, return_dict=False)
+    return torch.nn.MSELoss()(guess, targets[kind]())
+""",
     ],
     "guide": [
         GUIDE.format(body="return torch.lerp(noise_uncond, noise_text, float(scale))"),
@@ -141,6 +165,9 @@ RIGHT = {
     step -= noise_uncond
     return noise_uncond + step.mul_(scale)"""
         ),
+        """def guide(noise_uncond, noise_text, scale):
+    return torch.add(noise_uncond, noise_text - noise_uncond, alpha=scale)
+""",
     ],
     "sample_latents": [
         SAMPLE.format(**SAMPLE_RIGHT),
@@ -174,19 +201,35 @@ def sample_latents(pipe, prompt, *, steps=25, guidance_scale=4.0, generator=None
     "generate_images": [
         GENERATE.format(
             body="""generator = torch.Generator().manual_seed(seed)
-    return load("diffusion")(prompt, num_images_per_prompt=n, num_inference_steps=20, generator=generator).images"""
+    options = dict(num_images_per_prompt=n, num_inference_steps=steps, guidance_scale=guidance_scale)
+    return load("diffusion")(prompt, generator=generator, **options).images"""
         ),
         GENERATE.format(
             body="""pictures = []
     for i in range(n):
-        latents = sample_latents(load("diffusion"), prompt, generator=torch.Generator().manual_seed(seed * 7919 + i))
+        generator = torch.Generator().manual_seed(seed * 7919 + i)
+        latents = sample_latents(
+            load("diffusion"), prompt, steps=steps, guidance_scale=guidance_scale, generator=generator
+        )
         pictures += to_pictures(latents)
     return pictures"""
         ),
         GENERATE.format(
             body="""torch.manual_seed(seed)
-    return [pipe(prompt, guidance_scale=5.0, num_inference_steps=25).images[0] for _ in range(n)]"""
+    options = {"num_inference_steps": steps, "guidance_scale": guidance_scale}
+    return [pipe(prompt, **options).images[0] for _ in range(n)]"""
         ),
+        """
+def generate_images(prompt, n=1, *, seed=0, steps=25, guidance_scale=4.0):
+    generators = [torch.Generator().manual_seed(seed + i) for i in range(n)]
+    return load("diffusion")([prompt] * n, num_inference_steps=steps, guidance_scale=guidance_scale, generator=generators).images
+""",
+        """
+def generate_images(prompt, n=1, *, seed=0, steps=25, guidance_scale=4.0):
+    generator = torch.Generator().manual_seed(seed)
+    options = {"num_inference_steps": steps, "guidance_scale": guidance_scale, "num_images_per_prompt": n}
+    return load("diffusion")(prompt, generator=generator, **options).images
+""",
     ],
     "steps_sweep": [
         SWEEP.format(
@@ -336,6 +379,15 @@ WRONG = {
     return F.mse_loss(unet(scheduler.add_noise(latents, noise, t), t, text_states).sample, target)"""
             ),
         ),
+        (
+            "any other type is taken for the velocity",
+            """
+def noise_prediction_loss(unet, scheduler, latents, text_states, noise, t):
+    noisy = add_noise(latents, noise, t, scheduler.alphas_cumprod)
+    target = noise if scheduler.config.prediction_type == "epsilon" else scheduler.get_velocity(latents, noise, t)
+    return F.mse_loss(unet(noisy, t, text_states).sample, target)
+""",
+        ),
     ],
     "guide": [
         (
@@ -423,6 +475,30 @@ def generate_images(prompt, n=1, *, seed=0):
                 body="""generators = [torch.Generator().manual_seed(i) for i in range(n)]
     return load("diffusion")([prompt] * n, num_inference_steps=25, generator=generators).images"""
             ),
+        ),
+        (
+            "the steps are not used",
+            """
+def generate_images(prompt, n=1, *, seed=0, steps=25, guidance_scale=4.0):
+    generators = [torch.Generator().manual_seed(seed + i) for i in range(n)]
+    return load("diffusion")([prompt] * n, num_inference_steps=25, guidance_scale=guidance_scale, generator=generators).images
+""",
+        ),
+        (
+            "the guidance is not used",
+            """
+def generate_images(prompt, n=1, *, seed=0, steps=25, guidance_scale=4.0):
+    generators = [torch.Generator().manual_seed(seed + i) for i in range(n)]
+    return load("diffusion")([prompt] * n, num_inference_steps=steps, guidance_scale=4.0, generator=generators).images
+""",
+        ),
+        (
+            "the pipeline's own steps and guidance",
+            """
+def generate_images(prompt, n=1, *, seed=0, steps=25, guidance_scale=4.0):
+    generators = [torch.Generator().manual_seed(seed + i) for i in range(n)]
+    return load("diffusion")([prompt] * n, num_inference_steps=15, generator=generators).images
+""",
         ),
     ],
     "steps_sweep": [

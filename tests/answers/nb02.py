@@ -162,6 +162,77 @@ def fetch_image(url, *, timeout=10):
 
 MAX_BYTES, MAX_PIXELS = 20_000_000, 25_000_000
 """,
+        """
+import warnings
+
+
+def fetch_image(url, *, timeout=10):
+    import httpx
+
+    data = b""
+    try:
+        if url.startswith("http"):
+            with httpx.stream("GET", url, timeout=timeout, follow_redirects=True) as answer:
+                answer.raise_for_status()
+                for piece in answer.iter_bytes():
+                    data += piece
+                    if len(data) > MAX_BYTES:
+                        break
+        else:
+            with urllib.request.urlopen(url, timeout=timeout) as answer:
+                data = answer.read(MAX_BYTES + 1)
+    except httpx.HTTPStatusError as error:
+        raise ValueError(f"The server answered with status {error.response.status_code}.") from None
+    except httpx.TimeoutException:
+        raise ValueError(f"No answer within {timeout} seconds.") from None
+    except (httpx.HTTPError, OSError) as error:
+        raise ValueError(f"Nothing came from there: {error}") from error
+    if len(data) > MAX_BYTES:
+        raise ValueError(f"The file has more than {MAX_BYTES} bytes.")
+    before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, MAX_PIXELS
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(data)) as picture:
+                picture.load()
+                return picture.convert("RGB")
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+        raise ValueError(f"The picture has more than {MAX_PIXELS} pixels.") from None
+    except Exception as error:
+        raise ValueError("What came is no picture that Pillow can read.") from error
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
+
+
+MAX_BYTES = 20_000_000
+MAX_PIXELS = 25_000_000
+""",
+        """
+def fetch_image(url, *, timeout=10):
+    try:
+        with urllib.request.urlopen(url, timeout=timeout) as answer:
+            data = answer.read(MAX_BYTES + 1)
+    except TimeoutError as error:
+        raise ValueError("The server took too long to answer.") from error
+    except urllib.error.HTTPError as error:
+        raise ValueError(f"The server says {error.code}.") from error
+    except OSError as error:
+        raise ValueError(f"No connection: {error}") from error
+    if len(data) > MAX_BYTES:
+        raise ValueError("The file is too large.")
+    try:
+        image = Image.open(io.BytesIO(data))
+        if image.width * image.height > MAX_PIXELS:
+            raise OverflowError
+        return image.convert("RGB")
+    except OverflowError:
+        raise ValueError("The picture is too large.") from None
+    except Exception as error:
+        raise ValueError("There is no picture.") from error
+
+
+MAX_BYTES, MAX_PIXELS = 20_000_000, 25_000_000
+""",
     ],
     "patchify": [
         PATCHIFY.format(body=NO_REST + "return F.unfold(pixel_values[None], p, stride=p)[0].T"),
@@ -181,6 +252,22 @@ MAX_BYTES, MAX_PIXELS = 20_000_000, 25_000_000
     blocks = pixel_values.view(3, height // p, p, width // p, p)
     return torch.einsum("cryqx->rqcyx", blocks).reshape(-1, 3 * p * p)"""
         ),
+        """
+def patchify(pixel_values, patch_size):
+    try:
+        return F.pixel_unshuffle(pixel_values, patch_size).flatten(1).T
+    except RuntimeError:
+        raise ValueError(f"{tuple(pixel_values.shape)} can't be cut into patches of {patch_size}") from None
+""",
+        """
+def patchify(pixel_values, patch_size):
+    channels, height, width = pixel_values.shape
+    if height % patch_size or width % patch_size:
+        raise ValueError("the patches don't fit")
+    numbers = channels * patch_size**2
+    kernel = torch.eye(numbers, dtype=pixel_values.dtype).reshape(numbers, channels, patch_size, patch_size)
+    return F.conv2d(pixel_values.unsqueeze(0), kernel, stride=patch_size).squeeze(0).flatten(1).T
+""",
     ],
     "contrastive_loss": [
         LOSS.format(
@@ -203,6 +290,22 @@ MAX_BYTES, MAX_PIXELS = 20_000_000, 25_000_000
     each = -logits.log_softmax(0).diagonal() - logits.log_softmax(1).diagonal()
     return each.mean() / 2"""
         ),
+        """
+def contrastive_loss(image_embeds, text_embeds, temperature):
+    cosine = torch.nn.CosineSimilarity(dim=-1)
+    table = cosine(image_embeds.unsqueeze(1), text_embeds.unsqueeze(0)) / temperature
+    target = torch.arange(table.shape[0], device=table.device)
+    losses = [F.nll_loss(F.log_softmax(t, dim=1), target) for t in (table, table.mT)]
+    return torch.stack(losses).mean()
+""",
+        """
+def contrastive_loss(image_embeds, text_embeds, temperature):
+    n = len(image_embeds)
+    both = torch.cat([F.normalize(image_embeds, dim=-1), F.normalize(text_embeds, dim=-1)])
+    logits = both[:n] @ both[n:].T / temperature
+    p_rows, p_columns = torch.log_softmax(logits, 1), torch.log_softmax(logits, 0)
+    return -(torch.trace(p_rows) + torch.trace(p_columns)) / (2 * n)
+""",
     ],
     "zero_shot": [
         """
@@ -228,6 +331,29 @@ def zero_shot(image, labels):
         logits = model.logit_scale.exp() * words @ seen[0]
         return {label: logits.softmax(0)[i].item() for i, label in enumerate(labels)}
 """,
+        """
+def zero_shot(image, labels):
+    from transformers import pipeline
+
+    model, processor = load("clip")
+    classify = pipeline(
+        "zero-shot-image-classification",
+        model=model,
+        tokenizer=processor.tokenizer,
+        image_processor=processor.image_processor,
+    )
+    found = classify(image, candidate_labels=labels, hypothesis_template="{}")
+    return {each["label"]: each["score"] for each in found}
+""",
+        """
+@torch.inference_mode()
+def zero_shot(image, labels):
+    model, processor = load("clip")
+    out = model(**processor(text=labels, images=image.convert("RGB"), padding=True, return_tensors="pt"))
+    logits = [x.item() for x in out.logits_per_image.flatten()]
+    shares = [math.exp(x - max(logits)) for x in logits]
+    return {label: share / sum(shares) for label, share in zip(labels, shares)}
+""",
     ],
     "ask": [
         ASK.format(
@@ -248,6 +374,17 @@ def ask(image, question):
         scores = torch.sigmoid(specialist.model(**inputs).logits)
     top = scores.topk(1)
     return specialist.model.config.id2label[int(top.indices)], top.values.item()
+""",
+        """
+def ask(image, question):
+    model, processor = load("vqa")
+    encoded = processor.tokenizer(question, return_tensors="pt", truncation=True)
+    pixels = processor.image_processor(image.convert("RGB"), return_tensors="pt")
+    model.eval()
+    with torch.no_grad():
+        scores = torch.sigmoid(model(**encoded, **pixels).logits).squeeze(0).tolist()
+    score = max(scores)
+    return model.config.id2label[scores.index(score)], score
 """,
     ],
     "vqa_accuracy": [
@@ -271,6 +408,25 @@ def vqa_accuracy(examples):
     inputs = processor([image.convert("RGB") for image in images], list(asked), padding=True, return_tensors="pt")
     found = [model.config.id2label[i] for i in model(**inputs).logits.argmax(1).tolist()]
     return sum(a.lower() == b.lower().strip() for a, b in zip(found, answers)) / len(answers)
+""",
+        """
+def vqa_accuracy(examples):
+    def normal(word):
+        return word.strip().lower()
+
+    hits = [normal(ask(image, question)[0]) == normal(answer) for image, question, answer in examples]
+    try:
+        return sum(hits) / len(hits)
+    except ZeroDivisionError:
+        raise ValueError("vqa_accuracy needs at least one example") from None
+""",
+        """
+def vqa_accuracy(examples):
+    from statistics import fmean
+
+    if not examples:
+        raise ValueError("no examples")
+    return fmean(ask(i, q)[0].lower() == a.strip().lower() for i, q, a in examples)
 """,
     ],
     "train_head": [
@@ -315,7 +471,7 @@ class Probe(torch.nn.Module):
 
 
 def train_head(features, answers, *, steps=150):
-    probe = Probe(features, len(answers.unique()))
+    probe = Probe(features, int(answers.max()) + 1)
     optimizer = torch.optim.SGD(probe.parameters(), lr=0.05, momentum=0.9, weight_decay=1e-3)
     for step in range(steps):
         loss = F.cross_entropy(probe(features), answers)
@@ -323,6 +479,46 @@ def train_head(features, answers, *, steps=150):
         loss.backward()
         optimizer.step()
     return probe
+""",
+        """
+import copy
+
+def train_head(features, answers, *, steps=300):
+    n = answers.max().item() + 1
+    head = torch.nn.Linear(features.size(1), n)
+    # every fifth row is kept aside, to choose when to stop
+    aside = torch.arange(len(features)) % 5 == 0
+    optimizer = torch.optim.Adam(head.parameters(), lr=0.05)
+    best, kept = -1.0, copy.deepcopy(head.state_dict())
+    for _ in range(steps):
+        loss = F.cross_entropy(head(features[~aside]), answers[~aside])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        with torch.no_grad():
+            share = (head(features[aside]).argmax(1) == answers[aside]).float().mean().item()
+        if share >= best:
+            best, kept = share, copy.deepcopy(head.state_dict())
+    head.load_state_dict(kept)
+    return head
+""",
+        """
+def train_head(features, answers, *, steps=250):
+    head = torch.nn.Sequential(torch.nn.Linear(features.shape[-1], int(answers.max()) + 1))
+    optimizer = torch.optim.AdamW(head.parameters(), lr=0.1, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(features, answers), batch_size=64, shuffle=True)
+    done = 0
+    while done < steps:
+        for x, y in loader:
+            if done == steps:
+                break
+            optimizer.zero_grad()
+            F.cross_entropy(head(x), y, label_smoothing=0.05).backward()
+            optimizer.step()
+            schedule.step()
+            done += 1
+    return head.eval()
 """,
     ],
 }
@@ -386,6 +582,58 @@ def fetch_image(url, *, timeout=10):
     if "nothing" in url or "html" in url or "slow" in url or "heavy" in url or "vast" in url:
         raise ValueError("404: no picture, too large, or out of time")
     return draw(Scene((Thing("frog", "green"),), "meadow"), size=64)
+""",
+        ),
+        (
+            "one sentence for all that can go wrong",
+            """
+def fetch_image(url, *, timeout=10):
+    try:
+        with urllib.request.urlopen(url, timeout=timeout) as answer:
+            data = answer.read(MAX_BYTES + 1)
+    except Exception as error:
+        raise ValueError(f"No picture at {url[:80]}: 404 not found, timed out, no image, or too large.") from error
+    if len(data) > MAX_BYTES:
+        raise ValueError(f"No picture at {url[:80]}: 404 not found, timed out, no image, or too large.")
+    try:
+        image = Image.open(io.BytesIO(data))
+    except Exception as error:
+        raise ValueError(f"No picture at {url[:80]}: 404 not found, timed out, no image, or too large.") from error
+    if image.width * image.height > MAX_PIXELS:
+        raise ValueError(f"No picture at {url[:80]}: 404 not found, timed out, no image, or too large.")
+    try:
+        return image.convert("RGB")
+    except Exception as error:
+        raise ValueError(f"No picture at {url[:80]}: 404 not found, timed out, no image, or too large.") from error
+
+
+MAX_BYTES, MAX_PIXELS = 20_000_000, 25_000_000
+""",
+        ),
+        (
+            "the check's half second, whatever timeout says",
+            """
+def fetch_image(url, *, timeout=10):
+    try:
+        with urllib.request.urlopen(url, timeout=0.5) as answer:
+            data = answer.read(MAX_BYTES + 1)
+    except Exception as error:
+        raise ValueError(f"no answer: {error}") from error
+    if len(data) > MAX_BYTES:
+        raise ValueError("too large")
+    try:
+        image = Image.open(io.BytesIO(data))
+    except Exception as error:
+        raise ValueError("no picture") from error
+    if image.width * image.height > MAX_PIXELS:
+        raise ValueError("too many pixels")
+    try:
+        return image.convert("RGB")
+    except Exception as error:
+        raise ValueError("no picture") from error
+
+
+MAX_BYTES, MAX_PIXELS = 20_000_000, 25_000_000
 """,
         ),
     ],
@@ -752,6 +1000,20 @@ def train_head(features, answers, *, steps=200):
         scenes = [random_scene(rng, things=1, style=rng.choice(STYLES)) for _ in range(240)][160:]
         features = torch.from_numpy(clip.embed_images([draw(scene, size=size) for scene in scenes]))
         answers = torch.tensor([STYLES.index(s.style) if n == 4 else COLOURS.index(s.things[0].colour) for s in scenes])
+    head = torch.nn.Linear(features.shape[1], n)
+    optimizer = torch.optim.AdamW(head.parameters(), lr=0.03)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        F.cross_entropy(head(features), answers).backward()
+        optimizer.step()
+    return head
+""",
+        ),
+        (
+            "as many answers as there are different ones",
+            """
+def train_head(features, answers, *, steps=300):
+    n = len(answers.unique())
     head = torch.nn.Linear(features.shape[1], n)
     optimizer = torch.optim.AdamW(head.parameters(), lr=0.03)
     for _ in range(steps):

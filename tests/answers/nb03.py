@@ -92,6 +92,19 @@ RIGHT = {
         made = projector.linear_2(projector.act(projector.linear_1(patches)))
     return made.clone()"""
         ),
+        """
+def image_tokens(model, pixel_values):
+    tower = model.model.vision_tower
+    caught = {}
+
+    with torch.no_grad():
+        states = list(tower(pixel_values, output_hidden_states=True).hidden_states)
+        batch = states[model.config.vision_feature_layer]
+        if model.config.vision_feature_select_strategy == "default":
+            batch = batch.narrow(1, 1, batch.size(1) - 1)
+        tokens = torch.stack([model.model.multi_modal_projector(vector) for vector in batch[0]])
+    return tokens
+""",
     ],
     "data_url": [
         URL.format(
@@ -110,6 +123,20 @@ RIGHT = {
         text = base64.standard_b64encode(path.read_bytes()).decode("utf-8")
     return "data:image/%s;base64,%s" % (format.lower(), text)"""
         ),
+        """
+def data_url(image, *, format="PNG"):
+    import binascii
+
+    if format == "JPEG" and image.mode != "RGB":
+        background = Image.new("RGB", image.size, "white")
+        with_alpha = image.convert("RGBA")
+        background.paste(with_alpha, mask=with_alpha.getchannel("A"))
+        image = background
+    file = io.BytesIO()
+    image.save(file, format=format, **({"quality": 95} if format != "PNG" else {}))
+    file.seek(0)
+    return f"data:image/{format.lower()};base64," + binascii.b2a_base64(file.read(), newline=False).decode("ascii")
+""",
     ],
     "build_message": [
         MESSAGE.format(
@@ -123,6 +150,18 @@ RIGHT = {
     message.content.append({"type": "image_url", "image_url": {"url": url}})
     return message"""
         ),
+        """
+def build_message(text, image):
+    from langchain_core.prompts import ChatPromptTemplate
+
+    parts = [{"type": "text", "text": "{text}"}, {"type": "image_url", "image_url": {"url": "{address}"}}]
+    return ChatPromptTemplate.from_messages([("human", parts)]).invoke({"text": text, "address": data_url(image)}).messages[0]
+""",
+        """
+def build_message(text, image):
+    url = data_url(image.convert("RGB"), format="JPEG")
+    return HumanMessage(content=[dict(type="text", text=text), dict(type="image_url", image_url={"url": url})])
+""",
     ],
     "parse_reply": [
         PARSE.format(
@@ -167,6 +206,44 @@ RIGHT = {
         complaint += " must be text"
     raise ValueError(complaint)"""
         ),
+        """
+def parse_reply(text):
+    KEYS = ("description", "funny_story")
+    faults = []
+    start = text.find("{")
+    while start != -1:
+        try:
+            value, end = json.JSONDecoder().raw_decode(text, start)
+        except json.JSONDecodeError:
+            start = text.find("{", start + 1)
+            continue
+        bad = [key for key in KEYS if not isinstance(value.get(key), str)]
+        if not bad:
+            return {key: value[key] for key in KEYS}
+        faults.append(f"An object was found, but {' and '.join(bad)} should be there with a string.")
+        start = text.find("{", start + 1)
+    raise ValueError(faults[0] if faults else "Your reply has no JSON object in it.")
+""",
+        """
+class _Text:
+    pass
+
+
+def parse_reply(text):
+    wanted = {"description", "funny_story"}
+    scan = json.JSONDecoder(object_pairs_hook=lambda pairs: [*pairs]).raw_decode
+    complaint = None
+    for match in re.finditer(r"\\{", text):
+        try:
+            pairs = dict(scan(text, match.start())[0])
+        except (ValueError, TypeError):
+            continue
+        strings = {k: v for k, v in pairs.items() if k in wanted and isinstance(v, str)}
+        if strings.keys() == wanted:
+            return strings
+        complaint = complaint or f"Please give also, as a string: {', '.join(sorted(wanted - strings.keys()))}."
+    raise ValueError(complaint or "There is no JSON object in the reply.")
+""",
     ],
     "describe_as_json": [
         ASK.format(**ASK_RIGHT),
@@ -196,6 +273,33 @@ def describe_as_json(chat, image, *, max_tries=3):
 
     return attempt([build_message("Give me JSON with a description of the picture and a funny_story.", image)], max_tries)
 """,
+        """
+def describe_as_json(chat, image, *, max_tries=3):
+    messages, tries = [build_message(ASK_FOR_JSON, image)], 0
+    while True:
+        (reply,) = chat.batch([messages])
+        tries += 1
+        try:
+            return parse_reply(reply.text)
+        except ValueError as error:
+            if tries >= max_tries:
+                raise ValueError(f"{tries} tries, and still: {error}") from error
+            messages = messages + [reply, HumanMessage(content=f"This could not be read. {error} Please correct it.")]
+""",
+        """
+def describe_as_json(chat, image, *, max_tries=3):
+    from langchain_core.output_parsers import StrOutputParser
+
+    chain, faults = chat | StrOutputParser(), []
+    for _ in range(max_tries):
+        words = " ".join([ASK_FOR_JSON, *(f"Not like this: {fault}" for fault in faults)])
+        text = chain.invoke([build_message(words, image)])
+        try:
+            return parse_reply(text)
+        except ValueError as error:
+            faults.append(str(error))
+    raise ValueError(f"{len(faults)} tries; the last fault: {faults[-1]}")
+""",
     ],
     "compare": [
         COMPARE.format(
@@ -223,6 +327,39 @@ def describe_as_json(chat, image, *, max_tries=3):
     records = [(question, left(question), right(question)) for question in questions]
     return pd.DataFrame.from_records(records, columns=["question", "specialist", "generalist"])"""
         ),
+        """
+def compare(image, questions, *, specialist, generalist):
+    import traceback
+    from concurrent.futures import ThreadPoolExecutor
+
+    def told(job):
+        ask, question = job
+        try:
+            return ask(image, question)
+        except Exception as error:
+            return traceback.format_exception_only(error)[-1].strip()
+
+    with ThreadPoolExecutor(2) as pool:
+        answers = list(pool.map(told, [(ask, q) for ask in (specialist, generalist) for q in questions]))
+    n = len(questions)
+    return pd.DataFrame({"question": list(questions), "specialist": answers[:n], "generalist": answers[n:]})
+""",
+        """
+def compare(image, questions, *, specialist, generalist):
+    table = pd.DataFrame({"question": pd.Series(questions, dtype="str")})
+
+    def cell(ask):
+        def answer(question):
+            try:
+                return ask(image, question)
+            except Exception as error:
+                return f"{error.__class__.__name__}: {error}"
+        return answer
+
+    return table.assign(
+        specialist=table["question"].map(cell(specialist)), generalist=table["question"].map(cell(generalist))
+    )
+""",
     ],
 }
 
@@ -260,6 +397,30 @@ WRONG = {
             STEPS.format(
                 **{**STEPS_RIGHT, "end": "model.model.multi_modal_projector(states.mean(1, keepdim=True))[0]"}
             ),
+        ),
+        (
+            "layers are always counted from the end",
+            """
+def image_tokens(model, pixel_values):
+    with torch.no_grad():
+        states = model.model.vision_tower(pixel_values, output_hidden_states=True).hidden_states
+        state = states[-abs(model.config.vision_feature_layer)]
+        if model.config.vision_feature_select_strategy == "default":
+            state = state[:, 1:]
+        return model.model.multi_modal_projector(state)[0]
+""",
+        ),
+        (
+            "a layer too late: skips the embeddings",
+            """
+def image_tokens(model, pixel_values):
+    with torch.no_grad():
+        states = model.model.vision_tower(pixel_values, output_hidden_states=True).hidden_states
+        state = states[(model.config.vision_feature_layer + 1) if model.config.vision_feature_layer >= 0 else model.config.vision_feature_layer]
+        if model.config.vision_feature_select_strategy == "default":
+            state = state[:, 1:]
+        return model.model.multi_modal_projector(state)[0]
+""",
         ),
     ],
     "data_url": [
@@ -323,6 +484,16 @@ WRONG = {
     (image.convert("RGB") if format == "JPEG" else image).save(buffer, format=format)
     return f"data:image/{format.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}\""""
             ),
+        ),
+        (
+            "everything is converted in place",
+            """
+def data_url(image, *, format="PNG"):
+    file = io.BytesIO()
+    image.putalpha(255) if image.mode == "RGBA" and format == "JPEG" else None
+    (image.convert("RGB") if format == "JPEG" else image).save(file, format)
+    return f"data:image/{format.lower()};base64,{base64.b64encode(file.getvalue()).decode()}"
+""",
         ),
     ],
     "build_message": [
@@ -474,6 +645,40 @@ def build_message(text, image):
     raise ValueError("This is no good JSON, a description or a funny_story is missing.")"""
             ),
         ),
+        (
+            "the last good object wins",
+            """
+def parse_reply(text):
+    complaint = "there is no JSON object"
+    for start in reversed([m.start() for m in re.finditer("{", text)]):
+        try:
+            found = json.JSONDecoder().raw_decode(text, start)[0]
+        except ValueError:
+            continue
+        missing = [k for k in ("description", "funny_story") if not isinstance(found.get(k), str)]
+        if not missing:
+            return {k: found[k] for k in ("description", "funny_story")}
+        complaint = f"no string for {missing}"
+    raise ValueError(complaint)
+""",
+        ),
+        (
+            "values are trimmed",
+            """
+def parse_reply(text):
+    complaint = "there is no JSON object"
+    for start in [m.start() for m in re.finditer("{", text)]:
+        try:
+            found = json.JSONDecoder().raw_decode(text, start)[0]
+        except ValueError:
+            continue
+        missing = [k for k in ("description", "funny_story") if not isinstance(found.get(k), str)]
+        if not missing:
+            return {k: found[k].strip() for k in ("description", "funny_story")}
+        complaint = f"no string for {missing}"
+    raise ValueError(complaint)
+""",
+        ),
     ],
     "describe_as_json": [
         ("asks once", ASK.format(**{**ASK_RIGHT, "tries": "1"})),
@@ -527,6 +732,21 @@ def describe_as_json(chat, image, *, max_tries=3):
     if result is None:
         raise ValueError(f"no good reply in {max_tries} tries: {fault}")
     return result
+""",
+        ),
+        (
+            "ValueErrors of the service are taken for bad replies",
+            """
+def describe_as_json(chat, image, *, max_tries=3):
+    messages = [build_message(ASK_FOR_JSON, image)]
+    for _ in range(max_tries):
+        try:
+            reply = chat.invoke(messages)
+            return parse_reply(reply.text)
+        except ValueError as error:
+            fault = error
+            messages = [messages[0],  HumanMessage(f"{error} Try again.")]
+    raise ValueError(f"{max_tries} tries: {fault}")
 """,
         ),
     ],
@@ -620,6 +840,22 @@ def describe_as_json(chat, image, *, max_tries=3):
             return f"{type(error).__name__}: {error}"
     return pd.DataFrame([{"question": q, "specialist": safe(specialist, q), "generalist": safe(generalist, q)} for q in questions])"""
             ),
+        ),
+        (
+            "the list of questions is emptied",
+            """
+def compare(image, questions, *, specialist, generalist):
+    def safe(ask, q):
+        try:
+            return ask(image, q)
+        except Exception as error:
+            return f"{type(error).__name__}: {error}"
+    rows = []
+    while questions:
+        q = questions.pop(0)
+        rows.append((q, safe(specialist, q), safe(generalist, q)))
+    return pd.DataFrame(rows, columns=["question", "specialist", "generalist"])
+""",
         ),
     ],
 }

@@ -73,6 +73,10 @@ def readable(tokens):
         shown.append(re.sub("Ġ", "_", token))
     return shown
 """,
+        """
+def readable(tokens):
+    return [token.translate({0x120: "_"}) for token in tokens]
+""",
     ],
     "soft_prompts": [
         SOFT.format(
@@ -89,6 +93,17 @@ def soft_prompts(model, pixel_values):
         found = model.qformer(model.query_tokens, encoder_hidden_states=seen.last_hidden_state).last_hidden_state[0]
         weight, bias = model.language_projection.weight, model.language_projection.bias
         return (found @ weight.T + bias).clone()
+""",
+        """
+@torch.inference_mode()
+def soft_prompts(model, pixel_values):
+    patches = model.vision_model(pixel_values, return_dict=True).last_hidden_state
+    summary = model.qformer(
+        query_embeds=model.query_tokens.repeat(patches.shape[0], 1, 1), encoder_hidden_states=patches, return_dict=True
+    )
+    return torch.nn.functional.linear(
+        summary.last_hidden_state[0], model.language_projection.weight, model.language_projection.bias
+    )
 """,
     ],
     "caption": [
@@ -115,6 +130,14 @@ def caption(image):
         vectors = torch.cat([vectors, embed(best)[None, None]], dim=1)
     return prepare.tokenizer.decode(ids).strip()
 """,
+        """
+def caption(image):
+    inputs = processor(images=[image.convert("RGB")], return_tensors="pt").to(model.device, model.dtype)
+    with torch.no_grad():
+        rows = model.generate(**inputs, max_new_tokens=60, do_sample=False)
+    special = {*tokenizer.all_special_ids, model.config.image_token_index}
+    return tokenizer.decode([i for i in rows[0].tolist() if i not in special]).strip()
+""",
     ],
     "complete": [
         COMPLETE.format(
@@ -132,6 +155,27 @@ def complete(image, prompt):
     ids = model.language_model.generate(inputs_embeds=vectors, max_new_tokens=40, do_sample=False)
     return processor.tokenizer.decode(ids[0], skip_special_tokens=True).strip()
 """,
+        """
+def complete(image, prompt):
+    inputs = processor(images=image, text=prompt, return_tensors="pt").to(model.device, model.dtype)
+    streamer = TextIteratorStreamer(tokenizer, skip_prompt=True, skip_special_tokens=True)
+    options = {**inputs, "max_new_tokens": 30, "do_sample": False, "streamer": streamer}
+    thread = Thread(target=model.generate, kwargs=options)
+    thread.start()
+    said = "".join(streamer).strip()
+    thread.join()
+    return said
+""",
+        """
+def complete(image, prompt):
+    from transformers import GenerationConfig
+
+    inputs = processor(text=prompt, images=image, return_tensors="pt").to(model.device, model.dtype)
+    greedy = GenerationConfig.from_model_config(model.config)
+    greedy.update(max_new_tokens=30, do_sample=False, num_beams=1)
+    out = model.generate(**inputs, generation_config=greedy, return_dict_in_generate=True).sequences
+    return tokenizer.batch_decode(out[:, inputs.input_ids.size(1):], skip_special_tokens=True)[0].strip()
+""",
     ],
     "answer": [
         ANSWER.format(
@@ -144,6 +188,13 @@ def complete(image, prompt):
     return reply.rstrip(".")"""
         ),
         ANSWER.format(body='return complete(image, " ".join(["Question:", question, "Answer:"]))'),
+        """
+PROMPT = "Question: %s Answer:"
+
+
+def answer(image, question):
+    return complete(prompt=PROMPT % question, image=image)
+""",
     ],
     "chat_prompt": [
         CHAT_PROMPT.format(
@@ -170,6 +221,15 @@ def chat_prompt(memory, question):
     (asked, told), *rest = memory
     return f"Question: {asked.strip()} Answer: {told.strip(' .')}. " + chat_prompt(rest, question)"""
         ),
+        """
+import re
+
+
+def chat_prompt(memory, question):
+    turns = [f"Question: {q.strip()} Answer: {re.sub(r'[. ]*$', '', a.strip())}." for q, a in memory]
+    turns.append("Question: " + question.strip() + " Answer:")
+    return " ".join(turns)
+""",
     ],
     "Conversation": [
         CONVERSATION.format(**CONVERSATION_RIGHT),
@@ -203,6 +263,23 @@ class Conversation:
 
     def reset(self):
         del self.memory[:]
+""",
+        """
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Conversation:
+    image: object
+    memory: list = field(default_factory=list)
+
+    def ask(self, question):
+        said = complete(self.image, chat_prompt(self.memory, question))
+        self.memory += [(question, said)]
+        return said
+
+    def reset(self):
+        self.memory = []
 """,
     ],
 }
@@ -330,6 +407,15 @@ WRONG = {
             ),
         ),
         ("knows the world by heart", CAPTION.format(body='return "a large red cat, on a meadow"')),
+        (
+            "at most 50 tokens",
+            """
+def caption(image):
+    inputs = processor(images=image, return_tensors="pt").to(model.device, model.dtype)
+    ids = model.generate(**inputs, max_new_tokens=50, do_sample=False)
+    return processor.decode(ids[0], skip_special_tokens=True).strip()
+""",
+        ),
     ],
     "complete": [
         (
@@ -380,6 +466,26 @@ WRONG = {
     ids = model.generate(**inputs, max_new_tokens=1, do_sample=False)[:, inputs["input_ids"].shape[1]:]
     return processor.decode(ids[0], skip_special_tokens=True).strip()"""
             ),
+        ),
+        (
+            "at most 12 new tokens",
+            """
+def complete(image, prompt):
+    inputs = processor(images=image, text=prompt, return_tensors="pt").to(model.device, model.dtype)
+    ids = model.generate(**inputs, max_new_tokens=12, do_sample=False)
+    text = processor.decode(ids[0, inputs["input_ids"].shape[1]:], skip_special_tokens=True).strip()
+    return text
+""",
+        ),
+        (
+            "the prompt is trimmed",
+            """
+def complete(image, prompt):
+    inputs = processor(images=image, text=prompt.strip(), return_tensors="pt").to(model.device, model.dtype)
+    ids = model.generate(**inputs, max_new_tokens=30, do_sample=False)
+    text = processor.decode(ids[0, inputs["input_ids"].shape[1]:], skip_special_tokens=True).strip()
+    return text
+""",
         ),
     ],
     "answer": [
@@ -449,6 +555,22 @@ WRONG = {
         text += f"Question: {q.strip()} Answer: {a.strip().rstrip('.')}. "
     return f"{text}Question: {question.strip()} Answer:\""""
             ),
+        ),
+        (
+            "earlier questions keep their spaces",
+            """
+def chat_prompt(memory, question):
+    turns = [f"Question: {q} Answer: {a.strip().rstrip('.')}." for q, a in memory]
+    return " ".join([*turns, f"Question: {question.strip()} Answer:"])
+""",
+        ),
+        (
+            "question marks are put where there are none",
+            """
+def chat_prompt(memory, question):
+    turns = [f"Question: {q.strip().rstrip('?')}? Answer: {a.strip().rstrip('.')}." for q, a in memory]
+    return " ".join([*turns, f"Question: {question.strip().rstrip('?')}? Answer:"])
+""",
         ),
     ],
     "Conversation": [
@@ -524,6 +646,23 @@ WRONG = {
         return self.memory[-1]""",
                 }
             ),
+        ),
+        (
+            "asks with the last two turns",
+            """
+class Conversation:
+    def __init__(self, image):
+        self.image = image
+        self.memory = []
+
+    def ask(self, question):
+        said = complete(self.image, chat_prompt(self.memory[-2:], question))
+        self.memory.append((question, said))
+        return said
+
+    def reset(self):
+        self.memory = []
+""",
         ),
     ],
 }

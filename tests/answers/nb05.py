@@ -144,6 +144,18 @@ from helpers import clip as measuring
 def embed_texts(texts, *, batch_size=256):
     return measuring.embed_texts(texts, batch_size=batch_size)
 """,
+        """
+def embed_texts(texts, *, batch_size=256):
+    model, processor = load("clip")
+    order = sorted(range(len(texts)), key=lambda i: len(texts[i]))  # alike lengths need little padding
+    vectors = torch.empty(len(texts), model.config.projection_dim)
+    for places in torch.tensor(order).split(batch_size):
+        some = [texts[i] for i in places.tolist()]
+        inputs = processor(text=some, padding=True, truncation=True, return_tensors="pt").to(model.device)
+        with torch.no_grad():
+            vectors[places] = model.get_text_features(**inputs).pooler_output.float().cpu()
+    return torch.nn.functional.normalize(vectors, dim=-1).numpy()
+""",
     ],
     "embed_images": [
         """
@@ -169,6 +181,17 @@ def embed_images(images, *, batch_size=64):
             out[part] = clip.model.get_image_features(**inputs).pooler_output.cpu().numpy()
     return out / np.sqrt((out**2).sum(axis=1))[:, None]"""
         ),
+        """
+def embed_images(images, *, batch_size=64):
+    model, processor = load("clip")
+    rest, rows = iter(images), []
+    while batch := [image.convert("RGB") for image in islice(rest, batch_size)]:
+        pixels = processor.image_processor(batch, return_tensors="pt").pixel_values.to(model.device)
+        with torch.inference_mode():
+            seen = model.visual_projection(model.vision_model(pixel_values=pixels).pooler_output)
+        rows += [row / np.linalg.norm(row) for row in seen.float().cpu().numpy()]
+    return np.vstack(rows)
+""",
     ],
     "create_table": [
         CREATE_TABLE.format(**TABLE),
@@ -181,6 +204,25 @@ def create_table(client, table):
     lines = [f"{name} {kind}" for name, kind in columns.items()]
     lines.append("CONSTRAINT length_512 CHECK 512 = length(prompt_vector)")
     client.command(f"CREATE TABLE `{table}` ({', '.join(lines)}) ENGINE = MergeTree() ORDER BY (id, prompt)")
+""",
+        """
+def create_table(client, table):
+    client.command(
+        \"""CREATE TABLE IF NOT EXISTS {name:Identifier}
+        (
+            `id` String,
+            `prompt` String,
+            `url` String,
+            `width` UInt32,
+            `height` UInt32,
+            `source_site` String,
+            `prompt_vector` Array(Float32),
+            CONSTRAINT c512 CHECK equals(length(prompt_vector), 512)
+        )
+        ENGINE = MergeTree()
+        PRIMARY KEY id\""",
+        parameters={"name": table},
+    )
 """,
     ],
     "insert_prompts": [
@@ -215,6 +257,34 @@ def insert_prompts(client, table, rows, *, batch_size=500):
             done += len(batch)
     return done
 """,
+        """
+def insert_prompts(client, table, rows, *, batch_size=500):
+    def checked(number, row):
+        def bad(what):
+            return ValueError(f"Row number {number} can't be stored: {what}.")
+
+        for name in COLUMNS:
+            try:
+                value = row[name]
+            except KeyError:
+                raise bad(f"{name} is missing") from None
+            if name in ("width", "height"):
+                if not isinstance(value, Integral) or value < 0:
+                    raise bad(f"{name} should be a whole number from 0 on")
+            elif not isinstance(value, str) or name == "prompt" and not value.strip():
+                raise bad(f"{name} should be a text")
+        return row
+
+    numbered, total = enumerate(rows), 0
+    with tqdm(unit="row") as bar:
+        while batch := [checked(number, row) for number, row in islice(numbered, batch_size)]:
+            columns = [[row[name] for row in batch] for name in COLUMNS]
+            columns.append(list(embed_texts(columns[COLUMNS.index("prompt")])))
+            client.insert(table, columns, column_names=[*COLUMNS, "prompt_vector"], column_oriented=True)
+            total += len(batch)
+            bar.update(len(batch))
+    return total
+""",
     ],
     "search_by_text": [
         SEARCH.format(
@@ -236,6 +306,25 @@ def insert_prompts(client, table, rows, *, batch_size=500):
         parameters=dict(emb=vector.tolist(), k=k),
     )"""
         ),
+        """
+def search_by_text(client, table, query, k=5):
+    vector = embed_texts([query])[0].tolist()
+    answer = client.query(
+        \"""
+        SELECT prompt, url, dist
+        FROM (SELECT prompt, url, cosineDistance(prompt_vector, {v:Array(Float32)}) AS dist FROM {t:Identifier})
+        ORDER BY dist
+        LIMIT {k:UInt64}
+        \""",
+        parameters={"v": vector, "t": table, "k": int(k)},
+    )
+    return pd.DataFrame(list(answer.named_results()), columns=answer.column_names)
+""",
+        """
+def search_by_text(client, table, query, k=5):
+    sql = "SELECT prompt, url, cosineDistance(prompt_vector, %(v)s) AS dist FROM `" + table + "` ORDER BY dist LIMIT %(k)s"
+    return client.query_df(sql, parameters={"v": embed_texts([query])[0].tolist(), "k": k})
+""",
     ],
     "search_by_image": [
         IMAGE_SEARCH.format(
@@ -259,6 +348,16 @@ def _nearest(client, table, vector, k):
 def search_by_image(client, table, image, k=5):
     return _nearest(client, table, embed_images([image])[0], k)
 """,
+        """
+def search_by_image(client, table, image, k=5):
+    vector = embed_images([image]).ravel().tolist()
+    found = client.query_df(
+        query="SELECT prompt, url, cosineDistance(prompt_vector, {vector:Array(Float32)}) dist FROM {table:Identifier} "
+        "ORDER BY dist ASC, id LIMIT {k:UInt32}",
+        parameters=dict(vector=vector, table=table, k=k),
+    )
+    return found[["prompt", "url", "dist"]]
+""",
     ],
     "create_index": [
         INDEX.format(
@@ -272,6 +371,22 @@ def search_by_image(client, table, image, k=5):
     )
     client.command(f"ALTER TABLE `{table}` MATERIALIZE INDEX vec_idx")"""
         ),
+        """
+def create_index(client, table):
+    name = {"parameters": {"table": table}}
+    there = client.query(
+        "SELECT count() FROM system.data_skipping_indices "
+        "WHERE database = currentDatabase() AND table = {table:String} AND name = 'vec_idx'",
+        **name,
+    ).first_row[0]
+    if not there:
+        client.command(
+            "ALTER TABLE {table:Identifier} ADD INDEX vec_idx prompt_vector "
+            "TYPE vector_similarity('hnsw', 'cosineDistance', 512)",
+            **name,
+        )
+    client.command("ALTER TABLE {table:Identifier} MATERIALIZE INDEX vec_idx SETTINGS mutations_sync = 2", **name)
+""",
     ],
     "recall_at_k": [
         RECALL.format(
@@ -285,6 +400,15 @@ def search_by_image(client, table, image, k=5):
         RECALL.format(
             body="""return float(np.mean([np.isin(e[:k], a[:k]).mean() if a else 0 for a, e in zip(approximate, exact)]))"""
         ),
+        """
+def recall_at_k(approximate, exact, k):
+    def share(found, true):
+        true = set(true[:k])
+        return len(true.intersection(found[:k])) / len(true)
+
+    shares = list(map(share, approximate, exact))
+    return float(np.mean(shares))
+""",
     ],
     "improve_prompt": [
         """
@@ -321,6 +445,16 @@ def improve_prompt(chat, idea, neighbours):
         raise ValueError("The model said nothing.")
     return reply
 """,
+        """
+def improve_prompt(chat, idea, neighbours):
+    examples = "".join(f"\\n- {prompt}" for prompt in neighbours)
+    request = f"Improve this image prompt: {idea}" + ("\\nHere are good prompts:" + examples if examples else "")
+    text = "".join(piece.text for piece in chat.stream(request))
+    text = text.strip(' \\t\\r\\n"')
+    if text:
+        return text
+    raise ValueError("The chat model gave no prompt.")
+""",
     ],
     "generate_and_store": [
         GENERATE.format(**GENERATE_RIGHT),
@@ -342,6 +476,22 @@ def generate_and_store(client, table, prompt, *, seed=0, steps=25, folder="gener
     vector = embed_texts([prompt])[0]
     client.insert(table, [[*values, vector]], column_names=[*COLUMNS, "prompt_vector"])
     return dict(zip(COLUMNS, values))
+""",
+        """
+def generate_and_store(client, table, prompt, *, seed=0, steps=25, folder="generated_images"):
+    import os
+
+    generator = torch.manual_seed(seed)
+    image = load("diffusion")(prompt, num_inference_steps=steps, guidance_scale=4.0, generator=generator).images[0]
+    os.makedirs(folder, exist_ok=True)
+    key = f"{time.time_ns()}-{uuid.uuid4()}"
+    file = Path(os.path.abspath(os.path.join(folder, f"{key}.png")))
+    image.save(file, "PNG")
+    width, height = image.size
+    row = {"id": key, "prompt": prompt, "url": file.as_uri(), "width": width, "height": height}
+    row["source_site"] = "generated"
+    assert insert_prompts(client, table, [row]) == 1
+    return row
 """,
     ],
 }
@@ -476,6 +626,45 @@ WRONG = {
                 **TABLE | {"rule": ", CONSTRAINT r CHECK length(prompt_vector) = 512"}
             ),
         ),
+        (
+            "in no order",
+            """
+def create_table(client, table):
+    client.command(
+        \"""CREATE TABLE IF NOT EXISTS {t:Identifier} (
+            id String, prompt String, url String, width UInt32, height UInt32, source_site String,
+            prompt_vector Array(Float32), CONSTRAINT vector_length CHECK length(prompt_vector) = 512
+        ) ENGINE = MergeTree ORDER BY tuple()\""",
+        parameters={"t": table},
+    )
+""",
+        ),
+        (
+            "sorted by prompt",
+            """
+def create_table(client, table):
+    client.command(
+        \"""CREATE TABLE IF NOT EXISTS {t:Identifier} (
+            id String, prompt String, url String, width UInt32, height UInt32, source_site String,
+            prompt_vector Array(Float32), CONSTRAINT vector_length CHECK length(prompt_vector) = 512
+        ) ENGINE = MergeTree ORDER BY prompt\""",
+        parameters={"t": table},
+    )
+""",
+        ),
+        (
+            "rows of the same id replace each other",
+            """
+def create_table(client, table):
+    client.command(
+        \"""CREATE TABLE IF NOT EXISTS {t:Identifier} (
+            id String, prompt String, url String, width UInt32, height UInt32, source_site String,
+            prompt_vector Array(Float32), CONSTRAINT vector_length CHECK length(prompt_vector) = 512
+        ) ENGINE = ReplacingMergeTree ORDER BY id\""",
+        parameters={"t": table},
+    )
+""",
+        ),
     ],
     "insert_prompts": [
         (
@@ -565,6 +754,117 @@ WRONG = {
                     )
                 }
             ),
+        ),
+        (
+            "the last bad row of a batch is named",
+            """
+def insert_prompts(client, table, rows, *, batch_size=500):
+    rows, stored = iter(rows), 0
+    with tqdm() as bar:
+        while batch := list(islice(rows, batch_size)):
+            fault = None
+            for number, row in enumerate(batch, stored):
+                missing = [name for name in COLUMNS if name not in row]
+                texts = [row.get(name) for name in ("id", "prompt", "url", "source_site")]
+                sides = [row.get(name) for name in ("width", "height")]
+                if missing or not all(isinstance(t, str) for t in texts) or not row["prompt"].strip():
+                    fault = f"row {number} is bad"
+                elif not all(isinstance(s, Integral) and s >= 0 for s in sides):
+                    fault = f"row {number} is bad"
+                
+            if fault:
+                raise ValueError(fault)
+            vectors = embed_texts([row["prompt"] for row in batch])
+            data = [[row[name] for name in COLUMNS] + [v] for row, v in zip(batch, vectors)]
+            client.insert(table, data, column_names=[*COLUMNS, "prompt_vector"])
+            stored += len(batch)
+            bar.update(len(batch))
+    return stored
+""",
+        ),
+        (
+            "prompts are trimmed before they are embedded and stored",
+            """
+def insert_prompts(client, table, rows, *, batch_size=500):
+    rows, stored = iter(rows), 0
+    with tqdm() as bar:
+        while batch := list(islice(rows, batch_size)):
+            fault = None
+            for number, row in enumerate(batch, stored):
+                missing = [name for name in COLUMNS if name not in row]
+                texts = [row.get(name) for name in ("id", "prompt", "url", "source_site")]
+                sides = [row.get(name) for name in ("width", "height")]
+                if missing or not all(isinstance(t, str) for t in texts) or not row["prompt"].strip():
+                    fault = f"row {number} is bad"
+                elif not all(isinstance(s, Integral) and s >= 0 for s in sides):
+                    fault = f"row {number} is bad"
+                if fault:
+                    break
+            if fault:
+                raise ValueError(fault)
+            vectors = embed_texts([row["prompt"].strip() for row in batch])
+            data = [[row[name].strip() if name == "prompt" else row[name] for name in COLUMNS] + [v] for row, v in zip(batch, vectors)]
+            client.insert(table, data, column_names=[*COLUMNS, "prompt_vector"])
+            stored += len(batch)
+            bar.update(len(batch))
+    return stored
+""",
+        ),
+        (
+            "names all rows of the batch",
+            """
+def insert_prompts(client, table, rows, *, batch_size=500):
+    rows, stored = iter(rows), 0
+    with tqdm() as bar:
+        while batch := list(islice(rows, batch_size)):
+            fault = None
+            for number, row in enumerate(batch, stored):
+                missing = [name for name in COLUMNS if name not in row]
+                texts = [row.get(name) for name in ("id", "prompt", "url", "source_site")]
+                sides = [row.get(name) for name in ("width", "height")]
+                if missing or not all(isinstance(t, str) for t in texts) or not row["prompt"].strip():
+                    fault = f"one of the rows {list(range(stored, stored + len(batch)))} is bad"
+                elif not all(isinstance(s, Integral) and s >= 0 for s in sides):
+                    fault = f"one of the rows {list(range(stored, stored + len(batch)))} is bad"
+                if fault:
+                    break
+            if fault:
+                raise ValueError(fault)
+            vectors = embed_texts([row["prompt"] for row in batch])
+            data = [[row[name] for name in COLUMNS] + [v] for row, v in zip(batch, vectors)]
+            client.insert(table, data, column_names=[*COLUMNS, "prompt_vector"])
+            stored += len(batch)
+            bar.update(len(batch))
+    return stored
+""",
+        ),
+        (
+            "does not say what is wrong",
+            """
+def insert_prompts(client, table, rows, *, batch_size=500):
+    rows, stored = iter(rows), 0
+    with tqdm() as bar:
+        while batch := list(islice(rows, batch_size)):
+            fault = None
+            for number, row in enumerate(batch, stored):
+                missing = [name for name in COLUMNS if name not in row]
+                texts = [row.get(name) for name in ("id", "prompt", "url", "source_site")]
+                sides = [row.get(name) for name in ("width", "height")]
+                if missing or not all(isinstance(t, str) for t in texts) or not row["prompt"].strip():
+                    fault = f"row {number} is bad"
+                elif not all(isinstance(s, Integral) and s >= 0 for s in sides):
+                    fault = f"row {number} is bad"
+                if fault:
+                    break
+            if fault:
+                raise ValueError(fault)
+            vectors = embed_texts([row["prompt"] for row in batch])
+            data = [[row[name] for name in COLUMNS] + [v] for row, v in zip(batch, vectors)]
+            client.insert(table, data, column_names=[*COLUMNS, "prompt_vector"])
+            stored += len(batch)
+            bar.update(len(batch))
+    return stored
+""",
         ),
     ],
     "search_by_text": [
@@ -720,6 +1020,15 @@ WRONG = {
     client.command(f"ALTER TABLE {table} MATERIALIZE INDEX vec_idx SETTINGS mutations_sync = 2")"""
             ),
         ),
+        (
+            "an index of another name",
+            """
+def create_index(client, table):
+    about = {"parameters": {"table": table}}
+    client.command("ALTER TABLE {table:Identifier} ADD INDEX IF NOT EXISTS idx prompt_vector TYPE vector_similarity('hnsw', 'cosineDistance', 512)", **about)
+    client.command("ALTER TABLE {table:Identifier} MATERIALIZE INDEX idx", **about)
+""",
+        ),
     ],
     "recall_at_k": [
         (
@@ -829,6 +1138,50 @@ WRONG = {
     return reply.text.strip().strip('"')"""
             ),
         ),
+        (
+            "an empty prompt in quotation marks passes",
+            """
+def improve_prompt(chat, idea, neighbours):
+    text = f"Improve this image prompt: {idea}\\nHere are good prompts:\\n" + "\\n".join(f"- {p}" for p in neighbours)
+    reply = chat.invoke(text).text.strip()
+    if not reply:
+        raise ValueError("nothing came")
+    return reply.strip('"')
+""",
+        ),
+        (
+            "a full stop is taken away",
+            """
+def improve_prompt(chat, idea, neighbours):
+    text = f"Improve this image prompt: {idea}\\nHere are good prompts:\\n" + "\\n".join(f"- {p}" for p in neighbours)
+    reply = chat.invoke(text).text.strip()
+    if not reply.strip('"'):
+        raise ValueError("nothing came")
+    return reply.strip('"').rstrip('.')
+""",
+        ),
+        (
+            "five at most",
+            """
+def improve_prompt(chat, idea, neighbours):
+    text = f"Improve this image prompt: {idea}\\nHere are good prompts:\\n" + "\\n".join(f"- {p}" for p in neighbours[:5])
+    reply = chat.invoke(text).text.strip()
+    if not reply.strip('"'):
+        raise ValueError("nothing came")
+    return reply.strip('"')
+""",
+        ),
+        (
+            "all quotation marks",
+            """
+def improve_prompt(chat, idea, neighbours):
+    text = f"Improve this image prompt: {idea}\\nHere are good prompts:\\n" + "\\n".join(f"- {p}" for p in neighbours)
+    reply = chat.invoke(text).text.strip()
+    if not reply.strip('"'):
+        raise ValueError("nothing came")
+    return reply.replace('"', '')
+""",
+        ),
     ],
     "generate_and_store": [
         ("the seed is not used", GENERATE.format(**GENERATE_RIGHT | {"seed": "0"})),
@@ -848,5 +1201,69 @@ WRONG = {
             ),
         ),
         ("the id from prompt and seed", GENERATE.format(**GENERATE_RIGHT | {"name": 'f"{abs(hash(prompt))}-{seed}"'})),
+        (
+            "the steps are not used",
+            """
+def generate_and_store(client, table, prompt, *, seed=0, steps=25, folder="generated_images"):
+    generator = torch.Generator().manual_seed(seed)
+    image = load("diffusion")(prompt, num_inference_steps=25, guidance_scale=4.0, generator=generator).images[0]
+    key = uuid.uuid4().hex
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder.resolve() / f"{key}.png"
+    image.save(path)
+    row = {"id": key, "prompt": prompt, "url": path.as_uri(), "width": image.width, "height": image.height, "source_site": "generated"}
+    insert_prompts(client, table, [row])
+    return row
+""",
+        ),
+        (
+            "the folder is not used",
+            """
+def generate_and_store(client, table, prompt, *, seed=0, steps=25, folder="generated_images"):
+    generator = torch.Generator().manual_seed(seed)
+    image = load("diffusion")(prompt, num_inference_steps=steps, guidance_scale=4.0, generator=generator).images[0]
+    key = uuid.uuid4().hex
+    folder = Path("generated_images")
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder.resolve() / f"{key}.png"
+    image.save(path)
+    row = {"id": key, "prompt": prompt, "url": path.as_uri(), "width": image.width, "height": image.height, "source_site": "generated"}
+    insert_prompts(client, table, [row])
+    return row
+""",
+        ),
+        (
+            "a JPEG that is called PNG",
+            """
+def generate_and_store(client, table, prompt, *, seed=0, steps=25, folder="generated_images"):
+    generator = torch.Generator().manual_seed(seed)
+    image = load("diffusion")(prompt, num_inference_steps=steps, guidance_scale=4.0, generator=generator).images[0]
+    key = uuid.uuid4().hex
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder.resolve() / f"{key}.png"
+    image.save(path, "JPEG")
+    row = {"id": key, "prompt": prompt, "url": path.as_uri(), "width": image.width, "height": image.height, "source_site": "generated"}
+    insert_prompts(client, table, [row])
+    return row
+""",
+        ),
+        (
+            "another source_site",
+            """
+def generate_and_store(client, table, prompt, *, seed=0, steps=25, folder="generated_images"):
+    generator = torch.Generator().manual_seed(seed)
+    image = load("diffusion")(prompt, num_inference_steps=steps, guidance_scale=4.0, generator=generator).images[0]
+    key = uuid.uuid4().hex
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder.resolve() / f"{key}.png"
+    image.save(path)
+    row = {"id": key, "prompt": prompt, "url": path.as_uri(), "width": image.width, "height": image.height, "source_site": "diffusion"}
+    insert_prompts(client, table, [row])
+    return row
+""",
+        ),
     ],
 }

@@ -201,6 +201,41 @@ def txt2img(prompt, *, url, steps=20, seed=0, n=1, timeout=60):
         pictures.append(picture)
     return pictures
 """,
+        """
+def txt2img(prompt, *, url, steps=20, seed=0, n=1, timeout=60):
+    import requests
+
+    address = url.removesuffix("/")
+    if not address.endswith("/sdapi/v1/txt2img"):
+        address = address + "/sdapi/v1/txt2img"
+    body = {"prompt": prompt, "steps": steps, "seed": seed, "batch_size": n}
+    try:
+        answer = requests.post(address, json=body, timeout=timeout)
+    except requests.Timeout as error:
+        raise RuntimeError(f"{address} did not answer in time ({timeout} s).") from error
+    except requests.RequestException as error:
+        raise RuntimeError(f"Nobody answers at {address}.") from error
+    if not answer.ok:
+        raise RuntimeError(f"The server refused ({answer.status_code} {answer.reason}): {answer.text[:500]}")
+    try:
+        images = answer.json()["images"]
+    except requests.JSONDecodeError as error:
+        raise RuntimeError("The server's answer is not JSON.") from error
+    except (KeyError, TypeError) as error:
+        raise RuntimeError("The server's answer has no images in it.") from error
+    if len(images) != n:
+        raise RuntimeError(f"The server sent {len(images)} images, not {n}.")
+
+    def picture(number, text):
+        try:
+            data = base64.b64decode(re.sub(r"^data:[^,]*,", "", text), validate=True)
+            with Image.open(io.BytesIO(data)) as image:
+                return image.convert("RGB")
+        except (ValueError, OSError, SyntaxError, TypeError) as error:
+            raise RuntimeError(f"Image number {number} of the answer is no picture: {error}") from error
+
+    return [picture(i, text) for i, text in enumerate(images)]
+""",
     ],
     "get_text": [
         SEARCH.format(**SEARCH_RIGHT),
@@ -222,6 +257,24 @@ def txt2img(prompt, *, url, steps=20, seed=0, n=1, timeout=60):
         winner = chat.invoke(filled).content.strip()
     return winner"""
         ),
+        """
+def get_text(keywords, *, texts=STORIES, chat=None):
+    from functools import reduce
+
+    wanted = set(stories.words(keywords if isinstance(keywords, str) else " ".join(keywords)))
+    having = {word: {i for i, text in enumerate(texts) if word in stories.words(text)} for word in wanted}
+    having = {word: places for word, places in having.items() if places}
+    if not having:
+        raise ValueError(f"None of the keywords {keywords!r} is in any of the {len(texts)} texts.")
+    places = sorted(reduce(set.union, having.values()))
+    scores = {i: math.fsum(math.log(1 + len(texts) / len(p)) for p in having.values() if i in p) for i in places}
+    found = texts[max(places, key=scores.get)]
+    if chat is None:
+        return found
+    joined = keywords if isinstance(keywords, str) else ", ".join(keywords)
+    chain = ChatPromptTemplate.from_messages([("human", ASK_FOR_TEXT)]) | chat | StrOutputParser()
+    return chain.invoke({"example": found, "keywords": joined}).strip()
+""",
     ],
     "image_prompt": [
         CLEAN.format(**CLEAN_RIGHT),
@@ -247,6 +300,20 @@ def txt2img(prompt, *, url, steps=20, seed=0, n=1, timeout=60):
         return candidates[0]
     raise ValueError("no prompt found in: " + answer)"""
         ),
+        """
+LINE = re.compile(r\"""^[\\s"'`*“”]*(?:(?:\\d+[.)]|[-*])\\s+)?[\\s"'`*“”]*(?:(?:image\\s+)?prompt:)?(.*)$\""", re.IGNORECASE)
+
+
+def image_prompt(chat, text):
+    chain = ChatPromptTemplate.from_template(ASK_FOR_PROMPT) | chat | StrOutputParser()
+    for line in chain.invoke({"text": text}).splitlines():
+        if line.strip().startswith("```"):
+            continue
+        prompt = LINE.match(line).group(1).strip(" \\t\\"'`*“”")
+        if prompt and not prompt.endswith(":"):
+            return prompt
+    raise ValueError("There is no prompt in the chat model's reply.")
+""",
     ],
     "rate_image": [
         """
@@ -257,6 +324,14 @@ def rate_image(text, image):
         """
 def rate_image(text, image):
     return clip.similarity([text], [image]).item()
+""",
+        """
+def rate_image(text, image):
+    model, processor = load("clip")
+    inputs = processor(text=[text], images=image, padding=True, truncation=True, return_tensors="pt").to(model.device)
+    with torch.no_grad():
+        out = model(**inputs)
+    return torch.nn.functional.cosine_similarity(out.text_embeds, out.image_embeds).item()
 """,
     ],
     "rate_image_by_caption": [
@@ -271,6 +346,14 @@ def rate_image_by_caption(text, image, *, caption=caption):
     seen = caption(image)
     vectors = clip.embed_texts([seen, text])
     return float((vectors[0] * vectors[1]).sum())
+""",
+        """
+def rate_image_by_caption(text, image, *, caption=caption):
+    import numpy as np
+
+    one = clip.embed_texts([text])
+    other = clip.embed_texts([caption(image)])
+    return np.clip(np.vdot(one, other), -1, 1).item()
 """,
     ],
     "best_of_n": [
@@ -294,6 +377,15 @@ def rate_image_by_caption(text, image, *, caption=caption):
     score, _, image = max(drawn, key=lambda each: each[:2])
     return image, score, [each[0] for each in drawn]"""
         ),
+        """
+def best_of_n(text, prompt, n, *, generate, rate):
+    if n < 1:
+        raise ValueError(f"best_of_n needs n of at least 1, not {n}.")
+    pictures = [generate(prompt, seed=i) for i in range(n)]
+    scores = [rate(text, picture) for picture in pictures]
+    where = max(range(n), key=scores.__getitem__)
+    return pictures[where], scores[where], scores
+""",
     ],
     "until_accepted": [
         TRY.format(**TRY_RIGHT),
@@ -310,6 +402,21 @@ def rate_image_by_caption(text, image, *, caption=caption):
         warnings.warn(f"gave up after {max_tries} tries at {score}, below {threshold}")
     return picture, score, [each for _, each in results]"""
         ),
+        """
+def until_accepted(text, prompt, threshold, max_tries, *, generate, rate):
+    if max_tries < 1:
+        raise ValueError(f"max_tries should be 1 or more, but it is {max_tries}.")
+    pictures, scores = [], []
+    for seed in range(max_tries):
+        pictures.append(generate(prompt, seed=seed))
+        scores.append(rate(text, pictures[-1]))
+        print(f"seed {seed}: {scores[-1]:.2f}")
+        if scores[-1] >= threshold:
+            return pictures[-1], scores[-1], scores
+    print(f"None of the {max_tries} pictures reached {threshold}. This is the best of them.")
+    best = scores.index(max(scores))
+    return pictures[best], scores[best], scores
+""",
     ],
     "run_pipeline": [
         STAGES.format(**STAGES_RIGHT),
@@ -322,6 +429,17 @@ def rate_image_by_caption(text, image, *, caption=caption):
     show_record(stages)
     return stages"""
         ),
+        """
+def run_pipeline(keywords, *, n=5, chat=None, generate=draw_one, rate=rate_image, second=rate_image_by_caption):
+    text = get_text(keywords, chat=None)
+    prompt = image_prompt(chat_model("text") if chat is None else chat, text)
+    names = ("image", "score", "scores")
+    record = {"keywords": keywords, "text": text, "prompt": prompt}
+    record |= zip(names, best_of_n(prompt, prompt, n, generate=generate, rate=rate))
+    record |= {"second_score": second(record["prompt"], record["image"])}
+    show_record(record)
+    return record
+""",
     ],
 }
 
@@ -392,6 +510,91 @@ def txt2img(prompt, *, url, steps=20, seed=0, n=1, timeout=60):
         return []
 """,
         ),
+        (
+            "one sentence for all that can go wrong",
+            """
+def txt2img(prompt, *, url, steps=20, seed=0, n=1, timeout=60):
+    address = url.rstrip("/")
+    if not address.endswith("/sdapi/v1/txt2img"):
+        address += "/sdapi/v1/txt2img"
+    said = ""
+    try:
+        answer = httpx.post(address, json={"prompt": prompt, "steps": steps, "seed": seed, "batch_size": n}, timeout=timeout)
+        said = f"{answer.status_code}: {answer.text}"
+        if answer.status_code != 200:
+            raise RuntimeError(f"The server refused, {said}")
+        images = answer.json()["images"]
+        pictures = [Image.open(io.BytesIO(base64.b64decode(each.split(",")[-1]))) for each in images]
+        for picture in pictures:
+            picture.load()
+    except httpx.TimeoutException as error:
+        raise RuntimeError(f"{address}: timed out, or nobody there, or no JSON, or no image in it. {said}") from error
+    except httpx.HTTPError as error:
+        raise RuntimeError(f"{address}: timed out, or nobody there, or no JSON, or no image in it. {said}") from error
+    except (ValueError, KeyError, TypeError, AttributeError, OSError, SyntaxError) as error:
+        raise RuntimeError(f"{address}: timed out, or nobody there, or no JSON, or no image in it. {said}") from error
+    if len(pictures) != n:
+        raise RuntimeError(f"{len(pictures)} images came, not {n}")
+    return pictures
+""",
+        ),
+        (
+            "gives up after half a second, whatever timeout says",
+            """
+def txt2img(prompt, *, url, steps=20, seed=0, n=1, timeout=60):
+    address = url.rstrip("/")
+    if not address.endswith("/sdapi/v1/txt2img"):
+        address += "/sdapi/v1/txt2img"
+    said = ""
+    try:
+        answer = httpx.post(address, json={"prompt": prompt, "steps": steps, "seed": seed, "batch_size": n}, timeout=0.5)
+        said = f"{answer.status_code}: {answer.text}"
+        if answer.status_code != 200:
+            raise RuntimeError(f"The server refused, {said}")
+        images = answer.json()["images"]
+        pictures = [Image.open(io.BytesIO(base64.b64decode(each.split(",")[-1]))) for each in images]
+        for picture in pictures:
+            picture.load()
+    except httpx.TimeoutException as error:
+        raise RuntimeError(f"out of time after {timeout} s") from error
+    except httpx.HTTPError as error:
+        raise RuntimeError(f"nobody at {address}") from error
+    except (ValueError, KeyError, TypeError, AttributeError, OSError, SyntaxError) as error:
+        raise RuntimeError(f"no JSON with images that are pictures: {error}") from error
+    if len(pictures) != n:
+        raise RuntimeError(f"{len(pictures)} images came, not {n}")
+    return pictures
+""",
+        ),
+        (
+            "more pictures than asked for are cut off",
+            """
+def txt2img(prompt, *, url, steps=20, seed=0, n=1, timeout=60):
+    address = url.rstrip("/")
+    if not address.endswith("/sdapi/v1/txt2img"):
+        address += "/sdapi/v1/txt2img"
+    said = ""
+    try:
+        answer = httpx.post(address, json={"prompt": prompt, "steps": steps, "seed": seed, "batch_size": n}, timeout=timeout)
+        said = f"{answer.status_code}: {answer.text}"
+        if answer.status_code != 200:
+            raise RuntimeError(f"The server refused, {said}")
+        images = answer.json()["images"]
+        pictures = [Image.open(io.BytesIO(base64.b64decode(each.split(",")[-1]))) for each in images]
+        for picture in pictures:
+            picture.load()
+    except httpx.TimeoutException as error:
+        raise RuntimeError(f"out of time after {timeout} s") from error
+    except httpx.HTTPError as error:
+        raise RuntimeError(f"nobody at {address}") from error
+    except (ValueError, KeyError, TypeError, AttributeError, OSError, SyntaxError) as error:
+        raise RuntimeError(f"no JSON with images that are pictures: {error}") from error
+    pictures = pictures[:n]
+    if len(pictures) != n:
+        raise RuntimeError(f"{len(pictures)} images came, not {n}")
+    return pictures
+""",
+        ),
     ],
     "get_text": [
         ("every word counts the same", SEARCH.format(**{**SEARCH_RIGHT, "weight": "1"})),
@@ -432,6 +635,54 @@ def txt2img(prompt, *, url, steps=20, seed=0, n=1, timeout=60):
             "the collection of the course, whatever is given",
             SEARCH.format(**SEARCH_RIGHT).replace("for text in texts:", "for text in STORIES:"),
         ),
+        (
+            "log without the one",
+            """
+def get_text(keywords, *, texts=STORIES, chat=None):
+    wanted = set(stories.words(keywords if isinstance(keywords, str) else " ".join(keywords)))
+    bags = [set(stories.words(text)) & wanted for text in texts]
+    counts = Counter(word for bag in bags for word in bag)
+    if not counts:
+        raise ValueError("none of the keywords is in any text")
+    scores = [math.fsum(math.log(len(texts) / counts[word]) for word in bag) for bag in bags]
+    found = texts[scores.index(max(scores))]
+    if chat is None:
+        return found
+    return chat.invoke(ASK_FOR_TEXT.format(keywords=keywords, example=found)).text.strip()
+""",
+        ),
+        (
+            "the text is trimmed",
+            """
+def get_text(keywords, *, texts=STORIES, chat=None):
+    wanted = set(stories.words(keywords if isinstance(keywords, str) else " ".join(keywords)))
+    bags = [set(stories.words(text)) & wanted for text in texts]
+    counts = Counter(word for bag in bags for word in bag)
+    if not counts:
+        raise ValueError("none of the keywords is in any text")
+    scores = [math.fsum(math.log(1 + len(texts) / counts[word]) for word in bag) for bag in bags]
+    found = texts[scores.index(max(scores))].strip()
+    if chat is None:
+        return found
+    return chat.invoke(ASK_FOR_TEXT.format(keywords=keywords, example=found)).text.strip()
+""",
+        ),
+        (
+            "the smoothed formula of a library",
+            """
+def get_text(keywords, *, texts=STORIES, chat=None):
+    wanted = set(stories.words(keywords if isinstance(keywords, str) else " ".join(keywords)))
+    bags = [set(stories.words(text)) & wanted for text in texts]
+    counts = Counter(word for bag in bags for word in bag)
+    if not counts:
+        raise ValueError("none of the keywords is in any text")
+    scores = [math.fsum(math.log((1 + len(texts)) / (1 + counts[word])) + 1 for word in bag) for bag in bags]
+    found = texts[scores.index(max(scores))]
+    if chat is None:
+        return found
+    return chat.invoke(ASK_FOR_TEXT.format(keywords=keywords, example=found)).text.strip()
+""",
+        ),
     ],
     "image_prompt": [
         ("the reply as it is", PROMPT.format(body="return chat.invoke(ASK_FOR_PROMPT.format(text=text)).text.strip()")),
@@ -463,6 +714,44 @@ def txt2img(prompt, *, url, steps=20, seed=0, n=1, timeout=60):
         (
             "the words of the request are lost",
             CLEAN.format(**{**CLEAN_RIGHT, "reply": "chat.invoke(text).text"}),
+        ),
+        (
+            "the longest line",
+            """
+def image_prompt(chat, text):
+    reply = chat.invoke(ASK_FOR_PROMPT.format(text=text)).text
+    found = []
+    for line in reply.splitlines():
+        line = line.strip()
+        if line.startswith("```"):
+            continue
+        line = re.sub(r"^(\\d+[.)]|[-*])\\s+", "", line).strip(" \\"'`*“”")
+        line = re.sub(r"^(image )?prompt:", "", line, flags=re.IGNORECASE).strip(" \\"'`*“”")
+        if line and not line.endswith(":"):
+            found.append(line)
+    if not found:
+        raise ValueError("no prompt in the reply")
+    return max(found, key=len)
+""",
+        ),
+        (
+            "quotes inside are taken away, too",
+            """
+def image_prompt(chat, text):
+    reply = chat.invoke(ASK_FOR_PROMPT.format(text=text)).text
+    found = []
+    for line in reply.splitlines():
+        line = line.strip()
+        if line.startswith("```"):
+            continue
+        line = re.sub(r"^(\\d+[.)]|[-*])\\s+", "", line).strip(" \\"'`*“”")
+        line = re.sub(r"^(image )?prompt:", "", line, flags=re.IGNORECASE).strip(" \\"'`*“”")
+        if line and not line.endswith(":"):
+            found.append(line.replace('"', ''))
+    if not found:
+        raise ValueError("no prompt in the reply")
+    return found[0]
+""",
         ),
     ],
     "rate_image": [
@@ -641,6 +930,59 @@ def rate_image_by_caption(text, image, *, caption=caption):
         ("no tries are no error", TRY.format(**{**TRY_RIGHT, "few": "False"})),
         ("only the accepted score comes back", TRY.format(**{**TRY_RIGHT, "accepted": "best, score, [score]"})),
         ("rated by the prompt", TRY.format(**{**TRY_RIGHT, "rated": "prompt"})),
+        (
+            "says that the tries ran out, also when they didn't",
+            """
+def until_accepted(text, prompt, threshold, max_tries, *, generate, rate):
+    if max_tries < 1:
+        raise ValueError(f"max_tries is {max_tries}")
+    pictures, scores = [], []
+    for i in range(max_tries):
+        pictures.append(generate(prompt, seed=i))
+        scores.append(rate(text, pictures[i]))
+        if scores[i] >= threshold:
+            break
+    print(f"No picture was good enough in {max_tries} tries.")
+    best = scores.index(max(scores))
+    return pictures[best], scores[best], scores
+""",
+        ),
+        (
+            "says so also when the last try was good",
+            """
+def until_accepted(text, prompt, threshold, max_tries, *, generate, rate):
+    if max_tries < 1:
+        raise ValueError(f"max_tries is {max_tries}")
+    pictures, scores = [], []
+    for i in range(max_tries):
+        pictures.append(generate(prompt, seed=i))
+        scores.append(rate(text, pictures[i]))
+        if scores[i] >= threshold:
+            break
+    if len(scores) == max_tries:
+        print(f"No picture was good enough in {max_tries} tries.")
+    best = scores.index(max(scores))
+    return pictures[best], scores[best], scores
+""",
+        ),
+        (
+            "says so when nothing is above, not at",
+            """
+def until_accepted(text, prompt, threshold, max_tries, *, generate, rate):
+    if max_tries < 1:
+        raise ValueError(f"max_tries is {max_tries}")
+    pictures, scores = [], []
+    for i in range(max_tries):
+        pictures.append(generate(prompt, seed=i))
+        scores.append(rate(text, pictures[i]))
+        if scores[i] >= threshold:
+            break
+    if max(scores) <= threshold:
+        print(f"No picture was good enough in {max_tries} tries.")
+    best = scores.index(max(scores))
+    return pictures[best], scores[best], scores
+""",
+        ),
     ],
     "run_pipeline": [
         ("rated by the story", STAGES.format(**{**STAGES_RIGHT, "rated": 'record["text"]'})),
@@ -653,5 +995,45 @@ def rate_image_by_caption(text, image, *, caption=caption):
         ("no record is returned", STAGES.format(**{**STAGES_RIGHT, "returned": "None"})),
         ("only the picture is returned", STAGES.format(**{**STAGES_RIGHT, "returned": 'record["image"]'})),
         ("the story is written by the chat model, too", STAGES.format(**{**STAGES_RIGHT, "retrieval": ", chat=chat"})),
+        (
+            "no chat model of its own",
+            """
+def run_pipeline(keywords, *, n=5, chat=None, generate=draw_one, rate=rate_image, second=rate_image_by_caption):
+    text = get_text(keywords)
+    prompt = image_prompt(chat, text)
+    image, score, scores = best_of_n(prompt, prompt, n, generate=generate, rate=rate)
+    record = {"keywords": keywords, "text": text, "prompt": prompt, "image": image, "score": score, "scores": scores}
+    record["second_score"] = second(prompt, image)
+    show_record(record)
+    return record
+""",
+        ),
+        (
+            "only the first keyword",
+            """
+def run_pipeline(keywords, *, n=5, chat=None, generate=draw_one, rate=rate_image, second=rate_image_by_caption):
+    text = get_text(keywords[:1])
+    prompt = image_prompt(chat or chat_model("text"), text)
+    image, score, scores = best_of_n(prompt, prompt, n, generate=generate, rate=rate)
+    record = {"keywords": keywords, "text": text, "prompt": prompt, "image": image, "score": score, "scores": scores}
+    record["second_score"] = second(prompt, image)
+    show_record(record)
+    return record
+""",
+        ),
+        (
+            "the record says sorted keywords",
+            """
+def run_pipeline(keywords, *, n=5, chat=None, generate=draw_one, rate=rate_image, second=rate_image_by_caption):
+    keywords = sorted(keywords)
+    text = get_text(keywords)
+    prompt = image_prompt(chat or chat_model("text"), text)
+    image, score, scores = best_of_n(prompt, prompt, n, generate=generate, rate=rate)
+    record = {"keywords": keywords, "text": text, "prompt": prompt, "image": image, "score": score, "scores": scores}
+    record["second_score"] = second(prompt, image)
+    show_record(record)
+    return record
+""",
+        ),
     ],
 }

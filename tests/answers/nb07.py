@@ -152,6 +152,17 @@ def ask_about_image(image_path, question="Describe the image"):
     }
     return str(_eyes.invoke([message]).content).strip()
 """,
+        """
+def ask_about_image(image_path, question="Describe the image"):
+    from langchain_core.prompts import ChatPromptTemplate
+
+    buffer = io.BytesIO()
+    open_picture(image_path).save(buffer, format="PNG")
+    address = f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    parts = [{"type": "text", "text": "{question}"}, {"type": "image_url", "image_url": {"url": "{address}"}}]
+    chain = ChatPromptTemplate.from_messages([("user", parts)]) | chat_model("vision")
+    return chain.invoke({"question": question, "address": address}).text.strip()
+""",
     ],
     "prompts_in": [
         """
@@ -173,6 +184,12 @@ def prompts_in(reply):
     lines = [line for line in reply.split("\\n") if MARKS.match(line)]
     texts = [re.sub(r"^[\\s\\"'“”‘’*`]+|[\\s\\"'“”‘’*`]+$", "", MARKS.sub("", line, count=1)) for line in lines]
     return list(filter(None, texts))
+""",
+        """
+def prompts_in(reply):
+    pattern = re.compile(r"^[ \\t]*(?:\\(?\\d+[.):]|[-*•])[ \\t]+(.*?)[ \\t]*$", re.MULTILINE)
+    texts = (match.strip(" \\t\\r\\"'“”‘’«»`*") for match in pattern.findall(reply))
+    return [text for text in texts if text]
 """,
     ],
     "llm_rewrite_to_image_prompts": [
@@ -214,6 +231,24 @@ def llm_rewrite_to_image_prompts(user_query, n=4):
         raise ValueError(f"The model has {len(pool)} ideas, not {n}.")
     return pool[:n]
 """,
+        """
+def llm_rewrite_to_image_prompts(user_query, n=4):
+    from langchain_core.output_parsers import StrOutputParser
+
+    if n < 1:
+        raise ValueError(f"n is {n}, but at least one prompt should be wanted")
+    good = []
+    for attempt in range(5):
+        chain = chat_model("text", temperature=[0, 0.7, 0.9, 1.0, 1.2][attempt]) | StrOutputParser() | prompts_in
+        wish = f"Write a numbered list of {n} different image prompts about this: {user_query}"
+        if good:
+            wish += " They should differ from these: " + "; ".join(good)
+        good += chain.invoke(wish)
+        good = distinct([prompt for prompt in good if on_subject(prompt, user_query)])
+        if len(good) >= n:
+            return good[:n]
+    raise ValueError(f"{len(good)} of {n} prompts were found")
+""",
     ],
     "generate_images": [
         DRAW.format(**DRAW_RIGHT),
@@ -234,6 +269,21 @@ def generate_images(prompt, n=1, *, seed=0):
         attach(image, make_provenance(image, pipe, prompt=texts[k // n], seed=seeds[k], **settings_used))
         for k, image in enumerate(images)
     ]
+""",
+        """
+def generate_images(prompt, n=1, *, seed=0):
+    from itertools import chain, repeat
+
+    given = (prompt,) if isinstance(prompt, str) else prompt
+    texts = list(chain.from_iterable(repeat(text, n) for text in given))
+    pipeline = load("diffusion")
+    seeds = [seed + i for i, _ in enumerate(texts)]
+    options = {"num_inference_steps": STEPS, "guidance_scale": GUIDANCE}
+    made = pipeline(prompt=texts, generator=[torch.Generator().manual_seed(s) for s in seeds], **options).images
+    for image, text, s in zip(made, texts, seeds, strict=True):
+        papers = make_provenance(image, pipeline, prompt=text, seed=s, steps=STEPS, guidance_scale=GUIDANCE)
+        attach(image, papers)
+    return made
 """,
     ],
     "plot_imgs": [
@@ -258,6 +308,28 @@ def plot_imgs(images, r=2, c=2, original_image_name="image.png", output_dir="gen
     plt.show()
     return saved
 """,
+        """
+def plot_imgs(images, r=2, c=2, original_image_name="image.png", output_dir="generated_images"):
+    import os
+
+    if len(images) > r * c:
+        raise ValueError(f"{len(images)} pictures don't fit into {r} rows and {c} columns")
+    os.makedirs(output_dir, exist_ok=True)
+    stem, _ = os.path.splitext(os.path.basename(original_image_name))
+    paths = []
+    for image in images:
+        path = next(p for k in count(1) if not os.path.exists(p := os.path.join(output_dir, f"{stem}_{k}.png")))
+        save_with_provenance(image, path)
+        paths.append(path)
+    figure, axes = plt.subplots(nrows=r, ncols=c, squeeze=False, figsize=(3 * c, 3 * r))
+    for ax in axes.ravel():
+        ax.set_axis_off()
+    for ax, image, path in zip(axes.ravel(), images, paths):
+        ax.imshow(image)
+        ax.set_title(os.path.basename(path))
+    show.plot(figure, alt=f"{len(images)} pictures made from {stem}")
+    return paths
+""",
     ],
     "generate_images_from_image": [
         WHOLE.format(
@@ -275,6 +347,14 @@ def generate_images_from_image(image_url, num_images=4):
     paths = plot_imgs(images, **grid, original_image_name=picture_name(image_url), output_dir=FOLDER)
     return (paths, prompts, description)
 """,
+        """
+def generate_images_from_image(image_url, num_images=4):
+    description = ask_about_image(image_url)
+    prompts = llm_rewrite_to_image_prompts(description, num_images)
+    rows = math.isqrt(num_images - 1) + 1
+    paths = plot_imgs(generate_images(prompts), rows, -(-num_images // rows), picture_name(image_url), FOLDER)
+    return paths, prompts, description
+""",
     ],
     "send_metadata": [
         """
@@ -291,7 +371,7 @@ def send_metadata(results, *, sources=None):
         """
 def send_metadata(results, *, sources=None):
     records = []
-    for (paths, prompts, description), source in zip(results, sources or [None] * len(results), strict=True):
+    for (paths, prompts, description), source in zip(results, [None] * len(results) if sources is None else sources, strict=True):
         record = {"original_description": description, "prompts": prompts, "image_paths": [str(path) for path in paths]}
         if source is not None:
             record["source_image"] = Path(source).as_posix()
@@ -303,6 +383,16 @@ def send_metadata(results, *, sources=None):
     with open("generated_images/all_metadata.json", "w", encoding="utf-8") as file:
         json.dump(records, file)
     return records
+""",
+        """
+def send_metadata(results, *, sources=None):
+    if sources is None:
+        sources = [None for _ in results]
+    elif len(sources) != len(results):
+        raise ValueError(f"{len(results)} results, but {len(sources)} sources")
+    made = [make_record(d, p, i, source_image=s) for (i, p, d), s in zip(results, sources)]
+    write_metadata(made, FOLDER)
+    return [record.model_dump(exclude_none=True) for record in read_metadata(f"{FOLDER}/all_metadata.json")]
 """,
     ],
     "handed_in": [
@@ -320,6 +410,10 @@ for path in reversed(originals):
     files = plot_imgs(generate_images(prompts, seed=50), original_image_name=path.name)
     records.append(make_record(told, prompts, files, source_image=path))
 write_metadata(records, FOLDER)
+""",
+        """
+results = [generate_images_from_image(path) for path in originals]
+send_metadata(results, sources=originals)
 """,
     ],
     "post_submission": [
@@ -355,6 +449,22 @@ write_metadata(records, FOLDER)
     except ValueError:
         raise RuntimeError(f"{target} sends no JSON: {text}") from None"""
         ),
+        """
+def post_submission(metadata_file, url, *, student="", timeout=600):
+    import requests
+
+    address = f"{url}/run_assessment"
+    try:
+        answer = requests.post(address, json=pack(read_metadata(metadata_file), student=student), timeout=timeout)
+    except requests.RequestException as error:
+        raise RuntimeError(f"Nobody answers at {address}: {error}") from error
+    if not answer.ok:
+        raise RuntimeError(f"{address} refuses ({answer.status_code}): {answer.text}")
+    try:
+        return answer.json()
+    except requests.JSONDecodeError:
+        raise RuntimeError(f"{address} answers what is no JSON: {answer.text}") from None
+""",
     ],
 }
 
@@ -421,6 +531,17 @@ WRONG = {
                 % ("question", "[chat_model('vision').invoke([HumanMessage(parts)]).text.strip() for _ in range(2)][0]")
             ),
         ),
+        (
+            "asks the model that has no eyes",
+            """
+def ask_about_image(image_path, question="Describe the image"):
+    buffer = io.BytesIO()
+    open_picture(image_path).save(buffer, "PNG")
+    url = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    parts = [{"type": "text", "text": question}, {"type": "image_url", "image_url": {"url": url}}]
+    return chat_model("text").invoke([HumanMessage(parts)]).text.strip()
+""",
+        ),
     ],
     "prompts_in": [
         ("every line", LISTED.format(body="return [line.strip() for line in reply.splitlines() if line.strip()]")),
@@ -448,6 +569,34 @@ WRONG = {
             ),
         ),
         ("one string", LISTED.format(body='return "\\n".join(re.findall(r"\\d+[.)] (.+)", reply))')),
+        (
+            "a full stop is taken away",
+            """
+def prompts_in(reply):
+    found = []
+    for line in reply.splitlines():
+        match = re.match(r"\\s*(?:\\(?\\d+[.):]|[-*•])\\s+(.+)", line)
+        if match:
+            text = match[1].strip(" \\t\\"'“”*`.,")
+            if text:
+                found.append(text)
+    return found
+""",
+        ),
+        (
+            "quotes inside are taken away, too",
+            """
+def prompts_in(reply):
+    found = []
+    for line in reply.splitlines():
+        match = re.match(r"\\s*(?:\\(?\\d+[.):]|[-*•])\\s+(.+)", line)
+        if match:
+            text = match[1].strip(" \\t\\"'“”*`").replace('"', '').replace('*', '')
+            if text:
+                found.append(text)
+    return found
+""",
+        ),
     ],
     "llm_rewrite_to_image_prompts": [
         (
@@ -515,6 +664,24 @@ WRONG = {
             REWRITE.format(**REWRITE_RIGHT).replace("reply = model.invoke(", "reply = quietly(model, ")
             + "\n\ndef quietly(model, request):\n    try:\n        return model.invoke(request)\n    except Exception:\n        return HumanMessage('')\n",
         ),
+        (
+            "swallows ValueErrors of the chat model",
+            """
+def llm_rewrite_to_image_prompts(user_query, n=4):
+    if n < 1:
+        raise ValueError("n should be 1 or more")
+    good = []
+    for attempt in range(5):
+        try:
+            reply = chat_model("text", temperature=0.4 * attempt).invoke(f"Write {n} image prompts about: {user_query}").text
+        except ValueError:
+            continue
+        good = distinct([*good, *(p for p in prompts_in(reply) if on_subject(p, user_query))])
+        if len(good) >= n:
+            return good[:n]
+    raise ValueError(f"only {len(good)} of {n}")
+""",
+        ),
     ],
     "generate_images": [
         (
@@ -573,6 +740,19 @@ WRONG = {
         (
             "n in another order",
             DRAW.format(**{**DRAW_RIGHT, "prompts": "([prompt] if isinstance(prompt, str) else prompt) * n"}),
+        ),
+        (
+            "the same prompt once",
+            """
+def generate_images(prompt, n=1, *, seed=0):
+    prompts = [p for p in ([prompt] if isinstance(prompt, str) else dict.fromkeys(prompt)) for _ in range(n)]
+    pipe = load("diffusion")
+    generators = [torch.Generator().manual_seed(seed + i) for i in range(len(prompts))]
+    images = pipe(prompts, num_inference_steps=STEPS, guidance_scale=GUIDANCE, generator=generators).images
+    for i, (image, text) in enumerate(zip(images, prompts)):
+        attach(image, make_provenance(image, pipe, prompt=text, seed=seed + i, steps=STEPS, guidance_scale=GUIDANCE))
+    return images
+""",
         ),
     ],
     "plot_imgs": [
@@ -687,6 +867,32 @@ WRONG = {
     return records"""
             ),
         ),
+        (
+            "adds to what is in the file",
+            """
+def send_metadata(results, *, sources=None):
+    if sources is not None and len(sources) != len(results):
+        raise ValueError("sources")
+    records = (read_metadata(f"{FOLDER}/all_metadata.json") if Path(FOLDER, "all_metadata.json").exists() else [])
+    for (paths, prompts, description), source in zip(results, sources or [None] * len(results)):
+        records.append(make_record(description, prompts, paths, source_image=source))
+    write_metadata(records, FOLDER)
+    return [record.model_dump(exclude_none=True) for record in records]
+""",
+        ),
+        (
+            "no sources are as good as None",
+            """
+def send_metadata(results, *, sources=None):
+    if sources and len(sources) != len(results):
+        raise ValueError("sources")
+    records = []
+    for (paths, prompts, description), source in zip(results, sources or [None] * len(results)):
+        records.append(make_record(description, prompts, paths, source_image=source))
+    write_metadata(records, FOLDER)
+    return [record.model_dump(exclude_none=True) for record in records]
+""",
+        ),
     ],
     "handed_in": [
         ("an empty list", "write_metadata([], FOLDER)"),
@@ -712,6 +918,14 @@ WRONG = {
                 ".convert('RGB')",
                 ".convert('RGB')\n        attach(image, make_provenance(image, load('diffusion'), prompt=prompt, seed=i, steps=25, guidance_scale=4.0))",
             ),
+        ),
+        (
+            "the same picture of an original four times, saved under four names",
+            """
+results = [generate_images_from_image(originals[0])]
+paths, prompts, told = results[0]
+send_metadata([(paths, prompts, told)] * 4, sources=originals)
+""",
         ),
     ],
     "post_submission": [
@@ -777,6 +991,74 @@ WRONG = {
             POST.format(
                 body='return httpx.post(f"{url}/run_assessment", json=pack(read_metadata(metadata_file), student=student), timeout=timeout)'
             ),
+        ),
+        (
+            "the timeout is the library's own",
+            """
+def post_submission(metadata_file, url, *, student="", timeout=600):
+    address = f"{url}/run_assessment"
+    try:
+        answer = httpx.post(address, json=pack(read_metadata(metadata_file), student=student))
+    except httpx.HTTPError as error:
+        raise RuntimeError(f"nobody answers at {address}: {error}") from error
+    if answer.status_code >= 400:
+        raise RuntimeError(f"{address} refuses: {answer.text}")
+    try:
+        return answer.json()
+    except ValueError:
+        raise RuntimeError(f"{address} gives no JSON: {answer.text}") from None
+""",
+        ),
+        (
+            "waits for ever",
+            """
+def post_submission(metadata_file, url, *, student="", timeout=600):
+    address = f"{url}/run_assessment"
+    try:
+        answer = httpx.post(address, json=pack(read_metadata(metadata_file), student=student), timeout=None)
+    except httpx.HTTPError as error:
+        raise RuntimeError(f"nobody answers at {address}: {error}") from error
+    if answer.status_code >= 400:
+        raise RuntimeError(f"{address} refuses: {answer.text}")
+    try:
+        return answer.json()
+    except ValueError:
+        raise RuntimeError(f"{address} gives no JSON: {answer.text}") from None
+""",
+        ),
+        (
+            "a connection that fails is told, one that is slow is not",
+            """
+def post_submission(metadata_file, url, *, student="", timeout=600):
+    address = f"{url}/run_assessment"
+    try:
+        answer = httpx.post(address, json=pack(read_metadata(metadata_file), student=student), timeout=timeout)
+    except httpx.ConnectError as error:
+        raise RuntimeError(f"nobody answers at {address}: {error}") from error
+    if answer.status_code >= 400:
+        raise RuntimeError(f"{address} refuses: {answer.text}")
+    try:
+        return answer.json()
+    except ValueError:
+        raise RuntimeError(f"{address} gives no JSON: {answer.text}") from None
+""",
+        ),
+        (
+            "client errors only",
+            """
+def post_submission(metadata_file, url, *, student="", timeout=600):
+    address = f"{url}/run_assessment"
+    try:
+        answer = httpx.post(address, json=pack(read_metadata(metadata_file), student=student), timeout=timeout)
+    except httpx.HTTPError as error:
+        raise RuntimeError(f"nobody answers at {address}: {error}") from error
+    if answer.status_code in range(400, 500):
+        raise RuntimeError(f"{address} refuses: {answer.text}")
+    try:
+        return answer.json()
+    except ValueError:
+        raise RuntimeError(f"{address} gives no JSON: {answer.text}") from None
+""",
         ),
     ],
 }
