@@ -425,6 +425,11 @@ def refuses(fn: Callable, rows: Sequence[dict], bad: dict[int, dict], why: str, 
             f"The ValueError should name the bad row by its number, {number} (the first row is row 0, and they are "
             f"counted through all batches), but it says: {said[:150]!r}",
         )
+        batch = {str(i) for i in range(kept, min(kept + batch_size, len(rows)))}
+        expect(
+            len(batch) < 3 or not batch <= set(re.findall(r"(?<!\w)\d+(?!\w)", said)),
+            f"The ValueError should name the bad row, {number}, and not all rows of its batch, but it says: {said[:150]!r}",
+        )
         left = len(stored(client, table))
         expect(
             left == kept,

@@ -123,6 +123,48 @@ GENERATE_RIGHT = {
     "result": "row",
 }
 
+TOLD_INSERT = """
+def insert_prompts(client, table, rows, *, batch_size=500):
+    rows, stored = iter(rows), 0
+    with tqdm() as bar:
+        while batch := list(islice(rows, batch_size)):
+            fault = None
+            for number, row in enumerate(batch, stored):
+                missing = [name for name in COLUMNS if name not in row]
+                texts = [row.get(name) for name in ("id", "prompt", "url", "source_site")]
+                sides = [row.get(name) for name in ("width", "height")]
+                if missing:
+                    fault = f"row {number} has no {missing[0]}"
+                elif not all(isinstance(t, str) for t in texts) or not row["prompt"].strip():
+                    fault = f"row {number} has a text that is none"
+                elif not all(isinstance(s, Integral) and s >= 0 for s in sides):
+                    fault = f"row {number} has a side that is no whole number"
+                if fault:
+                    break
+            if fault:
+                raise ValueError(fault)
+            vectors = embed_texts([row["prompt"] for row in batch])
+            data = [[row[name] for name in COLUMNS] + [v] for row, v in zip(batch, vectors)]
+            client.insert(table, data, column_names=[*COLUMNS, "prompt_vector"])
+            stored += len(batch)
+            bar.update(len(batch))
+    return stored
+"""
+
+STORED_DRAWING = """
+def generate_and_store(client, table, prompt, *, seed=0, steps=25, folder="generated_images"):
+    generator = torch.Generator().manual_seed(seed)
+    image = load("diffusion")(prompt, num_inference_steps=steps, guidance_scale=4.0, generator=generator).images[0]
+    key = uuid.uuid4().hex
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder.resolve() / f"{key}.png"
+    image.save(path)
+    row = {"id": key, "prompt": prompt, "url": path.as_uri(), "width": image.width, "height": image.height, "source_site": "generated"}
+    insert_prompts(client, table, [row])
+    return row
+"""
+
 RIGHT = {
     "embed_texts": [
         EMBED_TEXTS.format(
@@ -285,6 +327,7 @@ def insert_prompts(client, table, rows, *, batch_size=500):
             bar.update(len(batch))
     return total
 """,
+        TOLD_INSERT,
     ],
     "search_by_text": [
         SEARCH.format(
@@ -493,6 +536,7 @@ def generate_and_store(client, table, prompt, *, seed=0, steps=25, folder="gener
     assert insert_prompts(client, table, [row]) == 1
     return row
 """,
+        STORED_DRAWING,
     ],
 }
 
@@ -757,114 +801,24 @@ def create_table(client, table):
         ),
         (
             "the last bad row of a batch is named",
-            """
-def insert_prompts(client, table, rows, *, batch_size=500):
-    rows, stored = iter(rows), 0
-    with tqdm() as bar:
-        while batch := list(islice(rows, batch_size)):
-            fault = None
-            for number, row in enumerate(batch, stored):
-                missing = [name for name in COLUMNS if name not in row]
-                texts = [row.get(name) for name in ("id", "prompt", "url", "source_site")]
-                sides = [row.get(name) for name in ("width", "height")]
-                if missing or not all(isinstance(t, str) for t in texts) or not row["prompt"].strip():
-                    fault = f"row {number} is bad"
-                elif not all(isinstance(s, Integral) and s >= 0 for s in sides):
-                    fault = f"row {number} is bad"
-                
-            if fault:
-                raise ValueError(fault)
-            vectors = embed_texts([row["prompt"] for row in batch])
-            data = [[row[name] for name in COLUMNS] + [v] for row, v in zip(batch, vectors)]
-            client.insert(table, data, column_names=[*COLUMNS, "prompt_vector"])
-            stored += len(batch)
-            bar.update(len(batch))
-    return stored
-""",
+            TOLD_INSERT.replace("                if fault:\n                    break\n", ""),
         ),
         (
             "prompts are trimmed before they are embedded and stored",
-            """
-def insert_prompts(client, table, rows, *, batch_size=500):
-    rows, stored = iter(rows), 0
-    with tqdm() as bar:
-        while batch := list(islice(rows, batch_size)):
-            fault = None
-            for number, row in enumerate(batch, stored):
-                missing = [name for name in COLUMNS if name not in row]
-                texts = [row.get(name) for name in ("id", "prompt", "url", "source_site")]
-                sides = [row.get(name) for name in ("width", "height")]
-                if missing or not all(isinstance(t, str) for t in texts) or not row["prompt"].strip():
-                    fault = f"row {number} is bad"
-                elif not all(isinstance(s, Integral) and s >= 0 for s in sides):
-                    fault = f"row {number} is bad"
-                if fault:
-                    break
-            if fault:
-                raise ValueError(fault)
-            vectors = embed_texts([row["prompt"].strip() for row in batch])
-            data = [[row[name].strip() if name == "prompt" else row[name] for name in COLUMNS] + [v] for row, v in zip(batch, vectors)]
-            client.insert(table, data, column_names=[*COLUMNS, "prompt_vector"])
-            stored += len(batch)
-            bar.update(len(batch))
-    return stored
-""",
+            TOLD_INSERT.replace('[row["prompt"] for row in batch]', '[row["prompt"].strip() for row in batch]').replace(
+                "[row[name] for name in COLUMNS]",
+                "[str(row[name]).strip() if name == 'prompt' else row[name] for name in COLUMNS]",
+            ),
         ),
         (
             "names all rows of the batch",
-            """
-def insert_prompts(client, table, rows, *, batch_size=500):
-    rows, stored = iter(rows), 0
-    with tqdm() as bar:
-        while batch := list(islice(rows, batch_size)):
-            fault = None
-            for number, row in enumerate(batch, stored):
-                missing = [name for name in COLUMNS if name not in row]
-                texts = [row.get(name) for name in ("id", "prompt", "url", "source_site")]
-                sides = [row.get(name) for name in ("width", "height")]
-                if missing or not all(isinstance(t, str) for t in texts) or not row["prompt"].strip():
-                    fault = f"one of the rows {list(range(stored, stored + len(batch)))} is bad"
-                elif not all(isinstance(s, Integral) and s >= 0 for s in sides):
-                    fault = f"one of the rows {list(range(stored, stored + len(batch)))} is bad"
-                if fault:
-                    break
-            if fault:
-                raise ValueError(fault)
-            vectors = embed_texts([row["prompt"] for row in batch])
-            data = [[row[name] for name in COLUMNS] + [v] for row, v in zip(batch, vectors)]
-            client.insert(table, data, column_names=[*COLUMNS, "prompt_vector"])
-            stored += len(batch)
-            bar.update(len(batch))
-    return stored
-""",
+            TOLD_INSERT.replace(
+                'f"row {number} has', 'f"one of the rows {list(range(stored, stored + len(batch)))} has'
+            ),
         ),
         (
             "does not say what is wrong",
-            """
-def insert_prompts(client, table, rows, *, batch_size=500):
-    rows, stored = iter(rows), 0
-    with tqdm() as bar:
-        while batch := list(islice(rows, batch_size)):
-            fault = None
-            for number, row in enumerate(batch, stored):
-                missing = [name for name in COLUMNS if name not in row]
-                texts = [row.get(name) for name in ("id", "prompt", "url", "source_site")]
-                sides = [row.get(name) for name in ("width", "height")]
-                if missing or not all(isinstance(t, str) for t in texts) or not row["prompt"].strip():
-                    fault = f"row {number} is bad"
-                elif not all(isinstance(s, Integral) and s >= 0 for s in sides):
-                    fault = f"row {number} is bad"
-                if fault:
-                    break
-            if fault:
-                raise ValueError(fault)
-            vectors = embed_texts([row["prompt"] for row in batch])
-            data = [[row[name] for name in COLUMNS] + [v] for row, v in zip(batch, vectors)]
-            client.insert(table, data, column_names=[*COLUMNS, "prompt_vector"])
-            stored += len(batch)
-            bar.update(len(batch))
-    return stored
-""",
+            TOLD_INSERT.replace("raise ValueError(fault)", 'raise ValueError(" ".join(fault.split()[:2]) + " is bad")'),
         ),
     ],
     "search_by_text": [
@@ -1201,69 +1155,12 @@ def improve_prompt(chat, idea, neighbours):
             ),
         ),
         ("the id from prompt and seed", GENERATE.format(**GENERATE_RIGHT | {"name": 'f"{abs(hash(prompt))}-{seed}"'})),
-        (
-            "the steps are not used",
-            """
-def generate_and_store(client, table, prompt, *, seed=0, steps=25, folder="generated_images"):
-    generator = torch.Generator().manual_seed(seed)
-    image = load("diffusion")(prompt, num_inference_steps=25, guidance_scale=4.0, generator=generator).images[0]
-    key = uuid.uuid4().hex
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder.resolve() / f"{key}.png"
-    image.save(path)
-    row = {"id": key, "prompt": prompt, "url": path.as_uri(), "width": image.width, "height": image.height, "source_site": "generated"}
-    insert_prompts(client, table, [row])
-    return row
-""",
-        ),
+        ("the steps are not used", STORED_DRAWING.replace("num_inference_steps=steps", "num_inference_steps=25")),
         (
             "the folder is not used",
-            """
-def generate_and_store(client, table, prompt, *, seed=0, steps=25, folder="generated_images"):
-    generator = torch.Generator().manual_seed(seed)
-    image = load("diffusion")(prompt, num_inference_steps=steps, guidance_scale=4.0, generator=generator).images[0]
-    key = uuid.uuid4().hex
-    folder = Path("generated_images")
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder.resolve() / f"{key}.png"
-    image.save(path)
-    row = {"id": key, "prompt": prompt, "url": path.as_uri(), "width": image.width, "height": image.height, "source_site": "generated"}
-    insert_prompts(client, table, [row])
-    return row
-""",
+            STORED_DRAWING.replace("folder = Path(folder)", 'folder = Path("generated_images")'),
         ),
-        (
-            "a JPEG that is called PNG",
-            """
-def generate_and_store(client, table, prompt, *, seed=0, steps=25, folder="generated_images"):
-    generator = torch.Generator().manual_seed(seed)
-    image = load("diffusion")(prompt, num_inference_steps=steps, guidance_scale=4.0, generator=generator).images[0]
-    key = uuid.uuid4().hex
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder.resolve() / f"{key}.png"
-    image.save(path, "JPEG")
-    row = {"id": key, "prompt": prompt, "url": path.as_uri(), "width": image.width, "height": image.height, "source_site": "generated"}
-    insert_prompts(client, table, [row])
-    return row
-""",
-        ),
-        (
-            "another source_site",
-            """
-def generate_and_store(client, table, prompt, *, seed=0, steps=25, folder="generated_images"):
-    generator = torch.Generator().manual_seed(seed)
-    image = load("diffusion")(prompt, num_inference_steps=steps, guidance_scale=4.0, generator=generator).images[0]
-    key = uuid.uuid4().hex
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder.resolve() / f"{key}.png"
-    image.save(path)
-    row = {"id": key, "prompt": prompt, "url": path.as_uri(), "width": image.width, "height": image.height, "source_site": "diffusion"}
-    insert_prompts(client, table, [row])
-    return row
-""",
-        ),
+        ("a JPEG that is called PNG", STORED_DRAWING.replace("image.save(path)", 'image.save(path, "JPEG")')),
+        ("another source_site", STORED_DRAWING.replace('"source_site": "generated"', '"source_site": "diffusion"')),
     ],
 }

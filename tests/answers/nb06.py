@@ -161,6 +161,62 @@ STAGES_RIGHT = {
     "returned": "record",
 }
 
+PLAIN_DRAW = """
+def txt2img(prompt, *, url, steps=20, seed=0, n=1, timeout=60):
+    address = url.rstrip("/")
+    if not address.endswith("/sdapi/v1/txt2img"):
+        address += "/sdapi/v1/txt2img"
+    said = ""
+    try:
+        answer = httpx.post(address, json={"prompt": prompt, "steps": steps, "seed": seed, "batch_size": n}, timeout=timeout)
+        said = f"{answer.status_code}: {answer.text}"
+        if answer.status_code != 200:
+            raise RuntimeError(f"The server refused, {said}")
+        images = answer.json()["images"]
+        pictures = [Image.open(io.BytesIO(base64.b64decode(each.split(",")[-1]))) for each in images]
+        for picture in pictures:
+            picture.load()
+    except httpx.TimeoutException as error:
+        raise RuntimeError(f"out of time after {timeout} s") from error
+    except httpx.HTTPError as error:
+        raise RuntimeError(f"nobody at {address}") from error
+    except (ValueError, KeyError, TypeError, AttributeError, OSError, SyntaxError) as error:
+        raise RuntimeError(f"no JSON with images that are pictures: {error}") from error
+    if len(pictures) != n:
+        raise RuntimeError(f"{len(pictures)} images came, not {n}")
+    return pictures
+"""
+
+PLAIN_SEARCH = """
+def get_text(keywords, *, texts=STORIES, chat=None):
+    wanted = set(stories.words(keywords if isinstance(keywords, str) else " ".join(keywords)))
+    bags = [set(stories.words(text)) & wanted for text in texts]
+    counts = Counter(word for bag in bags for word in bag)
+    if not counts:
+        raise ValueError("none of the keywords is in any text")
+    scores = [math.fsum(math.log(1 + len(texts) / counts[word]) for word in bag) for bag in bags]
+    found = texts[scores.index(max(scores))]
+    if chat is None:
+        return found
+    return chat.invoke(ASK_FOR_TEXT.format(keywords=keywords, example=found)).text.strip()
+"""
+
+PLAIN_TRY = """
+def until_accepted(text, prompt, threshold, max_tries, *, generate, rate):
+    if max_tries < 1:
+        raise ValueError(f"max_tries is {max_tries}")
+    pictures, scores = [], []
+    for i in range(max_tries):
+        pictures.append(generate(prompt, seed=i))
+        scores.append(rate(text, pictures[i]))
+        if scores[i] >= threshold:
+            break
+    if max(scores) < threshold:
+        print(f"No picture was good enough in {max_tries} tries.")
+    best = scores.index(max(scores))
+    return pictures[best], scores[best], scores
+"""
+
 RIGHT = {
     "txt2img": [
         DRAW.format(**DRAW_RIGHT),
@@ -236,6 +292,7 @@ def txt2img(prompt, *, url, steps=20, seed=0, n=1, timeout=60):
 
     return [picture(i, text) for i, text in enumerate(images)]
 """,
+        PLAIN_DRAW,
     ],
     "get_text": [
         SEARCH.format(**SEARCH_RIGHT),
@@ -275,6 +332,7 @@ def get_text(keywords, *, texts=STORIES, chat=None):
     chain = ChatPromptTemplate.from_messages([("human", ASK_FOR_TEXT)]) | chat | StrOutputParser()
     return chain.invoke({"example": found, "keywords": joined}).strip()
 """,
+        PLAIN_SEARCH,
     ],
     "image_prompt": [
         CLEAN.format(**CLEAN_RIGHT),
@@ -417,6 +475,7 @@ def until_accepted(text, prompt, threshold, max_tries, *, generate, rate):
     best = scores.index(max(scores))
     return pictures[best], scores[best], scores
 """,
+        PLAIN_TRY,
     ],
     "run_pipeline": [
         STAGES.format(**STAGES_RIGHT),
@@ -512,88 +571,18 @@ def txt2img(prompt, *, url, steps=20, seed=0, n=1, timeout=60):
         ),
         (
             "one sentence for all that can go wrong",
-            """
-def txt2img(prompt, *, url, steps=20, seed=0, n=1, timeout=60):
-    address = url.rstrip("/")
-    if not address.endswith("/sdapi/v1/txt2img"):
-        address += "/sdapi/v1/txt2img"
-    said = ""
-    try:
-        answer = httpx.post(address, json={"prompt": prompt, "steps": steps, "seed": seed, "batch_size": n}, timeout=timeout)
-        said = f"{answer.status_code}: {answer.text}"
-        if answer.status_code != 200:
-            raise RuntimeError(f"The server refused, {said}")
-        images = answer.json()["images"]
-        pictures = [Image.open(io.BytesIO(base64.b64decode(each.split(",")[-1]))) for each in images]
-        for picture in pictures:
-            picture.load()
-    except httpx.TimeoutException as error:
-        raise RuntimeError(f"{address}: timed out, or nobody there, or no JSON, or no image in it. {said}") from error
-    except httpx.HTTPError as error:
-        raise RuntimeError(f"{address}: timed out, or nobody there, or no JSON, or no image in it. {said}") from error
-    except (ValueError, KeyError, TypeError, AttributeError, OSError, SyntaxError) as error:
-        raise RuntimeError(f"{address}: timed out, or nobody there, or no JSON, or no image in it. {said}") from error
-    if len(pictures) != n:
-        raise RuntimeError(f"{len(pictures)} images came, not {n}")
-    return pictures
-""",
+            PLAIN_DRAW.replace('f"out of time after {timeout} s"', "ALL")
+            .replace('f"nobody at {address}"', "ALL")
+            .replace('f"no JSON with images that are pictures: {error}"', "ALL")
+            .replace(
+                '    said = ""\n',
+                '    said, ALL = "", f"{address}: timed out, or nobody there, or no JSON, or no image in it."\n',
+            ),
         ),
-        (
-            "gives up after half a second, whatever timeout says",
-            """
-def txt2img(prompt, *, url, steps=20, seed=0, n=1, timeout=60):
-    address = url.rstrip("/")
-    if not address.endswith("/sdapi/v1/txt2img"):
-        address += "/sdapi/v1/txt2img"
-    said = ""
-    try:
-        answer = httpx.post(address, json={"prompt": prompt, "steps": steps, "seed": seed, "batch_size": n}, timeout=0.5)
-        said = f"{answer.status_code}: {answer.text}"
-        if answer.status_code != 200:
-            raise RuntimeError(f"The server refused, {said}")
-        images = answer.json()["images"]
-        pictures = [Image.open(io.BytesIO(base64.b64decode(each.split(",")[-1]))) for each in images]
-        for picture in pictures:
-            picture.load()
-    except httpx.TimeoutException as error:
-        raise RuntimeError(f"out of time after {timeout} s") from error
-    except httpx.HTTPError as error:
-        raise RuntimeError(f"nobody at {address}") from error
-    except (ValueError, KeyError, TypeError, AttributeError, OSError, SyntaxError) as error:
-        raise RuntimeError(f"no JSON with images that are pictures: {error}") from error
-    if len(pictures) != n:
-        raise RuntimeError(f"{len(pictures)} images came, not {n}")
-    return pictures
-""",
-        ),
+        ("gives up after half a second, whatever timeout says", PLAIN_DRAW.replace("timeout=timeout)", "timeout=0.5)")),
         (
             "more pictures than asked for are cut off",
-            """
-def txt2img(prompt, *, url, steps=20, seed=0, n=1, timeout=60):
-    address = url.rstrip("/")
-    if not address.endswith("/sdapi/v1/txt2img"):
-        address += "/sdapi/v1/txt2img"
-    said = ""
-    try:
-        answer = httpx.post(address, json={"prompt": prompt, "steps": steps, "seed": seed, "batch_size": n}, timeout=timeout)
-        said = f"{answer.status_code}: {answer.text}"
-        if answer.status_code != 200:
-            raise RuntimeError(f"The server refused, {said}")
-        images = answer.json()["images"]
-        pictures = [Image.open(io.BytesIO(base64.b64decode(each.split(",")[-1]))) for each in images]
-        for picture in pictures:
-            picture.load()
-    except httpx.TimeoutException as error:
-        raise RuntimeError(f"out of time after {timeout} s") from error
-    except httpx.HTTPError as error:
-        raise RuntimeError(f"nobody at {address}") from error
-    except (ValueError, KeyError, TypeError, AttributeError, OSError, SyntaxError) as error:
-        raise RuntimeError(f"no JSON with images that are pictures: {error}") from error
-    pictures = pictures[:n]
-    if len(pictures) != n:
-        raise RuntimeError(f"{len(pictures)} images came, not {n}")
-    return pictures
-""",
+            PLAIN_DRAW.replace("    if len(pictures) != n:", "    pictures = pictures[:n]\n    if len(pictures) != n:"),
         ),
     ],
     "get_text": [
@@ -635,53 +624,13 @@ def txt2img(prompt, *, url, steps=20, seed=0, n=1, timeout=60):
             "the collection of the course, whatever is given",
             SEARCH.format(**SEARCH_RIGHT).replace("for text in texts:", "for text in STORIES:"),
         ),
-        (
-            "log without the one",
-            """
-def get_text(keywords, *, texts=STORIES, chat=None):
-    wanted = set(stories.words(keywords if isinstance(keywords, str) else " ".join(keywords)))
-    bags = [set(stories.words(text)) & wanted for text in texts]
-    counts = Counter(word for bag in bags for word in bag)
-    if not counts:
-        raise ValueError("none of the keywords is in any text")
-    scores = [math.fsum(math.log(len(texts) / counts[word]) for word in bag) for bag in bags]
-    found = texts[scores.index(max(scores))]
-    if chat is None:
-        return found
-    return chat.invoke(ASK_FOR_TEXT.format(keywords=keywords, example=found)).text.strip()
-""",
-        ),
-        (
-            "the text is trimmed",
-            """
-def get_text(keywords, *, texts=STORIES, chat=None):
-    wanted = set(stories.words(keywords if isinstance(keywords, str) else " ".join(keywords)))
-    bags = [set(stories.words(text)) & wanted for text in texts]
-    counts = Counter(word for bag in bags for word in bag)
-    if not counts:
-        raise ValueError("none of the keywords is in any text")
-    scores = [math.fsum(math.log(1 + len(texts) / counts[word]) for word in bag) for bag in bags]
-    found = texts[scores.index(max(scores))].strip()
-    if chat is None:
-        return found
-    return chat.invoke(ASK_FOR_TEXT.format(keywords=keywords, example=found)).text.strip()
-""",
-        ),
+        ("log without the one", PLAIN_SEARCH.replace("math.log(1 + len", "math.log(len")),
+        ("the text is trimmed", PLAIN_SEARCH.replace("max(scores))]", "max(scores))].strip()")),
         (
             "the smoothed formula of a library",
-            """
-def get_text(keywords, *, texts=STORIES, chat=None):
-    wanted = set(stories.words(keywords if isinstance(keywords, str) else " ".join(keywords)))
-    bags = [set(stories.words(text)) & wanted for text in texts]
-    counts = Counter(word for bag in bags for word in bag)
-    if not counts:
-        raise ValueError("none of the keywords is in any text")
-    scores = [math.fsum(math.log((1 + len(texts)) / (1 + counts[word])) + 1 for word in bag) for bag in bags]
-    found = texts[scores.index(max(scores))]
-    if chat is None:
-        return found
-    return chat.invoke(ASK_FOR_TEXT.format(keywords=keywords, example=found)).text.strip()
-""",
+            PLAIN_SEARCH.replace(
+                "math.log(1 + len(texts) / counts[word])", "math.log((1 + len(texts)) / (1 + counts[word])) + 1"
+            ),
         ),
     ],
     "image_prompt": [
@@ -932,56 +881,15 @@ def rate_image_by_caption(text, image, *, caption=caption):
         ("rated by the prompt", TRY.format(**{**TRY_RIGHT, "rated": "prompt"})),
         (
             "says that the tries ran out, also when they didn't",
-            """
-def until_accepted(text, prompt, threshold, max_tries, *, generate, rate):
-    if max_tries < 1:
-        raise ValueError(f"max_tries is {max_tries}")
-    pictures, scores = [], []
-    for i in range(max_tries):
-        pictures.append(generate(prompt, seed=i))
-        scores.append(rate(text, pictures[i]))
-        if scores[i] >= threshold:
-            break
-    print(f"No picture was good enough in {max_tries} tries.")
-    best = scores.index(max(scores))
-    return pictures[best], scores[best], scores
-""",
+            PLAIN_TRY.replace("if max(scores) < threshold:", "if True:"),
         ),
         (
             "says so also when the last try was good",
-            """
-def until_accepted(text, prompt, threshold, max_tries, *, generate, rate):
-    if max_tries < 1:
-        raise ValueError(f"max_tries is {max_tries}")
-    pictures, scores = [], []
-    for i in range(max_tries):
-        pictures.append(generate(prompt, seed=i))
-        scores.append(rate(text, pictures[i]))
-        if scores[i] >= threshold:
-            break
-    if len(scores) == max_tries:
-        print(f"No picture was good enough in {max_tries} tries.")
-    best = scores.index(max(scores))
-    return pictures[best], scores[best], scores
-""",
+            PLAIN_TRY.replace("if max(scores) < threshold:", "if len(scores) == max_tries:"),
         ),
         (
             "says so when nothing is above, not at",
-            """
-def until_accepted(text, prompt, threshold, max_tries, *, generate, rate):
-    if max_tries < 1:
-        raise ValueError(f"max_tries is {max_tries}")
-    pictures, scores = [], []
-    for i in range(max_tries):
-        pictures.append(generate(prompt, seed=i))
-        scores.append(rate(text, pictures[i]))
-        if scores[i] >= threshold:
-            break
-    if max(scores) <= threshold:
-        print(f"No picture was good enough in {max_tries} tries.")
-    best = scores.index(max(scores))
-    return pictures[best], scores[best], scores
-""",
+            PLAIN_TRY.replace("max(scores) < threshold", "max(scores) <= threshold"),
         ),
     ],
     "run_pipeline": [

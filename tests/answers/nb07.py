@@ -121,6 +121,21 @@ MADE_UP_PARTS = {
     "some": "",
 }
 
+PLAIN_POST = """
+def post_submission(metadata_file, url, *, student="", timeout=600):
+    address = f"{url}/run_assessment"
+    try:
+        answer = httpx.post(address, json=pack(read_metadata(metadata_file), student=student), timeout=timeout)
+    except httpx.HTTPError as error:
+        raise RuntimeError(f"nobody answers at {address}: {error}") from error
+    if answer.status_code >= 400:
+        raise RuntimeError(f"{address} refuses: {answer.text}")
+    try:
+        return answer.json()
+    except ValueError:
+        raise RuntimeError(f"{address} gives no JSON: {answer.text}") from None
+"""
+
 RIGHT = {
     "ask_about_image": [
         """
@@ -465,6 +480,7 @@ def post_submission(metadata_file, url, *, student="", timeout=600):
     except requests.JSONDecodeError:
         raise RuntimeError(f"{address} answers what is no JSON: {answer.text}") from None
 """,
+        PLAIN_POST,
     ],
 }
 
@@ -992,73 +1008,12 @@ send_metadata([(paths, prompts, told)] * 4, sources=originals)
                 body='return httpx.post(f"{url}/run_assessment", json=pack(read_metadata(metadata_file), student=student), timeout=timeout)'
             ),
         ),
-        (
-            "the timeout is the library's own",
-            """
-def post_submission(metadata_file, url, *, student="", timeout=600):
-    address = f"{url}/run_assessment"
-    try:
-        answer = httpx.post(address, json=pack(read_metadata(metadata_file), student=student))
-    except httpx.HTTPError as error:
-        raise RuntimeError(f"nobody answers at {address}: {error}") from error
-    if answer.status_code >= 400:
-        raise RuntimeError(f"{address} refuses: {answer.text}")
-    try:
-        return answer.json()
-    except ValueError:
-        raise RuntimeError(f"{address} gives no JSON: {answer.text}") from None
-""",
-        ),
-        (
-            "waits for ever",
-            """
-def post_submission(metadata_file, url, *, student="", timeout=600):
-    address = f"{url}/run_assessment"
-    try:
-        answer = httpx.post(address, json=pack(read_metadata(metadata_file), student=student), timeout=None)
-    except httpx.HTTPError as error:
-        raise RuntimeError(f"nobody answers at {address}: {error}") from error
-    if answer.status_code >= 400:
-        raise RuntimeError(f"{address} refuses: {answer.text}")
-    try:
-        return answer.json()
-    except ValueError:
-        raise RuntimeError(f"{address} gives no JSON: {answer.text}") from None
-""",
-        ),
+        ("the timeout is the library's own", PLAIN_POST.replace(", timeout=timeout)", ")")),
+        ("waits for ever", PLAIN_POST.replace("timeout=timeout)", "timeout=None)")),
         (
             "a connection that fails is told, one that is slow is not",
-            """
-def post_submission(metadata_file, url, *, student="", timeout=600):
-    address = f"{url}/run_assessment"
-    try:
-        answer = httpx.post(address, json=pack(read_metadata(metadata_file), student=student), timeout=timeout)
-    except httpx.ConnectError as error:
-        raise RuntimeError(f"nobody answers at {address}: {error}") from error
-    if answer.status_code >= 400:
-        raise RuntimeError(f"{address} refuses: {answer.text}")
-    try:
-        return answer.json()
-    except ValueError:
-        raise RuntimeError(f"{address} gives no JSON: {answer.text}") from None
-""",
+            PLAIN_POST.replace("httpx.HTTPError", "httpx.ConnectError"),
         ),
-        (
-            "client errors only",
-            """
-def post_submission(metadata_file, url, *, student="", timeout=600):
-    address = f"{url}/run_assessment"
-    try:
-        answer = httpx.post(address, json=pack(read_metadata(metadata_file), student=student), timeout=timeout)
-    except httpx.HTTPError as error:
-        raise RuntimeError(f"nobody answers at {address}: {error}") from error
-    if answer.status_code in range(400, 500):
-        raise RuntimeError(f"{address} refuses: {answer.text}")
-    try:
-        return answer.json()
-    except ValueError:
-        raise RuntimeError(f"{address} gives no JSON: {answer.text}") from None
-""",
-        ),
+        ("client errors only", PLAIN_POST.replace("status_code >= 400", "status_code in range(400, 500)")),
     ],
 }
