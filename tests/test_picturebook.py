@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image, ImageDraw
 
 from helpers.picturebook import (
     COLOURS,
@@ -17,6 +18,7 @@ from helpers.picturebook import (
     Thing,
     as_seen,
     boxes,
+    canvas,
     describe,
     draw,
     in_picture_order,
@@ -27,7 +29,7 @@ from helpers.picturebook import (
     with_article,
 )
 from helpers.picturebook.canvas import PAINTS
-from helpers.picturebook.kinds import SEATS
+from helpers.picturebook.kinds import DRAWINGS, SEATS
 
 seeds = st.integers(0, 2**31)
 
@@ -205,3 +207,24 @@ def test_in_picture_order_what_is_left_or_above_comes_first(seed):
     assert (things == scene.things) == (relation == scene.relation)
     seen = as_seen(scene)
     assert as_seen(seen) == seen and set(seen.things) == set(scene.things)
+
+
+@pytest.mark.parametrize("width", [2, 6, 12])
+@pytest.mark.parametrize("kind", KINDS)
+def test_lines_are_those_that_pillow_draws(kind, width):
+    """Shapes keep the angles of their corners, to save time; the pixels are those of Pillow's `joint="curve"`."""
+    scene = Scene((Thing(kind, "red"),), "meadow", layout=4)
+    for piece in canvas._figure_pieces(canvas.figures(scene)[0], 384):
+        ours, theirs = Image.new("L", (384, 384)), Image.new("L", (384, 384))
+        points = piece.points if piece.width else piece.points + piece.points[:2]
+        canvas._line(ImageDraw.Draw(ours), piece, points, 255, width)
+        ImageDraw.Draw(theirs).line(points, 255, width, joint="curve")
+        assert ours.tobytes() == theirs.tobytes()
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_what_is_not_outlined_would_not_show(style, monkeypatch):
+    scenes = [Scene((Thing(kind, "blue"),), "sea", style, layout=i) for i, kind in enumerate(KINDS)]
+    quick = [draw(scene, 96).tobytes() for scene in scenes]
+    monkeypatch.setattr(canvas, "_shapes", lambda kind: tuple(DRAWINGS[kind]()))
+    assert quick == [draw(scene, 96).tobytes() for scene in scenes]

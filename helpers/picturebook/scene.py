@@ -125,8 +125,8 @@ class Scene:
         object.__setattr__(self, "things", tuple(self.things))
         _expect(self.place, PLACES, "place")
         _expect(self.style, STYLES, "style")
-        if not 1 <= self.total <= MAX_THINGS:
-            raise ValueError(f"A picture holds 1 to {MAX_THINGS} things, got {self.total}.")
+        if not 1 <= (total := self.total) <= MAX_THINGS:
+            raise ValueError(f"A picture holds 1 to {MAX_THINGS} things, got {total}.")
         if len(self.things) == 2:
             _expect(self.relation, RELATIONS, "relation")
             if any(thing.count > 2 for thing in self.things) or self.things[1].count > 1:
@@ -138,7 +138,7 @@ class Scene:
                 f"Nothing can be on a {self.things[1].kind}; things that carry others: {', '.join(SUPPORTS)}."
             )
         for i, thing in enumerate(self.things):
-            if self.sizes_for(i) == ("small",) and thing.size == "large":
+            if thing.size == "large" and self.sizes_for(i) == ("small",):
                 raise ValueError(f"The {thing.kind} must be small to fit into this picture.")
         if len(self.things) > 2 and any(thing.count > 1 for thing in self.things):
             raise ValueError("Three or four different things come once each.")
