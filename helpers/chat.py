@@ -34,7 +34,7 @@ def chat_model(
     temperature: float = 0.0,
     max_tokens: int = 256,
 ) -> FallbackChat:
-    """A LangChain chat model: ``.invoke``, ``.stream``, ``.batch``, and ``prompt | chat | parser``.
+    """A LangChain chat model: ``.invoke``, ``.stream``, ``.batch``, ``.bind_tools``, and ``prompt | chat | parser``.
 
     Args:
         role: ``"vision"`` for messages with pictures, ``"text"`` for text alone.

@@ -9,14 +9,22 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterator
-from typing import Any
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from operator import itemgetter
+from typing import Any, Literal
 
 from langchain_core.callbacks import CallbackManagerForLLMRun
-from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import BaseMessage
+from langchain_core.language_models import BaseChatModel, LanguageModelInput
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.output_parsers import JsonOutputParser, PydanticOutputParser
+from langchain_core.output_parsers.openai_tools import JsonOutputKeyToolsParser, PydanticToolsParser
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
-from pydantic import Field, PrivateAttr, SecretStr
+from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough
+from langchain_core.tools import BaseTool
+from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
+from langchain_core.utils.pydantic import is_basemodel_subclass
+from pydantic import BaseModel, Field, PrivateAttr, SecretStr
 
 from helpers.errors import PlainError
 from helpers.models import ChatChoice, Service
@@ -93,6 +101,72 @@ class FallbackChat(BaseChatModel):
                 return
             except Exception as error:
                 self._go_on(place, error)
+
+    def bind_tools(
+        self,
+        tools: Sequence[dict[str, Any] | type | Callable | BaseTool],
+        *,
+        tool_choice: str | dict | bool | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """This model with tools that it may call, told to the service as its own client tells them.
+
+        Args:
+            tools: functions, LangChain tools, Pydantic classes or JSON schemas.
+            tool_choice: "auto", "any" or the name of a tool; by default the model decides.
+            kwargs: what else the client's ``bind_tools`` takes.
+        """
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that the client does not know whether the model can call tools
+            bound = self._client(self._place).bind_tools(tools, tool_choice=tool_choice, **kwargs)
+        return self.bind(**bound.kwargs)  # and so each of the service's models is told, when one gives way to the next
+
+    def with_structured_output(
+        self,
+        schema: dict[str, Any] | type,
+        *,
+        method: Literal["function_calling", "json_schema", "json_mode"] = "function_calling",
+        include_raw: bool = False,
+        strict: bool | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, dict[str, Any] | BaseModel]:
+        """This model with replies that are objects of ``schema``: of a Pydantic class itself, else dicts.
+
+        Args:
+            schema: a Pydantic or TypedDict class, a JSON schema or an OpenAI tool.
+            method: how the service is asked for it: as the call of a tool, as JSON that follows the schema, or as
+                any JSON ("json_mode"; the question must then say which).
+            include_raw: give {"raw": message, "parsed": object or None, "parsing_error": error or None} instead.
+            strict: have the service hold the reply to the schema, where it knows both ways.
+            kwargs: further parameters of the request.
+        """
+        of_class = isinstance(schema, type) and is_basemodel_subclass(schema)
+        limits = {} if strict is None else {"strict": strict}
+        told = {"kwargs": {"method": method, **limits}, "schema": schema}
+        parser: Runnable = PydanticOutputParser(pydantic_object=schema) if of_class else JsonOutputParser()
+        if method == "function_calling":
+            name = convert_to_openai_tool(schema)["function"]["name"]
+            told["schema"] = convert_to_openai_tool(schema)
+            asked = self.bind_tools([schema], tool_choice=name, ls_structured_output_format=told, **limits, **kwargs)
+            if of_class:
+                parser = PydanticToolsParser(tools=[schema], first_tool_only=True)
+            else:
+                parser = JsonOutputKeyToolsParser(key_name=name, first_tool_only=True)
+        elif method == "json_schema":
+            of_reply = convert_to_json_schema(schema, strict=strict)
+            described = {"name": of_reply.get("title", "reply"), "schema": of_reply, **limits}
+            response_format = {"type": "json_schema", "json_schema": described}
+            asked = self.bind(response_format=response_format, ls_structured_output_format=told, **kwargs)
+        elif method == "json_mode":
+            response_format = {"type": "json_object"}
+            asked = self.bind(response_format=response_format, ls_structured_output_format=told, **kwargs)
+        else:
+            raise ValueError(f'There is no method {method!r}: take "function_calling", "json_schema" or "json_mode".')
+        if not include_raw:
+            return asked | parser
+        parsed = RunnablePassthrough.assign(parsed=itemgetter("raw") | parser, parsing_error=lambda _: None)
+        failed = RunnablePassthrough.assign(parsed=lambda _: None)
+        return RunnableMap(raw=asked) | parsed.with_fallbacks([failed], exception_key="parsing_error")
 
     def _client(self, place: int) -> BaseChatModel:
         with self._lock:

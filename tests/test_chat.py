@@ -359,6 +359,95 @@ def test_the_endpoint_has_no_such_model(local, capsys):
     assert capsys.readouterr().out.startswith("The chat endpoint does not serve llava (any more).")
 
 
+# -- tools and objects
+
+
+def add(a: int, b: int = 1) -> int:
+    """Add two numbers."""
+    return a + b
+
+
+def call_of(name, arguments):
+    """A service's whole answer, which calls a tool."""
+    call = {"id": "call_1", "type": "function", "function": {"name": name, "arguments": json.dumps(arguments)}}
+    message = {"role": "assistant", "content": None, "tool_calls": [call]}
+    choice = {"index": 0, "message": message, "finish_reason": "tool_calls"}
+    usage = {"prompt_tokens": 1, "completion_tokens": 3, "total_tokens": 4}
+    return 200, {**head("any", "chat.completion"), "choices": [choice], "usage": usage}
+
+
+def text_of(text):
+    message = {"role": "assistant", "content": text}
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    usage = {"prompt_tokens": 1, "completion_tokens": 3, "total_tokens": 4}
+    return 200, {**head("any", "chat.completion"), "choices": [choice], "usage": usage}
+
+
+@pytest.mark.parametrize("provider", ["local", "groq", "nvidia"])
+def test_tools_are_told_to_every_service_in_its_way(services, local, provider, capfd):
+    from langchain_core.messages import HumanMessage, ToolMessage
+
+    for model in ("old", "picture-book-chat"):
+        services.answers[model] = call_of("add", {"a": 2})
+    chat = chat_model("text", provider=provider)
+    reply = chat.bind_tools([add]).invoke("2 and 1?")
+    (call,) = reply.tool_calls
+    assert (call["name"], call["args"]) == ("add", {"a": 2})
+    (told,) = services.requests[-1][1]["tools"]
+    assert told["type"] == "function" and told["function"]["name"] == "add"
+    assert told["function"]["parameters"]["required"] == ["a"]
+    assert services.requests[-1][1].get("tool_choice") in (None, "auto")
+    chat.bind_tools([add], tool_choice="any").invoke("2 and 1?")
+    assert services.requests[-1][1]["tool_choice"] == "required"
+    chat.bind_tools([add], tool_choice="add").invoke("2 and 1?")
+    assert services.requests[-1][1]["tool_choice"] == {"type": "function", "function": {"name": "add"}}
+    turns = [HumanMessage("2 and 1?"), reply, ToolMessage("3", tool_call_id=call["id"])]
+    chat.bind_tools([add]).invoke(turns)
+    _, asked, result = services.requests[-1][1]["messages"]
+    assert asked["tool_calls"][0]["function"]["name"] == "add"
+    assert (result["role"], result["content"], result["tool_call_id"]) == ("tool", "3", "call_1")
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("how", GONE)
+def test_the_next_model_has_the_tools_of_the_retired_one(services, how):
+    services.answers |= {"old": GONE[how], "new": call_of("add", {"a": 2})}
+    chat = chat_model("text", provider=how.split()[0])
+    bound = chat.bind_tools([add], tool_choice="any")
+    assert [call["name"] for call in bound.invoke("2 and 1?").tool_calls] == ["add"]
+    assert [call["name"] for call in bound.invoke("2 and 1?").tool_calls] == ["add"]
+    assert services.asked == ["old", "new", "new"] and chat.model == "new"
+    assert services.requests[0][1]["tools"] == services.requests[1][1]["tools"]
+
+
+@pytest.mark.parametrize("method", ["function_calling", "json_schema", "json_mode"])
+@pytest.mark.parametrize("provider", ["local", "groq", "nvidia"])
+def test_replies_that_are_objects(services, local, provider, method, capfd):
+    from pydantic import BaseModel
+
+    class Sum(BaseModel):
+        """A sum."""
+
+        value: int
+
+    good = call_of("Sum", {"value": 3}) if method == "function_calling" else text_of('{"value": 3}')
+    services.answers |= {"old": GONE["groq not found"], "new": good, "picture-book-chat": good}
+    chat = chat_model("text", provider=provider)
+    assert chat.with_structured_output(Sum, method=method).invoke("2 and 1?") == Sum(value=3)
+    assert "value" in json.dumps(services.requests[-1][1]) or method == "json_mode"
+    assert chat.with_structured_output(Sum.model_json_schema(), method=method).invoke("2 and 1?") == {"value": 3}
+    bad = call_of("Sum", {"value": "x"}) if method == "function_calling" else text_of("none")
+    services.answers |= {"new": bad, "picture-book-chat": bad}
+    raw = chat.with_structured_output(Sum, method=method, include_raw=True).invoke("2 and 1?")
+    assert raw["parsed"] is None and raw["parsing_error"] is not None and raw["raw"].type == "ai"
+    assert capfd.readouterr().err == ""
+
+
+def test_there_is_no_such_method(local):
+    with pytest.raises(ValueError, match='take "function_calling"'):
+        chat_model().with_structured_output({"title": "X", "type": "object", "properties": {}}, method="magic")
+
+
 # -- everything else that goes wrong
 
 

@@ -476,7 +476,7 @@ def test_a_model_that_fails_fails_its_batch_alone(llava, caplog):
 BAD_FIELDS = [
     ({"messages": []}, "messages"),
     ({"messages": "hello"}, "messages"),
-    ({"messages": [{"role": "tool", "content": "x"}]}, "messages.0.role"),
+    ({"messages": [{"role": "robot", "content": "x"}]}, "messages.0.role"),
     ({"messages": [{"role": "user", "content": 3}]}, "messages.0.content"),
     ({"messages": [{"role": "user", "content": [{"type": "input_audio"}]}]}, "messages.0.content.0"),
     (
@@ -502,7 +502,7 @@ BAD_FIELDS = [
     ({"messages": [user("x")] * 201}, "messages"),
     ({"messages": [user(*["x"] * 51)]}, "messages.0.content"),
     ({"stream": "yes"}, "stream"),
-    ({"response_format": {"type": "json_schema"}}, "response_format.type"),
+    ({"response_format": {"type": "xml"}}, "response_format.type"),
     ({"model": None}, "model"),
 ]
 
@@ -718,6 +718,7 @@ def test_a_url_that_drips_keeps_nobody_waiting_and_is_given_up(llava, monkeypatc
     assert server.engine._taken == 0
 
 
+NAMED = {"type": "function", "function": {"name": "draw"}}
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec=None), max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
@@ -736,9 +737,18 @@ parts = st.lists(
     | anything,
     max_size=3,
 )
+past_call = st.fixed_dictionaries(
+    {
+        "id": st.text(max_size=3),
+        "function": st.fixed_dictionaries(
+            {"name": st.text(max_size=4), "arguments": st.sampled_from(["", "{}", "[]", "{", '{"a": NaN}']) | anything}
+        ),
+    }
+)
 messages = st.lists(
     st.fixed_dictionaries(
-        {"role": st.sampled_from(["user", "system", "assistant", "tool"]), "content": st.text(max_size=9) | parts}
+        {"role": st.sampled_from(["user", "system", "assistant", "tool"]), "content": st.text(max_size=9) | parts},
+        optional={"tool_calls": st.lists(past_call, max_size=2) | anything, "tool_call_id": st.text(max_size=3)},
     )
     | anything,
     max_size=3,
@@ -752,7 +762,28 @@ fields = {
     "stop": st.text(max_size=2) | st.lists(st.text(max_size=2), max_size=3),
     "stream": st.booleans(),
     "stream_options": st.fixed_dictionaries({}, optional={"include_usage": st.booleans()}),
-    "response_format": st.sampled_from([{"type": "text"}, {"type": "json_object"}, {"type": "xml"}]),
+    "response_format": st.sampled_from([{"type": "text"}, {"type": "json_object"}, {"type": "xml"}])
+    | st.fixed_dictionaries(
+        {"type": st.just("json_schema"), "json_schema": st.fixed_dictionaries({"schema": anything})}
+    ),
+    "tools": st.lists(
+        st.fixed_dictionaries(
+            {
+                "type": st.just("function"),
+                "function": st.fixed_dictionaries(
+                    {"name": st.sampled_from(["draw", "rate"])},
+                    optional={
+                        "parameters": st.fixed_dictionaries(
+                            {}, optional={"properties": st.dictionaries(st.text(max_size=4), anything, max_size=2)}
+                        )
+                        | anything
+                    },
+                ),
+            }
+        ),
+        max_size=2,
+    ),
+    "tool_choice": st.sampled_from(["none", "auto", "required", NAMED]),
 }
 bodies = st.fixed_dictionaries(
     {"model": st.just(MODEL) | anything, "messages": messages | anything, "max_completion_tokens": st.just(6)},

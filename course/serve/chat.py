@@ -7,25 +7,30 @@ import json
 import time
 import uuid
 from collections.abc import AsyncIterator
+from typing import NamedTuple
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
-from course.serve.choice import Sampling
-from course.serve.engine import Engine, Replies
-from course.serve.errors import ApiError, error_body
-from course.serve.images import download, read_picture
-from course.serve.prompts import Prompt, Prompter, pictures_of
-from course.serve.schema import (
-    ChatRequest,
+from course.serve.answer import (
+    Call,
     Chunk,
     ChunkChoice,
     Completion,
     CompletionChoice,
     Delta,
+    DeltaCall,
+    Finish,
     Reply,
     Usage,
 )
+from course.serve.choice import Sampling
+from course.serve.engine import Engine, Piece, Replies
+from course.serve.errors import ApiError, error_body
+from course.serve.images import download, read_picture
+from course.serve.prompts import Prompt, Prompter, pictures_of
+from course.serve.schema import ChatRequest
+from course.serve.tools import CallReader, grammar
 
 __all__ = ["chat_router"]
 
@@ -60,21 +65,23 @@ def chat_router(engine: Engine, model_id: str, *, allow_image_urls: bool) -> API
             return await download(shown) if allow_image_urls else {}
 
         def write(prompter: Prompter, downloads: dict[str, bytes]) -> tuple[Prompt, Sampling]:
-            prompt = prompter.prompt(asked.messages, [read_picture(*picture, downloads) for picture in shown])
+            pictures = [read_picture(*picture, downloads) for picture in shown]
+            prompt = prompter.prompt(asked.messages, pictures, asked.offered)
             return prompt, _sampling(asked, prompt)
 
         replies = await engine.submit(fetch, write)
         head = {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": int(time.time()), "model": model_id}
         if asked.stream:
-            events = _events(replies, head, asked.n, with_usage=asked.stream_options.include_usage)
+            events = _events(replies, head, asked)
             return StreamingResponse(events, media_type="text/event-stream", headers={"Cache-Control": "no-cache"})
-        return await _whole(replies, head, asked.n, request)
+        return await _whole(replies, head, asked, request)
 
     return router
 
 
 def _sampling(asked: ChatRequest, prompt: Prompt) -> Sampling:
     """A limit beyond the model's context is no error: some clients ask for 1,024 tokens whatever the model."""
+    forced = asked.tool_choice.mode == "required"
     wanted = [limit for limit in (asked.max_tokens, asked.max_completion_tokens) if limit is not None]
     return Sampling(
         n=asked.n,
@@ -82,8 +89,8 @@ def _sampling(asked: ChatRequest, prompt: Prompt) -> Sampling:
         temperature=asked.temperature,
         top_p=asked.top_p,
         seed=asked.seed,
-        stop=tuple(asked.stop),
-        json=asked.response_format.type == "json_object",
+        stop=() if forced else tuple(asked.stop),  # it is for text; a call is whole
+        grammar=grammar(asked),
     )
 
 
@@ -92,20 +99,50 @@ def _usage(replies: Replies) -> Usage:
     return Usage(prompt_tokens=prompt, completion_tokens=completion, total_tokens=prompt + completion)
 
 
-async def _whole(replies: Replies, head: dict, n: int, request: Request) -> Response:
-    texts, reasons = [""] * n, [None] * n
+class _Part(NamedTuple):
+    """What is new in one reply, read for calls."""
+
+    index: int
+    text: str
+    calls: list[Call]
+    finish_reason: Finish | None
+
+
+async def _parts(replies: Replies, asked: ChatRequest) -> AsyncIterator[_Part]:
+    """The replies as they come, with the calls in them where tools are on offer."""
+    offered = {tool.function.name for tool in asked.offered}
+    limit = {} if asked.parallel_tool_calls else {"most": 1}
+    readers = [CallReader(offered, **limit) for _ in range(asked.n)]
+    async for piece in replies:
+        yield _read(readers[piece.index], piece) if offered else _Part(piece.index, piece.text, [], piece.finish_reason)
+
+
+def _read(reader: CallReader, piece: Piece) -> _Part:
+    text, calls = reader.read(piece.text, ended=piece.finish_reason is not None)
+    reason = "tool_calls" if reader.found and piece.finish_reason == "stop" else piece.finish_reason
+    return _Part(piece.index, text, calls, reason)
+
+
+async def _whole(replies: Replies, head: dict, asked: ChatRequest, request: Request) -> Response:
+    texts, reasons = [""] * asked.n, [None] * asked.n
+    calls: list[list[Call]] = [[] for _ in range(asked.n)]
     watch = asyncio.create_task(_cancel_when_gone(request, replies))
     try:
-        async for piece in replies:
-            texts[piece.index] += piece.text
-            reasons[piece.index] = piece.finish_reason
+        async for part in _parts(replies, asked):
+            texts[part.index] += part.text
+            calls[part.index] += part.calls
+            reasons[part.index] = part.finish_reason
     except ClientGone:
         return Response(status_code=499)  # the word for it in servers' logs; nobody is there to read it
     finally:
         watch.cancel()
     choices = [
-        CompletionChoice(index=index, message=Reply(content=text), finish_reason=reason)
-        for index, (text, reason) in enumerate(zip(texts, reasons, strict=True))
+        CompletionChoice(
+            index=index,
+            message=Reply(content=text or (None if called else ""), tool_calls=called),
+            finish_reason=reason,
+        )
+        for index, (text, called, reason) in enumerate(zip(texts, calls, reasons, strict=True))
     ]
     answer = Completion(**head, choices=choices, usage=_usage(replies))
     return Response(answer.model_dump_json(), media_type="application/json")
@@ -117,9 +154,10 @@ async def _cancel_when_gone(request: Request, replies: Replies) -> None:
     replies.cancel(ClientGone())
 
 
-async def _events(replies: Replies, head: dict, n: int, *, with_usage: bool) -> AsyncIterator[str]:
+async def _events(replies: Replies, head: dict, asked: ChatRequest) -> AsyncIterator[str]:
     """The answer as server-sent events; the generation stops when nobody reads them any more."""
     head = {**head, "object": "chat.completion.chunk"}
+    with_usage, called = asked.stream_options.include_usage, [0] * asked.n
     if with_usage:
         head["usage"] = None  # each chunk has the field then, and only the last has the figures
 
@@ -127,14 +165,20 @@ async def _events(replies: Replies, head: dict, n: int, *, with_usage: bool) -> 
         chunk = Chunk(**{**head, **more}, choices=list(choices))
         return f"data: {chunk.model_dump_json(exclude_unset=True)}\n\n"
 
+    def news(index: int, reason: Finish | None = None, **delta) -> str:
+        return event(ChunkChoice(index=index, delta=Delta(**delta), finish_reason=reason))
+
     try:
-        for index in range(n):
-            yield event(ChunkChoice(index=index, delta=Delta(role="assistant", content=""), finish_reason=None))
-        async for piece in replies:
-            if piece.text:
-                yield event(ChunkChoice(index=piece.index, delta=Delta(content=piece.text), finish_reason=None))
-            if piece.finish_reason:
-                yield event(ChunkChoice(index=piece.index, delta=Delta(), finish_reason=piece.finish_reason))
+        for index in range(asked.n):
+            yield news(index, role="assistant", content="")
+        async for part in _parts(replies, asked):
+            if part.text:
+                yield news(part.index, content=part.text)
+            for call in part.calls:
+                yield news(part.index, tool_calls=[DeltaCall(index=called[part.index], **call.model_dump())])
+                called[part.index] += 1
+            if part.finish_reason:
+                yield news(part.index, part.finish_reason)
         if with_usage:
             yield event(usage=_usage(replies))
         yield "data: [DONE]\n\n"

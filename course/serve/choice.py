@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from llguidance import LLMatcher
     from transformers import PreTrainedTokenizerFast
 
-__all__ = ["Choice", "JsonGrammar", "Sampling"]
+__all__ = ["Choice", "Grammars", "Sampling"]
 
 Finish = Literal["stop", "length"]
 
@@ -29,7 +29,7 @@ class Sampling:
             Holtzman et al. 2020, arXiv:1904.09751).
         seed: makes drawing repeatable; None draws anew each time.
         stop: a reply ends before the first of these texts.
-        json: a reply is one JSON object.
+        grammar: what a reply may be, in llguidance's Lark dialect; None leaves it free.
     """
 
     n: int
@@ -38,18 +38,11 @@ class Sampling:
     top_p: float = 1.0
     seed: int | None = None
     stop: tuple[str, ...] = ()
-    json: bool = False
+    grammar: str | None = None
 
 
-class JsonGrammar:
-    """Which tokens may come next in a JSON object, for one tokenizer; llguidance works it out."""
-
-    # One blank or line break may stand first, since many chat templates lead up to one. Inside, blanks are as
-    # json.dumps puts them, one or a new line's indent: a model that may write blanks for ever sometimes does.
-    OBJECT = r"""
-        start: /[ \n]/? object
-        object: %json {"type": "object", "x-guidance": {"whitespace_pattern": " |\\n {0,8}"}}
-    """
+class Grammars:
+    """Which tokens may come next in a reply that follows a grammar, for one tokenizer; llguidance works it out."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast, ends: Sequence[int], vocabulary: int):
         """``ends`` are the ids that end a reply; ``vocabulary`` is how many ids the model scores."""
@@ -57,11 +50,18 @@ class JsonGrammar:
 
         self._tokenizer = from_tokenizer(tokenizer, n_vocab=vocabulary, eos_token=list(ends))
 
-    def matcher(self) -> LLMatcher:
-        """A new object's grammar, at its beginning."""
+    def matchers(self, grammar: str, count: int) -> list[LLMatcher]:
+        """``count`` matchers of a grammar, each at its beginning.
+
+        Raises:
+            ValueError: it is no grammar, or has a JSON schema that can't be followed.
+        """
         from llguidance import LLMatcher
 
-        return LLMatcher(self._tokenizer, LLMatcher.grammar_from_lark(self.OBJECT))
+        first = LLMatcher(self._tokenizer, LLMatcher.grammar_from_lark(grammar))
+        if first.is_error():
+            raise ValueError(first.get_error())
+        return [first, *(first.deep_copy() for _ in range(count - 1))]
 
 
 class Choice:
@@ -71,6 +71,7 @@ class Choice:
         tokens: the ids picked so far, the end token among them.
         finish_reason: None while it goes on; then "stop" when the model or a stop text ended it, "length"
             when the limit on tokens did.
+        fault: what the grammar says when it knows no way on, which ends the reply too; else "".
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class Choice:
     ):
         self.index, self.tokens = index, []
         self.finish_reason: Finish | None = None
+        self.fault = ""
         self._sampling, self._tokenizer, self._ends, self._matcher = sampling, tokenizer, ends, matcher
         # Each reply draws from numbers of its own, so that it does not matter which others are in its batch.
         seed = None if sampling.seed is None else [sampling.seed % 2**64, index]
@@ -94,14 +96,12 @@ class Choice:
 
         Args:
             scores: the model's logits, shape (vocabulary,).
-
-        Raises:
-            RuntimeError: the grammar knows no way on.
         """
         token = self._pick(scores)
         self.tokens.append(token)
         if self._matcher and (not self._matcher.consume_token(token) or self._matcher.is_error()):
-            raise RuntimeError(self._matcher.get_error())
+            self.finish_reason, self.fault = "stop", self._matcher.get_error() or "no token may come next"
+            return ""
         if token in self._ends or (self._matcher and self._matcher.is_stopped()):
             self.finish_reason = "stop"
         elif len(self.tokens) >= self._sampling.max_tokens:

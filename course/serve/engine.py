@@ -17,7 +17,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from course.serve.choice import Choice, Finish, JsonGrammar, Sampling
+from course.serve.choice import Choice, Finish, Grammars, Sampling
 from course.serve.errors import ApiError
 from course.serve.prompts import Prompt, Prompter
 from course.serve.schema import MAX_CHOICES
@@ -108,7 +108,7 @@ class Engine:
         ends = model.generation_config.eos_token_id
         self._ends = ends if isinstance(ends, list) else [self._tokenizer.eos_token_id if ends is None else ends]
         self._pad = self._ends[0] if self._tokenizer.pad_token_id is None else self._tokenizer.pad_token_id
-        self._grammar = JsonGrammar(self._tokenizer, self._ends, model.get_output_embeddings().out_features)
+        self._grammars = Grammars(self._tokenizer, self._ends, model.get_output_embeddings().out_features)
         self._taken = 0  # requests in hand; changed on the event loop only
         self._inbox: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
@@ -136,7 +136,7 @@ class Engine:
             write: writes the prompt, in the one thread for that.
 
         Raises:
-            ApiError: status 429 when there is no place.
+            ApiError: status 429 when there is no place, 400 for a grammar that can't be followed.
         """
         if self._taken >= self.places:
             raise ApiError(
@@ -150,10 +150,10 @@ class Engine:
         self._taken += 1
         try:
             fetched = await fetch()
-            prompt, sampling = await loop.run_in_executor(self._desk, write, self._prompter, fetched)
+            prompt, choices = await loop.run_in_executor(self._desk, self._open, write, fetched)
             job = _Job(
                 prompt,
-                [self._choice(index, sampling) for index in range(sampling.n)],
+                choices,
                 publish=lambda event: loop.call_soon_threadsafe(events.put_nowait, event),
                 left=lambda: loop.call_soon_threadsafe(self._leave),
             )
@@ -166,9 +166,23 @@ class Engine:
     def _leave(self) -> None:
         self._taken -= 1
 
-    def _choice(self, index: int, sampling: Sampling) -> Choice:
-        matcher = self._grammar.matcher() if sampling.json else None
-        return Choice(index, sampling, self._tokenizer, self._ends, matcher)
+    # -- at the desk
+
+    def _open(
+        self, write: Callable[[Prompter, Fetched], tuple[Prompt, Sampling]], fetched: Fetched
+    ) -> tuple[Prompt, list[Choice]]:
+        """Writes the prompt, and begins its replies."""
+        prompt, sampling = write(self._prompter, fetched)
+        matchers = [None] * sampling.n
+        if sampling.grammar is not None:
+            try:
+                matchers = self._grammars.matchers(sampling.grammar, sampling.n)
+            except ValueError as error:
+                raise _no_way(str(error)) from error
+        choices = [
+            Choice(index, sampling, self._tokenizer, self._ends, matcher) for index, matcher in enumerate(matchers)
+        ]
+        return prompt, choices
 
     # -- in the engine's thread
 
@@ -230,5 +244,15 @@ class Engine:
     def _publish(self, jobs: Sequence[_Job], choices: Sequence[Choice], texts: Sequence[str]) -> None:
         owner = {choice: job for job in jobs for choice in job.choices}
         for choice, text in zip(choices, texts, strict=True):
-            if text or choice.finish_reason:
+            if choice.fault:
+                log.warning("A reply could not go on within its grammar: %s", choice.fault)
+                owner[choice].publish(_no_way(choice.fault))
+                owner[choice].cancelled = True
+            elif text or choice.finish_reason:
                 owner[choice].publish(Piece(choice.index, text, choice.finish_reason))
+
+
+def _no_way(fault: str) -> ApiError:
+    """For a grammar that has no reply; its JSON schemas are the request's own, all else in it is ours."""
+    reason = fault.strip().partition("\n")[0].rpartition("JSON schema: ")[2].rstrip(".")
+    return ApiError(400, f"No reply can follow the JSON schema in this request's tools or response_format: {reason}.")

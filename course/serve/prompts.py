@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from course.serve.errors import ApiError
-from course.serve.schema import ImagePart, Message, TextPart
+from course.serve.schema import ImagePart, Message, TextPart, Tool
 
 if TYPE_CHECKING:
     import torch
@@ -58,26 +59,38 @@ class Prompter:
         self.processor = processor
         self.context = model.config.get_text_config().max_position_embeddings
 
-    def prompt(self, messages: Sequence[Message], pictures: Sequence[Image.Image]) -> Prompt:
+    def prompt(
+        self, messages: Sequence[Message], pictures: Sequence[Image.Image], tools: Sequence[Tool] = ()
+    ) -> Prompt:
         """The prompt for ``messages``, whose picture parts stand for ``pictures`` in their order.
+
+        The model is told that it may call ``tools``.
 
         Raises:
             ApiError: status 400: the messages don't fit the model's context, or its chat template.
         """
         from jinja2 import TemplateError
 
-        length = sum(len(part.text) for message in messages for part in message.content if isinstance(part, TextPart))
+        length = sum(map(len, _texts(messages, tools)))
         if length > MAX_TEXT:
             raise _too_long(f"The messages are {length:,} characters long; up to {MAX_TEXT:,} are read.")
+        if any(self.processor.image_token in text for text in _texts(messages, tools)):
+            raise ApiError(
+                400,
+                f"The text may not hold {self.processor.image_token}, which stands for a picture: send the picture "
+                "as an image_url part.",
+                param="messages",
+            )
         try:
             inputs = self.processor.apply_chat_template(
-                list(self._turns(messages, iter(pictures))),
+                list(_turns(messages, iter(pictures))),
+                tools=[_described(tool) for tool in tools] or None,
                 add_generation_prompt=True,
                 tokenize=True,
                 return_dict=True,
                 return_tensors="pt",
             )
-        except TemplateError as error:
+        except (TemplateError, RecursionError) as error:
             raise ApiError(400, f"This model can't take these messages: {error}.", param="messages") from error
         ids = inputs["input_ids"][0]
         room = self.context - len(ids)
@@ -88,22 +101,43 @@ class Prompter:
             )
         return Prompt(ids, inputs.get("pixel_values"), room)
 
-    def _turns(self, messages: Sequence[Message], pictures: Iterator[Image.Image]) -> Iterator[dict]:
-        for message in messages:
-            role = "system" if message.role == "developer" else message.role
-            yield {"role": role, "content": [self._part(part, pictures) for part in message.content]}
 
-    def _part(self, part: TextPart | ImagePart, pictures: Iterator[Image.Image]) -> dict:
-        if isinstance(part, ImagePart):
-            return {"type": "image", "image": next(pictures)}
-        if self.processor.image_token in part.text:
-            raise ApiError(
-                400,
-                f"The text may not hold {self.processor.image_token}, which stands for a picture: send the picture "
-                "as an image_url part.",
-                param="messages",
-            )
-        return {"type": "text", "text": part.text}
+def _texts(messages: Sequence[Message], tools: Sequence[Tool]) -> Iterator[str]:
+    """All that a request has for the model to read."""
+    for message in messages:
+        yield from (part.text for part in message.content if isinstance(part, TextPart))
+        yield from (_json(call.function.model_dump()) for call in message.tool_calls)
+    yield from (_json(tool.model_dump()) for tool in tools)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _turns(messages: Sequence[Message], pictures: Iterator[Image.Image]) -> Iterator[dict]:
+    """The messages as chat templates take them: calls in OpenAI's form, but with arguments that are an object."""
+    for message in messages:
+        role = "system" if message.role == "developer" else message.role
+        turn = {"role": role, "content": [_part(part, pictures) for part in message.content]}
+        if message.tool_calls:
+            turn["tool_calls"] = [call.model_dump() for call in message.tool_calls]
+        if message.tool_call_id is not None:
+            turn["tool_call_id"] = message.tool_call_id
+        yield turn
+
+
+def _part(part: TextPart | ImagePart, pictures: Iterator[Image.Image]) -> dict:
+    if isinstance(part, ImagePart):
+        return {"type": "image", "image": next(pictures)}
+    return {"type": "text", "text": part.text}
+
+
+def _described(tool: Tool) -> dict[str, Any]:
+    """The tool as chat templates take it; it always has ``parameters.properties``."""
+    function = tool.function
+    parameters = {"type": "object", "properties": {}, **function.parameters}
+    described = {"name": function.name, "description": function.description, "parameters": parameters}
+    return {"type": "function", "function": described}
 
 
 def _too_long(message: str) -> ApiError:
