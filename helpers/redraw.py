@@ -6,12 +6,15 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from helpers.submission import adapter_used
+
 if TYPE_CHECKING:
+    from diffusers import StableDiffusionPipeline
     from PIL import Image
 
     from helpers.submission import Provenance
 
-__all__ = ["TOLERANCE", "alike", "difference", "redraw"]
+__all__ = ["TOLERANCE", "alike", "difference", "redraw", "unlike_here"]
 
 #: The largest `difference` at which two pictures count as the same drawing. Measured with the mini model on a CPU: alone
 #: against in a batch, one thread against two, and the same 16 pictures in two runs, 0.000; 24 steps against 25, 0.5;
@@ -24,21 +27,20 @@ TOLERANCE = 2.0
 def redraw(wanted: Sequence[Provenance]) -> list[Image.Image]:
     """The pictures that the registry's diffusion model draws from these, by the recipe of `helpers.submission`.
 
-    Those of equal steps and guidance are drawn in one batch: with a generator of its own, a picture comes out the same.
+    Those of equal settings are drawn in one batch: with a generator of its own, a picture comes out the same.
     """
     import torch
 
-    from helpers.models import load, with_scheduler
+    from helpers.models import load
 
     pipe = load("diffusion")
-    # The endpoint may be drawing with the pipeline's own scheduler, which counts its steps, at this moment.
-    pipe = with_scheduler(pipe, pipe.scheduler)
     batches = defaultdict(list)
     for place, one in enumerate(wanted):
-        batches[one.steps, one.guidance_scale].append(place)
+        weight = one.adapter.weight if one.adapter else None
+        batches[weight, one.scheduler, one.steps, one.guidance_scale].append(place)
     drawn: dict[int, Image.Image] = {}
-    for (steps, guidance_scale), places in batches.items():
-        images = pipe(
+    for (weight, scheduler, steps, guidance_scale), places in batches.items():
+        images = _pipeline(pipe, weight, scheduler)(
             [wanted[place].prompt for place in places],
             num_inference_steps=steps,
             guidance_scale=guidance_scale,
@@ -46,6 +48,49 @@ def redraw(wanted: Sequence[Provenance]) -> list[Image.Image]:
         ).images
         drawn.update(zip(places, images, strict=True))
     return [drawn[place].convert("RGB") for place in range(len(wanted))]
+
+
+def unlike_here(said: Provenance) -> str:
+    """What of a provenance can't be had here, besides its checkpoint: a sentence without a full stop; empty for nothing."""
+    from helpers.models import LCM_STEPS, ModelUnavailable, few_step, load
+
+    if not (said.adapter or said.scheduler):
+        return ""
+    pipe = load("diffusion")
+    if said.adapter:
+        try:
+            here = adapter_used(few_step(pipe))
+        except ModelUnavailable:
+            return f"it was drawn with the adapter {said.adapter.name[:80]}, which is not here"
+        if (said.adapter.name, said.adapter.revision) != (here.name, here.revision):
+            return (
+                f"it was drawn with the adapter {said.adapter.name[:80]} ({said.adapter.revision[:80]}), "
+                f"and here is {here.name} ({here.revision})"
+            )
+    few, own = "LCMScheduler", type(pipe.scheduler).__name__
+    scheduler = said.scheduler or (few if said.adapter else own)
+    if scheduler not in (own, few):
+        return f"it was drawn with {scheduler[:80]}, not with the model's own {own} or with {few}"
+    if scheduler == few and said.steps > LCM_STEPS:
+        return f"{few} takes at most {LCM_STEPS} steps, and it should have taken {said.steps}"
+    return ""
+
+
+def _pipeline(pipe: StableDiffusionPipeline, weight: float | None, scheduler: str | None) -> StableDiffusionPipeline:
+    """A pipeline with a scheduler of its own: the endpoint may be drawing with another, which counts its steps, just now.
+
+    Args:
+        pipe: the registry's.
+        weight: of the adapter; None for no adapter.
+        scheduler: its class; None for the one that goes with the adapter, or with no adapter.
+    """
+    from helpers.models import few_step, lcm_scheduler, with_scheduler
+
+    own = pipe.scheduler
+    if scheduler is None:
+        scheduler = type(own).__name__ if weight is None else "LCMScheduler"
+    painter = pipe if weight is None else few_step(pipe, weight)
+    return with_scheduler(painter, own if scheduler == type(own).__name__ else lcm_scheduler(own))
 
 
 def difference(first: Image.Image, second: Image.Image) -> float:

@@ -9,7 +9,7 @@ from helpers.submission import make_provenance
 
 
 def papers(prompt, seed):
-    return SimpleNamespace(prompt=prompt, seed=seed, steps=3, guidance_scale=4.0)
+    return SimpleNamespace(prompt=prompt, seed=seed, steps=3, guidance_scale=4.0, adapter=None, scheduler=None)
 
 
 def test_the_model_draws_a_picture_again_alone_and_in_a_batch():

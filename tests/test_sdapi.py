@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 import uvicorn
+from adapters import random_adapter
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
@@ -24,7 +25,7 @@ from waiting import Turnstile, until
 
 from course.serve.app import create_app
 from course.serve.engine import Engine
-from course.serve.painter import SAMPLERS, Painter
+from course.serve.painter import LCM, SAMPLERS, Painter
 from course.serve.sdapi import sdapi
 from helpers import models
 
@@ -138,10 +139,11 @@ def test_every_field_has_a_say(http, fields):
 
 def test_every_sampler_draws_and_leaves_the_next_drawing_alone(http):
     before = draw(http, steps=4)["images"]
-    drawn = [pixels(draw(http, steps=4, sampler_name=name))[0] for name in SAMPLERS]
+    names = [name for name in SAMPLERS if name != LCM]  # that one wants the adapter
+    drawn = [pixels(draw(http, steps=4, sampler_name=name))[0] for name in names]
     assert not any(same(one, other) for i, one in enumerate(drawn) for other in drawn[:i])
     assert draw(http, steps=4)["images"] == before
-    assert same(pixels(draw(http, steps=4, sampler_index="Euler"))[0], drawn[list(SAMPLERS).index("Euler")])
+    assert same(pixels(draw(http, steps=4, sampler_index="Euler"))[0], drawn[names.index("Euler")])
 
 
 def test_unknown_fields_nulls_and_numbers_in_quotes_are_let_pass(http):
@@ -164,8 +166,110 @@ def test_the_mini_model_draws_what_the_pipeline_draws():
     generators = [torch.Generator().manual_seed(seed) for seed in (3, 4)]
     expected = mini([prompt] * 2, num_inference_steps=4, guidance_scale=4.0, generator=generators).images
     with client_of(mini) as (http, _):
-        drawn = pixels(draw(http, prompt=prompt, steps=4, seed=3, batch_size=2))
+        drawn = pixels(draw(http, prompt=prompt, steps=4, seed=3, batch_size=2, sampler_name="DPM++ 2M"))
     assert all(same(np.asarray(one).astype(int), other) for one, other in zip(expected, drawn, strict=True))
+
+
+# -- the adapter for few steps
+
+
+@pytest.fixture(scope="module")
+def few(tmp_path_factory):
+    """A client of a pipeline that came from a folder with the adapter."""
+    pipe, folder = tiny_pipeline(), tmp_path_factory.mktemp("tiny")
+    random_adapter(folder, pipe.unet)
+    pipe.register_to_config(_name_or_path=str(folder))
+    with client_of(pipe) as (client, _):
+        yield client
+
+
+def settled(answer):
+    info = json.loads(answer["info"])
+    return info["sampler_name"], info["steps"], info["cfg_scale"], info["extra_generation_params"].get("Lora weights")
+
+
+WITHOUT = ("DPM++ 2M", 25, 4.0, None)
+WITH = ("LCM", 4, 1.0, "few_step: 1")
+
+
+@pytest.mark.parametrize(
+    ("fields", "right"),
+    [
+        ({}, WITH),
+        ({"steps": 6}, ("LCM", 6, 1.0, "few_step: 1")),
+        ({"sampler_name": "LCM", "cfg_scale": 2}, ("LCM", 4, 2.0, "few_step: 1")),
+        ({"prompt": "a cat <lora:few_step:0.5>"}, ("LCM", 4, 1.0, "few_step: 0.5")),
+        ({"prompt": "a cat <lora:few_step>", "negative_prompt": "dog"}, WITH),
+        ({"prompt": "a cat <lora:few_step:1>", "sampler_name": "Euler"}, ("Euler", 25, 4.0, "few_step: 1")),
+        ({"prompt": "a cat <lora:few_step:0>"}, WITHOUT),
+        ({"prompt": "a cat <lora:few_step:0>", "sampler_name": "LCM"}, ("LCM", 4, 1.0, None)),
+        ({"sampler_index": "DPM++ 2M"}, WITHOUT),
+        ({"cfg_scale": 4}, WITHOUT),
+        ({"negative_prompt": "dog"}, WITHOUT),
+        ({"steps": 51}, ("DPM++ 2M", 51, 4.0, None)),
+    ],
+)
+def test_steps_and_guidance_follow_the_sampler_and_the_sampler_what_is_asked(few, fields, right):
+    assert settled(few.post("txt2img", json={"seed": 7} | fields).json()) == right
+
+
+def test_without_the_adapter_the_default_is_as_ever_and_lcm_says_what_is_missing(http):
+    assert settled(http.post("txt2img", json={}).json()) == WITHOUT
+    for fields in ({"sampler_name": "LCM"}, {"prompt": "a cat <lora:few_step:1>"}):
+        assert "adapter for few steps" in refused(http.post("txt2img", json=fields), 503)
+    assert http.get("loras").json() == []
+
+
+def test_the_tag_stands_for_the_sampler_and_is_no_part_of_the_prompt(few):
+    plain, tagged = (few.post("txt2img", json={"prompt": prompt, "seed": 7}).json() for prompt in TAGGED)
+    assert plain["images"][0] != tagged["images"][0] and same(pixels(plain)[0], pixels(tagged)[0])
+    info = json.loads(tagged["info"])
+    assert info["prompt"] == tagged["parameters"]["prompt"] == TAGGED[1]  # as it was asked
+    words = pictures(tagged)[0].text["parameters"]
+    assert words.startswith(f"{TAGGED[1]}\nSteps: 4, Sampler: LCM, CFG scale: 1, Seed: 7")
+    assert 'Lora hashes: "few_step: ' in words and 'Lora weights: "few_step: 1"' in words
+
+
+TAGGED = ("a cat, at night", "a cat <lora:few_step:1>, at night")
+
+
+def test_more_of_the_adapter_draws_another_picture_and_the_next_is_as_before(few):
+    fields = {"seed": 7, "sampler_name": "LCM"}
+    drawn = [
+        pixels(few.post("txt2img", json={"prompt": f"a cat <lora:few_step:{weight}>"} | fields).json())[0]
+        for weight in (0, 0.5, 1, -1, 0.5)
+    ]
+    assert not any(same(one, other) for i, one in enumerate(drawn[:4]) for other in drawn[:i])
+    assert same(drawn[1], drawn[4])
+
+
+def test_requests_of_different_samplers_at_once_come_out_as_alone(few):
+    wanted = [{"prompt": "a cat", "sampler_name": name, "steps": 4, "batch_size": 2} for name in ("LCM", "DPM++ 2M")]
+    alone = [pixels(draw(few, **fields)) for fields in wanted]
+    with ThreadPoolExecutor(4) as pool:
+        together = [pixels(answer) for answer in pool.map(lambda fields: draw(few, **fields), wanted * 2)]
+    for i, drawn in enumerate(together):
+        assert all(same(one, other) for one, other in zip(drawn, alone[i % 2], strict=True))
+
+
+def test_it_is_listed_as_the_web_ui_lists_adapters(few):
+    (lora,) = few.get("loras").json()
+    assert lora["name"] == lora["alias"] == "few_step" and set(lora) == {"name", "alias", "path", "metadata"}
+    assert {"name": "LCM", "aliases": ["k_lcm"], "options": {}} in few.get("samplers").json()
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"prompt": "a cat <lora:sharp:1>"}, "there is no lora 'sharp' here; there are: few_step"),
+        ({"prompt": "a cat <lora:few_step:lots>"}, "the weight of lora 'few_step' should be a number up to 10"),
+        ({"prompt": "a cat <lora:few_step:1e9>"}, "the weight of lora 'few_step' should be a number up to 10"),
+        ({"prompt": "a cat <lora:few_step:nan>"}, "the weight of lora 'few_step' should be a number up to 10"),
+        ({"sampler_name": "LCM", "steps": 51}, "LCM takes at most 50 steps, not 51"),
+    ],
+)
+def test_what_the_adapter_can_not_do_is_refused_and_named(few, fields, words):
+    assert words in refused(few.post("txt2img", json=fields), 422)
 
 
 # -- while it draws

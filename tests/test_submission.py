@@ -62,6 +62,17 @@ def test_a_png_carries_its_provenance(pipe, tmp_path):
         assert pixels_sha256(opened) == made.sha256
 
 
+def test_provenance_of_before_there_were_adapters_is_read(pipe):
+    early = provenance(pipe, picture()).model_dump(exclude={"adapter", "scheduler"})
+    said = Provenance.model_validate_json(json.dumps(early))
+    assert said.adapter is None and said.scheduler is None
+    adapter = {"name": "few_step", "revision": "sha256:1"}
+    assert Provenance(**early, adapter=adapter).adapter.weight == 1
+    for wrong in ({"name": "few_step"}, {**adapter, "weight": float("inf")}, "few_step"):
+        with pytest.raises(ValidationError):
+            Provenance(**early, adapter=wrong)
+
+
 def test_what_is_attached_is_written(pipe, tmp_path):
     image = picture()
     attach(image, provenance(pipe, image))

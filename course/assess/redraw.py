@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from course.assess.case import PICTURES, RECORDS, Case, Finding, Picture
 from helpers import models
-from helpers.redraw import alike, redraw
+from helpers.redraw import alike, redraw, unlike_here
 from helpers.settings import settings
 from helpers.submission import Provenance, Record, checkpoint_of, pixels_sha256
 
@@ -77,7 +77,10 @@ def _drawn_again(sample: Sequence[tuple[Picture, Provenance]]) -> tuple[int, lis
     faults, known = [], []
     for picture, said in sample:
         if (said.model, said.revision) == checkpoint:
-            known.append((picture, said))
+            if unlike := unlike_here(said):
+                faults.append(f"{picture.name} can't be drawn again: {unlike}. Draw it with the course's own pipeline.")
+            else:
+                known.append((picture, said))
         else:
             faults.append(
                 f"{picture.name} was drawn by {said.model[:80]} ({said.revision[:80]}), and this runner has "

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from helpers.submission import Record
+from helpers.submission import Provenance, Record
 
 __all__ = ["Drawn", "clip_scores", "render", "write_report"]
 
@@ -65,8 +65,14 @@ def render(
     template = Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
     ).from_string(TEMPLATE.read_text(encoding="utf-8"))
-    models = sorted({f"{p.model} ({p.revision})" for record in records for p in record.provenance or [] if p})
+    models = sorted({_model(p) for record in records for p in record.provenance or [] if p})
     return template.render(rows=rows, assessment=assessment, certificate=assessment.get("certificate"), models=models)
+
+
+def _model(said: Provenance) -> str:
+    """What drew a picture, in words: the model and, where there was one, the adapter."""
+    model = f"{said.model} ({said.revision})"
+    return f"{model} with {said.adapter.name} ({said.adapter.revision})" if said.adapter else model
 
 
 def _inline(path: Path) -> str:

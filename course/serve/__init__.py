@@ -15,6 +15,8 @@ module             what lives there
 ``batch``          all replies in the making, one step of the model for all of them
 ``choice``         one reply in the making: picks tokens, knows when to stop
 ``sdapi``          ``/sdapi/v1/txt2img`` and its neighbours as the web UI for Stable Diffusion serves them
+``sdinfo``         what they tell of a drawing: the answer, ``info``, the words in each PNG
+``loras``          ``<lora:few_step:1>`` in a prompt
 ``painter``        the one thread that draws, and the queue before it
 ``pictures``       ``/pictures/<id>.png``: the picture of a made prompt, drawn when it is asked for
 ``notebooks``      ``/notebooks``: the processes that it runs for, and ends with

@@ -16,14 +16,17 @@ from typing import TYPE_CHECKING
 
 from course.serve.errors import ApiError
 from helpers.errors import PlainError
-from helpers.models import with_scheduler
+from helpers.models import LCM_STEPS, defaults, few_step, has_few_step, lcm_scheduler, with_scheduler
+from helpers.provenance import adapter_used
 
 if TYPE_CHECKING:
     import torch
-    from diffusers import StableDiffusionPipeline
+    from diffusers import SchedulerMixin, StableDiffusionPipeline
     from PIL import Image
 
-__all__ = ["SAMPLERS", "Drawing", "Painter", "Sampler"]
+__all__ = ["LCM", "MAX_STEPS", "SAMPLERS", "Drawing", "Painter", "Sampler"]
+
+MAX_STEPS = 150
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +38,8 @@ class Sampler:
     Attributes:
         options: what the web UI tells of it.
         config: what the scheduler needs beside the model's own scheduler config.
+        max_steps: the most steps that it can take.
+        way: whose `helpers.models.defaults` suit it.
     """
 
     name: str
@@ -42,9 +47,24 @@ class Sampler:
     scheduler: str
     options: dict[str, str] = field(default_factory=dict)
     config: dict[str, bool] = field(default_factory=dict)
+    max_steps: int = MAX_STEPS
+    way: str = "diffusion"
+
+    @property
+    def steps(self) -> int:
+        """How many it takes where a request does not say."""
+        return defaults(self.way).steps
+
+    @property
+    def cfg_scale(self) -> float:
+        """The guidance where a request does not say."""
+        return defaults(self.way).guidance_scale
 
 
-#: The first is the one to take where a request names none.
+#: The sampler that goes with the adapter for few steps.
+LCM = "LCM"
+
+#: The first is the one to take where a request names none and the adapter for few steps is not there.
 SAMPLERS = {
     sampler.name: sampler
     for sampler in (
@@ -54,6 +74,7 @@ SAMPLERS = {
         Sampler("Heun", ("k_heun",), "HeunDiscreteScheduler", {"second_order": "True"}),
         Sampler("DDIM", ("ddim",), "DDIMScheduler", config={"clip_sample": False}),
         Sampler("UniPC", ("unipc",), "UniPCMultistepScheduler"),
+        Sampler(LCM, ("k_lcm",), "LCMScheduler", max_steps=LCM_STEPS, way="few_step"),
     )
 }
 
@@ -65,6 +86,8 @@ class Drawing:
     Attributes:
         seeds: one a picture; the pictures are drawn in this order, ``batch_size`` at a time.
         width, height: in pixels, multiples of 8.
+        lora: how much of the adapter for few steps is added; 0 for none.
+        lora_revision: which adapter it is, once drawing has begun.
         batch: the number of batches that are done.
         step, steps_planned: how far the batch in the making is, in calls of the scheduler.
         latents: those of the batch in the making, shape (pictures, channels, height / 8, width / 8).
@@ -80,7 +103,9 @@ class Drawing:
     width: int
     height: int
     sampler: str
+    lora: float = 0.0
 
+    lora_revision: str = ""
     batch: int = 0
     step: int = 0
     steps_planned: int = 0
@@ -136,8 +161,15 @@ class Painter:
         Raises:
             ApiError: status 503 when the model can't be had.
         """
-        pipe = self._pipe or await asyncio.get_running_loop().run_in_executor(self._desk, self._get)
+        pipe = await self._there()
         return pipe.unet.config.sample_size * pipe.vae_scale_factor
+
+    async def has_few_step(self) -> bool:
+        """Whether the adapter for few steps is there. Raises as `side` does."""
+        return has_few_step(await self._there())
+
+    async def _there(self) -> StableDiffusionPipeline:
+        return self._pipe or await asyncio.get_running_loop().run_in_executor(self._desk, self._get)
 
     async def draw(self, drawing: Drawing) -> list[Image.Image]:
         """The pictures, in the order of their seeds.
@@ -187,7 +219,7 @@ class Painter:
         return self._pipe
 
     def _draw(self, drawing: Drawing) -> list[Image.Image]:
-        pipe = self._with_sampler(self._get(), SAMPLERS[drawing.sampler])
+        pipe = self._pipeline(drawing)
         pictures = []
         drawing.started, self.at_work = time.monotonic(), drawing
         try:
@@ -224,10 +256,21 @@ class Painter:
             callback_on_step_end=after_step,
         ).images
 
-    @staticmethod
-    def _with_sampler(pipe: StableDiffusionPipeline, sampler: Sampler) -> StableDiffusionPipeline:
+    def _pipeline(self, drawing: Drawing) -> StableDiffusionPipeline:
         """The same models with a scheduler of their own, so that one drawing leaves no trace in the next."""
-        import diffusers
+        pipe = self._get()
+        scheduler = _scheduler(pipe, SAMPLERS[drawing.sampler])
+        try:
+            drawn_with = few_step(pipe, drawing.lora) if drawing.lora else pipe
+        except PlainError as error:
+            raise ApiError(503, str(error)) from error
+        drawing.lora_revision = adapter_used(drawn_with).revision if drawing.lora else ""
+        return with_scheduler(drawn_with, scheduler)
 
-        kind = getattr(diffusers, sampler.scheduler)
-        return with_scheduler(pipe, kind.from_config(pipe.scheduler.config, **sampler.config))
+
+def _scheduler(pipe: StableDiffusionPipeline, sampler: Sampler) -> SchedulerMixin:
+    import diffusers
+
+    if sampler.name == LCM:
+        return lcm_scheduler(pipe.scheduler)
+    return getattr(diffusers, sampler.scheduler).from_config(pipe.scheduler.config, **sampler.config)

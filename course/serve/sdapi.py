@@ -3,40 +3,36 @@
 The web UI's API is described at https://github.com/AUTOMATIC1111/stable-diffusion-webui/wiki/API. A client of that API
 works here, within these limits: one model, text to picture, and the fields of `Txt2Img`; other fields of a request
 are let pass unread, as its scripts and extensions add some of their own. A field that is left out takes what suits the
-model here (its own size, 25 steps, a guidance scale of 4), where the web UI has 512×512, 50 and 7.
+model and the sampler here (its own size; 4 steps and no guidance for LCM, else 25 steps and a guidance scale of 4),
+where the web UI has 512×512, 50 and 7.
+
+The sampler ``LCM`` brings the adapter for few steps with it; ``<lora:few_step:0.8>`` in a prompt sets how much of it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import io
-import json
 import random
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 from pydantic import ConfigDict, Field, field_validator
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
+from course.serve import loras
 from course.serve.errors import ApiError, readable
-from course.serve.painter import SAMPLERS, Cancelled, Drawing, Painter
+from course.serve.painter import LCM, MAX_STEPS, SAMPLERS, Cancelled, Drawing, Painter
 from course.serve.schema import Incoming, Text
-from helpers import __version__, models
-
-if TYPE_CHECKING:
-    from helpers.models import Entry
+from course.serve.sdinfo import finished, png, short_hash
+from helpers import models
 
 __all__ = ["MAX_PIXELS", "Txt2Img", "sdapi"]
 
-MAX_STEPS = 150
 MAX_SIDE = 1024
 #: The most pixels of all pictures of a request together: 64 of 128×128, 4 of 512×512.
 MAX_PIXELS = MAX_SIDE**2
@@ -65,8 +61,8 @@ class Txt2Img(Incoming):
     sampler_index: str = ""
     batch_size: Several = 1
     n_iter: Several = 1
-    steps: int = Field(25, ge=1, le=MAX_STEPS)
-    cfg_scale: float = Field(4.0, ge=1, le=30)
+    steps: int | None = Field(None, ge=1, le=MAX_STEPS)
+    cfg_scale: float | None = Field(None, ge=1, le=30)
     width: Side | None = None
     height: Side | None = None
     send_images: bool = True
@@ -77,6 +73,12 @@ class Txt2Img(Incoming):
         if name and name not in SAMPLERS:
             raise ValueError(f"there is no sampler {name!r} here; there are: {', '.join(SAMPLERS)}")
         return name
+
+    @field_validator("prompt")
+    @classmethod
+    def _known_loras(cls, prompt: str) -> str:
+        loras.read(prompt)
+        return prompt
 
 
 def sdapi(painter: Painter) -> FastAPI:
@@ -96,7 +98,7 @@ def sdapi(painter: Painter) -> FastAPI:
             return Response(status_code=499)  # the word for it in servers' logs; nobody is there to read it
         finally:
             watch.cancel()
-        return JSONResponse(await run_in_threadpool(_finished, asked, drawing, pictures))
+        return JSONResponse(await run_in_threadpool(finished, asked, drawing, pictures))
 
     @app.get("/progress")
     async def progress(skip_current_image: bool = False) -> dict:
@@ -110,11 +112,16 @@ def sdapi(painter: Painter) -> FastAPI:
     async def samplers() -> list[dict]:
         return [{"name": s.name, "aliases": s.aliases, "options": s.options} for s in SAMPLERS.values()]
 
+    @app.get("/loras")
+    async def known_loras() -> list[dict]:
+        found = loras.LORAS if await painter.has_few_step() else ()
+        return [{"name": name, "alias": name, "path": name, "metadata": {}} for name in found]
+
     @app.get("/sd-models")
     async def sd_models() -> list[dict]:
         entry = models.entry("diffusion")
         names = {"title": entry.id, "model_name": entry.id, "filename": entry.id}
-        return [{**names, "hash": _short_hash(entry), "sha256": None, "config": None}]
+        return [{**names, "hash": short_hash(entry), "sha256": None, "config": None}]
 
     @app.get("/options")
     async def options() -> dict:
@@ -138,7 +145,7 @@ def sdapi(painter: Painter) -> FastAPI:
 
 
 async def _planned(asked: Txt2Img, painter: Painter) -> Drawing:
-    """The drawing that a request asks for. Raises ``ApiError`` 422 for more pixels than are drawn in one request."""
+    """The drawing that a request asks for. Raises ``ApiError`` 422 for more pixels or steps than are drawn."""
     side = await painter.side()
     width, height, count = asked.width or side, asked.height or side, asked.batch_size * asked.n_iter
     if count * width * height > MAX_PIXELS:
@@ -148,17 +155,35 @@ async def _planned(asked: Txt2Img, painter: Painter) -> Drawing:
             f"one request may have: ask for at most {MAX_PIXELS // (width * height)} of that size.",
         )
     first = random.randrange(2**32 - count) if asked.seed == -1 else asked.seed
+    prompt, weight = loras.read(asked.prompt)
+    sampler = SAMPLERS[asked.sampler_name or asked.sampler_index or await _default_sampler(asked, weight, painter)]
+    steps = asked.steps or sampler.steps
+    if steps > sampler.max_steps:
+        raise ApiError(422, f"steps: {sampler.name} takes at most {sampler.max_steps} steps, not {steps}.")
+    if weight is None:
+        weight = 1.0 if sampler.name == LCM else 0.0
     return Drawing(
-        prompt=asked.prompt,
+        prompt=prompt,
         negative_prompt=asked.negative_prompt,
         seeds=tuple(range(first, first + count)),
         batch_size=asked.batch_size,
-        steps=asked.steps,
-        cfg_scale=asked.cfg_scale,
+        steps=steps,
+        cfg_scale=asked.cfg_scale or sampler.cfg_scale,
         width=width,
         height=height,
-        sampler=asked.sampler_name or asked.sampler_index or DEFAULT_SAMPLER,
+        sampler=sampler.name,
+        lora=weight,
     )
+
+
+async def _default_sampler(asked: Txt2Img, lora: float | None, painter: Painter) -> str:
+    """LCM where its adapter is there or is asked for, and nothing is asked for that it can't do."""
+    if lora:
+        return LCM
+    guided = (asked.cfg_scale or 1) > 1 or asked.negative_prompt  # which without guidance has no say
+    if guided or (asked.steps or 1) > SAMPLERS[LCM].max_steps or lora == 0 or not await painter.has_few_step():
+        return DEFAULT_SAMPLER
+    return LCM
 
 
 async def _cancel_when_gone(request: Request, drawing: Drawing) -> None:
@@ -168,86 +193,6 @@ async def _cancel_when_gone(request: Request, drawing: Drawing) -> None:
 
 
 # -- from a drawing to the answer
-
-
-def _finished(asked: Txt2Img, drawing: Drawing, pictures: Sequence[Image.Image]) -> dict:
-    entry = models.entry("diffusion")
-    texts = [_infotext(drawing, seed, entry) for seed in drawing.seeds]
-    return {
-        "images": [_png(*pair) for pair in zip(pictures, texts, strict=True)] if asked.send_images else [],
-        "parameters": {**asked.model_dump(), "width": drawing.width, "height": drawing.height},
-        "info": json.dumps(_info(drawing, texts, entry)),
-    }
-
-
-def _short_hash(entry: Entry) -> str | None:
-    return entry.revision[:10] or None
-
-
-def _infotext(drawing: Drawing, seed: int, entry: Entry) -> str:
-    """How the picture with this seed was made, as the web UI writes it into a PNG (and reads it from there)."""
-    facts = {
-        "Steps": drawing.steps,
-        "Sampler": drawing.sampler,
-        "CFG scale": f"{drawing.cfg_scale:g}",
-        "Seed": seed,
-        "Size": f"{drawing.width}x{drawing.height}",
-        "Model hash": _short_hash(entry),
-        "Model": entry.id,
-        "Version": f"picture-this {__version__}",
-    }
-    last = ", ".join(f"{name}: {value}" for name, value in facts.items() if value is not None)
-    negative = f"\nNegative prompt: {drawing.negative_prompt}" if drawing.negative_prompt else ""
-    return f"{drawing.prompt}{negative}\n{last}".strip()
-
-
-def _info(drawing: Drawing, texts: list[str], entry: Entry) -> dict[str, Any]:
-    """What the web UI tells of its work, field by field; fields of things that are not done here hold its defaults."""
-    count, first = len(drawing.seeds), drawing.seeds[0]
-    return {
-        "prompt": drawing.prompt,
-        "all_prompts": [drawing.prompt] * count,
-        "negative_prompt": drawing.negative_prompt,
-        "all_negative_prompts": [drawing.negative_prompt] * count,
-        "seed": first,
-        "all_seeds": drawing.seeds,
-        "subseed": first,
-        "all_subseeds": drawing.seeds,
-        "subseed_strength": 0,
-        "width": drawing.width,
-        "height": drawing.height,
-        "sampler_name": drawing.sampler,
-        "cfg_scale": drawing.cfg_scale,
-        "steps": drawing.steps,
-        "batch_size": drawing.batch_size,
-        "restore_faces": False,
-        "face_restoration_model": None,
-        "sd_model_name": entry.id,
-        "sd_model_hash": _short_hash(entry),
-        "sd_vae_name": None,
-        "sd_vae_hash": None,
-        "seed_resize_from_w": -1,
-        "seed_resize_from_h": -1,
-        "denoising_strength": None,
-        "extra_generation_params": {},
-        "index_of_first_image": 0,
-        "infotexts": texts,
-        "styles": [],
-        "job_timestamp": time.strftime("%Y%m%d%H%M%S"),
-        "clip_skip": 1,
-        "is_using_inpainting_conditioning": False,
-        "version": f"picture-this {__version__}",
-    }
-
-
-def _png(picture: Image.Image, parameters: str | None = None) -> str:
-    """The picture as a PNG file in base64, with ``parameters`` in its text chunk of that name."""
-    words = PngInfo()
-    if parameters is not None:
-        words.add_text("parameters", parameters)
-    file = io.BytesIO()
-    picture.save(file, "PNG", pnginfo=words)
-    return base64.b64encode(file.getvalue()).decode()
 
 
 def _progress(drawing: Drawing | None, picture: Image.Image | None) -> dict:
@@ -274,7 +219,7 @@ def _progress(drawing: Drawing | None, picture: Image.Image | None) -> dict:
         "progress": done,
         "eta_relative": eta,
         "state": state,
-        "current_image": _png(picture) if picture else None,
+        "current_image": png(picture) if picture else None,
         "textinfo": None,
     }
 
