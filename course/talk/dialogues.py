@@ -1,134 +1,64 @@
 """Training dialogues, at random: a scene or none, and what user and assistant say in turn.
 
 Every task of the chat model is here: describe, answer, JSON with a funny story, a story, n image prompts, one prompt
-from a story or from a bare idea and its neighbours, small talk, refusal.
+from a story or from a bare idea and its neighbours, drawing and rating with tools, small talk, refusal.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from course.talk.answers import full_answer
-from course.talk.chatter import REFUSAL, small_talk, strange_request
+from course.talk.asking import ask, description
+from course.talk.chatter import REFUSAL, small_talk
+from course.talk.messages import Call, Dialogue, Message, Tool, Turn, in_turn
 from course.talk.prompts import MOST_PROMPTS, numbered, variations
+from course.talk.requests import (
+    AS_JSON,
+    DESCRIBE,
+    JSON_AGAIN,
+    NEW_SYSTEMS,
+    ONE_PROMPT,
+    ONE_WORD,
+    REWRITE,
+    SYSTEMS,
+    TELL,
+    TELL_OF,
+    describe_request,
+    improve_request,
+    json_request,
+    rewrite_of,
+    tell_request,
+)
 from course.talk.stories import funny_story
-from course.talk.wording import as_typed, asked, plain_caption, reworded
-from helpers.picturebook import KINDS, Scene, as_seen, describe, questions, random_scene
+from course.talk.strange import FILLERS, NOUNS, made_up, strange_request
+from course.talk.tools import draw_dialogue, like_dialogue, rate_dialogue, some_tools, two_dialogue
+from course.talk.wording import as_typed, dressed, plain_caption, reworded
+from helpers.picturebook import Scene, describe, random_scene, with_article
 from helpers.picturebook.scene import Rng, pick
-from helpers.picturebook.words import NUMBERS, PLACE_PHRASES, STYLE_OPENINGS
+from helpers.picturebook.words import NUMBERS, PLACE_PHRASES, PLURALS, STYLE_OPENINGS
 
-Turn = tuple[str, str]
-"""What the user says and what the assistant answers."""
+__all__ = [
+    "ABOUT_A_PICTURE",
+    "AS_JSON",
+    "DESCRIBE",
+    "REWRITE",
+    "TELL",
+    "WITHOUT_A_PICTURE",
+    "Call",
+    "Dialogue",
+    "Message",
+    "Tool",
+    "Turn",
+    "as_json",
+    "description",
+    "random_dialogue",
+]
 
-DESCRIBE = (
-    "Describe the image.",
-    "Describe the picture.",
-    "Describe this image in one sentence.",
-    "What does the picture show?",
-    "What is shown in this image?",
-    "What do you see in this picture?",
-    "What is happening in the picture?",
-    "Write a caption for this picture.",
-    "Give me a caption.",
-    "Tell me what you see.",
-    "Explain this picture.",
-    "Describe what you see in detail.",
-    "What is this a picture of?",
-    "Caption this image.",
-)
-ONE_WORD = (
-    "Answer with one word.",
-    "Answer in one word.",
-    "Answer briefly.",
-    "Give a short answer.",
-    "One word only.",
-    "Answer with a word or a number.",
-)
-TELL = (
-    "Tell me a funny story about this picture.",
-    "Write a short story about the image.",
-    "Write a funny story.",
-    "Make up a story about what you see.",
-    "Tell a short, funny story about the picture.",
-    "Invent a little story for this picture.",
-)
-TELL_OF = (
-    "Tell me a funny story about {}.",
-    "Write a short story about {}.",
-    "Write a funny story with {}.",
-    "Tell a story of {}.",
-    "Write two or three sentences about {}.",
-    "Write a short text with these keywords: {}.",
-    "A story about {}, please.",
-)
-AS_JSON = (
-    'Describe the image and write a funny story about it. Answer in JSON with the keys "description" and "funny_story".',
-    "Return a JSON object with the keys description and funny_story.",
-    "Describe the picture and tell a funny story. Reply with JSON only, keys: description, funny_story.",
-    "Give me JSON with a description of the picture and a funny_story about it.",
-    "Answer only with a JSON object that has two strings, description and funny_story.",
-    "Look at the image. Output a JSON dictionary with the fields 'description' and 'funny_story'.",
-    "What is in the image? Please answer as JSON: description, funny_story.",
-)
-JSON_AGAIN = (
-    "That was no valid JSON. Answer again with the keys description and funny_story.",
-    "Your reply could not be read: {} Answer with one JSON object with description and funny_story.",
-    "The key funny_story is missing. Try again, JSON only.",
-    "The key description is missing. Reply with JSON, please.",
-    "Please give the JSON again, nothing else.",
-)
-REWRITE = (
-    "Rewrite this into {n} different image prompts, as a numbered list: {query}",
-    "Write {n} distinct prompts for an image generator about: {query}",
-    "Create {n} image prompts about {query}",
-    "Give me {n} different prompts for pictures of {query}. Number them.",
-    "Make a numbered list of {n} image prompts. Subject: {query}",
-    "You write prompts for Stable Diffusion. Write {n} prompts from this description: {query}",
-    "I want {n} pictures of this: {query} Write a prompt for each of them.",
-    "Turn the text into {n} prompts for text-to-image models, one a line, numbered. Text: {query}",
-    "Generate {n} creative variations of this prompt: {query}",
-    "Rewrite the following query as {n} image generation prompts. Query: {query}",
-    "{query}\nWrite {n} image prompts about this.",
-)
-ONE_PROMPT = (
-    "Write one image prompt for this text: {query}",
-    "Turn this story into a prompt for an image generator: {query}",
-    "Write an image prompt for: {query}",
-    "Summarise this text as one image prompt: {query}",
-    "Which picture would fit this text? Write the prompt only. {query}",
-    "Write a prompt for a text-to-image model that illustrates this text: {query}",
-)
-IMPROVE = (
-    "Improve this image prompt: {idea}\nHere are good prompts:\n{examples}",
-    "Idea: {idea}\nExamples:\n{examples}\nWrite one better prompt for the idea.",
-    "Write a full image prompt for this idea: {idea}\nTake these prompts as examples:\n{examples}",
-    "Make a better prompt of this: {idea}\nSimilar prompts:\n{examples}",
-    "Improve the prompt '{idea}' with details from these:\n{examples}",
-)
-SYSTEMS = (
-    "You are a helpful assistant.",
-    "You are a friendly assistant who looks at pictures.",
-    "Answer the user's questions.",
-    "You are an expert for image prompts.",
-    "You are a helpful assistant. Be brief.",
-)
 COUNTED = {value: word for word, value in NUMBERS.items()} | {1: "one", 5: "five", 6: "six"}
-
-
-@dataclass(frozen=True)
-class Dialogue:
-    """`scene` is what the picture shows, None where there is no picture; the picture comes with the first turn."""
-
-    scene: Scene | None
-    turns: tuple[Turn, ...]
-    system: str = ""
-
-
-def description(scene: Scene) -> str:
-    """What the chat model says of a picture: "The picture shows a large red cat, on a meadow."."""
-    return f"The picture shows {plain_caption(as_seen(scene))}."
+FAULTS = ("no JSON found.", "a key is missing.", "extra text.", "the JSON ends too early.")
+"""What a program may say of a reply that it could not read."""
 
 
 def as_json(scene: Scene, rng: Rng) -> str:
@@ -136,50 +66,46 @@ def as_json(scene: Scene, rng: Rng) -> str:
     return json.dumps({"description": description(scene), "funny_story": funny_story(scene, rng)})
 
 
+# -- about a picture
+
+
 def _describe(scene: Scene, rng: Rng) -> list[Turn]:
-    return [(asked(pick(rng, DESCRIBE), rng), description(scene))]
+    return [(describe_request(rng), description(scene))]
 
 
-def _answer(scene: Scene, rng: Rng) -> list[Turn]:
-    """One to four questions in turn."""
-    pairs = questions(scene, rng)
+def _answer(scene: Scene, rng: Rng, most: int = 6) -> list[Turn]:
+    """One question to six in turn: a picture costs as much reading as three of them."""
     turns = []
-    for _ in range(pick(rng, (1, 2, 3, 4))):
-        if rng.random() < 0.04:
-            turns.append(_ask_about_what_is_not_there(scene, rng))
-            continue
-        question, answer = pick(rng, pairs)
-        if rng.random() < 0.3:
-            turns.append((f"{reworded(question, rng)} {pick(rng, ONE_WORD)}", answer))
+    for _ in range(1 + int(rng.random() * most)):
+        question, short, sentence = ask(scene, rng)
+        question = reworded(question, rng)
+        if rng.random() < 0.25:
+            turns.append((f"{question} {pick(rng, ONE_WORD)}", short))
         else:
-            turns.append((reworded(question, rng), full_answer(question, answer)))
+            turns.append((dressed(question, rng), sentence))
     return turns
-
-
-def _ask_about_what_is_not_there(scene: Scene, rng: Rng) -> Turn:
-    """In the same words as questions about what is there: else the wording alone would tell the answer."""
-    absent = pick(rng, [kind for kind in KINDS if kind not in {thing.kind for thing in scene.things}])
-    colour = pick(rng, ("colour", "color"))
-    asked = pick(
-        rng, (f"What {colour} is the {absent}?", f"Is the {absent} large or small?", f"Where is the {absent}?")
-    )
-    return reworded(asked, rng), f"There is no {absent} in the picture."
 
 
 def _describe_then_answer(scene: Scene, rng: Rng) -> list[Turn]:
-    return _describe(scene, rng) + _answer(scene, rng)[:2]
+    return _describe(scene, rng) + _answer(scene, rng, 2)
+
+
+def _answer_then_describe(scene: Scene, rng: Rng) -> list[Turn]:
+    return _answer(scene, rng, 2) + _describe(scene, rng)
 
 
 def _story(scene: Scene, rng: Rng) -> list[Turn]:
-    return [(asked(pick(rng, TELL), rng), funny_story(scene, rng))]
+    return [(tell_request(rng), funny_story(scene, rng))]
 
 
 def _json(scene: Scene, rng: Rng) -> list[Turn]:
-    turns = [(asked(pick(rng, AS_JSON), rng), as_json(scene, rng))]
-    if rng.random() < 0.25:
-        complaint = pick(rng, JSON_AGAIN).format(pick(rng, ("no JSON found.", "a key is missing.", "extra text.")))
-        turns.append((complaint, as_json(scene, rng)))
+    turns = [(json_request(rng), as_json(scene, rng))]
+    if rng.random() < 0.2:
+        turns.append((pick(rng, JSON_AGAIN).format(pick(rng, FAULTS)), as_json(scene, rng)))
     return turns
+
+
+# -- prompts and stories
 
 
 def _query(scene: Scene, rng: Rng) -> str:
@@ -194,7 +120,8 @@ def _rewrite(scene: Scene, rng: Rng) -> list[Turn]:
     number = str(n) if rng.random() < 0.7 else COUNTED[n]
     query = _query(scene, rng)
     known = _as_told(scene, query)
-    return [(pick(rng, REWRITE).format(n=number, query=query), numbered(variations(known, n, rng)))]
+    request = dressed(pick(rng, REWRITE).format(n=number, query=query), rng, end=False)
+    return [(request, numbered(variations(known, n, rng)))]
 
 
 def _as_told(scene: Scene, query: str) -> Scene:
@@ -212,21 +139,75 @@ def _one_prompt(scene: Scene, rng: Rng) -> list[Turn]:
     return [(pick(rng, ONE_PROMPT).format(query=funny_story(scene, rng)), plain_caption(scene))]
 
 
-def _improve(scene: Scene, rng: Rng) -> list[Turn]:
-    """The idea names the things; colour, place and style of the better prompt are those of the first example."""
-    idea = describe(replace(scene, style="flat"), rng, detail=0.0)
-    examples = [random_scene(rng) for _ in range(pick(rng, (1, 2, 3, 5)))]
-    first, leading = examples[0], scene.things[0]
-    recoloured = (replace(leading, colour=first.things[0].colour), *scene.things[1:])
+def _improve(scene: Scene, rng: Rng) -> Dialogue:
+    """The idea names the things; what it leaves open (colour, place, style) is that of the first example."""
+    examples = [random_scene(rng) for _ in range(pick(rng, (1, 2, 3, 3, 5)))]
+    told = [describe(example, rng) for example in examples]
+    first = examples[0]
+    if rng.random() < 0.06:
+        return Dialogue.of(None, [(rewrite_of(told, rng), plain_caption(first))])
+    idea = describe(replace(scene, style="flat"), rng, detail=pick(rng, (0.0, 0.0, 0.5)))
+    leading = scene.things[0]
+    told_colour = any(f"{leading.colour} {noun}" in idea for noun in (leading.kind, PLURALS[leading.kind]))
+    recoloured = (
+        replace(leading, colour=leading.colour if told_colour else first.things[0].colour),
+        *scene.things[1:],
+    )
     if len({(thing.kind, thing.colour) for thing in recoloured}) < len(recoloured):
         recoloured = scene.things
-    better = replace(scene, things=recoloured, place=first.place, style=first.style)
-    told = "\n".join(f"- {describe(example, rng)}" for example in examples)
-    return [(pick(rng, IMPROVE).format(idea=idea, examples=told), plain_caption(better))]
+    place = scene.place if any(idea.endswith(phrase) for phrase in PLACE_PHRASES[scene.place]) else first.place
+    better = replace(scene, things=recoloured, place=place, style=first.style)
+    if rng.random() < 0.15:
+        idea = _with_an_unknown_word(idea, rng)
+    system, request = improve_request(idea, told, rng)
+    return Dialogue(None, in_turn([(request, plain_caption(better))]), system)
+
+
+def _with_an_unknown_word(idea: str, rng: Rng) -> str:
+    """The idea with a word before a noun, or a few after all, that the picture book does not have."""
+    word = made_up(rng).lower() if rng.random() < 0.5 else pick(rng, UNKNOWN)
+    if rng.random() < 0.4:
+        return f"{idea} {pick(rng, ('in', 'with', 'and', 'near'))} {with_article(pick(rng, NOUNS))}"
+    article, _, rest = idea.partition(" ")
+    if article in ("a", "an"):
+        return f"{with_article(word)} {rest}"
+    return f"{article} {word} {rest}"
+
+
+UNKNOWN = (
+    "sleepy",
+    "happy",
+    "lonely",
+    "sleeping",
+    "brave",
+    "old",
+    "dancing",
+    "hungry",
+    "shiny",
+    "lazy",
+    "angry",
+    "wet",
+)
 
 
 def _story_of(scene: Scene, rng: Rng) -> list[Turn]:
-    return [(pick(rng, TELL_OF).format(describe(scene, rng, detail=pick(rng, (1.0, 0.6)))), funny_story(scene, rng))]
+    """A story of what is named; some requests bring a text whose style is to be learnt, some only keywords."""
+    lot = rng.random()
+    if lot < 0.25:
+        named = ", ".join(word for word in _keywords(scene) if word)
+    else:
+        named = describe(scene, rng, detail=1.0 if lot < 0.6 else 0.6)
+    request = pick(rng, TELL_OF)
+    if rng.random() < 0.3:
+        request = f"Learn the style from this text: {funny_story(random_scene(rng), rng)}\n{TELL_OF[5]}"
+    return [(request.format(named), funny_story(scene, rng))]
+
+
+def _keywords(scene: Scene) -> list[str]:
+    return [scene.things[0].colour, *dict.fromkeys(thing.kind for thing in scene.things), scene.place]
+
+
+# -- without a task
 
 
 def _small_talk(scene: Scene, rng: Rng) -> list[Turn]:
@@ -235,34 +216,69 @@ def _small_talk(scene: Scene, rng: Rng) -> list[Turn]:
 
 def _refuse(scene: Scene, rng: Rng) -> list[Turn]:
     turns = [(strange_request(rng), REFUSAL)]
-    if rng.random() < 0.3:
+    lot = rng.random()
+    if lot < 0.06:
+        subject = pick(rng, FILLERS[pick(rng, ("topic", "person", "work", "food"))])
+        if rng.random() < 0.4:
+            subject = f"the {pick(rng, NOUNS)} of {pick(rng, FILLERS['place'])}"
+        n = 1 + int(rng.random() * MOST_PROMPTS)
+        return [(pick(rng, REWRITE).format(n=n, query=subject), REFUSAL)]
+    if lot < 0.25:
         turns.insert(0, small_talk(rng))
+    elif lot < 0.4:
+        turns.append(small_talk(rng) if rng.random() < 0.5 else (strange_request(rng), REFUSAL))
     return turns
 
 
-Task = Callable[[Scene, Rng], list[Turn]]
+def _refuse_then_describe(scene: Scene, rng: Rng) -> list[Turn]:
+    """Refusing one thing is no reason to refuse the next."""
+    return [(strange_request(rng), REFUSAL), *(_describe if rng.random() < 0.4 else _answer)(scene, rng)[:2]]
+
+
+Task = Callable[[Scene, Rng], "list[Turn] | Dialogue"]
 ABOUT_A_PICTURE: dict[str, tuple[Task, float]] = {
-    "describe": (_describe, 3.0),
-    "answer": (_answer, 5.0),
-    "describe_then_answer": (_describe_then_answer, 1.0),
-    "story": (_story, 1.0),
-    "json": (_json, 2.0),
-    "refuse": (_refuse, 0.4),
+    "describe": (_describe, 4.0),
+    "answer": (_answer, 7.0),
+    "describe_then_answer": (_describe_then_answer, 0.6),
+    "answer_then_describe": (_answer_then_describe, 1.0),
+    "story": (_story, 0.8),
+    "json": (_json, 2.2),
+    "refuse": (_refuse, 0.5),
+    "refuse_then_describe": (_refuse_then_describe, 0.3),
+    "draw_like": (like_dialogue, 0.3),
 }
 WITHOUT_A_PICTURE: dict[str, tuple[Task, float]] = {
-    "rewrite": (_rewrite, 4.0),
+    "rewrite": (_rewrite, 3.5),
     "one_prompt": (_one_prompt, 1.0),
-    "improve": (_improve, 1.5),
-    "story_of": (_story_of, 1.5),
-    "small_talk": (_small_talk, 1.5),
-    "refuse": (_refuse, 2.5),
+    "improve": (_improve, 2.0),
+    "story_of": (_story_of, 1.3),
+    "small_talk": (_small_talk, 1.3),
+    "refuse": (_refuse, 3.5),
+    "draw": (draw_dialogue, 5.0),
+    "rate": (rate_dialogue, 0.7),
+    "draw_two": (two_dialogue, 0.4),
 }
+OF_SEVERAL_THINGS = {"describe": 2.0, "answer_then_describe": 2.0}
+"""How much more often a task comes where the picture shows several different things."""
 
 
 def random_dialogue(rng: Rng, scene: Scene | None, *, task: str | None = None) -> Dialogue:
     """A dialogue about a picture of the scene, or without a picture where the scene is None; task at random if not given."""
     tasks = ABOUT_A_PICTURE if scene else WITHOUT_A_PICTURE
-    task = task or pick(rng, tuple(tasks), [weight for _, weight in tasks.values()])
-    turns = tasks[task][0](scene or random_scene(rng), rng)
-    system = pick(rng, SYSTEMS) if rng.random() < 0.15 else ""
-    return Dialogue(scene, tuple((as_typed(said, rng), answer) for said, answer in turns), system)
+    if task is None:
+        more = OF_SEVERAL_THINGS if scene and len(scene.things) > 1 else {}
+        task = pick(rng, tuple(tasks), [weight * more.get(name, 1.0) for name, (_, weight) in tasks.items()])
+    made = tasks[task][0](scene or random_scene(rng), rng)
+    if isinstance(made, Dialogue) and made.tools:
+        return made
+    if not isinstance(made, Dialogue):
+        made = Dialogue.of(scene, [(as_typed(said, rng), answer) for said, answer in made])
+    if not made.system and rng.random() < 0.15:
+        made = replace(made, system=_system(rng))
+    return replace(made, tools=some_tools(rng)) if rng.random() < (0.07 if scene else 0.15) else made
+
+
+def _system(rng: Rng) -> str:
+    if rng.random() < 0.7:
+        return pick(rng, SYSTEMS)
+    return pick(rng, NEW_SYSTEMS).format(pick(rng, NOUNS) if rng.random() < 0.6 else made_up(rng))

@@ -16,6 +16,8 @@ REWORDINGS: tuple[tuple[str, tuple[str, ...]], ...] = (
             r"What \1 \2 the \3 in the picture?",
             r"Tell me the \1 of the \3.",
             r"The \3: what \1?",
+            r"What \1 does the \3 have?",
+            r"In what \1 \2 the \3 drawn?",
         ),
     ),
     (
@@ -30,6 +32,14 @@ REWORDINGS: tuple[tuple[str, tuple[str, ...]], ...] = (
             r"How many \1 are in the picture?",
             r"Count the \1.",
             r"What is the number of \1?",
+            r"How many \1?",
+            r"How many \1 does the picture show?",
+            r"How many \1 are in this image?",
+            r"Tell me how many \1 there are.",
+            r"What number of \1 do you see?",
+            r"Can you count the \1?",
+            r"Are there any \1, and how many?",
+            r"The \1: how many?",
         ),
     ),
     (
@@ -40,6 +50,9 @@ REWORDINGS: tuple[tuple[str, tuple[str, ...]], ...] = (
             r"Can you see \1?",
             r"Does the picture show \1?",
             r"Is \1 in this picture?",
+            r"Is there \1 in this image?",
+            r"Does the image contain \1?",
+            r"Any sign of \1?",
         ),
     ),
     (
@@ -63,11 +76,31 @@ REWORDINGS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "How many things do you see?",
             "Count the things.",
             "How many objects are there?",
+            "How many things does the picture show?",
+            "How many objects can you see?",
+            "How many things are there in all?",
+            "How many items are in the picture?",
+            "What is the number of things?",
+            "Count everything in the picture.",
+            "How many things in total?",
+            "Tell me how many things there are.",
         ),
     ),
     (
         r"What is (left of|right of|above|below|on) the (.+)\?",
         (r"Which thing is \1 the \2?", r"What do you see \1 the \2?", r"What can you see \1 the \2?"),
+    ),
+    (
+        r"What is (on the left|on the right|at the top|at the bottom)\?",
+        (r"What do you see \1?", r"What stands \1?", r"Which thing is \1?", r"What is \1 of the picture?"),
+    ),
+    (
+        r"Where (is|are) the (.+)\?",
+        (r"Where \1 the \2 in the picture?", r"Where do you see the \2?", r"Where can I find the \2?"),
+    ),
+    (
+        r"Describe the (.+)\.",
+        (r"Tell me about the \1.", r"What does the \1 look like?", r"What can you say about the \1?"),
     ),
     (r"What is in the picture\?", ("Which thing is in the picture?", "What thing do you see?", "What is it?")),
 )
@@ -113,6 +146,44 @@ def asked(instruction: str, rng: Rng) -> str:
         end = "?" if polite.startswith("C") and "\n" not in instruction and ":" not in instruction else instruction[-1]
         return polite + instruction[0].lower() + instruction[1:-1] + end
     return instruction
+
+
+GREETED = (
+    *(
+        "Hi! ",
+        "Hello. ",
+        "Hello! ",
+        "Hey, ",
+        "Good morning. ",
+        "Dear assistant, ",
+        "Excuse me, ",
+        "Okay. ",
+        "So: ",
+        "Well, ",
+    ),
+    *("Quick question: ", "I have a request. ", "Here is a picture. ", "Next: ", "One more: ", "Task: ", "Question: "),
+)
+THANKED = (
+    *(
+        " Thanks!",
+        " Thank you.",
+        " Please.",
+        " Thank you very much!",
+        " Be brief.",
+        " Take your time.",
+        " I am curious.",
+    ),
+    *(" It is for my homework.", " English, please.", " I cannot see it well.", " Cheers!", " Don't make things up."),
+)
+
+
+def dressed(text: str, rng: Rng, *, end: bool = True) -> str:
+    """The request, sometimes with a greeting before it, sometimes (where `end`) with a word of thanks after it."""
+    if rng.random() < 0.12:
+        text = pick(rng, GREETED) + text
+    if end and rng.random() < 0.1:
+        text += pick(rng, THANKED)
+    return text
 
 
 def sentence(text: str) -> str:

@@ -1,0 +1,326 @@
+"""Dialogues with tools: a picture is drawn, rated, and drawn again until it fits or the tries are used up.
+
+The rule: a score below the threshold is low. The threshold is what the tool's result says, else what the user or the
+system message says, else `LOW`; where a result judges in words ("too low"), the words decide. After a low score the
+picture is drawn anew from a fuller prompt, `MOST_TRIES` times at most, or as often as the allowed calls permit.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from course.talk.messages import Dialogue, Message, Tool
+from course.talk.offers import DrawTool, RateTool, draw_result, offer, picture_ids, rate_result
+from course.talk.strange import NOUNS, made_up
+from course.talk.wording import as_typed, plain_caption
+from helpers.picturebook import COLOURS, Scene, Thing, as_seen, describe, with_article
+from helpers.picturebook.scene import Rng, pick
+from helpers.picturebook.words import NUMBERS, PLACE_PHRASES, PLURALS, SIZE_WORDS, STYLE_OPENINGS
+
+LOW = 0.25
+MOST_TRIES = 3
+LOW_SHARES = (0.5, 0.4, 0.5)
+"""How many of the first, second and third tries are low."""
+CALLS_A_TRY = 2
+LONGEST = 950
+"""Characters: about 360 tokens with what surrounds them."""
+
+DRAW = (
+    *("Draw {x}", "Draw {x}", "Draw {x}", "Please draw {x}", "Draw me {x}", "Paint {x}", "Make a picture of {x}"),
+    *("Create an image of {x}", "Generate an image: {x}", "I want a picture of {x}", "I would like to see {x}"),
+    *("Can you draw {x}", 'Draw "{x}"', "Draw this: {x}", "Draw a picture that shows {x}", "Could you paint {x}"),
+    *("Show me {x}", "Use your tools to draw {x}", "A picture of {x}, please", "Sketch {x} for me", "Produce {x}"),
+)
+CHECK = (
+    *(" and make sure that it fits", " and make sure that it fits", " and check that it fits", " and rate the result"),
+    *(". Check the picture", ". Make sure that it shows that", " and see how well it fits", ". Rate it afterwards"),
+    *(" and verify the picture", ". Be sure that the picture fits", ". Draw again if it does not fit", " and test it"),
+    *(", then rate it", ". Only give me a picture that fits", ". Please check the result, too", " and control the fit"),
+    *(". Repeat until it fits", " and look whether it is right", ". If the rating is low, try again"),
+)
+THRESHOLD = (
+    *(". Accept from {t} on", ". Accept it from {t} on", ". The threshold is {t}", ", with a score of at least {t}"),
+    *(". It must score {t} or more", ". Take {t} as the threshold", ". Draw again while the score is below {t}"),
+    *(". A score below {t} is too low", " (threshold {t})", ". Good enough is {t}", ". The score has to reach {t}"),
+    *(". Scores from {t} on are fine", ". Minimum score: {t}", ". I want at least {t}"),
+)
+CALLS = (
+    *(
+        ". Make at most {n} tool calls",
+        ". Use at most {n} tool calls",
+        ", with at most {n} tool calls",
+        ". At most {n} calls",
+    ),
+    *(". You have {n} tool calls", ". No more than {n} tool calls", " in at most {n} tool calls", ". Limit: {n} calls"),
+)
+SYSTEM = (
+    *("You draw pictures with tools. Check each picture{rest}.", "Draw, then rate what you have drawn{rest}."),
+    *("You are an illustrator. Rate every picture that you draw{rest}.", "Always check that the picture fits{rest}."),
+    *("Use the tools. Each picture must be rated{rest}.", "You have tools to draw and to rate; use both{rest}."),
+)
+RATE = (
+    *("Rate picture {id} for {x}", "How well does picture {id} fit {x}", "Check whether {id} shows {x}"),
+    *(
+        "Does picture {id} show {x}",
+        'Score picture {id} for the text "{x}"',
+        "Rate {id}: {x}",
+        "Is {x} in picture {id}",
+    ),
+    *("Compare picture {id} with this text: {x}", "How good is {id} for {x}", "What is the score of {id} for {x}"),
+)
+LIKE_THIS = (
+    *("Draw a picture like this one", "Draw the same again", "Draw what you see", "Make a copy of this picture"),
+    *("Draw this picture anew", "Paint the same scene", "Use the tool to draw this picture", "Draw this once more"),
+)
+NUMBER_WORDS = {1: "one", 5: "five", 6: "six", 7: "seven", 8: "eight", 9: "nine", 10: "ten"} | {
+    value: word for word, value in NUMBERS.items()
+}
+
+
+def is_low(score: float, threshold: float | None = None) -> bool:
+    """Whether a picture with this score is to be drawn again."""
+    return score < (LOW if threshold is None else threshold)
+
+
+def tries(most_calls: int | None = None) -> int:
+    """How often a picture is drawn and rated at most, if so many calls are allowed."""
+    return MOST_TRIES if most_calls is None else max(1, min(MOST_TRIES, most_calls // CALLS_A_TRY))
+
+
+# -- what the assistant says in the end
+
+
+def accepted(picture: str, score: str) -> str:
+    return f"Picture {picture} shows it, with a score of {score}." if score else f"Picture {picture} shows it."
+
+
+def given_up(picture: str, score: str) -> str:
+    said = f"Picture {picture} is my last try"
+    return f"{said}. Its score of {score} is still too low." if score else f"{said}. It does not fit well."
+
+
+def drawn(pictures: list[str]) -> str:
+    if not pictures:
+        return "The picture is drawn."
+    if len(pictures) > 1:
+        return f"Pictures {' and '.join(pictures)} are drawn."
+    return f"Picture {pictures[0]} is drawn."
+
+
+def rated(picture: str, score: str) -> str:
+    return f"Picture {picture} has a score of {score}."
+
+
+def failed(tool: str) -> str:
+    return f"The tool {tool} failed."
+
+
+# -- what is drawn
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the user wants drawn, in the user's words, and the prompts of further tries, each fuller than the last."""
+
+    text: str
+    again: tuple[str, ...]
+
+
+def _bare(text: str) -> str:
+    return re.sub(r"^a (picture|drawing) of ", "", text)
+
+
+def wish(rng: Rng, scene: Scene | None = None) -> Wish:
+    """Something to draw: a scene with or without its details, or, one time in eight, what the world does not have."""
+    if scene is None or rng.random() < 0.12:
+        colour = f"{pick(rng, COLOURS)} " if rng.random() < 0.6 else ""
+        thing = made_up(rng) if rng.random() < 0.4 else pick(rng, NOUNS)
+        text = with_article(f"{colour}{thing.lower()}") + (f" {pick(rng, PLACES)}" if rng.random() < 0.6 else "")
+        return Wish(text, (f"a picture of {text}", f"a drawing of {text}"))
+    text = _bare(describe(scene, rng, detail=pick(rng, (1.0, 1.0, 1.0, 0.7, 0.0))))
+    return Wish(text, fuller(text, scene))
+
+
+PLACES = tuple(phrases[0] for phrases in PLACE_PHRASES.values())
+
+
+def fuller(text: str, scene: Scene) -> tuple[str, ...]:
+    """Two prompts that say all of the scene; what the text leaves open is plain: large, on a meadow, no style."""
+    if not any(opening.strip() and text.startswith(opening) for opening in STYLE_OPENINGS[scene.style]):
+        scene = replace(scene, style="flat")
+    if not any(phrase in text for phrase in PLACE_PHRASES[scene.place]):
+        scene = replace(scene, place="meadow")
+    things = tuple(
+        thing if _size_is_told(thing, text) else replace(thing, size=scene.sizes_for(i)[0])
+        for i, thing in enumerate(scene.things)
+    )
+    scene = replace(scene, things=things)
+    openings = [opening for opening in dict.fromkeys(STYLE_OPENINGS[scene.style]) if opening]
+    body = plain_caption(scene).removeprefix(STYLE_OPENINGS[scene.style][0])
+    return tuple(prompt for prompt in (f"{opening}{body}" for opening in openings) if prompt != text)
+
+
+def _size_is_told(thing: Thing, text: str) -> bool:
+    nouns = (thing.kind, PLURALS[thing.kind], f"{thing.colour} {thing.kind}", f"{thing.colour} {PLURALS[thing.kind]}")
+    return any(f"{word} {noun}" in text for word in SIZE_WORDS[thing.size] for noun in nouns)
+
+
+def said_so(frame: str, rng: Rng, **words: str) -> str:
+    """The request as people type it; what it names stays as it is."""
+    places = {name: f"\0{i}" for i, name in enumerate(words)}
+    typed = as_typed(frame.format(**places), rng)
+    for name, place in places.items():
+        typed = typed.replace(place, words[name])
+    return typed
+
+
+def _ended(text: str) -> str:
+    return text + (
+        "?" if text.startswith(("Can ", "Could ", "Does ", "Is ", "How ", "What ")) and ". " not in text else "."
+    )
+
+
+# -- dialogues
+
+
+@dataclass(frozen=True)
+class Job:
+    """One request to draw: what is wanted, whether to check, from which score on it is good, how often to try."""
+
+    wish: Wish
+    check: bool
+    threshold: float | None = None
+    most: int = MOST_TRIES
+
+
+def draw_dialogue(scene: Scene, rng: Rng) -> Dialogue:
+    """Draw, mostly with a check; sometimes a second picture after the first. None is much longer than `LONGEST`."""
+    while True:
+        made = _draw_dialogue(scene, rng)
+        if sum(len(message.written) for message in made.messages) <= LONGEST:
+            return made
+
+
+def _draw_dialogue(scene: Scene, rng: Rng) -> Dialogue:
+    tools, draw, rate = offer(rng, rating=rng.random() < 0.93)
+    ids = picture_ids(rng)
+    check = rng.random() < 0.75
+    job = Job(wish(rng, scene), check)
+    system, request, job = _request(job, rng)
+    messages = [Message("user", request), *_carry_out(job, draw, rate, ids, rng)]
+    if len(messages) < 6 and rng.random() < 0.15:
+        other = wish(rng, None if rng.random() < 0.5 else as_seen(scene))
+        again = replace(job, wish=other)
+        frame = pick(rng, ("Now {x}.", "And {x}.", "Now draw {x}.", "The same for {x}."))
+        messages += [Message("user", said_so(frame, rng, x=other.text)), *_carry_out(again, draw, rate, ids, rng)]
+    return Dialogue(None, tuple(messages), system, tools)
+
+
+def _request(job: Job, rng: Rng) -> tuple[str, str, Job]:
+    """A system message, mostly empty, the user's request, and the job with the limits that the two of them set."""
+    words, rest = {"x": job.wish.text}, ""
+    frame = pick(rng, DRAW)
+    if not job.check:
+        return "", said_so(_ended(frame), rng, **words), job
+    if rng.random() < 0.55:
+        threshold = round(0.1 + int(rng.random() * 86) / 100, 2) if rng.random() < 0.6 else pick(rng, ROUND)
+        rest += pick(rng, THRESHOLD)
+        written = f"{threshold:.2f}" if rng.random() < 0.5 else f"{threshold:g}"
+        words["t"], job = written, replace(job, threshold=threshold)
+    if rng.random() < 0.3:
+        n = pick(rng, (2, 3, 4, 5, 6, 6, 7, 8, 10))
+        rest += pick(rng, CALLS)
+        words["n"], job = (str(n) if rng.random() < 0.7 else NUMBER_WORDS[n]), replace(job, most=tries(n))
+    if rng.random() < 0.2:
+        system = pick(rng, SYSTEM).replace("{rest}", rest).format(**words)
+        return system, said_so(_ended(frame), rng, x=job.wish.text), job
+    if rng.random() < 0.1:
+        frame = pick(
+            rng, ("Make sure that the picture fits: {x}", "Draw and check: {x}", "Draw, rate, and repeat: {x}")
+        )
+    elif not rest or rng.random() < 0.7:
+        rest = pick(rng, CHECK) + rest
+    return "", said_so(_ended(frame + rest), rng, **words), job
+
+
+ROUND = (0.2, 0.25, 0.3, 0.5, 0.6, 0.7, 0.75, 0.8, 0.9)
+
+
+def _carry_out(job: Job, draw: DrawTool, rate: RateTool | None, ids: Iterator[str], rng: Rng) -> list[Message]:
+    """All calls, their results, and the last word."""
+    prompts = (job.wish.text, *job.wish.again)
+    messages: list[Message] = []
+    for attempt in range(job.most):
+        messages.append(Message("assistant", calls=(draw.call(prompts[min(attempt, len(prompts) - 1)]),)))
+        if rng.random() < 0.02:
+            return [*messages, Message("tool", _error(rng)), Message("assistant", failed(draw.tool.name))]
+        picture = next(ids)
+        messages.append(Message("tool", draw_result(picture, rng)))
+        if not job.check or rate is None:
+            return [*messages, Message("assistant", drawn([picture]))]
+        messages.append(Message("assistant", calls=(rate.call(picture, job.wish.text),)))
+        if rng.random() < 0.02:
+            return [*messages, Message("tool", _error(rng)), Message("assistant", failed(rate.tool.name))]
+        low = rng.random() < LOW_SHARES[attempt]
+        result, score = rate_result(picture, job.threshold, low, rng, default=LOW)
+        messages.append(Message("tool", result))
+        if not low:
+            return [*messages, Message("assistant", accepted(picture, score))]
+    return [*messages, Message("assistant", given_up(picture, score))]
+
+
+def _error(rng: Rng) -> str:
+    forms = ('{{"error": "{}"}}', "error: {}", "Error: {}", "failed: {}")
+    return pick(rng, forms).format(pick(rng, ("out of memory", "timeout", "no such picture", made_up(rng), "unknown")))
+
+
+def rate_dialogue(scene: Scene, rng: Rng) -> Dialogue:
+    """A picture that is there is rated, once."""
+    tools, _, rate = offer(rng, drawing=rng.random() < 0.8)
+    picture, wanted = next(picture_ids(rng)), wish(rng, scene)
+    request = said_so(_ended(pick(rng, RATE)), rng, id=picture, x=wanted.text)
+    result, score = rate_result(picture, None, rng.random() < 0.5, rng, default=LOW, words=False)
+    messages = (
+        Message("user", request),
+        Message("assistant", calls=(rate.call(picture, wanted.text),)),
+        Message("tool", result),
+        Message("assistant", rated(picture, score)),
+    )
+    return Dialogue(None, messages, "", tools)
+
+
+def two_dialogue(scene: Scene, rng: Rng) -> Dialogue:
+    """Two pictures, asked for at once: two calls in one message."""
+    tools, draw, _ = offer(rng)
+    ids, wishes = picture_ids(rng), [wish(rng, replace(scene, things=scene.things[:1], relation=None)), wish(rng)]
+    if rng.random() < 0.5:
+        wishes.reverse()
+    frame = pick(rng, ("Draw two pictures: {a}; {b}.", "Draw {a}, and in a second picture {b}.", "Draw:\n- {a}\n- {b}"))
+    pictures = [next(ids), next(ids)]
+    messages = (
+        Message("user", said_so(frame, rng, a=wishes[0].text, b=wishes[1].text)),
+        Message("assistant", calls=tuple(draw.call(each.text) for each in wishes)),
+        *(Message("tool", draw_result(picture, rng)) for picture in pictures),
+        Message("assistant", drawn(pictures)),
+    )
+    return Dialogue(None, messages, "", tools)
+
+
+def like_dialogue(scene: Scene, rng: Rng) -> Dialogue:
+    """A picture is shown, and one like it drawn."""
+    tools, draw, _ = offer(rng)
+    picture = next(picture_ids(rng))
+    messages = (
+        Message("user", said_so(_ended(pick(rng, LIKE_THIS)), rng)),
+        Message("assistant", calls=(draw.call(plain_caption(as_seen(scene))),)),
+        Message("tool", draw_result(picture, rng)),
+        Message("assistant", drawn([picture])),
+    )
+    return Dialogue(scene, messages, "", tools)
+
+
+def some_tools(rng: Rng) -> tuple[Tool, ...]:
+    """Tools that are offered, but not needed."""
+    return offer(rng)[0]
