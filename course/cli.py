@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +23,14 @@ class Plainly(TyperGroup):
         except PlainError as error:
             typer.echo(error, err=True)
             raise typer.Exit(1) from error
+
+
+class Device(StrEnum):
+    """Where to compute."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
 
 
 app = typer.Typer(
@@ -160,23 +169,38 @@ def prompts(
 
 @app.command()
 def train(
-    model: Annotated[
-        str, typer.Argument(help="Which mini model: text, vae, decoder, clip, unet, judge, vqa, chat or blip2.")
+    models: Annotated[
+        list[str],
+        typer.Argument(help="all, or which: text, judge, vae, clip, unet, few_step, vqa, chat, blip2."),
     ],
-    minutes: Annotated[float, typer.Option(min=0, help="How long to train; goes on from the last checkpoint.")],
+    minutes: Annotated[float, typer.Option(min=0, help="How long to train; several models share the minutes.")],
+    device: Annotated[Device, typer.Option(help="auto is a GPU where there is one.")] = Device.auto,
+    finish: Annotated[
+        bool, typer.Option("--finish", help="End one model's training within the minutes; several always do.")
+    ] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Begin from nothing, not from the weights in models/.")
+    ] = False,
+    workers: Annotated[int | None, typer.Option(min=0, help="Processes that draw pictures.")] = None,
 ) -> None:
-    """Train a mini model on the picture-book world, resumably."""
-    from course.train import FOLDERS, train
+    """Train mini models on the picture-book world, resumably; `all` trains the whole chain from nothing."""
+    from course.train import FOLDERS, train, train_all
 
-    if parts := [part for part, folder in FOLDERS.items() if folder.startswith(f"{model}/")]:
-        raise typer.BadParameter(f"{model!r} is trained in its parts: {', '.join(parts)}", param_hint="MODEL")
-    _expect_one_of(FOLDERS, model)
-    train(model, minutes=minutes)
+    if models == ["all"]:
+        models = list(FOLDERS)
+    for model in models:
+        if parts := [part for part, folder in FOLDERS.items() if folder.startswith(f"{model}/")]:
+            raise typer.BadParameter(f"{model!r} is trained in its parts: {', '.join(parts)}", param_hint="MODELS")
+        _expect_one_of(FOLDERS, model)
+    if len(models) > 1:
+        train_all(models, minutes=minutes, device=device.value, workers=workers)
+    else:
+        train(models[0], minutes=minutes, device=device.value, finish=finish, fresh=fresh, workers=workers)
 
 
 @app.command()
 def evaluate(
-    model: Annotated[str, typer.Argument(help="Which mini model: clip, diffusion, judge, vqa, chat or blip2.")],
+    model: Annotated[str, typer.Argument(help="Which: vae, clip, diffusion, judge, vqa, chat or blip2.")],
     n: Annotated[
         int | None, typer.Option(min=1, help="How many fresh scenes; the model's own default if not given.")
     ] = None,

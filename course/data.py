@@ -1,45 +1,35 @@
-"""Training data: picture-book scenes drawn once, kept on disk, read as arrays.
+"""Training data: an endless stream of fresh picture-book scenes, drawn by worker processes.
 
-Drawing 64,000 pictures takes minutes, reading them none: a data set is drawn by worker processes into one
-memory-mapped array beside the list of its scenes, and used by every training after that.
+A drawing costs milliseconds and a training step on a GPU hardly more, so each worker keeps what it drew and uses it
+`reuse` times on average: every batch brings some fresh scenes and repeats others, and no training ever sees the same
+few epochs. What is drawn for a step, and how it is put into words, depends on the seed and the step alone; which
+drawings are repeated, also on the step at which the run began and on the number of workers.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
-import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
-from pathlib import Path
-from typing import TYPE_CHECKING
+from functools import cached_property
 
 import numpy as np
-from tqdm.auto import tqdm
+import torch
+from torch.utils.data import IterableDataset, get_worker_info
 
+from course.train.labels import FOOT_GRID, cover_labels, foot_labels
 from helpers.picturebook import Scene, Thing, draw, random_scene
+from helpers.picturebook.scene import Rng
 
-if TYPE_CHECKING:
-    import torch
-
-CHUNK = 250
-
-
-@dataclass(frozen=True)
-class Pictures:
-    """`pixels`: uint8 (n, size, size, 3), memory-mapped; `scenes`: the n scenes they show."""
-
-    pixels: np.ndarray
-    scenes: list[Scene]
-
-    def __len__(self) -> int:
-        return len(self.scenes)
+SIZE = 128
+Batch = dict[str, torch.Tensor]
 
 
-def to_pixels(batch: np.ndarray) -> torch.Tensor:
+def to_pixels(batch: np.ndarray | torch.Tensor) -> torch.Tensor:
     """uint8 (n, h, w, 3) → float32 (n, 3, h, w) in -1 … 1."""
-    import torch
-
-    return torch.from_numpy(batch).permute(0, 3, 1, 2).float().div(127.5).sub(1)
+    return torch.as_tensor(batch).permute(0, 3, 1, 2).float().div(127.5).sub(1)
 
 
 def scene_to_json(scene: Scene) -> str:
@@ -59,30 +49,92 @@ def fresh_scenes(n: int, seed: int, *, things: int | None = None) -> list[Scene]
     return [random_scene(np.random.default_rng((seed, i)), things=things) for i in range(n)]
 
 
-def _draw_chunk(task: tuple[int, int, int, int]) -> tuple[int, np.ndarray, list[str]]:
-    start, stop, seed, size = task
-    scenes = [random_scene(np.random.default_rng((seed, i))) for i in range(start, stop)]
-    pixels = np.stack([np.asarray(draw(scene, size)) for scene in scenes])
-    return start, pixels, [scene_to_json(scene) for scene in scenes]
+@dataclass
+class Drawing:
+    """A scene and its pixels, uint8 (128, 128, 3); what covers its cells is worked out once."""
+
+    scene: Scene
+    pixels: np.ndarray
+
+    @cached_property
+    def covers(self) -> np.ndarray:
+        """int8 (2, 8 * 8): kind and colour of what covers each cell (see `cover_labels`)."""
+        return cover_labels(self.scene).astype(np.int8)
+
+    @cached_property
+    def fine_covers(self) -> np.ndarray:
+        """int8 (2, 16 * 16): the same on the latents' grid."""
+        return cover_labels(self.scene, FOOT_GRID).astype(np.int8)
+
+    @cached_property
+    def feet(self) -> np.ndarray:
+        """float32 (4, 16, 16): where things have their feet and what they are (see `foot_labels`)."""
+        return foot_labels(self.scene)
 
 
-def pictures(n: int, seed: int, folder: Path, *, size: int = 128) -> Pictures:
-    """The data set of n scenes of this seed, drawn by all cores where it is not yet in `folder`."""
-    name = f"scenes-{size}px-{n}-seed{seed}"
-    pixel_file, scene_file = folder / f"{name}.npy", folder / f"{name}.jsonl"
-    if not scene_file.exists():  # written last: a data set with its scene list is complete
-        folder.mkdir(parents=True, exist_ok=True)
-        pixels = np.lib.format.open_memmap(pixel_file, mode="w+", dtype=np.uint8, shape=(n, size, size, 3))
-        lines = [""] * n
-        tasks = [(start, min(start + CHUNK, n), seed, size) for start in range(0, n, CHUNK)]
-        with get_context("spawn").Pool(os.cpu_count()) as pool, tqdm(total=n, desc="drawing scenes") as bar:
-            for start, drawn, texts in pool.imap_unordered(_draw_chunk, tasks):
-                pixels[start : start + len(drawn)] = drawn
-                lines[start : start + len(drawn)] = texts
-                bar.update(len(drawn))
-        pixels.flush()
-        fresh = scene_file.with_suffix(".new")
-        fresh.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        fresh.replace(scene_file)
-    scenes = [scene_from_json(line) for line in scene_file.read_text(encoding="utf-8").splitlines()]
-    return Pictures(np.load(pixel_file, mmap_mode="r"), scenes)
+def drawn(scene: Scene) -> Drawing:
+    """The scene, drawn."""
+    return Drawing(scene, np.asarray(draw(scene, SIZE)))
+
+
+def stacked(drawings: list[Drawing], name: str = "pixels") -> torch.Tensor:
+    """One attribute of all drawings as a tensor (n, …)."""
+    return torch.from_numpy(np.stack([getattr(drawing, name) for drawing in drawings]))
+
+
+class Batches(ABC):
+    """What a recipe learns from; it runs in worker processes and holds no model.
+
+    `progress` (0 … 1) says how far the training is, for what changes on the way.
+    """
+
+    pictures = True
+    """Whether batches are made of drawings; else `make` gets none and makes its own."""
+
+    def fresh(self, rng: Rng, progress: float) -> Drawing:
+        """One fresh drawing."""
+        return drawn(random_scene(rng))
+
+    @abstractmethod
+    def make(self, drawings: list[Drawing], size: int, rng: np.random.Generator, progress: float) -> Batch:
+        """The batch of `size` samples, tensors by name, on the CPU."""
+
+
+class Stream(IterableDataset):
+    """Endless batches from step `first` on, each worker making every n-th of them.
+
+    Args:
+        batches: what the batches are made of.
+        size: samples in a batch.
+        seed: fixes scenes and words.
+        first: the step to begin at.
+        reuse: how often a drawing is used on average.
+        memory: how many drawings a worker keeps (48 KB each).
+        progress: a shared float that the training writes.
+    """
+
+    def __init__(self, batches: Batches, *, size: int, seed: int, first: int, reuse: int, memory: int, progress):
+        self.batches, self.size, self.seed, self.first = batches, size, seed, first
+        self.reuse, self.memory, self.progress = reuse, memory, progress
+
+    def __iter__(self) -> Iterator[Batch]:
+        worker = get_worker_info()
+        number, workers = (worker.id, worker.num_workers) if worker else (0, 1)
+        kept: list[Drawing] = []
+        place = 0
+        for step in itertools.count(self.first + number, workers):
+            rng = np.random.default_rng((self.seed, step))
+            progress = self.progress.value
+            chosen: list[Drawing] = []
+            if self.batches.pictures:
+                wanted = max(1, self.size // self.reuse)
+                new = [self.batches.fresh(rng, progress) for _ in range(max(wanted, min(64, self.size) - len(kept)))]
+                for drawing in new:
+                    if len(kept) < self.memory:
+                        kept.append(drawing)
+                    else:
+                        kept[place % self.memory] = drawing
+                        place += 1
+                rows = rng.integers(len(kept), size=self.size - min(len(new), self.size))
+                chosen = new[: self.size] + [kept[row] for row in rows]
+            yield self.batches.make(chosen, self.size, rng, progress)

@@ -50,16 +50,60 @@ def test_build_and_sync_exit_1_with_the_problems(monkeypatch, command, problems,
     assert (result.exit_code, result.output.splitlines(), seen) == (code, problems, [True])
 
 
-def test_train_passes_model_and_minutes(monkeypatch):
+FOLDERS = {"text": "diffusion/text_encoder", "clip": "clip", "vqa": "vqa"}
+
+
+def put_training(monkeypatch) -> list:
+    """Puts a training that only notes what it is asked for in the place of the real one."""
     seen = []
     put(
         monkeypatch,
         "course.train",
-        FOLDERS={"clip": "clip"},
-        train=lambda model, *, minutes: seen.append((model, minutes)),
+        FOLDERS=FOLDERS,
+        train=lambda model, **options: seen.append((model, options)),
+        train_all=lambda models, **options: seen.append((models, options)),
     )
-    assert run("train", "clip", "--minutes", "1.5").exit_code == 0
-    assert seen == [("clip", 1.5)]
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("words", "options"),
+    [
+        ((), {"device": "auto", "finish": False, "fresh": False, "workers": None}),
+        (
+            ("--device", "cpu", "--finish", "--fresh", "--workers", "0"),
+            {"device": "cpu", "finish": True, "fresh": True, "workers": 0},
+        ),
+    ],
+)
+def test_train_passes_model_minutes_and_options(monkeypatch, words, options):
+    seen = put_training(monkeypatch)
+    assert run("train", "clip", "--minutes", "1.5", *words).exit_code == 0
+    assert seen == [("clip", {"minutes": 1.5, **options})]
+
+
+@pytest.mark.parametrize(("models", "wanted"), [(("all",), list(FOLDERS)), (("clip", "vqa"), ["clip", "vqa"])])
+def test_several_models_share_the_minutes(monkeypatch, models, wanted):
+    seen = put_training(monkeypatch)
+    assert run("train", *models, "--minutes", "30", "--workers", "2").exit_code == 0
+    assert seen == [(wanted, {"minutes": 30, "device": "auto", "workers": 2})]
+
+
+@pytest.mark.parametrize(
+    ("words", "named"), [(("--device", "tpu"), "--device"), (("--workers", "-1"), "--workers"), ((), "--minutes")]
+)
+def test_a_training_that_can_not_be_is_refused(monkeypatch, words, named):
+    seen = put_training(monkeypatch)
+    minutes = () if named == "--minutes" else ("--minutes", "1")
+    result = run("train", "clip", *minutes, *words)
+    assert result.exit_code == 2 and named in result.stderr and not seen
+
+
+def test_the_help_of_train_names_every_model_that_can_be_trained():
+    from course.train import FOLDERS
+
+    words = re.sub(r"[│\s]+", " ", run("train", "--help").output)
+    assert ", ".join(FOLDERS) in words
 
 
 @pytest.mark.parametrize(
@@ -72,7 +116,28 @@ def test_evaluate_prints_one_json_object(monkeypatch, words, options):
     assert json.loads(result.stdout) == {"model": "clip", **options}
 
 
-@pytest.mark.parametrize("words", [("evaluate", "cilp"), ("train", "cilp", "--minutes", "1")])
+def test_evaluate_saves_the_scores_when_asked(monkeypatch):
+    saved = []
+    put(monkeypatch, "course.evaluate", EVALUATIONS=["clip"], evaluate=lambda model, **given: {"kind": 0.5})
+    put(monkeypatch, "course.cards", save_scores=lambda model, scores: saved.append((model, scores)))
+    run("evaluate", "clip")
+    assert not saved
+    assert json.loads(run("evaluate", "clip", "--save").stdout) == {"kind": 0.5}
+    assert saved == [("clip", {"kind": 0.5})]
+
+
+def test_evaluate_with_another_profile_is_refused_with_a_sentence(monkeypatch):
+    from helpers.settings import settings
+
+    monkeypatch.setattr(settings, "profile", "full")
+    result = run("evaluate", "clip")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "COURSE_PROFILE is full" in result.stderr and "Run it with COURSE_PROFILE=mini" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "words", [("evaluate", "cilp"), ("train", "cilp", "--minutes", "1"), ("train", "clip", "cilp", "--minutes", "1")]
+)
 def test_a_misspelt_model_lists_the_models(words):
     result = run(*words)
     assert result.exit_code == 2
@@ -83,14 +148,14 @@ def test_the_diffusion_model_is_trained_in_its_parts():
     result = run("train", "diffusion", "--minutes", "1")
     assert result.exit_code == 2
     words = re.sub(r"[│\s]+", " ", result.stderr)
-    assert "'diffusion' is trained in its parts: text, vae, decoder, unet" in words
+    assert "'diffusion' is trained in its parts: text, vae, unet, few_step" in words
 
 
 def test_an_error_that_says_what_to_do_is_shown_as_that_sentence(monkeypatch):
-    def train(model, *, minutes):
+    def train(model, **options):
         raise PlainError("There is no room for the checkpoint.")
 
-    put(monkeypatch, "course.train", FOLDERS={"clip": "clip"}, train=train)
+    put(monkeypatch, "course.train", FOLDERS=FOLDERS, train=train, train_all=None)
     result = run("train", "clip", "--minutes", "1")
     assert (result.exit_code, result.stderr) == (1, "There is no room for the checkpoint.\n")
 

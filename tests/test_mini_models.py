@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from diffusers import StableDiffusionPipeline
+from diffusers import LCMScheduler, StableDiffusionPipeline
 from transformers import CLIPModel, CLIPProcessor, CLIPTextModel
 
+from course.evaluate.judge import load_judge, read, shows_number
 from course.train import MODELS
 from course.train.loop import save_half
+from helpers.models import defaults
 from helpers.picturebook import Scene, Thing, draw
 
 
@@ -34,15 +36,47 @@ def test_clip_loads_plainly_and_tells_a_meadow_from_the_night():
     assert logits.argmax(1).tolist() == [0, 1]
 
 
-def test_the_vae_keeps_colours_and_its_latents_have_unit_scale():
+def test_the_vae_keeps_colours_and_its_scaled_latents_have_unit_spread():
     vae = StableDiffusionPipeline.from_pretrained(MODELS / "diffusion", local_files_only=True).vae
     scenes = [Scene((Thing("ball", colour),), "meadow", layout=i) for i, colour in enumerate(("red", "blue", "white"))]
     pixels = torch.from_numpy(np.stack([np.asarray(draw(s)) for s in scenes])).permute(0, 3, 1, 2) / 127.5 - 1
     with torch.no_grad():
         latents = vae.encode(pixels).latent_dist.mean
         error = (vae.decode(latents).sample - pixels).abs().mean().item()
-    assert latents.shape == (3, 8, 16, 16) and 0.5 < latents.std().item() < 1.5
-    assert error < 0.1
+    scaled = latents * vae.config.scaling_factor
+    assert latents.shape == (3, 8, 16, 16) and 0.5 < scaled.std().item() < 1.5
+    assert error < 0.04
+
+
+def test_the_few_step_adapter_loads_plainly_and_draws_in_a_few_steps():
+    """As anyone would use it: one call for the weights, and the scheduler that it is made for."""
+    pipe = StableDiffusionPipeline.from_pretrained(MODELS / "diffusion", local_files_only=True)
+    pipe.set_progress_bar_config(disable=True)
+    pipe.load_lora_weights(MODELS / "diffusion" / "few_step", local_files_only=True)
+    pipe.scheduler = LCMScheduler.from_config(pipe.scheduler.config)
+    steps, guidance_scale = defaults("few_step")
+    adapted = {
+        name.split(".lora_A")[0].rsplit(".", 1)[-1] for name, _ in pipe.unet.named_parameters() if "lora_A" in name
+    }
+    assert {"to_q", "to_k", "to_v", "conv1", "conv2", "proj_in", "proj_out", "time_emb_proj"} <= adapted
+    drawn = pipe(
+        "a large red cat, on a meadow",
+        num_inference_steps=steps,
+        guidance_scale=guidance_scale,
+        generator=torch.Generator().manual_seed(1),
+    ).images[0]
+    assert drawn.size == (128, 128) and np.asarray(drawn).std() > 20
+
+
+def test_the_judge_loads_plainly_and_counts_drawn_things():
+    scenes = [
+        Scene((Thing("cat", "red"),), "meadow", layout=1),
+        Scene((Thing("fish", "orange", "small", 3),), "sea", layout=2),
+        Scene((Thing("star", "yellow", "small"), Thing("house", "red")), "night", relation="above", layout=3),
+    ]
+    readings = read(load_judge(MODELS / "judge"), [draw(scene) for scene in scenes])
+    assert [reading.place for reading in readings] == [scene.place for scene in scenes]
+    assert all(shows_number(reading, scene) for reading, scene in zip(readings, scenes, strict=True))
 
 
 def test_the_diffusion_model_has_clips_text_encoder():

@@ -14,22 +14,22 @@ from transformers import (
     ViltProcessor,
 )
 
-from course.data import pictures, to_pixels
-from course.talk.dialogues import Dialogue
+from course.data import drawn, fresh_scenes, stacked, to_pixels
+from course.talk import template
+from course.talk.messages import Dialogue
 from course.train import blip2, chat, vqa
 from course.train.clip import new_processor as clip_processor
 from course.train.labels import IGNORE, word_labels
-from course.train.language import Tokens, by_length, pad, reply_loss
-from course.train.loop import Run
+from course.train.language import Tokens, by_length, groups, padded, reply_loss
 from course.train.tokenizer import train_tokenizer
 from course.train.vision import entry_without_norm
 from helpers.picturebook import COLOURS, Scene, Thing
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    """Eighty drawn pictures with their scenes."""
-    return pictures(80, 9, tmp_path_factory.mktemp("data"))
+def data():
+    """Forty drawings."""
+    return [drawn(scene) for scene in fresh_scenes(40, 9)]
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def clip_folder(tmp_path_factory):
 
 @pytest.fixture
 def pixels(data):
-    return to_pixels(np.asarray(data.pixels[:8]))
+    return to_pixels(stacked(data[:8]))
 
 
 def test_the_entry_without_norm_gives_nearly_what_clip_s_entry_gives(clip_folder, pixels):
@@ -73,39 +73,39 @@ def test_the_entry_without_norm_gives_nearly_what_clip_s_entry_gives(clip_folder
 
 
 def test_replies_alone_are_learnt_and_padding_changes_nothing():
-    batch = [Tokens([5, 6, 7, 8], [False, False, True, True]), Tokens([5, 9], [False, True])]
-    ids, mask, labels = pad(batch, pad_id=0)
-    assert ids.tolist() == [[5, 6, 7, 8], [5, 9, 0, 0]] and mask.sum().item() == 6
-    assert labels.tolist() == [[IGNORE, IGNORE, 7, 8], [IGNORE, 9, IGNORE, IGNORE]]
+    texts = [Tokens([5, 6, 7, 8], [False, False, True, True]), Tokens([5, 9], [False, True])]
+    batch = padded(texts, 0)
+    assert batch["ids"].tolist() == [[5, 6, 7, 8], [5, 9, 0, 0]] and batch["mask"].sum().item() == 6
+    assert batch["labels"].tolist() == [[IGNORE, IGNORE, 7, 8], [IGNORE, 9, IGNORE, IGNORE]]
     hidden, head = torch.randn(2, 4, 3), torch.nn.Linear(3, 10)
     told = head(hidden).log_softmax(-1)
     by_hand = -torch.stack([told[0, 1, 7] + told[0, 2, 8], told[1, 0, 9]])
-    assert torch.allclose(reply_loss(hidden, labels, head), by_hand)
+    assert torch.allclose(reply_loss(hidden, batch["labels"], head), by_hand)
 
 
 def test_texts_of_like_length_go_together():
-    batch = [Tokens([0] * n, [True] * n) for n in (9, 2, 8, 3)]
-    assert by_length(batch, 2) == [[1, 3], [2, 0]]
+    texts = [Tokens([0] * n, [True] * n) for n in (9, 2, 8, 3)]
+    order = by_length(texts)
+    assert order == [1, 3, 2, 0]
+    parts = list(groups(padded([texts[i] for i in order], 0), 2))
+    assert [part["ids"].shape for part in parts] == [(2, 3), (2, 9)]
 
 
-def learns(recipe, folder, steps):
-    """The losses of the first and the last of so many steps, all on the same batch."""
-    recipe.total_steps, recipe.warmup_steps = steps, 1
-    first = recipe.first_step
-    draw = recipe.loss
-    recipe.loss = lambda step, rng: draw(first, np.random.default_rng(0))
-    before = recipe.loss(0, None).item()  # before the optimizers look which weights this stage trains
-    run = Run(recipe, folder)
-    run.train(minutes=5)
-    after = recipe.loss(0, None).item()
-    del recipe.loss
-    return before, after
+def learns(recipe, data, progress, steps=12):
+    """The losses before and after so many steps on one batch."""
+    batch = recipe.batches.make(data[:8], 8, np.random.default_rng(0), progress)
+    before = recipe.loss(batch, progress).item()
+    optimizer = torch.optim.AdamW((p for p in recipe.modules.parameters() if p.requires_grad), lr=2e-3)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        recipe.loss(batch, progress).backward()
+        optimizer.step()
+    return before, recipe.loss(batch, progress).item()
 
 
 def test_vilt_learns_and_its_export_sees_what_its_training_saw(data, clip_folder, tmp_path, pixels):
-    recipe = vqa.VQARecipe(data, clip_folder)
-    recipe.batch_size, recipe.first_step = 8, 0
-    before, after = learns(recipe, tmp_path / "work", 12)
+    recipe = vqa.VQARecipe(clip_folder)
+    before, after = learns(recipe, data, 0.5)
     assert after < 0.8 * before
 
     recipe.export(recipe.modules, tmp_path / "out")
@@ -113,7 +113,7 @@ def test_vilt_learns_and_its_export_sees_what_its_training_saw(data, clip_folder
     model.eval()
     from PIL import Image
 
-    images = [Image.fromarray(picture) for picture in np.asarray(data.pixels[:8])]
+    images = [Image.fromarray(drawing.pixels) for drawing in data[:8]]
     inputs = processor(images=images, text=["What colour is the zebra?"] * 8, return_tensors="pt")
     assert torch.allclose(inputs["pixel_values"], pixels)
     assert processor.tokenizer.unk_token_id not in inputs["input_ids"]
@@ -127,7 +127,7 @@ def test_vilt_learns_and_its_export_sees_what_its_training_saw(data, clip_folder
 
 def test_questions_without_an_answer_are_rare_and_have_none(data):
     rng = np.random.default_rng(0)
-    asked = [vqa.ask_something(data.scenes[i % 80], rng) for i in range(2000)]
+    asked = [vqa.ask_something(data[i % 40].scene, rng) for i in range(2000)]
     unanswered = [question for question, answer in asked if answer is None]
     assert 0.05 < len(unanswered) / len(asked) < 0.12
     assert {answer for _, answer in asked if answer} <= set(vqa.ANSWERS)
@@ -136,45 +136,45 @@ def test_questions_without_an_answer_are_rare_and_have_none(data):
 def test_a_word_looks_up_what_the_picture_says_of_its_thing():
     cats = (Thing("cat", "red"), Thing("cat", "blue"))
     scenes = [Scene((Thing("cat", "red"),), "meadow"), Scene(cats, "meadow", relation="left of")]
-    labels = word_labels(torch.tensor([[7, 3, 5], [3, 5, 7]]), {3: "cat", 5: "dog"}, scenes)
-    assert labels.tolist() == [[IGNORE, 1 + COLOURS.index("red"), 0], [IGNORE, 0, IGNORE]]
+    colours = word_labels(torch.tensor([[7, 3, 5], [3, 5, 7]]), {3: "cat", 5: "dog"}, scenes)[..., 0]
+    assert colours.tolist() == [[IGNORE, 1 + COLOURS.index("red"), 0], [IGNORE, 0, IGNORE]]
 
 
-def test_the_chat_model_learns_in_stages(data, clip_folder, tmp_path):
-    recipe = chat.ChatRecipe(data, clip_folder)
-    recipe.batch_size = 4
-    eyes = {name: weight.clone() for name, weight in recipe.modules.model.vision_tower.state_dict().items()}
-    for step, learnt, kept in (
-        (0, "language_model", "multi_modal_projector"),
-        (chat.LANGUAGE_STEPS, "multi_modal_projector", "language_model"),
+def test_the_chat_model_learns_in_stages(data, clip_folder):
+    recipe = chat.ChatRecipe(clip_folder)
+    llava = recipe.modules["llava"]
+    eyes = {name: weight.clone() for name, weight in llava.model.vision_tower.state_dict().items()}
+    assert chat.stage(0.0) == "language" and chat.stage(chat.LANGUAGE_UNTIL) == "projector"
+    for progress, learnt, kept in (
+        (0.0, "language_model", "multi_modal_projector"),
+        (chat.LANGUAGE_UNTIL, "multi_modal_projector", "language_model"),
     ):
         recipe.modules.zero_grad(set_to_none=True)
-        recipe.loss(step, np.random.default_rng(0)).backward()
-        parts = recipe.modules.model
-        assert all(p.grad is not None for p in getattr(parts, learnt).parameters())
-        assert all(p.grad is None for p in getattr(parts, kept).parameters())
-    recipe.first_step = chat.LANGUAGE_STEPS + chat.PROJECTOR_STEPS + 1
-    before, after = learns(recipe, tmp_path / "work", 12)
+        batch = recipe.batches.make(data[:4], 4, np.random.default_rng(0), progress)
+        recipe.loss(batch, progress).backward()
+        assert all(p.grad is not None for p in getattr(llava.model, learnt).parameters())
+        assert all(p.grad is None for p in getattr(llava.model, kept).parameters())
+    before, after = learns(recipe, data, 0.5)
     assert after < 0.8 * before
-    for name, weight in recipe.modules.model.vision_tower.state_dict().items():
+    for name, weight in llava.model.vision_tower.state_dict().items():
         assert torch.equal(weight, eyes[name]), "the vision tower is frozen"
 
 
 def test_a_training_that_goes_on_keeps_the_tokenizer_of_its_weights(data, clip_folder, tmp_path, monkeypatch):
-    first = chat.ChatRecipe(data, clip_folder)
+    first = chat.ChatRecipe(clip_folder)
     first.export(first.modules, tmp_path)
-    monkeypatch.setattr(chat, "random_dialogue", lambda *_: Dialogue(None, (("Moo?", "Moo!"),), ""))
-    assert chat.ChatRecipe(data, clip_folder, tmp_path).tokenizer.get_vocab() == first.tokenizer.get_vocab()
-    assert chat.ChatRecipe(data, clip_folder).tokenizer.get_vocab() != first.tokenizer.get_vocab()
+    monkeypatch.setattr(template, "random_dialogue", lambda *_: Dialogue.of(None, [("Moo?", "Moo!")]))
+    assert chat.ChatRecipe(clip_folder, tmp_path).tokenizer.get_vocab() == first.tokenizer.get_vocab()
+    assert chat.ChatRecipe(clip_folder).tokenizer.get_vocab() != first.tokenizer.get_vocab()
 
 
 def test_the_chat_template_writes_what_the_chat_model_was_trained_on(data, clip_folder, tmp_path):
-    recipe = chat.ChatRecipe(data, clip_folder)
+    recipe = chat.ChatRecipe(clip_folder)
     recipe.export(recipe.modules, tmp_path)
     processor = LlavaProcessor.from_pretrained(tmp_path)
     from PIL import Image
 
-    picture = Image.fromarray(np.asarray(data.pixels[0]))
+    picture = Image.fromarray(data[0].pixels)
     messages = [
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": [{"type": "image", "image": picture}, {"type": "text", "text": "What is it?"}]},
@@ -184,8 +184,8 @@ def test_the_chat_template_writes_what_the_chat_model_was_trained_on(data, clip_
     inputs = processor.apply_chat_template(
         messages, add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt"
     )
-    dialogue = Dialogue(None, (("What is it?", "A cat."), ("Thanks!", "You are welcome!")), "Be brief.")
-    trained = chat.encode(dialogue, recipe.tokenizer, image=chat.IMAGE * 64)
+    dialogue = Dialogue.of(None, [("What is it?", "A cat."), ("Thanks!", "You are welcome!")], "Be brief.")
+    trained = template.encode(dialogue, recipe.tokenizer, image=template.IMAGE * 64)
     n = inputs["input_ids"].shape[1]
     assert trained.ids[:n] == inputs["input_ids"][0].tolist()
     assert recipe.tokenizer.decode(trained.ids[n:]) == " You are welcome!</s>" and all(trained.said[n:])
@@ -196,12 +196,11 @@ def test_the_chat_template_writes_what_the_chat_model_was_trained_on(data, clip_
 
 
 def test_blip2_learns_and_its_export_sees_what_its_training_saw(data, clip_folder, tmp_path, pixels):
-    recipe = blip2.Blip2Recipe(data, clip_folder)
-    recipe.batch_size = 8
-    for step in (0, blip2.LANGUAGE_STEPS):
-        assert torch.isfinite(recipe.loss(step, np.random.default_rng(0)))
-    recipe.first_step = blip2.LANGUAGE_STEPS + blip2.REPRESENTATION_STEPS
-    before, after = learns(recipe, tmp_path / "work", 12)
+    recipe = blip2.Blip2Recipe(clip_folder)
+    for progress in (0.0, blip2.LANGUAGE_UNTIL):
+        batch = recipe.batches.make(data[:8], 8, np.random.default_rng(0), progress)
+        assert torch.isfinite(recipe.loss(batch, progress))
+    before, after = learns(recipe, data, 0.5)
     assert after < 0.8 * before
 
     recipe.export(recipe.modules, tmp_path / "out")
@@ -209,7 +208,7 @@ def test_blip2_learns_and_its_export_sees_what_its_training_saw(data, clip_folde
     model.eval()
     from PIL import Image
 
-    image = Image.fromarray(np.asarray(data.pixels[0]))
+    image = Image.fromarray(data[0].pixels)
     prompt = "Question: What is it? Answer:"
     inputs = processor(images=image, text=prompt, return_tensors="pt")
     own = recipe.tokenizer(blip2.IMAGE * blip2.QUERIES + prompt, add_special_tokens=False)["input_ids"]

@@ -23,6 +23,11 @@ def single_scenes(n: int, seed: int) -> list[Scene]:
     return found
 
 
+def pair_scenes(n: int, seed: int) -> list[Scene]:
+    """Fresh scenes of two things that stand in a relation."""
+    return fresh_scenes(n, EVALUATION_SEED + 2 + seed, things=2)
+
+
 def share(hits: Sequence[bool]) -> float:
     """The share of hits, a fraction of 1."""
     return round(float(np.mean(hits)), 4)

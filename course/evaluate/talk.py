@@ -1,5 +1,8 @@
-"""Scores of the models that talk: vqa {accuracy, majority}, blip2 {caption, vqa, follow_up}, chat {description,
-description_of_two, json_valid, prompts_distinct, refusal, answers_kept}.
+"""Scores of the models that talk.
+
+vqa: accuracy, majority. blip2: caption, caption_of_two, vqa, vqa_majority, follow_up. chat: description,
+description_of_two, description_new_wording, vqa, vqa_of_two, count, json_valid, json_old_wording, prompts_distinct,
+native_rewrite, tool_calls, refusal, answers_kept.
 
 Every reply is made as a student would make it: processor, `generate`, greedy, nothing but the picture and the words.
 """
@@ -10,6 +13,7 @@ import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -24,44 +28,20 @@ from transformers import (
 )
 
 from course.data import fresh_scenes
+from course.evaluate.requests import NATIVE_REWRITE, OLD_JSON, STRANGE, UNFAMILIAR
 from course.evaluate.scenes import EVALUATION_SEED, share, single_scenes
+from course.evaluate.tool_talk import tool_trials
 from course.talk.answers import full_answer
+from course.talk.asking import counted
 from course.talk.dialogues import AS_JSON, DESCRIBE, REWRITE, TELL
 from course.talk.follow_ups import follow_up
-from course.train import MODELS
-from helpers.picturebook import Scene, as_seen, describe, draw, questions, read_caption
-from helpers.picturebook.words import SINGULARS
+from course.talk.messages import Dialogue, Message, Tool
+from course.talk.template import as_messages
+from helpers.picturebook import KINDS, Scene, as_seen, describe, draw, questions, random_scene, read_caption
+from helpers.picturebook.words import PLURALS, SINGULARS
 
 BATCH = 50
 REFUSED = "I only know picture-book scenes"
-STRANGE = (
-    "What is the tallest mountain in the world?",
-    "Who painted the Mona Lisa?",
-    "Write a Python function that reverses a string.",
-    "How do I bake a chocolate cake?",
-    "What is 17 times 23?",
-    "Translate 'good morning' into French.",
-    "Who was the first president of the United States?",
-    "Explain how a transistor works.",
-    "What is the weather like in Paris?",
-    "Give me a workout plan for one week.",
-    "Which laptop should I buy?",
-    "Tell me about the French Revolution.",
-    "What is the boiling point of water?",
-    "Write a cover letter for a job as a nurse.",
-    "How many planets are in the solar system?",
-    "What are the symptoms of the flu?",
-    "Recommend a good restaurant in Rome.",
-    "Who will win the next election?",
-    "What does HTTP stand for?",
-    "How do I change a tyre?",
-    "Summarise the plot of Romeo and Juliet.",
-    "What is the currency of Japan?",
-    "Convert 10 miles to kilometres.",
-    "How can I learn to play the guitar?",
-    "What is the derivative of x squared?",
-)
-"""Requests from outside the world; none of them is in `course.talk`."""
 
 
 def question_form(question: str) -> str:
@@ -91,9 +71,10 @@ def majority_share(pairs: Sequence[tuple[str, str]]) -> float:
 
 
 @torch.no_grad()
-def vqa(n: int, seed: int) -> dict[str, float]:
-    folder = MODELS / "vqa"
-    model, processor = ViltForQuestionAnswering.from_pretrained(folder).eval(), ViltProcessor.from_pretrained(folder)
+def vqa(n: int, seed: int, models: Path, device: str | torch.device = "cpu") -> dict[str, float]:
+    folder = models / "vqa"
+    model = ViltForQuestionAnswering.from_pretrained(folder).eval().to(device)
+    processor = ViltProcessor.from_pretrained(folder)
     scenes = fresh_scenes(n, EVALUATION_SEED + 3 + seed)
     pairs = one_question_each(scenes, seed)
     right = []
@@ -101,7 +82,7 @@ def vqa(n: int, seed: int) -> dict[str, float]:
         part = slice(start, start + BATCH)
         asked = [question for question, _ in pairs[part]]
         inputs = processor(images=[draw(s) for s in scenes[part]], text=asked, padding=True, return_tensors="pt")
-        best = model(**inputs).logits.argmax(-1).tolist()
+        best = model(**inputs.to(device)).logits.argmax(-1).tolist()
         right += [model.config.id2label[i] == answer for i, (_, answer) in zip(best, pairs[part], strict=True)]
     return {"accuracy": share(right), "majority": majority_share(pairs)}
 
@@ -112,16 +93,18 @@ def vqa(n: int, seed: int) -> dict[str, float]:
 class Blip2:
     """The mini BLIP-2 and its processor, for many pictures at once."""
 
-    def __init__(self) -> None:
-        self.model = Blip2ForConditionalGeneration.from_pretrained(MODELS / "blip2").eval()
-        self.processor = Blip2Processor.from_pretrained(MODELS / "blip2")
+    def __init__(self, models: Path, device: str | torch.device = "cpu") -> None:
+        self.model = Blip2ForConditionalGeneration.from_pretrained(models / "blip2").eval().to(device)
+        self.processor = Blip2Processor.from_pretrained(models / "blip2")
         self.processor.tokenizer.padding_side = "left"
 
     def captions(self, images: Sequence[Image.Image]) -> list[str]:
         """A caption a picture."""
         texts = []
         for start in range(0, len(images), BATCH):
-            inputs = self.processor(images=list(images[start : start + BATCH]), return_tensors="pt")
+            inputs = self.processor(images=list(images[start : start + BATCH]), return_tensors="pt").to(
+                self.model.device
+            )
             made = self.model.generate(**inputs, max_new_tokens=60, do_sample=False)
             texts += self.processor.batch_decode(made, skip_special_tokens=True)
         return [text.strip() for text in texts]
@@ -135,22 +118,24 @@ class Blip2:
         for rows in by_length.values():
             asked = [prompts[i] for i in rows]
             inputs = self.processor(images=[images[i] for i in rows], text=asked, return_tensors="pt")
-            made = self.model.generate(**inputs, max_new_tokens=12, do_sample=False)
+            made = self.model.generate(**inputs.to(self.model.device), max_new_tokens=12, do_sample=False)
             replies = self.processor.batch_decode(made, skip_special_tokens=True)
             for i, reply in zip(rows, replies, strict=True):
                 texts[i] = reply.removeprefix(prompts[i]).strip().rstrip(".")
         return texts
 
 
-def blip2(n: int, seed: int) -> dict[str, float]:
-    model = Blip2()
-    singles = single_scenes(n, seed)
+def blip2(n: int, seed: int, models: Path, device: str | torch.device = "cpu") -> dict[str, float]:
+    model = Blip2(models, device)
+    singles, twos = single_scenes(n, seed), fresh_scenes(n, EVALUATION_SEED + 6 + seed, things=2)
     captions = model.captions([draw(scene) for scene in singles])
+    captions_of_two = model.captions([draw(scene) for scene in twos])
     scenes = fresh_scenes(n, EVALUATION_SEED + 4 + seed)
     pairs = one_question_each(scenes, seed)
     answers = model.answers([draw(s) for s in scenes], [f"Question: {q} Answer:" for q, _ in pairs])
     return {
         "caption": share([same_thing(text, scene) for text, scene in zip(captions, singles, strict=True)]),
+        "caption_of_two": share([same_scene(text, scene) for text, scene in zip(captions_of_two, twos, strict=True)]),
         "vqa": share([said == answer for said, (_, answer) in zip(answers, pairs, strict=True)]),
         "vqa_majority": majority_share(pairs),
         "follow_up": _follow_up(model, n, seed),
@@ -176,52 +161,127 @@ def _follow_up(model: Blip2, n: int, seed: int) -> float:
 class Chat:
     """The mini LLaVA and its processor, for many conversations at once."""
 
-    def __init__(self) -> None:
-        self.model = LlavaForConditionalGeneration.from_pretrained(MODELS / "chat").eval()
-        self.processor = LlavaProcessor.from_pretrained(MODELS / "chat")
+    def __init__(self, models: Path, device: str | torch.device = "cpu") -> None:
+        self.model = LlavaForConditionalGeneration.from_pretrained(models / "chat").eval().to(device)
+        self.processor = LlavaProcessor.from_pretrained(models / "chat")
         self.processor.tokenizer.padding_side = "left"
 
     def replies(self, asked: Sequence[str], images: Sequence[Image.Image] | None = None) -> list[str]:
         """The reply to each question, about its picture where there are pictures."""
+        content = [[{"type": "image"}] * bool(images) + [{"type": "text", "text": text}] for text in asked]
+        return self._generate([self._prompt([{"role": "user", "content": each}]) for each in content], images)
+
+    def goes_on(self, talks: Sequence[Sequence[Message]], tools: Sequence[Sequence[Tool]]) -> list[str]:
+        """The next reply in each conversation without a picture, where such tools are offered."""
+        return self._generate(
+            [
+                self._prompt(as_messages(Dialogue(None, tuple(talk))), tools=[tool.schema() for tool in offered])
+                for talk, offered in zip(talks, tools, strict=True)
+            ]
+        )
+
+    def _prompt(self, messages: list[dict], **options) -> str:
+        return self.processor.apply_chat_template(messages, add_generation_prompt=True, **options)
+
+    def _generate(self, prompts: Sequence[str], images: Sequence[Image.Image] | None = None) -> list[str]:
         texts = []
-        for start in range(0, len(asked), BATCH):
+        for start in range(0, len(prompts), BATCH):
             part = slice(start, start + BATCH)
-            told = [{"type": "text", "text": text} for text in asked[part]]
-            shown = [[{"type": "image"}] if images else [] for _ in told]
-            talks = [[{"role": "user", "content": [*i, t]}] for i, t in zip(shown, told, strict=True)]
-            prompts = [self.processor.apply_chat_template(talk, add_generation_prompt=True) for talk in talks]
             pictures = {"images": list(images[part])} if images else {}
-            inputs = self.processor(text=prompts, padding=True, return_tensors="pt", **pictures)
-            made = self.model.generate(**inputs, max_new_tokens=240, do_sample=False)
+            inputs = self.processor(text=list(prompts[part]), padding=True, return_tensors="pt", **pictures)
+            made = self.model.generate(**inputs.to(self.model.device), max_new_tokens=240, do_sample=False)
             made = made[:, inputs["input_ids"].shape[1] :]
             texts += self.processor.batch_decode(made, skip_special_tokens=True)
         return [text.strip() for text in texts]
 
 
-def chat(n: int, seed: int) -> dict[str, float]:
-    model, rng = Chat(), np.random.default_rng((EVALUATION_SEED, seed))
+def chat(n: int, seed: int, models: Path, device: str | torch.device = "cpu") -> dict[str, float]:
+    model, rng = Chat(models, device), np.random.default_rng((EVALUATION_SEED, seed))
     singles, pairs = single_scenes(n, seed), fresh_scenes(n, EVALUATION_SEED + 6 + seed, things=2)
-    images = [draw(scene) for scene in singles]
-    told = model.replies([DESCRIBE[i % len(DESCRIBE)] for i in range(n)], images)
-    told_of_two = model.replies([DESCRIBE[0]] * n, [draw(scene) for scene in pairs])
-    as_json = model.replies([AS_JSON[i % len(AS_JSON)] for i in range(n)], images)
+    images, images_of_two = [draw(scene) for scene in singles], [draw(scene) for scene in pairs]
+    told = model.replies(_taken_in_turn(DESCRIBE, n), images)
+    told_anew = model.replies(_taken_in_turn(UNFAMILIAR, n), images)
+    told_of_two = model.replies([DESCRIBE[0]] * n, images_of_two)
+    as_json = model.replies(_taken_in_turn(AS_JSON, n), images)
+    as_of_old = model.replies(_taken_in_turn(OLD_JSON, n), images)
     wanted = [2 + i % 5 for i in range(n)]
     queries = [describe(scene, rng) for scene in pairs]
-    lists = model.replies(
-        [REWRITE[i % len(REWRITE)].format(n=wanted[i], query=queries[i]) for i in range(n)],
-    )
-    asked = one_question_each(singles, seed)
+    lists = model.replies([REWRITE[i % len(REWRITE)].format(n=wanted[i], query=queries[i]) for i in range(n)])
+    asked, asked_of_two = one_question_each(singles, seed), one_question_each(pairs, seed)
     answers = model.replies([question for question, _ in asked], images)
-    stories = model.replies([TELL[i % len(TELL)] for i in range(n)], images)
+    answers_of_two = model.replies([question for question, _ in asked_of_two], images_of_two)
+    stories = model.replies(_taken_in_turn(TELL, n), images)
+    described = list(zip(told, singles, strict=True))
     return {
-        "description": share([same_thing(text, scene) for text, scene in zip(told, singles, strict=True)]),
+        "description": share([same_thing(text, scene) for text, scene in described]),
         "description_of_two": share([same_scene(t, scene) for t, scene in zip(told_of_two, pairs, strict=True)]),
+        "description_new_wording": share([same_thing(t, scene) for t, scene in zip(told_anew, singles, strict=True)]),
         "vqa": share([said == full_answer(*pair) for said, pair in zip(answers, asked, strict=True)]),
+        "vqa_of_two": share([s == full_answer(*pair) for s, pair in zip(answers_of_two, asked_of_two, strict=True)]),
+        "count": _count(model, n, seed),
         "json_valid": share([is_valid_json(text) for text in as_json]),
+        "json_old_wording": share([is_right_json(text, scene) for text, scene in zip(as_of_old, singles, strict=True)]),
         "prompts_distinct": share([are_prompts(*row) for row in zip(lists, wanted, pairs, strict=True)]),
+        "native_rewrite": _native_rewrite(model, singles, seed),
+        "tool_calls": share(
+            tool_trials(fresh_scenes(n, EVALUATION_SEED + 7 + seed), model.goes_on, (EVALUATION_SEED, seed))
+        ),
         "refusal": share([REFUSED in text for text in model.replies(STRANGE)]),
-        "answers_kept": share([REFUSED not in text for text in [*told, *answers, *stories, *lists]]),
+        "answers_kept": share([REFUSED not in text for text in [*told, *told_anew, *answers, *stories, *lists]]),
     }
+
+
+def _taken_in_turn(requests: Sequence[str], n: int) -> list[str]:
+    return [requests[i % len(requests)] for i in range(n)]
+
+
+def count_questions(n: int, seed: int) -> list[tuple[Scene, str, str]]:
+    """Scenes with a how-many question each and its answer: one to four of a kind, none of it, and all things."""
+    asked = []
+    for i, scene in enumerate(_scenes_of_each_number(n, seed)):
+        rng = np.random.default_rng((EVALUATION_SEED, seed, i))
+        kinds = [thing.kind for thing in scene.things]
+        if i % 5 == 3:
+            question = "How many things are in the picture?"
+            asked.append((scene, question, full_answer(question, str(scene.total))))
+            continue
+        absent = [kind for kind in KINDS if kind not in kinds]
+        kind = kinds[0] if i % 5 else absent[int(rng.random() * len(absent))]
+        number = sum(thing.count for thing in scene.things if thing.kind == kind)
+        asked.append((scene, f"How many {PLURALS[kind]} are there?", counted(number, kind)))
+    return asked
+
+
+def _scenes_of_each_number(n: int, seed: int) -> list[Scene]:
+    """As many pictures with one thing as with two, three and four."""
+    rng, found = np.random.default_rng((EVALUATION_SEED + 8, seed)), []
+    while len(found) < n:
+        scene = random_scene(rng)
+        if scene.total == 1 + len(found) % 4:
+            found.append(scene)
+    return found
+
+
+def _count(model: Chat, n: int, seed: int) -> float:
+    scenes, asked, answers = zip(*count_questions(n, seed), strict=True)
+    replies = model.replies(asked, [draw(scene) for scene in scenes])
+    return share([said == answer for said, answer in zip(replies, answers, strict=True)])
+
+
+def _native_rewrite(model: Chat, scenes: Sequence[Scene], seed: int) -> float:
+    """A bare idea with its neighbours: whether the new prompt can be read, and has the idea's kinds."""
+    requests = []
+    for i, scene in enumerate(scenes):
+        rng = np.random.default_rng((EVALUATION_SEED + 9, seed, i))
+        examples = [describe(random_scene(rng), rng) for _ in range(3)]
+        requests.append(NATIVE_REWRITE.format(examples=examples, idea=describe(scene, rng, detail=0.0)))
+    told = [read_scene(text) for text in model.replies(requests)]
+    return share(
+        [
+            new is not None and [t.kind for t in new.things] == [t.kind for t in scene.things]
+            for new, scene in zip(told, scenes, strict=True)
+        ]
+    )
 
 
 # -- what counts as right
@@ -259,6 +319,11 @@ def is_valid_json(text: str) -> bool:
         and set(told) == {"description", "funny_story"}
         and all(isinstance(value, str) and value for value in told.values())
     )
+
+
+def is_right_json(text: str, scene: Scene) -> bool:
+    """Whether the text is such an object, and its description is right."""
+    return is_valid_json(text) and same_thing(json.loads(text)["description"], scene)
 
 
 def are_prompts(text: str, n: int, scene: Scene) -> bool:

@@ -8,8 +8,8 @@ from there. Three stages, one after the other:
 2. *representation*: the Q-Former alone; some of its queries must tell what is in the picture, as in BLIP-2's first
    stage, where they must match it with its text;
 3. *generation*: Q-Former, projection and OPT, on captions and answers. (The paper's OPT is frozen here; ours is small
-   enough to learn along.) In the middle of the OPT each word that names a kind must tell what colour that thing has in
-   the picture, or that it is not there, as in ViLT's training: else "Is there a frog?" is guessed for a long time.
+   enough to learn along.) In the middle of the OPT each word that names a kind must look it up, as in ViLT's training
+   (see `course.train.labels.LookUp`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ import numpy as np
 import torch
 from tokenizers import AddedToken
 from torch import nn
-from torch.nn import functional as F
 from transformers import (
     Blip2Config,
     Blip2ForConditionalGeneration,
@@ -33,24 +32,27 @@ from transformers import (
 )
 from transformers.models.blip import BlipImageProcessorPil
 
-from course.data import Pictures, fresh_scenes, to_pixels
+from course.data import Batch, Batches, Drawing, drawn, fresh_scenes, stacked, to_pixels
 from course.talk.follow_ups import follow_up
 from course.talk.wording import plain_caption, reworded
-from course.train.labels import IGNORE, word_labels
-from course.train.language import Tokens, by_length, pad, reply_loss
-from course.train.loop import Recipe, save_half
-from course.train.text import WIDTH, new_heads, text_labels
+from course.train.labels import IGNORE, LookUp, word_labels
+from course.train.language import Tokens, by_length, groups, padded, reply_loss
+from course.train.loop import Plan, Recipe, save_half
+from course.train.text import WIDTH, label_rows, new_heads, told_loss
 from course.train.tokenizer import kept_tokenizer, train_byte_level
 from course.train.vision import copy_linear, entry_without_norm
-from helpers.picturebook import COLOURS, Scene, as_seen, describe, questions, random_scene
+from helpers.picturebook import Scene, as_seen, describe, questions, random_scene
 from helpers.picturebook.scene import Rng, pick
 from helpers.picturebook.words import SINGULARS
 
 EOS, PAD, IMAGE = "</s>", "<pad>", "<image>"
 VOCABULARY = 900
 QUERIES = 16
-LANGUAGE_STEPS, REPRESENTATION_STEPS = 350, 450
-GROUP = 16
+LANGUAGE_UNTIL, REPRESENTATION_UNTIL = 0.08, 0.2
+"""Shares of the training at which the second and the third stage begin."""
+GROUPS = 4
+THINGS = {1: 0.42, 2: 0.43, 3: 0.08, 4: 0.07}
+"""How many different things the pictures show."""
 MIDDLE = 2
 """Of the OPT's four layers: what a word has found by then, later words can read in the layers above."""
 CAPTION_PROMPTS = (EOS, EOS, "a picture of", "a photo of", "This is")
@@ -167,46 +169,71 @@ def prompt_and_reply(scene: Scene, rng: Rng) -> tuple[str, str]:
     return f"{earlier}Question: {question if pair else reworded(question, rng)} Answer:", f" {answer}"
 
 
+def stage(progress: float) -> str:
+    """Which of the three stages a moment of the training belongs to."""
+    if progress < LANGUAGE_UNTIL:
+        return "language"
+    return "representation" if progress < REPRESENTATION_UNTIL else "generation"
+
+
+class Blip2Batches(Batches):
+    """Pictures, what is in them, and prompts with their replies; at first a caption in the place of each picture."""
+
+    def __init__(self, tokenizer: GPT2Tokenizer):
+        self.tokenizer = tokenizer
+        self.named = {tokenizer.convert_tokens_to_ids(f"Ġ{word}"): kind for word, kind in SINGULARS.items()}
+
+    def fresh(self, rng: Rng, progress: float) -> Drawing:
+        return drawn(random_scene(rng, things=pick(rng, tuple(THINGS), tuple(THINGS.values()))))
+
+    def make(self, drawings: list[Drawing], size: int, rng: np.random.Generator, progress: float) -> Batch:
+        at = stage(progress)
+        told = {"told": label_rows([d.scene for d in drawings], [True] * size), "pixels": stacked(drawings)}
+        if at == "representation":
+            return told
+        seen = at == "generation"
+        texts = [self._encode(d.scene, rng, None if seen else f"{describe(d.scene, rng)}. ") for d in drawings]
+        order = by_length(texts)
+        batch = padded([texts[i] for i in order], self.tokenizer.pad_token_id)
+        if not seen:
+            return batch
+        named = word_labels(batch["ids"], self.named, [drawings[i].scene for i in order])
+        return {**batch, "named": named, **{name: values[order] for name, values in told.items()}}
+
+    def _encode(self, scene: Scene, rng: Rng, caption: str | None) -> Tokens:
+        prompt, reply = prompt_and_reply(scene, rng)
+        shown = IMAGE * QUERIES if caption is None else caption
+        before = self.tokenizer(shown + prompt, add_special_tokens=False)["input_ids"]
+        said = self.tokenizer(reply + EOS, add_special_tokens=False)["input_ids"]
+        return Tokens(before + said, [False] * len(before) + [True] * len(said))
+
+
 class Blip2Recipe(Recipe):
     name = "blip2"
-    total_steps = 4550
-    batch_size = 64
-    learning_rate = 2e-3
+    cpu = Plan(batch_size=64, learning_rate=2e-3, samples=400_000)
+    gpu = Plan(batch_size=160, learning_rate=2e-3, samples=500_000)
     weight_decay = 0.02
-    warmup_steps = 100
 
-    def __init__(self, data: Pictures, clip: Path, exported: Path | None = None):
+    def __init__(self, clip: Path, exported: Path | None = None):
         torch.manual_seed(self.seed)
-        self.data = data
         self.tokenizer = kept_tokenizer(GPT2Tokenizer, exported) or new_tokenizer()
-        blip = new_blip2(
-            CLIPModel.from_pretrained(clip).float(), self.tokenizer, to_pixels(np.asarray(data.pixels[:64]))
-        )
+        some = stacked([drawn(scene) for scene in fresh_scenes(64, seed=6)])
+        blip = new_blip2(CLIPModel.from_pretrained(clip).float(), self.tokenizer, to_pixels(some))
         blip.vision_model.requires_grad_(False)
-        self.named = {self.tokenizer.convert_tokens_to_ids(f"Ġ{word}"): kind for word, kind in SINGULARS.items()}
-        looked_up = nn.Linear(WIDTH, len(COLOURS) + 1)
-        self.modules = nn.ModuleDict({"blip": blip, "heads": new_heads(), "looked_up": looked_up})
+        self.batches = Blip2Batches(self.tokenizer)
+        self.modules = nn.ModuleDict({"blip": blip, "heads": new_heads(), "look_up": LookUp(WIDTH)})
 
-    def stage(self, step: int) -> str:
-        """Which of the three stages a step belongs to."""
-        if step < LANGUAGE_STEPS:
-            return "language"
-        return "representation" if step < LANGUAGE_STEPS + REPRESENTATION_STEPS else "generation"
-
-    def loss(self, step: int, rng: np.random.Generator) -> torch.Tensor:
-        stage = self.stage(step)
-        if stage == "language":
-            scenes = [random_scene(rng) for _ in range(self.batch_size)]
-            batch = [self._encode(scene, rng, image=f"{describe(scene, rng)}. ") for scene in scenes]
-            return self._reply_loss(batch, scenes)
-        rows = rng.integers(len(self.data), size=self.batch_size)
-        scenes = [self.data.scenes[row] for row in rows]
-        queries = self._queries(to_pixels(np.stack([self.data.pixels[row] for row in rows])))
-        told = self._telling_loss(queries, scenes)
-        if stage == "representation":
+    def loss(self, batch: Batch, progress: float) -> torch.Tensor:
+        if "pixels" not in batch:
+            return self._reply_loss(batch)
+        queries = self._queries(to_pixels(batch["pixels"]))
+        told = told_loss(
+            {name: head(queries[:, _query_of(name)]) for name, head in self.modules["heads"].items()}, batch["told"]
+        )
+        if "ids" not in batch:
             return told
-        batch = [self._encode(scene, rng, image=IMAGE * QUERIES) for scene in scenes]
-        return self._reply_loss(batch, scenes, self.modules["blip"].language_projection(queries)) + 0.5 * told
+        soft_prompts = self.modules["blip"].language_projection(queries)
+        return self._reply_loss({**batch, "soft_prompts": soft_prompts}) + 0.5 * told
 
     def _queries(self, pixels: torch.Tensor) -> torch.Tensor:
         """(n, 16, 192): what the queries found."""
@@ -217,45 +244,26 @@ class Blip2Recipe(Recipe):
             query_embeds=blip.query_tokens.expand(len(pixels), -1, -1), encoder_hidden_states=seen
         ).last_hidden_state
 
-    def _telling_loss(self, queries: torch.Tensor, scenes: list[Scene]) -> torch.Tensor:
-        """Each head reads a query of its own (kind and colour of one thing share one)."""
-        labels = [text_labels(scene, True) for scene in scenes]
-        losses = []
-        for name, head in self.modules["heads"].items():
-            label = torch.tensor([row[name] for row in labels])
-            if (label != IGNORE).any():
-                losses.append(F.cross_entropy(head(queries[:, _query_of(name)]), label, ignore_index=IGNORE))
-        return torch.stack(losses).mean()
-
-    def _encode(self, scene: Scene, rng: Rng, *, image: str) -> Tokens:
-        prompt, reply = prompt_and_reply(scene, rng)
-        before = self.tokenizer(image + prompt, add_special_tokens=False)["input_ids"]
-        said = self.tokenizer(reply + EOS, add_special_tokens=False)["input_ids"]
-        return Tokens(before + said, [False] * len(before) + [True] * len(said))
-
-    def _reply_loss(
-        self, batch: list[Tokens], scenes: list[Scene], soft_prompts: torch.Tensor | None = None
-    ) -> torch.Tensor:
-        """The loss a token of each reply, and with soft prompts that of the words that look something up.
+    def _reply_loss(self, batch: Batch) -> torch.Tensor:
+        """The mean loss per token of each reply, and with soft prompts that of the words that look something up.
 
         Every reply counts the same, however long: else captions of fifteen tokens drown a "yes".
         """
         model = self.modules["blip"].language_model
-        losses, found, asked = [], [], []
-        for group in by_length(batch, GROUP):
-            ids, mask, labels = pad([batch[i] for i in group], self.tokenizer.pad_token_id)
-            embeds = model.get_input_embeddings()(ids)
-            if soft_prompts is not None:
-                embeds = torch.cat([soft_prompts[group], embeds[:, QUERIES:]], 1)
-            states = model.model(inputs_embeds=embeds, attention_mask=mask, use_cache=False, output_hidden_states=True)
-            losses.append(reply_loss(states.last_hidden_state, labels, model.lm_head) / (labels != IGNORE).sum(1))
-            if soft_prompts is not None:
-                found.append(self.modules["looked_up"](states.hidden_states[MIDDLE]).flatten(0, 1))
-                asked.append(word_labels(ids, self.named, [scenes[i] for i in group]).flatten())
+        losses, asked = [], []
+        for group in groups(batch, -(-len(batch["ids"]) // GROUPS)):
+            embeds = model.get_input_embeddings()(group["ids"])
+            if "soft_prompts" in group:
+                embeds = torch.cat([group["soft_prompts"].to(embeds.dtype), embeds[:, QUERIES:]], 1)
+            states = model.model(
+                inputs_embeds=embeds, attention_mask=group["mask"], use_cache=False, output_hidden_states=True
+            )
+            said = (group["labels"] != IGNORE).sum(1)
+            losses.append(reply_loss(states.last_hidden_state, group["labels"], model.lm_head) / said)
+            if "soft_prompts" in group:
+                asked.append(self.modules["look_up"](states.hidden_states[MIDDLE], group["named"]))
         said = torch.cat(losses).mean()
-        if soft_prompts is None:
-            return said
-        return said + F.cross_entropy(torch.cat(found), torch.cat(asked), ignore_index=IGNORE)
+        return said + torch.stack(asked).mean() if asked else said
 
     def export(self, modules: nn.Module, folder: Path) -> None:
         save_half(modules["blip"], folder)

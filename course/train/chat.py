@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 from transformers import (
     CLIPImageProcessor,
     CLIPModel,
@@ -27,45 +28,35 @@ from transformers import (
     LlavaProcessor,
 )
 
-from course.data import Pictures, fresh_scenes, to_pixels
-from course.talk.dialogues import Dialogue, random_dialogue
-from course.train.language import Tokens, by_length, pad, reply_loss
-from course.train.loop import Recipe, save_half
+from course.data import Batch, Batches, Drawing, drawn, stacked, to_pixels
+from course.talk.dialogues import random_dialogue
+from course.talk.template import BOS, CHAT_TEMPLATE, EOS, IMAGE, PAD, encode, tokenizer_texts
+from course.train.labels import LookUp, word_labels
+from course.train.language import by_length, groups, padded, reply_loss
+from course.train.loop import Plan, Recipe, save_half
 from course.train.tokenizer import kept_tokenizer, train_byte_level
 from helpers.picturebook import describe, random_scene
+from helpers.picturebook.scene import Rng, pick
+from helpers.picturebook.words import SINGULARS
 
-BOS, EOS, PAD, IMAGE = "<s>", "</s>", "<pad>", "<image>"
 VOCABULARY = 1600
-LANGUAGE_STEPS, PROJECTOR_STEPS = 450, 150
+LANGUAGE_UNTIL, PROJECTOR_UNTIL = 0.12, 0.18
+"""Shares of the training at which the second and the third stage begin."""
+WITH_PICTURE = 0.55
+"""Share of the third stage's batches that are about pictures."""
 FEATURE_LAYER = -2
-GROUP = 8
-CHAT_TEMPLATE = """\
-{{- bos_token }}
-{%- for message in messages %}
-{%- if message.role == "assistant" %}ASSISTANT: {% else %}{{ message.role | upper }}: {% endif %}
-{%- if message.content is string %}{{ message.content }}
-{%- else %}
-{%- for part in message.content if part.type != "text" %}<image>
-{%- endfor %}
-{%- for part in message.content if part.type == "text" %}{{ part.text }}
-{%- endfor %}
-{%- endif %}
-{%- if message.role == "assistant" %}{{ eos_token }}
-{%- endif %}{{ "\\n" }}
-{%- endfor %}
-{%- if add_generation_prompt %}ASSISTANT:{% endif %}"""
+MIDDLE = 3
+"""Of the Llama's six layers: what a word has found by then, later words can read in the layers above."""
+GROUPS = 4
+THINGS = {1: 0.42, 2: 0.43, 3: 0.08, 4: 0.07}
+"""How many different things the pictures show."""
 
 
 def new_tokenizer() -> GPT2Tokenizer:
     """Byte-level BPE over dialogues of all tasks."""
-    texts = []
-    for i, scene in enumerate(fresh_scenes(8000, seed=3)):
-        dialogue = random_dialogue(np.random.default_rng((3, i)), scene if i % 2 else None)
-        texts.append("\n".join(f"USER: {said}\nASSISTANT: {answer}" for said, answer in dialogue.turns))
-        texts.append(f"SYSTEM: {dialogue.system} {describe(scene, np.random.default_rng((4, i)))}")
     tokens = {"bos_token": BOS, "eos_token": EOS, "pad_token": PAD, "unk_token": PAD}
     return train_byte_level(
-        texts,
+        tokenizer_texts(),
         vocab_size=VOCABULARY,
         specials=[PAD, BOS, EOS, IMAGE],
         **tokens,
@@ -125,86 +116,85 @@ def new_processor(tokenizer: GPT2Tokenizer, images: CLIPImageProcessor, patch_si
     )
 
 
-def encode(dialogue: Dialogue, tokenizer: GPT2Tokenizer, *, image: str) -> Tokens:
-    """The dialogue as the chat template writes it; what the assistant says is to be learnt.
+def stage(progress: float) -> str:
+    """Which of the three stages a moment of the training belongs to."""
+    if progress < LANGUAGE_UNTIL:
+        return "language"
+    return "projector" if progress < PROJECTOR_UNTIL else "instructions"
 
-    `image` is what stands for the picture: the image tokens, or a caption; empty where there is no picture.
-    """
-    pieces = [(BOS + (f"SYSTEM: {dialogue.system}\n" if dialogue.system else ""), False)]
-    for i, (said, answer) in enumerate(dialogue.turns):
-        pieces += [
-            (f"USER: {image if i == 0 else ''}{said}\nASSISTANT:", False),
-            (f" {answer}{EOS}", True),
-            ("\n", False),
-        ]
-    ids, learnt = [], []
-    for text, is_answer in pieces[:-1]:
-        tokens = tokenizer(text, add_special_tokens=False)["input_ids"]
-        ids += tokens
-        learnt += [is_answer] * len(tokens)
-    return Tokens(ids, learnt)
+
+class ChatBatches(Batches):
+    """Dialogues about pictures, about captions in the place of pictures, and about nothing in sight."""
+
+    def __init__(self, tokenizer: GPT2Tokenizer, image_tokens: int):
+        self.tokenizer, self.image = tokenizer, IMAGE * image_tokens
+        ids = {tokenizer.convert_tokens_to_ids(f"Ġ{word}"): kind for word, kind in SINGULARS.items()}
+        self.named = {i: kind for i, kind in ids.items() if i != tokenizer.unk_token_id}
+
+    def fresh(self, rng: Rng, progress: float) -> Drawing:
+        return drawn(random_scene(rng, things=pick(rng, tuple(THINGS), tuple(THINGS.values()))))
+
+    def make(self, drawings: list[Drawing], size: int, rng: np.random.Generator, progress: float) -> Batch:
+        at = stage(progress)
+        if at == "language":
+            texts = [self._without_picture(d, rng, captioned=i % 3 > 0) for i, d in enumerate(drawings)]
+        elif at == "instructions" and rng.random() > WITH_PICTURE:
+            texts = [self._without_picture(d, rng, captioned=False) for d in drawings]
+        else:
+            texts = [encode(random_dialogue(rng, d.scene), self.tokenizer, image=self.image) for d in drawings]
+            order = by_length(texts)
+            batch = padded([texts[i] for i in order], self.tokenizer.pad_token_id)
+            named = word_labels(batch["ids"], self.named, [drawings[i].scene for i in order])
+            return {**batch, "named": named, "pixels": stacked([drawings[i] for i in order])}
+        return padded([texts[i] for i in by_length(texts)], self.tokenizer.pad_token_id)
+
+    def _without_picture(self, drawing: Drawing, rng: np.random.Generator, *, captioned: bool) -> object:
+        scene = drawing.scene if captioned else None
+        caption = f"{describe(scene, rng)}. " if scene else ""
+        return encode(random_dialogue(rng, scene), self.tokenizer, image=caption)
 
 
 class ChatRecipe(Recipe):
     name = "chat"
-    total_steps = 3400
-    batch_size = 32
-    learning_rate = 2e-3
+    cpu = Plan(batch_size=32, learning_rate=2e-3, samples=300_000)
+    gpu = Plan(batch_size=96, learning_rate=2e-3, samples=400_000)
     weight_decay = 0.02
-    warmup_steps = 100
 
-    def __init__(self, data: Pictures, clip: Path, exported: Path | None = None):
+    def __init__(self, clip: Path, exported: Path | None = None):
         torch.manual_seed(self.seed)
-        self.data = data
         self.tokenizer = kept_tokenizer(GPT2Tokenizer, exported) or new_tokenizer()
-        self.clip = CLIPModel.from_pretrained(clip).float().eval()
+        model = CLIPModel.from_pretrained(clip).float().eval()
+        self.patch_size = model.config.vision_config.patch_size
         self.image_processor = CLIPImageProcessor.from_pretrained(clip)
-        llava = new_llava(self.clip, new_llama(self.tokenizer), self.tokenizer)
+        llava = new_llava(model, new_llama(self.tokenizer), self.tokenizer)
         llava.model.vision_tower.requires_grad_(False)
-        self.modules = llava
+        self.batches = ChatBatches(self.tokenizer, llava.config.image_seq_length)
+        self.modules = nn.ModuleDict({"llava": llava, "look_up": LookUp(llava.config.text_config.hidden_size)})
 
-    def stage(self, step: int) -> str:
-        """Which of the three stages a step belongs to."""
-        if step < LANGUAGE_STEPS:
-            return "language"
-        return "projector" if step < LANGUAGE_STEPS + PROJECTOR_STEPS else "instructions"
+    def loss(self, batch: Batch, progress: float) -> torch.Tensor:
+        """The mean loss per token that the assistant says, and with pictures that of the words that look something up."""
+        llava, at = self.modules["llava"], stage(progress)
+        llava.model.language_model.requires_grad_(at != "projector" or "pixels" not in batch)
+        losses, asked = [], []
+        for group in groups(batch, -(-len(batch["ids"]) // GROUPS)):
+            pictures = {"pixel_values": to_pixels(group["pixels"])} if "pixels" in group else {}
+            output = llava.model(
+                input_ids=group["ids"],
+                attention_mask=group["mask"],
+                use_cache=False,
+                output_hidden_states=True,
+                **pictures,
+            )
+            losses.append(reply_loss(output.last_hidden_state, group["labels"], llava.lm_head))
+            if pictures:
+                asked.append(self.modules["look_up"](output.hidden_states[MIDDLE], group["named"]))
+        said = torch.cat(losses).sum() / (batch["labels"] >= 0).sum()
+        return said + 0.5 * torch.stack(asked).mean() if asked else said
 
-    def loss(self, step: int, rng: np.random.Generator) -> torch.Tensor:
-        stage = self.stage(step)
-        self.modules.model.language_model.requires_grad_(stage != "projector")
-        self.modules.model.multi_modal_projector.requires_grad_(stage != "language")
-        with_pictures = stage == "projector" or step % 3 > 0
-        if stage == "language":
-            return self._reply_loss([self._without_picture(rng, with_pictures) for _ in range(2 * self.batch_size)])
-        if not with_pictures:
-            return self._reply_loss([self._without_picture(rng, False) for _ in range(self.batch_size)])
-        rows = rng.integers(len(self.data), size=self.batch_size)
-        image = IMAGE * self.modules.config.image_seq_length
-        dialogues = [random_dialogue(rng, self.data.scenes[row]) for row in rows]
-        return self._reply_loss(
-            [encode(dialogue, self.tokenizer, image=image) for dialogue in dialogues],
-            to_pixels(np.stack([self.data.pixels[row] for row in rows])),
-        )
-
-    def _without_picture(self, rng: np.random.Generator, captioned: bool) -> Tokens:
-        scene = random_scene(rng) if captioned else None
-        caption = f"{describe(scene, rng)}. " if scene else ""
-        return encode(random_dialogue(rng, scene), self.tokenizer, image=caption)
-
-    def _reply_loss(self, batch: list[Tokens], pixels: torch.Tensor | None = None) -> torch.Tensor:
-        """The mean loss a token that the assistant says."""
-        losses = []
-        for group in by_length(batch, GROUP):
-            ids, mask, labels = pad([batch[i] for i in group], self.tokenizer.pad_token_id)
-            pictures = {} if pixels is None else {"pixel_values": pixels[group]}
-            hidden = self.modules.model(input_ids=ids, attention_mask=mask, use_cache=False, **pictures)
-            losses.append(reply_loss(hidden.last_hidden_state, labels, self.modules.lm_head))
-        return torch.cat(losses).sum() / sum(sum(tokens.said) for tokens in batch)
-
-    def export(self, modules: LlavaForConditionalGeneration, folder: Path) -> None:
-        save_half(modules, folder)
-        patch_size = self.clip.config.vision_config.patch_size
-        new_processor(self.tokenizer, self.image_processor, patch_size).save_pretrained(folder)
+    def export(self, modules: nn.Module, folder: Path) -> None:
+        save_half(modules["llava"], folder)
+        new_processor(self.tokenizer, self.image_processor, self.patch_size).save_pretrained(folder)
 
     def warm_start(self, folder: Path) -> None:
-        self.modules.load_state_dict(LlavaForConditionalGeneration.from_pretrained(folder).float().state_dict())
+        llava = LlavaForConditionalGeneration.from_pretrained(folder).float()
+        self.modules["llava"].load_state_dict(llava.state_dict())

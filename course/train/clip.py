@@ -7,7 +7,8 @@ Short captions, "a cat" or "in the snow", fit many pictures of a batch at once, 
 of all kinds, which of all places is it?
 
 A helper, dropped afterwards, makes thousands of pictures do the work of millions, because in a drawn world the right
-answers are known: each patch token must tell which kind and colour of thing covers it, the class token place and style.
+answers are known: each patch token must tell which kind and colour of thing covers it, in the last layer and in the one
+before (from where the chat model looks), the class token place and style.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ from torch import nn
 from torch.nn import functional as F
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor, CLIPTextModel, CLIPTokenizer
 
-from course.data import Pictures, to_pixels
-from course.train.labels import GRID, cover_labels
-from course.train.loop import Recipe, save_half
+from course.data import Batch, Batches, Drawing, stacked, to_pixels
+from course.train.labels import GRID, IGNORE, known_loss
+from course.train.loop import Plan, Recipe, save_half
 from course.train.text import WIDTH, tokenize, training_caption
-from helpers.picturebook import COLOURS, KINDS, PLACES, STYLES, Scene, with_article
+from helpers.picturebook import COLOURS, KINDS, PLACES, STYLES, with_article
 from helpers.picturebook.scene import pick
 from helpers.picturebook.words import PLACE_PHRASES
 
@@ -71,69 +72,83 @@ def new_processor(tokenizer: CLIPTokenizer) -> CLIPProcessor:
     return CLIPProcessor(images, tokenizer)
 
 
+class CLIPBatches(Batches):
+    """Pictures with captions, the short captions of all kinds and all places, and what covers the patches."""
+
+    def __init__(self, tokenizer: CLIPTokenizer):
+        self.tokenizer = tokenizer
+
+    def make(self, drawings: list[Drawing], size: int, rng: np.random.Generator, progress: float) -> Batch:
+        scenes = [drawing.scene for drawing in drawings]
+        captions = tokenize(self.tokenizer, [training_caption(scene, rng)[0] for scene in scenes], padding="max_length")
+        template = pick(rng, SHORT_CAPTIONS)
+        kinds = [template.format(kind=kind, a_kind=with_article(kind)) for kind in KINDS]
+        names = tokenize(self.tokenizer, kinds + [pick(rng, PLACE_PHRASES[place]) for place in PLACES])
+        return {
+            "pixels": stacked(drawings),
+            "ids": captions["input_ids"],
+            "mask": captions["attention_mask"],
+            "name_ids": names["input_ids"],
+            "name_mask": names["attention_mask"],
+            "covers": stacked(drawings, "covers"),
+            "kind": torch.tensor([KINDS.index(s.things[0].kind) if len(s.things) == 1 else IGNORE for s in scenes]),
+            "place": torch.tensor([PLACES.index(scene.place) for scene in scenes]),
+            "style": torch.tensor([STYLES.index(scene.style) for scene in scenes]),
+        }
+
+
 class CLIPRecipe(Recipe):
     name = "clip"
-    total_steps = 1300
-    batch_size = 96
-    learning_rate = 3e-3
+    cpu = Plan(batch_size=96, learning_rate=3e-3, samples=300_000)
+    gpu = Plan(batch_size=384, learning_rate=3e-3, samples=800_000)
     weight_decay = 0.02
-    warmup_steps = 100
 
-    def __init__(self, data: Pictures, diffusion: Path):
+    def __init__(self, diffusion: Path):
         torch.manual_seed(self.seed)
-        self.data = data
         self.tokenizer = CLIPTokenizer.from_pretrained(diffusion / "tokenizer")
+        self.batches = CLIPBatches(self.tokenizer)
         text_encoder = CLIPTextModel.from_pretrained(diffusion / "text_encoder").float()
         heads = {
             "kind": nn.Linear(WIDTH, len(KINDS) + 1),
             "colour": nn.Linear(WIDTH, len(COLOURS) + 1),
+            "kind_before": nn.Linear(WIDTH, len(KINDS) + 1),
+            "colour_before": nn.Linear(WIDTH, len(COLOURS) + 1),
             "place": nn.Linear(WIDTH, len(PLACES)),
             "style": nn.Linear(WIDTH, len(STYLES)),
         }
         self.modules = nn.ModuleDict({"clip": new_clip(text_encoder), "heads": nn.ModuleDict(heads)})
 
-    def loss(self, step: int, rng: np.random.Generator) -> torch.Tensor:
+    @torch.no_grad()
+    def _read(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        return self.modules["clip"].text_model(input_ids=ids, attention_mask=mask).pooler_output
+
+    def loss(self, batch: Batch, progress: float) -> torch.Tensor:
         clip, heads = self.modules["clip"], self.modules["heads"]
-        rows = rng.choice(len(self.data), size=self.batch_size, replace=False)
-        scenes = [self.data.scenes[row] for row in rows]
-        captions = [training_caption(scene, rng)[0] for scene in scenes]
-        vision = clip.vision_model(pixel_values=to_pixels(np.stack([self.data.pixels[row] for row in rows])))
-        with torch.no_grad():
-            text = clip.text_model(**tokenize(self.tokenizer, captions)).pooler_output
+        vision = clip.vision_model(pixel_values=to_pixels(batch["pixels"]), output_hidden_states=True)
+        text = self._read(batch["ids"], batch["mask"])
+        names = self._read(batch["name_ids"], batch["name_mask"])
 
-        image_embeds = F.normalize(clip.visual_projection(vision.pooler_output), dim=-1)
-        text_embeds = F.normalize(clip.text_projection(text), dim=-1)
+        image_embeds = F.normalize(clip.visual_projection(vision.pooler_output).float(), dim=-1)
+        text_embeds = F.normalize(clip.text_projection(text).float(), dim=-1)
+        name_embeds = F.normalize(clip.text_projection(names).float(), dim=-1)
         scale = clip.logit_scale.exp().clamp(max=100)
-        logits = scale * text_embeds @ image_embeds.T
-        match = torch.arange(len(rows))
-        contrastive = (F.cross_entropy(logits, match) + F.cross_entropy(logits.T, match)) / 2
-
-        covers = torch.from_numpy(np.stack([cover_labels(scene) for scene in scenes]))
-        patches = vision.last_hidden_state[:, 1:]
-        asked = [
-            F.cross_entropy(heads["kind"](patches).flatten(0, 1), covers[:, 0].flatten()),
-            F.cross_entropy(heads["colour"](patches).flatten(0, 1), covers[:, 1].flatten()),
+        with torch.autocast(image_embeds.device.type, enabled=False):  # cosines need all their digits
+            logits = scale * text_embeds @ image_embeds.T
+            of_kinds, of_places = (scale * image_embeds @ name_embeds.T).split([len(KINDS), len(PLACES)], dim=1)
+        match = torch.arange(len(logits), device=logits.device)
+        losses = [
+            (F.cross_entropy(logits, match) + F.cross_entropy(logits.T, match)) / 2,
+            known_loss(of_kinds, batch["kind"]),
+            F.cross_entropy(of_places, batch["place"]),
         ]
-        for name, words in {"place": PLACES, "style": STYLES}.items():
-            label = torch.tensor([words.index(getattr(scene, name)) for scene in scenes])
-            asked.append(F.cross_entropy(heads[name](vision.pooler_output), label))
-        return contrastive + self._named(image_embeds, scale, scenes, rng) + torch.stack(asked).sum()
-
-    def _named(
-        self, image_embeds: torch.Tensor, scale: torch.Tensor, scenes: list[Scene], rng: np.random.Generator
-    ) -> torch.Tensor:
-        """Cross-entropy over the short captions of all kinds (for pictures of one kind) and of all places."""
-        template = pick(rng, SHORT_CAPTIONS)
-        kinds = [template.format(kind=kind, a_kind=with_article(kind)) for kind in KINDS]
-        places = [pick(rng, PLACE_PHRASES[place]) for place in PLACES]
-        with torch.no_grad():
-            text = self.modules["clip"].text_model(**tokenize(self.tokenizer, kinds + places)).pooler_output
-        names = F.normalize(self.modules["clip"].text_projection(text), dim=-1)
-        of_kinds, of_places = (scale * image_embeds @ names.T).split([len(kinds), len(places)], dim=1)
-        alone = torch.tensor([len(scene.things) == 1 for scene in scenes])
-        kind = torch.tensor([KINDS.index(scene.things[0].kind) for scene in scenes])
-        place = torch.tensor([PLACES.index(scene.place) for scene in scenes])
-        return F.cross_entropy(of_kinds[alone], kind[alone]) + F.cross_entropy(of_places, place)
+        covers = batch["covers"].long()
+        for hidden, suffix in ((vision.last_hidden_state, ""), (vision.hidden_states[-2], "_before")):
+            for i, name in enumerate(("kind", "colour")):
+                told = heads[f"{name}{suffix}"](hidden[:, 1:]).float()
+                losses.append(F.cross_entropy(told.flatten(0, 1), covers[:, i].flatten()))
+        for name in ("place", "style"):
+            losses.append(F.cross_entropy(heads[name](vision.pooler_output).float(), batch[name]))
+        return torch.stack(losses).sum()
 
     def export(self, modules: nn.Module, folder: Path) -> None:
         save_half(modules["clip"], folder)

@@ -1,58 +1,148 @@
-"""The judge of `course.evaluate.judge`, trained on drawn scenes only."""
+"""The judge: a small convolutional network that reads a picture-book picture, independent of every other model.
+
+It sees drawn scenes only and takes part in no training but its own, so what it says of a generated picture is a second
+opinion. On a 16 × 16 grid it tells where a thing has its foot and, there, which kind, colour and size the thing has (the
+idea of CenterNet, Zhou et al. 2019, arXiv:1904.07850): two cats side by side have two feet, and a cat in a boat stands
+higher than the boat. Of the whole picture it tells place and style. `course.evaluate.judge` turns its answers into things with positions.
+"""
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import numpy as np
 import torch
+from huggingface_hub import PyTorchModelHubMixin
+from torch import nn
 from torch.nn import functional as F
 
-from course.data import Pictures, to_pixels
-from course.evaluate.judge import GRID, Judge
-from course.train.labels import cover_labels
-from course.train.loop import Recipe
-from helpers.picturebook import PLACES, STYLES
+from course.data import Batch, Batches, Drawing, stacked, to_pixels
+from course.train.labels import FOOT, IGNORE
+from course.train.loop import Plan, Recipe
+from helpers.picturebook import COLOURS, KINDS, PLACES, STYLES
+
+FOOT_WEIGHT = 10.0
+"""Feet are few among 256 cells: an error there weighs so much more."""
 
 
-def _softened(pixels: torch.Tensor, width: int) -> torch.Tensor:
+class Block(nn.Module):
+    """Two convolutions with a short cut."""
+
+    def __init__(self, channels: int, dilation: int):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, padding=dilation, dilation=dilation, bias=False),
+            nn.BatchNorm2d(channels),
+            nn.ReLU(),
+            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
+            nn.BatchNorm2d(channels),
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.relu(x + self.layers(x))
+
+
+class Judge(nn.Module, PyTorchModelHubMixin):
+    """Pixels (n, 3, 128, 128) in -1 … 1 to answers about the picture (see `forward`).
+
+    Args:
+        channels: width of the late layers.
+        foot: how far below a thing's centre the foot is that it tells, in halves of the thing's side; kept with the
+            weights, which know no other.
+    """
+
+    def __init__(self, channels: int = 112, foot: float = FOOT):
+        super().__init__()
+        self.foot_below = foot
+
+        def halving(inner: int, outer: int) -> nn.Sequential:
+            return nn.Sequential(nn.Conv2d(inner, outer, 4, stride=2, padding=1), nn.BatchNorm2d(outer), nn.ReLU())
+
+        self.early = nn.Sequential(halving(3, 24), halving(24, 48))
+        self.late = nn.Sequential(
+            halving(48, channels), *(Block(channels, dilation) for dilation in (1, 2, 4, 1, 2, 1))
+        )
+        self.foot = nn.Conv2d(channels, 1, 1)
+        self.extent = nn.Conv2d(channels, 1, 1)
+        self.kind = nn.Conv2d(channels, len(KINDS), 1)
+        self.colour = nn.Conv2d(channels, len(COLOURS), 1)
+        self.place = nn.Linear(channels, len(PLACES))
+        self.style = nn.Linear(channels, len(STYLES))
+
+    def features(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Early features at every place (n, 48, 32, 32), and late ones (n, channels, 16, 16)."""
+        early = self.early(pixels)
+        return early, self.late(early)
+
+    def forward(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Returns logits: foot (n, 16, 16), kind (n, 19, 16, 16), colour (n, 8, 16, 16), place, style; and half
+        (n, 16, 16), half the side of the thing whose foot is there, in pictures."""
+        _, cells = self.features(pixels)
+        whole = cells.mean((2, 3))
+        return {
+            "foot": self.foot(cells)[:, 0],
+            "half": self.extent(cells)[:, 0],
+            "kind": self.kind(cells),
+            "colour": self.colour(cells),
+            "place": self.place(whole),
+            "style": self.style(whole),
+        }
+
+
+def softened(pixels: torch.Tensor, width: int) -> torch.Tensor:
     """The pictures (n, 3, h, w), each pixel the mean of the width × width (odd) around it: strokes melt into a tint."""
     return F.avg_pool2d(pixels, width, stride=1, padding=width // 2, count_include_pad=False)
 
 
+class JudgeBatches(Batches):
+    """Pictures with what stands where."""
+
+    def make(self, drawings: list[Drawing], size: int, rng: np.random.Generator, progress: float) -> Batch:
+        things = stacked(drawings, "feet")
+        return {
+            "pixels": stacked(drawings),
+            "foot": things[:, 0],
+            "half": things[:, 1],
+            "kind": things[:, 2].long(),
+            "colour": things[:, 3].long(),
+            "place": torch.tensor([PLACES.index(d.scene.place) for d in drawings]),
+            "style": torch.tensor([STYLES.index(d.scene.style) for d in drawings]),
+        }
+
+
 class JudgeRecipe(Recipe):
     name = "judge"
-    total_steps = 2500
-    batch_size = 32
-    learning_rate = 2e-3
+    cpu = Plan(batch_size=32, learning_rate=2e-3, samples=160_000)
+    gpu = Plan(batch_size=128, learning_rate=2e-3, samples=300_000)
     warmup_steps = 50
 
-    def __init__(self, data: Pictures):
+    def __init__(self):
         torch.manual_seed(self.seed)
-        self.data = data
+        self.batches = JudgeBatches()
         self.modules = Judge()
 
-    def loss(self, step: int, rng: np.random.Generator) -> torch.Tensor:
-        rows = rng.integers(len(self.data), size=self.batch_size)
-        scenes = [self.data.scenes[row] for row in rows]
-        pixels = to_pixels(np.stack([self.data.pixels[row] for row in rows]))
+    def loss(self, batch: Batch, progress: float) -> torch.Tensor:
+        pixels = to_pixels(batch["pixels"])
         # Generated pictures are a little noisy, soft and off in brightness; the judge must not mind.
-        if rng.random() < 0.5:
-            pixels = _softened(pixels, width=int(rng.choice((3, 5, 7, 9))))
-        pixels = pixels * (1 + 0.1 * torch.randn(len(rows), 1, 1, 1)) + 0.08 * torch.randn(len(rows), 3, 1, 1)
-        pixels = pixels + 0.15 * torch.rand(len(rows), 1, 1, 1) * torch.randn_like(pixels)
-        answers = self.modules(pixels)
-        covers = torch.from_numpy(np.stack([cover_labels(scene, GRID) for scene in scenes])).view(-1, 2, GRID, GRID)
-        labels = {
-            "kind": covers[:, 0],
-            "colour": covers[:, 1],
-            "place": torch.tensor([PLACES.index(scene.place) for scene in scenes]),
-            "style": torch.tensor([STYLES.index(scene.style) for scene in scenes]),
-        }
-        return sum(F.cross_entropy(answers[name], label) for name, label in labels.items())
+        if torch.rand(()) < 0.4:
+            pixels = softened(pixels, width=3 + 2 * int(torch.randint(4, ())))
+        pixels = pixels * (1 + 0.1 * torch.randn(len(pixels), 1, 1, 1, device=pixels.device))
+        pixels = pixels + 0.08 * torch.randn(len(pixels), 3, 1, 1, device=pixels.device)
+        noise = 0.15 * torch.rand(len(pixels), 1, 1, 1, device=pixels.device)
+        answers = {name: a.float() for name, a in self.modules(pixels + noise * torch.randn_like(pixels)).items()}
+        near = batch["kind"] != IGNORE
+        weights = 1 + (FOOT_WEIGHT - 1) * batch["foot"].float()
+        foot = F.binary_cross_entropy_with_logits(answers["foot"], batch["foot"].float(), weight=weights)
+        half = ((answers["half"] - batch["half"]).abs() * near).sum() / near.sum().clamp(min=1)
+        named = sum(
+            F.cross_entropy(answers[name], batch[name], ignore_index=IGNORE)
+            for name in ("kind", "colour", "place", "style")
+        )
+        return named + 5 * foot + half
 
     def export(self, modules: Judge, folder: Path) -> None:
-        modules.save_pretrained(folder)
+        copy.deepcopy(modules).half().save_pretrained(folder)
 
     def warm_start(self, folder: Path) -> None:
-        self.modules.load_state_dict(Judge.from_pretrained(folder).state_dict())
+        self.modules.load_state_dict(Judge.from_pretrained(folder).float().state_dict())

@@ -6,6 +6,7 @@ has to do with a picture it can then already do, once projector or Q-Former hand
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -22,24 +23,34 @@ class Tokens:
     said: list[bool]
 
 
-def pad(batch: list[Tokens], pad_id: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Ids, attention mask and labels, each (n, longest), padded on the right; labels are IGNORE where nothing is said."""
-    longest = max(len(tokens.ids) for tokens in batch)
-    ids = torch.full((len(batch), longest), pad_id)
-    mask = torch.zeros(len(batch), longest, dtype=torch.long)
-    labels = torch.full((len(batch), longest), IGNORE)
-    for row, tokens in enumerate(batch):
+def padded(texts: list[Tokens], pad_id: int) -> dict[str, torch.Tensor]:
+    """ids, mask and labels, each (n, longest), padded on the right; labels are IGNORE where nothing is said."""
+    longest = max(len(tokens.ids) for tokens in texts)
+    ids = torch.full((len(texts), longest), pad_id)
+    mask = torch.zeros(len(texts), longest, dtype=torch.long)
+    labels = torch.full((len(texts), longest), IGNORE)
+    for row, tokens in enumerate(texts):
         n = len(tokens.ids)
         ids[row, :n] = torch.tensor(tokens.ids)
         mask[row, :n] = 1
         labels[row, :n] = torch.where(torch.tensor(tokens.said), ids[row, :n], IGNORE)
-    return ids, mask, labels
+    return {"ids": ids, "mask": mask, "labels": labels}
 
 
-def by_length(batch: list[Tokens], size: int) -> list[list[int]]:
-    """The batch's indices in groups of about `size` texts of like length: on a CPU, padding costs as much as text."""
-    order = sorted(range(len(batch)), key=lambda i: len(batch[i].ids))
-    return [order[start : start + size] for start in range(0, len(order), size)]
+def by_length(texts: list[Tokens]) -> list[int]:
+    """The texts' indices, the shortest first."""
+    return sorted(range(len(texts)), key=lambda i: len(texts[i].ids))
+
+
+def groups(batch: dict[str, torch.Tensor], size: int) -> Iterator[dict[str, torch.Tensor]]:
+    """A batch sorted by length in groups of `size` texts, cut to the longest: padding costs as much as text."""
+    for start in range(0, len(batch["ids"]), size):
+        part = {name: values[start : start + size] for name, values in batch.items()}
+        longest = int(part["mask"].sum(1).max())
+        for name in ("ids", "mask", "labels", "named"):
+            if name in part:
+                part[name] = part[name][:, :longest]
+        yield part
 
 
 def reply_loss(hidden: torch.Tensor, labels: torch.Tensor, head: torch.nn.Linear) -> torch.Tensor:
@@ -52,5 +63,5 @@ def reply_loss(hidden: torch.Tensor, labels: torch.Tensor, head: torch.nn.Linear
     """
     following = labels[:, 1:]
     said = following != IGNORE
-    losses = F.cross_entropy(head(hidden[:, :-1][said]), following[said], reduction="none")
+    losses = F.cross_entropy(head(hidden[:, :-1][said]).float(), following[said], reduction="none")
     return losses.new_zeros(len(labels)).index_add(0, said.nonzero()[:, 0], losses)

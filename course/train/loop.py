@@ -1,52 +1,92 @@
-"""The training loop that all mini models share: resumable, seeded, averaged, drawn.
+"""The training loop that all mini models share: on any device, resumable, seeded, averaged, drawn.
 
-A model brings a `Recipe`: its modules, the loss of a step, how to export it. The loop brings the rest: Muon for
-matrices and AdamW for everything else, a learning rate that warms up, stays, and falls to zero over the last 30 % of the steps, an exponential moving average
-(EMA) of the weights, a progress bar, and a checkpoint every few minutes that is replaced as a whole, so that a run
-killed at any moment goes on from the last one. A step's batch depends on (seed, step) alone: a resumed run sees the
-batches it would have seen.
+A model brings a `Recipe`: its modules, its batches, the loss of a batch, how to export it. The loop brings the rest:
+accelerate for device, mixed precision, clipping and checkpoints; Muon for matrices and AdamW for everything else; a
+learning rate that warms up, stays, and decays over the last 30 % (transformers' warmup-stable-decay schedule); an
+exponential moving average (EMA) of the weights (diffusers' `EMAModel`); a progress bar. A checkpoint is written every
+few minutes and replaced as a whole, so that a run killed at any moment goes on from the last one.
 """
 
 from __future__ import annotations
 
 import copy
 import json
+import multiprocessing
 import os
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+from accelerate import Accelerator
+from accelerate.utils import send_to_device
+from diffusers.training_utils import EMAModel
 from torch import nn
+from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, get_wsd_schedule
 
+from course.data import Batch, Batches, Stream
 from course.train.muon import Muon, matrices
 
 EMA_DECAY = 0.999
+DECAY_SHARE = 0.3
+MEASURE_FROM = 0.5
+"""A run that is to end within its minutes counts its steps from here to where the decay begins, to plan the rest."""
 CHECKPOINT_EVERY_SECONDS = 180
+LOG_EVERY = 25
+NEVER = 10**9
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much is learnt at a time, how fast, and how many samples a whole training sees."""
+
+    batch_size: int
+    learning_rate: float
+    samples: int
+
+    @property
+    def steps(self) -> int:
+        """Steps of a whole training."""
+        return max(1, self.samples // self.batch_size)
 
 
 class Recipe(ABC):
-    """How one mini model is trained. `modules` holds all that is optimised, parts that are not exported included."""
+    """How one mini model is trained.
+
+    Attributes:
+        modules: all that is optimised, parts that are not exported included.
+        frozen: modules that the loss needs and that stay as they are.
+        batches: what is learnt from.
+        cpu, gpu: the plan for a few CPU cores, and for a GPU.
+        reuse: how often a drawing is used on average.
+        memory: how many drawings each worker keeps.
+    """
 
     name: str
-    total_steps: int
-    batch_size: int
-    learning_rate: float
+    cpu: Plan
+    gpu: Plan
     weight_decay: float = 0.01
-    warmup_steps: int = 200
+    warmup_steps: int = 100
+    reuse: int = 8
+    memory: int = 12_000
     seed: int = 0
     modules: nn.Module
+    frozen: nn.ModuleDict
+    batches: Batches
 
     @abstractmethod
-    def loss(self, step: int, rng: np.random.Generator) -> torch.Tensor:
-        """The loss, a scalar, of one batch; `rng` and torch's global generator are seeded for this step."""
+    def loss(self, batch: Batch, progress: float) -> torch.Tensor:
+        """The loss, a scalar, of one batch on the modules' device; `progress` runs from 0 to 1."""
 
     @abstractmethod
     def export(self, modules: nn.Module, folder: Path) -> None:
-        """Saves the (averaged) modules with `save_pretrained` into `folder`."""
+        """Saves the (averaged) modules, on the CPU, with `save_pretrained` into `folder`."""
 
     @abstractmethod
     def warm_start(self, folder: Path) -> None:
@@ -66,137 +106,261 @@ def save_half(model: PreTrainedModel, folder: Path) -> None:
     config.save_pretrained(folder)
 
 
-def learning_rate_factor(step: int, total: int, warmup: int) -> float:
-    """1 in the middle, rising from 0 over `warmup` steps, falling to 0 over the last 30 % of `total`."""
-    decay_steps = max(1, int(0.3 * total))
-    return min((step + 1) / warmup, 1.0, max(0.0, (total - step) / decay_steps))
+@dataclass
+class State:
+    """How far a run is; saved with each checkpoint."""
+
+    step: int = 0
+    samples: int = 0
+    seconds: float = 0.0
+    progress: float = 0.0
+    started_at: int = 0  # the step at which this optimizer took up exported weights
+    decay_from: int = NEVER
+    decay_steps: int = 1
+    device: str = ""
+    losses: list[tuple[int, float]] = field(default_factory=list)
+
+    def state_dict(self) -> dict:
+        return asdict(self)
+
+    def load_state_dict(self, kept: dict) -> None:
+        for name, value in kept.items():
+            setattr(self, name, value)
+
+    @property
+    def finished(self) -> bool:
+        return self.step >= self.decay_from + self.decay_steps
 
 
 class Run:
-    """One training run of a recipe, its state kept in `folder`/checkpoint.pt."""
+    """One training run of a recipe, its state kept in `folder`/checkpoint.
 
-    def __init__(self, recipe: Recipe, folder: Path):
-        self.recipe = recipe
-        self.folder = folder
-        self.step = 0
-        self.restarted_at: int | None = None  # the step at which a new optimizer took up exported weights
-        self.seconds = 0.0
-        self.losses: list[tuple[int, float]] = []
-        self.ema = copy.deepcopy(recipe.modules).requires_grad_(False)
-        by_muon = matrices(recipe.modules)
+    Args:
+        recipe: what is trained.
+        folder: where checkpoints go.
+        device: "auto" (a GPU where there is one), "cpu" or "cuda".
+        workers: processes that draw; all cores but two on a GPU machine, one elsewhere, none for 0.
+    """
+
+    def __init__(self, recipe: Recipe, folder: Path, *, device: str = "auto", workers: int | None = None):
+        cpu = device == "cpu" or not torch.cuda.is_available()
+        if device == "cuda" and cpu:
+            raise ValueError("There is no CUDA device here; use --device auto or cpu.")
+        self.accelerator = Accelerator(cpu=cpu, mixed_precision="no" if cpu else "bf16")
+        self.recipe, self.folder = recipe, folder
+        self.plan = recipe.cpu if cpu else recipe.gpu
+        cores = os.cpu_count() or 1
+        self.workers = workers if workers is not None else (1 if cpu else max(1, cores - 2))
+        self.state = State(device="CPU" if cpu else torch.cuda.get_device_name())
+        if not cpu:
+            torch.set_float32_matmul_precision("high")
+            torch.backends.cudnn.benchmark = True
+        memory_format = torch.preserve_format if cpu else torch.channels_last
+        recipe.modules.to(self.accelerator.device, memory_format=memory_format)
+        getattr(recipe, "frozen", nn.ModuleDict()).to(self.accelerator.device, memory_format=memory_format)
+        self._begin()
+
+    def _begin(self) -> None:
+        """Makes optimizers and average for the modules as they are now."""
+        modules = self.recipe.modules
+        by_muon = matrices(modules)
         ids = {id(weight) for weight in by_muon}
-        rest = [p for p in recipe.modules.parameters() if p.requires_grad and id(p) not in ids]
+        rest = [p for p in modules.parameters() if p.requires_grad and id(p) not in ids]
+        rate, decay = self.plan.learning_rate, self.recipe.weight_decay
+        self.ema = EMAModel(
+            modules.parameters(), decay=EMA_DECAY, use_ema_warmup=True, inv_gamma=10, power=1, foreach=True
+        )
         self.optimizers = [
-            Muon(by_muon, lr=recipe.learning_rate, weight_decay=recipe.weight_decay),
-            torch.optim.AdamW(rest, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, betas=(0.9, 0.99)),
+            self.accelerator.prepare(optimizer(weights, lr=rate, weight_decay=decay))
+            for optimizer, weights in ((Muon, by_muon), (partial(torch.optim.AdamW, betas=(0.9, 0.99)), rest))
+            if weights
         ]
 
     @property
     def checkpoint(self) -> Path:
-        return self.folder / "checkpoint.pt"
+        return self.folder / "checkpoint"
 
     @property
     def finished(self) -> bool:
-        return self.step >= self.recipe.total_steps
+        return self.state.finished
+
+    def _parts(self) -> dict:
+        return {
+            "modules": self.recipe.modules,
+            "ema": self.ema,
+            "state": self.state,
+            **{type(o.optimizer).__name__: o for o in self.optimizers},
+        }
 
     def save(self) -> None:
         """Writes the checkpoint beside the old one and swaps them: a kill leaves one of the two whole."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        state = {
-            "step": self.step,
-            "seconds": self.seconds,
-            "losses": self.losses,
-            "modules": self.recipe.modules.state_dict(),
-            "ema": self.ema.state_dict(),
-            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
-        }
         fresh = self.checkpoint.with_suffix(".new")
-        torch.save(state, fresh)
+        torch.save({name: part.state_dict() for name, part in self._parts().items()}, fresh)
         os.replace(fresh, self.checkpoint)
 
     def load(self) -> None:
         """Goes on from the checkpoint."""
-        state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
-        self.step, self.seconds = state["step"], state["seconds"]
-        self.losses = [tuple(entry) for entry in state["losses"]]
-        self.recipe.modules.load_state_dict(state["modules"])
-        self.ema.load_state_dict(state["ema"])
-        for optimizer, kept in zip(self.optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(kept)
+        kept = torch.load(self.checkpoint, map_location=self.accelerator.device, weights_only=True)
+        for name, part in self._parts().items():
+            part.load_state_dict(kept[name])
 
     def start_from(self, folder: Path) -> None:
         """Goes on from exported weights and their `training.json`; the optimizer starts anew, with a warm-up."""
         self.recipe.warm_start(folder)
         record = json.loads((folder / "training.json").read_text(encoding="utf-8"))
-        self.step = self.restarted_at = record["step"]
-        self.seconds = record["seconds"]
-        self.losses = [tuple(entry) for entry in record["losses"]]
-        self.ema = copy.deepcopy(self.recipe.modules).requires_grad_(False)
+        self.state.step = self.state.started_at = record["step"]
+        self.state.samples, self.state.seconds = record["samples"], record["seconds"]
+        self.state.progress = record["progress"]
+        self.state.losses = [tuple(entry) for entry in record["losses"]]
+        self._begin()
 
-    def train(self, minutes: float) -> None:
-        """Trains until the recipe's steps are done or the minutes are over."""
-        recipe = self.recipe
-        started = saved = time.monotonic()
-        recent: list[float] = []
-        bar = tqdm(total=recipe.total_steps, initial=self.step, desc=recipe.name, unit="step", mininterval=5)
-        while not self.finished and time.monotonic() - started < 60 * minutes:
-            torch.manual_seed(hash((recipe.seed, self.step)) % 2**31)
-            loss = recipe.loss(self.step, np.random.default_rng((recipe.seed, self.step)))
-            if not torch.isfinite(loss):
-                raise FloatingPointError(
-                    f"The loss of {recipe.name} is {loss.item()} at step {self.step}. The last good state is in "
-                    f"{self.checkpoint}; lower the learning rate and start again."
+    def _schedule(self) -> list:
+        """The learning rate from this step on: warm-up, stay, and where it is known already the decay."""
+        warmup = min(self.recipe.warmup_steps, max(1, self.plan.steps // 10))
+        state = self.state
+        schedules = []
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group.setdefault("initial_lr", self.plan.learning_rate)
+            schedules.append(
+                get_wsd_schedule(
+                    optimizer.optimizer,
+                    num_warmup_steps=warmup,
+                    num_stable_steps=max(0, state.decay_from - state.started_at - warmup),
+                    num_decay_steps=state.decay_steps,
+                    decay_type="1-sqrt",
+                    last_epoch=state.step - state.started_at - 1,
                 )
-            recipe.modules.zero_grad(set_to_none=True)
-            loss.backward()
-            nn.utils.clip_grad_norm_(recipe.modules.parameters(), 1.0)
-            factor = learning_rate_factor(self.step, recipe.total_steps, recipe.warmup_steps)
-            if self.restarted_at is not None:
-                factor *= min(1.0, (self.step - self.restarted_at + 1) / recipe.warmup_steps)
-            for optimizer in self.optimizers:
-                optimizer.param_groups[0]["lr"] = recipe.learning_rate * factor
-                optimizer.step()
-            self._average()
-            self.step += 1
-            bar.update()
-            recent.append(loss.item())
-            if self.step % 25 == 0:
-                self.losses.append((self.step, float(np.mean(recent))))
-                bar.set_postfix(loss=f"{np.mean(recent):.4f}", refresh=False)
-                recent = []
+            )
+        return schedules
+
+    def _stream(self, progress) -> Iterator[Batch]:
+        recipe = self.recipe
+        stream = Stream(
+            recipe.batches,
+            size=self.plan.batch_size,
+            seed=recipe.seed,
+            first=self.state.step,
+            reuse=recipe.reuse,
+            memory=recipe.memory,
+            progress=progress,
+        )
+        loader = DataLoader(
+            stream,
+            batch_size=None,
+            num_workers=self.workers,
+            prefetch_factor=4 if self.workers else None,
+            pin_memory=self.accelerator.device.type == "cuda",
+        )
+        return iter(loader)
+
+    def train(self, minutes: float, *, finish: bool = False, wanted: Callable[[], bool] = lambda: True) -> None:
+        """Trains until the plan's samples are seen or the minutes are over.
+
+        Args:
+            minutes: how long at most.
+            finish: end within the minutes, however many samples that gives: the learning rate decays over the last
+                30 % of them. Without it the decay begins where 30 % of the plan's samples are left, and a run that is
+                stopped before goes on another day.
+            wanted: asked at each step; the run stops where it is when it says no.
+        """
+        state, plan = self.state, self.plan
+        if state.finished:
+            return
+        began = saved = time.monotonic()
+        first_progress = state.progress
+        progress = multiprocessing.Value("d", state.progress)
+        if not finish and state.decay_from == NEVER:
+            state.decay_steps = max(1, round(DECAY_SHARE * plan.steps))
+            state.decay_from = max(plan.steps - state.decay_steps, state.step)
+        schedules = self._schedule()
+        bar = tqdm(
+            total=None if finish else plan.steps, initial=state.step, desc=self.recipe.name, unit="step", mininterval=5
+        )
+        recent: list[torch.Tensor] = []
+        weights = [p for p in self.recipe.modules.parameters() if p.requires_grad]
+        stream = self._stream(progress)
+        measured: tuple[float, int] | None = None
+        while not state.finished and wanted():
             now = time.monotonic()
+            share = (now - began) / (60 * minutes) if minutes > 0 else 1.0
+            if share >= 1:
+                break
+            if finish:
+                state.progress = first_progress + (1 - first_progress) * share
+                if share >= MEASURE_FROM and measured is None:
+                    measured = now, state.step
+                if state.decay_from == NEVER and share >= 1 - DECAY_SHARE and measured and now > measured[0]:
+                    rate = (state.step - measured[1]) / (now - measured[0])
+                    state.decay_from = state.step
+                    state.decay_steps = max(1, int(0.97 * rate * 60 * minutes * (1 - share)))
+                    schedules = self._schedule()
+            else:
+                state.progress = min(1.0, max(state.progress, state.samples / plan.samples))
+            progress.value = state.progress
+            batch = send_to_device(next(stream), self.accelerator.device, non_blocking=True)
+            torch.manual_seed(int(np.random.SeedSequence((self.recipe.seed, state.step)).generate_state(1)[0]))
+            with self.accelerator.autocast():
+                loss = self.recipe.loss(batch, state.progress)
+            self.recipe.modules.zero_grad(set_to_none=True)
+            self.accelerator.backward(loss)
+            self.accelerator.clip_grad_norm_(weights, 1.0)
+            for optimizer, schedule in zip(self.optimizers, schedules, strict=True):
+                optimizer.step()
+                schedule.step()
+            self.ema.step(self.recipe.modules.parameters())
+            state.step += 1
+            state.samples += plan.batch_size
+            bar.update()
+            recent.append(loss.detach())
+            if state.step % LOG_EVERY == 0:
+                state.losses.append((state.step, self._mean(recent)))
+                bar.set_postfix(loss=f"{state.losses[-1][1]:.4f}", refresh=False)
+                recent = []
             if now - saved > CHECKPOINT_EVERY_SECONDS:
-                self.seconds += now - saved
+                self._mean(recent)
+                state.seconds += now - saved
                 saved = now
                 self.save()
-        self.seconds += time.monotonic() - saved
+        self._mean(recent)
+        state.seconds += time.monotonic() - saved
         bar.close()
         self.save()
 
-    @torch.no_grad()
-    def _average(self) -> None:
-        decay = min(EMA_DECAY, (1 + self.step) / (10 + self.step))
-        pairs = zip(self.ema.parameters(), self.recipe.modules.parameters(), strict=True)
-        averaged, current = zip(*pairs, strict=True)
-        torch._foreach_lerp_(list(averaged), list(current), 1 - decay)
-        for kept, buffer in zip(self.ema.buffers(), self.recipe.modules.buffers(), strict=True):
-            kept.copy_(buffer)
+    def _mean(self, losses: list[torch.Tensor]) -> float:
+        """The mean of the losses since the last look; a run whose loss is no number any more is not saved."""
+        mean = torch.stack(losses).mean().item() if losses else 0.0
+        if not np.isfinite(mean):
+            raise FloatingPointError(
+                f"The loss of {self.recipe.name} is {mean} before step {self.state.step}. The last good state is in "
+                f"{self.checkpoint}; lower the learning rate and start again."
+            )
+        return mean
 
     def export(self, folder: Path) -> None:
         """Exports the averaged weights, `training.json` (where the run stands) and the loss curve."""
         folder.mkdir(parents=True, exist_ok=True)
-        self.recipe.export(self.ema, folder)
+        parameters = list(self.recipe.modules.parameters())
+        self.ema.store(parameters)
+        self.ema.copy_to(parameters)
+        averaged = copy.deepcopy(self.recipe.modules).cpu().to(memory_format=torch.contiguous_format).eval()
+        self.ema.restore(parameters)
+        self.recipe.export(averaged, folder)
+        state = self.state
         record = {
-            "step": self.step,
-            "total_steps": self.recipe.total_steps,
-            "batch_size": self.recipe.batch_size,
-            "learning_rate": self.recipe.learning_rate,
-            "parameters": sum(p.numel() for p in self.recipe.modules.parameters()),
-            "seconds": round(self.seconds),
-            "losses": self.losses[:: max(1, len(self.losses) // 200)],
+            "step": state.step,
+            "samples": state.samples,
+            "progress": round(state.progress, 3),
+            "batch_size": self.plan.batch_size,
+            "learning_rate": self.plan.learning_rate,
+            "parameters": sum(p.numel() for p in self.recipe.modules.parameters() if p.requires_grad),
+            "seconds": round(state.seconds),
+            "device": state.device,
+            "losses": state.losses[:: max(1, len(state.losses) // 200)],
         }
         (folder / "training.json").write_text(json.dumps(record) + "\n", encoding="utf-8")
-        plot_losses(self.losses, folder / "loss.png", self.recipe.name)
+        plot_losses(state.losses, folder / "loss.png", self.recipe.name)
 
 
 def plot_losses(losses: list[tuple[int, float]], file: Path, name: str) -> None:

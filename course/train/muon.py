@@ -3,8 +3,8 @@
 A matrix's momentum is replaced by the nearest matrix whose singular values are all about 1: directions that seldom get
 a gradient move as far as the common ones. Our models learn in half to a third of AdamW's steps with it.
 
-`torch.optim.Muon` does the same for linear layers, but its products are in bfloat16, 30 times slower than float32 on
-a CPU without such instructions, and it takes no convolutions.
+`torch.optim.Muon` does the same for linear layers, but it takes no convolutions, and its products are in bfloat16,
+which is right on a GPU and 30 times slower than float32 on a CPU without such instructions.
 """
 
 from __future__ import annotations
@@ -18,14 +18,16 @@ COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 """Of the quintic that pulls all singular values in 0 … 1 to about 1 within five iterations, from Jordan et al."""
 
 
-def orthogonalised(matrices: Tensor) -> Tensor:
+def newton_schulz(matrices: Tensor) -> Tensor:
     """Matrices (n, rows, columns), rows ≤ columns, with the same singular vectors and singular values of about 1."""
     a, b, c = COEFFICIENTS
     x = matrices / (matrices.norm(dim=(1, 2), keepdim=True) + 1e-7)
+    if x.is_cuda:
+        x = x.bfloat16()
     for _ in range(ITERATIONS):
         gram = x @ x.mT
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
-    return x
+    return x.to(matrices.dtype)
 
 
 class Muon(torch.optim.Optimizer):
@@ -41,27 +43,31 @@ class Muon(torch.optim.Optimizer):
     @torch.no_grad()
     def step(self, closure: None = None) -> None:
         for group in self.param_groups:
-            alike: dict[tuple[int, int], list[nn.Parameter]] = {}
-            for weight in group["params"]:
-                if weight.grad is not None:
-                    rows = weight.shape[0]
-                    alike.setdefault((rows, weight.numel() // rows), []).append(weight)
-            for (rows, columns), weights in alike.items():
-                wanted = torch.stack([self._momentum(weight).view(rows, columns) for weight in weights])
+            weights = [weight for weight in group["params"] if weight.grad is not None]
+            if not weights:
+                continue
+            alike: dict[tuple[int, int], list[tuple[nn.Parameter, Tensor]]] = {}
+            for weight, direction in zip(weights, self._directions(weights), strict=True):
+                rows = weight.shape[0]
+                alike.setdefault((rows, weight.numel() // rows), []).append((weight, direction))
+            torch._foreach_mul_(weights, 1 - group["lr"] * group["weight_decay"])
+            for (rows, columns), pairs in alike.items():
+                wanted = torch.stack([direction.reshape(rows, columns) for _, direction in pairs])
                 tall = rows > columns
-                updates = orthogonalised(wanted.mT if tall else wanted)
+                updates = newton_schulz(wanted.mT if tall else wanted)
+                updates = (updates.mT if tall else updates).unbind()
                 scale = group["lr"] * 0.2 * max(rows, columns) ** 0.5
-                for weight, update in zip(weights, updates.mT if tall else updates, strict=True):
-                    weight.mul_(1 - group["lr"] * group["weight_decay"])
-                    weight.add_(update.reshape(weight.shape), alpha=-scale)
+                shaped = [update.reshape(weight.shape) for (weight, _), update in zip(pairs, updates, strict=True)]
+                torch._foreach_add_([weight for weight, _ in pairs], shaped, alpha=-scale)
 
-    def _momentum(self, weight: nn.Parameter) -> Tensor:
-        """The gradient, looked at one step ahead (Nesterov)."""
-        state = self.state[weight]
-        if "momentum" not in state:
-            state["momentum"] = torch.zeros_like(weight)
-        state["momentum"].lerp_(weight.grad, 1 - MOMENTUM)
-        return weight.grad.lerp(state["momentum"], MOMENTUM).contiguous()
+    def _directions(self, weights: list[nn.Parameter]) -> list[Tensor]:
+        """The momenta, looked at one step ahead (Nesterov)."""
+        for weight in weights:
+            if "momentum" not in self.state[weight]:
+                self.state[weight]["momentum"] = torch.zeros_like(weight)
+        momenta, grads = [self.state[weight]["momentum"] for weight in weights], [weight.grad for weight in weights]
+        torch._foreach_lerp_(momenta, grads, 1 - MOMENTUM)
+        return list(torch._foreach_lerp(grads, momenta, MOMENTUM))
 
 
 def matrices(modules: nn.Module) -> list[nn.Parameter]:

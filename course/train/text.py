@@ -14,12 +14,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional as F
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from course.data import fresh_scenes
-from course.train.labels import IGNORE
-from course.train.loop import Recipe, save_half
+from course.data import Batch, Batches, Drawing, fresh_scenes
+from course.train.labels import IGNORE, known_loss
+from course.train.loop import Plan, Recipe, save_half
 from course.train.tokenizer import MAX_TOKENS, kept_tokenizer, train_tokenizer
 from helpers.picturebook import (
     COLOURS,
@@ -101,30 +100,53 @@ def new_heads() -> nn.ModuleDict:
     return nn.ModuleDict({name: nn.Linear(WIDTH, len(words)) for name, words in heads.items()})
 
 
+HEADS = ("relation", "place", "style", *(f"{slot}_{name}" for slot in range(MAX_THINGS) for name in SLOTS))
+"""The labels of `text_labels`, in the order of its columns in a batch."""
+
+
+def label_rows(scenes: list[Scene], full: list[bool]) -> torch.Tensor:
+    """`text_labels` of all scenes, (n, len(HEADS))."""
+    rows = [text_labels(scene, complete) for scene, complete in zip(scenes, full, strict=True)]
+    return torch.tensor([[row[name] for name in HEADS] for row in rows])
+
+
+def told_loss(logits: dict[str, torch.Tensor], labels: torch.Tensor) -> torch.Tensor:
+    """The mean cross-entropy over all heads; `labels` (n, len(HEADS))."""
+    losses = [known_loss(logits[name], labels[:, column]) for column, name in enumerate(HEADS)]
+    return torch.stack(losses).mean()
+
+
+class TextBatches(Batches):
+    """Captions and what they say; no pictures."""
+
+    pictures = False
+
+    def __init__(self, tokenizer: CLIPTokenizer):
+        self.tokenizer = tokenizer
+
+    def make(self, drawings: list[Drawing], size: int, rng: np.random.Generator, progress: float) -> Batch:
+        scenes = [random_scene(rng) for _ in range(size)]
+        captions, full = zip(*(training_caption(scene, rng) for scene in scenes), strict=True)
+        return {**tokenize(self.tokenizer, list(captions)), "labels": label_rows(scenes, list(full))}
+
+
 class TextRecipe(Recipe):
     name = "text"
-    total_steps = 600
-    batch_size = 192
-    learning_rate = 1e-3
+    cpu = Plan(batch_size=192, learning_rate=1e-3, samples=200_000)
+    gpu = Plan(batch_size=768, learning_rate=1.5e-3, samples=1_000_000)
     warmup_steps = 50
 
     def __init__(self, diffusion: Path | None = None):
         torch.manual_seed(self.seed)
         exported = diffusion and diffusion / "tokenizer"
         self.tokenizer = kept_tokenizer(CLIPTokenizer, exported) or new_tokenizer()
+        self.batches = TextBatches(self.tokenizer)
         self.modules = nn.ModuleDict({"encoder": new_text_encoder(self.tokenizer), "heads": new_heads()})
 
-    def loss(self, step: int, rng: np.random.Generator) -> torch.Tensor:
-        scenes = [random_scene(rng) for _ in range(self.batch_size)]
-        captions, full = zip(*(training_caption(scene, rng) for scene in scenes), strict=True)
-        end = self.modules["encoder"](**tokenize(self.tokenizer, list(captions))).pooler_output
-        labels = [text_labels(scene, complete) for scene, complete in zip(scenes, full, strict=True)]
-        losses = []
-        for name, head in self.modules["heads"].items():
-            label = torch.tensor([row[name] for row in labels])
-            if (label != IGNORE).any():
-                losses.append(F.cross_entropy(head(end), label, ignore_index=IGNORE))
-        return torch.stack(losses).mean()
+    def loss(self, batch: Batch, progress: float) -> torch.Tensor:
+        encoder, heads = self.modules["encoder"], self.modules["heads"]
+        end = encoder(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).pooler_output
+        return told_loss({name: head(end) for name, head in heads.items()}, batch["labels"])
 
     def export(self, modules: nn.Module, folder: Path) -> None:
         """Saves the encoder, its tokenizer beside it as a Stable Diffusion checkpoint has them."""

@@ -1,7 +1,7 @@
 """The U-Net: noisy latents, a timestep and a caption's token vectors to v (Salimans & Ho 2022, arXiv:2202.00512).
 
-VAE and text encoder are frozen; the latents of all training pictures are computed once. A tenth of the captions is
-empty, for classifier-free guidance (Ho & Salimans 2022, arXiv:2207.12598).
+VAE and text encoder are frozen. A tenth of the captions is empty, for classifier-free guidance (Ho & Salimans 2022,
+arXiv:2207.12598).
 
 Like REPA (Yu et al. 2024, arXiv:2410.06940), which aligns a diffusion model's hidden states with those of a vision
 model to make it learn several times faster, a linear layer on the middle of the U-Net must tell which kind and colour
@@ -14,7 +14,6 @@ are, the error on them counts threefold.
 from __future__ import annotations
 
 import copy
-from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
@@ -22,14 +21,14 @@ import torch
 from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from torch import nn
 from torch.nn import functional as F
-from tqdm.auto import tqdm
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from course.data import Pictures, to_pixels
-from course.train.labels import GRID, cover_labels
-from course.train.loop import Recipe
+from course.data import Batch, Batches, Drawing, drawn, stacked, to_pixels
+from course.train.labels import GRID
+from course.train.loop import Plan, Recipe
 from course.train.text import WIDTH, tokenize, training_caption
-from helpers.picturebook import COLOURS, KINDS, Scene
+from helpers.picturebook import COLOURS, KINDS, random_scene
+from helpers.picturebook.scene import Rng, pick
 
 EMPTY_SHARE = 0.1
 LAYOUT_WEIGHT = 0.1
@@ -37,10 +36,10 @@ THING_WEIGHT = 3.0
 DECIDED = 700
 """Below this timestep the noisy latents show where the things are."""
 NOISE_STEPS = 1000
-ENCODED = 72_000
-"""So many of the training pictures are encoded and learnt from."""
-SIMPLE_STEPS = 1000
-"""So many steps see one-thing scenes only."""
+SIMPLE_UNTIL = 0.05
+"""The first part of the training sees one-thing scenes only: what things look like is learnt before how they stand."""
+THINGS = {1: 0.42, 2: 0.43, 3: 0.08, 4: 0.07}
+"""How many different things the scenes have after that; two of them are harder than one."""
 
 
 def new_unet() -> UNet2DConditionModel:
@@ -72,65 +71,74 @@ def new_scheduler() -> DPMSolverMultistepScheduler:
     )
 
 
-def sample_timesteps(n: int, rng: np.random.Generator) -> torch.Tensor:
+def sample_timesteps(n: int, device: torch.device) -> torch.Tensor:
     """Timesteps (n,): half of them anywhere, half where a picture's layout and shapes are decided.
 
     Esser et al. 2024 (arXiv:2403.03206) found that training on the middle of the noise range more often learns faster.
     """
-    anywhere = rng.random(n)
-    middle = 1 / (1 + np.exp(-rng.normal(0.3, 0.8, n)))
-    share = np.where(np.arange(n) % 2 == 0, anywhere, middle)
-    return torch.from_numpy((share * NOISE_STEPS).astype(np.int64)).clamp(0, NOISE_STEPS - 1)
+    anywhere = torch.rand(n, device=device)
+    middle = torch.sigmoid(0.3 + 0.8 * torch.randn(n, device=device))
+    share = torch.where(torch.arange(n, device=device) % 2 == 0, anywhere, middle)
+    return (share * NOISE_STEPS).long().clamp(0, NOISE_STEPS - 1)
 
 
-@torch.no_grad()
-def all_latents(vae: AutoencoderKL, data: Pictures, folder: Path) -> torch.Tensor:
-    """float16 (n, 8, 16, 16): the scaled latents' means, computed once for each encoder and kept in `folder`."""
-    file = folder / f"latents-{len(data)}-{_fingerprint(vae.encoder, vae.quant_conv)}.pt"
-    if not file.exists():
-        parts = []
-        for start in tqdm(range(0, len(data), 64), desc="encoding pictures", mininterval=5):
-            posterior = vae.encode(to_pixels(np.array(data.pixels[start : start + 64]))).latent_dist
-            parts.append((posterior.mean * vae.config.scaling_factor).half())
-        fresh = file.with_suffix(".new")
-        torch.save(torch.cat(parts), fresh)
-        fresh.replace(file)
-    return torch.load(file, weights_only=True)
+class CaptionedBatches(Batches):
+    """Pictures with the token ids of their captions, some of which are empty, and with what covers them."""
+
+    def __init__(self, tokenizer: CLIPTokenizer, empty_share: float = EMPTY_SHARE, simple_until: float = SIMPLE_UNTIL):
+        self.tokenizer, self.empty_share, self.simple_until = tokenizer, empty_share, simple_until
+
+    def fresh(self, rng: Rng, progress: float) -> Drawing:
+        things = 1 if progress < self.simple_until else pick(rng, tuple(THINGS), tuple(THINGS.values()))
+        return drawn(random_scene(rng, things=things))
+
+    def make(self, drawings: list[Drawing], size: int, rng: np.random.Generator, progress: float) -> Batch:
+        captions = ["" if rng.random() < self.empty_share else training_caption(d.scene, rng)[0] for d in drawings]
+        return {
+            "pixels": stacked(drawings),
+            "ids": tokenize(self.tokenizer, captions, padding="max_length")["input_ids"],
+            "covers": stacked(drawings, "covers"),
+            "fine_covers": stacked(drawings, "fine_covers"),
+        }
 
 
-def _fingerprint(*modules: nn.Module) -> str:
-    """Sixteen hexadecimal digits that tell weights from others."""
-    digest = blake2b(digest_size=8)
-    for module in modules:
-        for name, weight in sorted(module.state_dict().items()):
-            digest.update(name.encode() + weight.numpy().tobytes())
-    return digest.hexdigest()
+class Frozen(nn.ModuleDict):
+    """The trained parts of the pipeline that a U-Net needs to learn: VAE and text encoder."""
 
+    def __init__(self, diffusion: Path):
+        super().__init__(
+            {
+                "vae": AutoencoderKL.from_pretrained(diffusion / "vae").float(),
+                "text_encoder": CLIPTextModel.from_pretrained(diffusion / "text_encoder").float(),
+            }
+        )
+        self.requires_grad_(False).eval()
 
-def _thing_weights(scenes: list[Scene], timesteps: torch.Tensor, side: int) -> torch.Tensor:
-    """float32 (n, side, side): THING_WEIGHT where a thing covers the latents and the timestep is low, else 1."""
-    covered = np.stack([cover_labels(scene, side)[0] > 0 for scene in scenes]).reshape(-1, side, side)
-    counts = torch.from_numpy(covered) & (timesteps < DECIDED).view(-1, 1, 1)
-    return torch.where(counts, THING_WEIGHT, 1.0)
+    @torch.no_grad()
+    def latents(self, pixels: torch.Tensor) -> torch.Tensor:
+        """float32 (n, 8, 16, 16): the scaled latents' means, of uint8 pixels."""
+        vae = self["vae"]
+        return vae.encode(to_pixels(pixels)).latent_dist.mean.float() * vae.config.scaling_factor
+
+    @torch.no_grad()
+    def text_states(self, ids: torch.Tensor) -> torch.Tensor:
+        """float32 (n, length, width): a vector for each token."""
+        return self["text_encoder"](ids).last_hidden_state.float()
 
 
 class UNetRecipe(Recipe):
     name = "unet"
-    total_steps = 5200
-    batch_size = 32
-    learning_rate = 3e-3
+    cpu = Plan(batch_size=64, learning_rate=3e-3, samples=1_500_000)
+    gpu = Plan(batch_size=256, learning_rate=3e-3, samples=2_000_000)
 
-    def __init__(self, data: Pictures, diffusion: Path, work: Path):
+    def __init__(self, diffusion: Path):
         torch.manual_seed(self.seed)
-        self.vae = AutoencoderKL.from_pretrained(diffusion / "vae").float().eval()
-        self.data = data = Pictures(data.pixels[:ENCODED], data.scenes[:ENCODED])
-        self.latents = all_latents(self.vae, data, work)
         self.tokenizer = CLIPTokenizer.from_pretrained(diffusion / "tokenizer")
-        self.text_encoder = CLIPTextModel.from_pretrained(diffusion / "text_encoder").float().eval()
+        self.batches = CaptionedBatches(self.tokenizer)
+        self.frozen = Frozen(diffusion)
         self.alphas_cumprod = new_scheduler().alphas_cumprod
         layout = nn.Conv2d(128, len(KINDS) + len(COLOURS) + 2, kernel_size=1)
         self.modules = nn.ModuleDict({"unet": new_unet(), "layout": layout})
-        self.simple = np.array([i for i, scene in enumerate(data.scenes) if scene.total == 1])
         self._watch_middle()
 
     def _watch_middle(self) -> None:
@@ -139,40 +147,28 @@ class UNetRecipe(Recipe):
 
         self.modules["unet"].mid_block.register_forward_hook(keep)
 
-    def _rows(self, step: int, rng: np.random.Generator) -> np.ndarray:
-        """One-thing scenes only at first: what things look like is learnt before how they stand together."""
-        if step < SIMPLE_STEPS:
-            return rng.choice(self.simple, self.batch_size)
-        return rng.integers(len(self.data), size=self.batch_size)
-
-    def loss(self, step: int, rng: np.random.Generator) -> torch.Tensor:
-        rows = self._rows(step, rng)
-        scenes = [self.data.scenes[row] for row in rows]
-        captions = ["" if rng.random() < EMPTY_SHARE else training_caption(scene, rng)[0] for scene in scenes]
-        tokens = tokenize(self.tokenizer, captions, padding="max_length")
-        with torch.no_grad():
-            text = self.text_encoder(tokens["input_ids"]).last_hidden_state
-
-        latents = self.latents[torch.from_numpy(rows)].float()
+    def loss(self, batch: Batch, progress: float) -> torch.Tensor:
+        latents, text = self.frozen.latents(batch["pixels"]), self.frozen.text_states(batch["ids"])
         noise = torch.randn_like(latents)
-        timesteps = sample_timesteps(len(rows), rng)
-        signal = self.alphas_cumprod[timesteps].sqrt().view(-1, 1, 1, 1)
-        spread = (1 - self.alphas_cumprod[timesteps]).sqrt().view(-1, 1, 1, 1)
+        timesteps = sample_timesteps(len(latents), latents.device)
+        alphas = self.alphas_cumprod.to(latents.device)[timesteps].view(-1, 1, 1, 1)
+        signal, spread = alphas.sqrt(), (1 - alphas).sqrt()
         noisy, velocity = signal * latents + spread * noise, signal * noise - spread * latents
-        predicted = self.modules["unet"](noisy, timesteps, encoder_hidden_states=text).sample
+        predicted = self.modules["unet"](noisy, timesteps, encoder_hidden_states=text).sample.float()
 
-        covers = torch.from_numpy(np.stack([cover_labels(scene) for scene in scenes])).view(-1, 2, GRID, GRID)
-        kind, colour = self.modules["layout"](self.middle).split([len(KINDS) + 1, len(COLOURS) + 1], dim=1)
+        covers = batch["covers"].long().view(-1, 2, GRID, GRID)
+        kind, colour = self.modules["layout"](self.middle).float().split([len(KINDS) + 1, len(COLOURS) + 1], dim=1)
         layout = F.cross_entropy(kind, covers[:, 0]) + F.cross_entropy(colour, covers[:, 1])
         error = (predicted - velocity).square().mean(dim=1)
-        weights = _thing_weights(scenes, timesteps, error.shape[-1])
+        things = (batch["fine_covers"][:, 0] > 0).view_as(error) & (timesteps < DECIDED).view(-1, 1, 1)
+        weights = torch.where(things, THING_WEIGHT, 1.0)
         return (weights * error).sum() / weights.sum() + LAYOUT_WEIGHT * layout
 
     def export(self, modules: nn.Module, folder: Path) -> None:
         """Saves the U-Net and what makes its folder's parent a whole pipeline: the scheduler and the index."""
         pipe = StableDiffusionPipeline(
-            vae=self.vae,
-            text_encoder=self.text_encoder,
+            vae=self.frozen["vae"],
+            text_encoder=self.frozen["text_encoder"],
             tokenizer=self.tokenizer,
             unet=copy.deepcopy(modules["unet"]).half(),
             scheduler=new_scheduler(),

@@ -1,11 +1,16 @@
 """The VAE: pictures of 128 × 128 × 3 to latents of 16 × 16 × 8 and back.
 
-Most steps see 64 × 64 cut-outs, which cost a quarter and teach the same local lesson; the last third sees whole
-pictures, so that the group norms meet the statistics they will meet later.
+The loss is the mean absolute plus the mean squared error of the pixels, the absolute error of their differences to the
+next pixel (which makes edges as steep as they are in the drawing), and a small KL term, which keeps the latents near
+unit scale (Rombach et al. 2022, "High-Resolution Image Synthesis with Latent Diffusion Models", section 3.1).
 
-The loss is the mean squared plus the mean absolute error of the pixels (the first brings the large areas of colour
-quickly, the second makes edges sharp) plus a small KL term, which keeps the latents near unit scale and
-smooth (Rombach et al. 2022, "High-Resolution Image Synthesis with Latent Diffusion Models", section 3.1).
+Two things make the latents good to *draw* from, not only to reconstruct from. The decoder meets latents with noise on
+them: what a U-Net draws is never just what an encoder would have given. And, some of the time, it must decode latents
+that were turned, mirrored or shrunk into a picture that is turned, mirrored or shrunk: EQ-VAE (Kouzelis et al. 2025,
+arXiv:2502.09509), which makes latents smooth and quick to learn.
+
+The first half of the training sees 64 × 64 cut-outs, which cost a quarter and teach the same local lesson; the rest
+sees whole pictures, so that the group norms meet the statistics they will meet later.
 """
 
 from __future__ import annotations
@@ -17,34 +22,47 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL
 from torch import nn
+from torch.nn import functional as F
 
-from course.data import Pictures, to_pixels
-from course.train.loop import Recipe
+from course.data import Batch, Batches, Drawing, drawn, stacked, to_pixels
+from course.train.loop import Plan, Recipe
+from helpers import newthing
+from helpers.picturebook import random_scene
+from helpers.picturebook.scene import Rng
 
 KL_WEIGHT = 1e-4
+EDGE_WEIGHT = 1.0
 LATENT_CHANNELS = 8
 CROP = 64
+WHOLE_FROM = 0.5
+"""The share of the training after which pictures are whole."""
+NOVEL_SHARE = 0.08
+"""Share of pictures of things that the world does not know: the VAE alone sees them, so that it can hold them."""
+NOISE = 0.15
+"""The largest standard deviation of the noise on the latents, in units of their own."""
+EQUIVARIANT_SHARE = 0.25
+STATISTICS = 512
 
 
 def new_vae() -> AutoencoderKL:
-    """The untrained VAE, begun as a codec that keeps the mean colour of each 8 × 8 block (see `_begin_as_codec`)."""
+    """The untrained VAE, begun as a codec that keeps the mean colour of each 8 × 8 block (see `_init_as_codec`)."""
     vae = AutoencoderKL(
         sample_size=128,
         down_block_types=("DownEncoderBlock2D",) * 4,
         up_block_types=("UpDecoderBlock2D",) * 4,
-        block_out_channels=(12, 24, 48, 64),
+        block_out_channels=(16, 32, 64, 128),
         layers_per_block=1,
         latent_channels=LATENT_CHANNELS,
         norm_num_groups=1,
         mid_block_add_attention=False,
         scaling_factor=1.0,
     )
-    _begin_as_codec(vae)
+    _init_as_codec(vae)
     return vae
 
 
 @torch.no_grad()
-def _begin_as_codec(vae: AutoencoderKL) -> None:
+def _init_as_codec(vae: AutoencoderKL) -> None:
     """Sets the start so that colours pass through from end to end.
 
     With the library's start such a small, deep VAE finds one colour axis after the other, each after hundreds of
@@ -82,60 +100,96 @@ def _begin_as_codec(vae: AutoencoderKL) -> None:
 
 
 @torch.no_grad()
-def standardise(vae: AutoencoderKL, mean: torch.Tensor, std: torch.Tensor) -> None:
-    """Folds (latents - mean) / std, a number a channel, into the convolutions on both sides of the latents.
+def normalize_latents(vae: AutoencoderKL, mean: torch.Tensor, std: torch.Tensor) -> None:
+    """Centres the latents and gives all channels the same spread, whose inverse is the VAE's `scaling_factor`.
 
-    A diffusion model adds noise of strength 1 to every channel; a channel much weaker than that would drown early.
-    What the VAE decodes stays the same.
+    A diffusion model adds noise of strength 1 to every channel; a channel much weaker than the others would drown
+    early. Mean and relative spread, one number per channel, are folded into the convolutions on both sides of the
+    latents, so that what the VAE decodes stays the same; the mean spread stays, and goes into `scaling_factor`, as
+    Stable Diffusion has it.
     """
     into, out_of, n = vae.quant_conv, vae.post_quant_conv, len(mean)
-    into.weight[:n] /= std.view(-1, 1, 1, 1)
-    into.bias[:n] = (into.bias[:n] - mean) / std
-    into.bias[n:] -= 2 * std.log()
+    relative = std / std.mean()
+    into.weight[:n] /= relative.view(-1, 1, 1, 1)
+    into.bias[:n] = (into.bias[:n] - mean) / relative
+    into.bias[n:] -= 2 * relative.log()
     out_of.bias += out_of.weight[:, :, 0, 0] @ mean
-    out_of.weight *= std.view(1, -1, 1, 1)
+    out_of.weight *= relative.view(1, -1, 1, 1)
+    vae.register_to_config(scaling_factor=round(1 / std.mean().item(), 5))
+
+
+def transformed(x: torch.Tensor, turn: int, mirror: bool, scale: float) -> torch.Tensor:
+    """Pictures or latents (n, c, h, w), shrunk by `scale`, mirrored, and turned by `turn` quarters."""
+    if scale != 1:
+        x = F.interpolate(x, scale_factor=scale, mode="area")
+    if mirror:
+        x = x.flip(-1)
+    return torch.rot90(x, turn, (-2, -1))
+
+
+def differences(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """What changes from each pixel to the next, to the right and downwards."""
+    return x[..., 1:] - x[..., :-1], x[..., 1:, :] - x[..., :-1, :]
+
+
+class VAEBatches(Batches):
+    """Pictures of the world and a few of novel things; cut-outs at first."""
+
+    def fresh(self, rng: Rng, progress: float) -> Drawing:
+        if rng.random() < NOVEL_SHARE:
+            return Drawing(None, np.asarray(newthing.random_picture(rng)))
+        return drawn(random_scene(rng))
+
+    def make(self, drawings: list[Drawing], size: int, rng: np.random.Generator, progress: float) -> Batch:
+        if progress >= WHOLE_FROM:
+            return {"pixels": stacked(drawings[: size // 4])}
+        corners = rng.integers(129 - CROP, size=(size, 2))
+        cut = [d.pixels[y : y + CROP, x : x + CROP] for d, (y, x) in zip(drawings, corners, strict=True)]
+        return {"pixels": torch.from_numpy(np.stack(cut))}
 
 
 class VAERecipe(Recipe):
     name = "vae"
-    total_steps = 2200
-    batch_size = 8
-    learning_rate = 1.5e-3
+    cpu = Plan(batch_size=32, learning_rate=2e-3, samples=600_000)
+    gpu = Plan(batch_size=256, learning_rate=2e-3, samples=2_000_000)
     weight_decay = 0.0
     warmup_steps = 50
+    memory = 16_000
 
-    def __init__(self, data: Pictures):
+    def __init__(self):
         torch.manual_seed(self.seed)
-        self.data = data
+        self.batches = VAEBatches()
         self.modules = new_vae()
 
-    def _batch(self, step: int, rng: np.random.Generator) -> np.ndarray:
-        whole = step >= self.total_steps * 2 // 3
-        rows = rng.integers(len(self.data), size=self.batch_size // 4 if whole else self.batch_size)
-        pictures = [self.data.pixels[row] for row in rows]
-        if not whole:
-            corners = rng.integers(self.data.pixels.shape[1] - CROP, size=(len(rows), 2))
-            pictures = [p[y : y + CROP, x : x + CROP] for p, (y, x) in zip(pictures, corners, strict=True)]
-        return np.stack(pictures)
-
-    def loss(self, step: int, rng: np.random.Generator) -> torch.Tensor:
-        pixels = to_pixels(self._batch(step, rng))
+    def loss(self, batch: Batch, progress: float) -> torch.Tensor:
+        pixels = to_pixels(batch["pixels"])
         posterior = self.modules.encode(pixels).latent_dist
-        decoded = self.modules.decode(posterior.sample()).sample
-        kl = posterior.kl().mean() / posterior.mean[0].numel()
+        latents = posterior.sample()
+        strength = NOISE * torch.rand(len(latents), 1, 1, 1, device=latents.device)
+        latents = latents + strength * latents.detach().float().std() * torch.randn_like(latents)
+        if torch.rand(()) < EQUIVARIANT_SHARE:
+            turn, mirror = int(torch.randint(4, ())), bool(torch.rand(()) < 0.5)
+            scale = 0.5 if torch.rand(()) < 0.5 else 1.0  # at other scales pixels and latents would not quite meet
+            latents, pixels = transformed(latents, turn, mirror, scale), transformed(pixels, turn, mirror, scale)
+        decoded = self.modules.decode(latents).sample.float()
         error = decoded - pixels
-        return error.square().mean() + error.abs().mean() + KL_WEIGHT * kl
+        edges = sum((a - b).abs().mean() for a, b in zip(differences(decoded), differences(pixels), strict=True))
+        kl = posterior.kl().mean() / posterior.mean[0].numel()
+        return error.abs().mean() + error.square().mean() + EDGE_WEIGHT * edges + KL_WEIGHT * kl
 
     @torch.no_grad()
     def export(self, modules: AutoencoderKL, folder: Path) -> None:
-        """Saves the VAE with latents of mean 0 and standard deviation 1 in each channel."""
+        """Saves the VAE with latents of mean 0 and one spread, kept in `scaling_factor`."""
         vae = copy.deepcopy(modules)
-        rows = np.random.default_rng(self.seed).integers(len(self.data), size=256)
-        parts = np.array_split(rows, 16)
-        means = [
-            vae.encode(to_pixels(np.stack([self.data.pixels[r] for r in part]))).latent_dist.mean for part in parts
-        ]
-        standardise(vae, torch.cat(means).mean((0, 2, 3)), torch.cat(means).std((0, 2, 3)))
+        rng = np.random.default_rng(self.seed)
+        pictures = [drawn(random_scene(rng)) for _ in range(STATISTICS)]
+        means = torch.cat(
+            [
+                vae.encode(to_pixels(stacked(pictures[start : start + 32]))).latent_dist.mean
+                for start in range(0, STATISTICS, 32)
+            ]
+        )
+        normalize_latents(vae, means.mean((0, 2, 3)), means.std((0, 2, 3)))
         vae.half().save_pretrained(folder)
 
     def warm_start(self, folder: Path) -> None:

@@ -6,8 +6,7 @@ understood from the first step on; what is left to learn is to let the question 
 The loss of ViLT's VQA head is a binary cross-entropy an answer, which makes each score a probability of its own. For a
 question that has no answer (a thing that is not there, or another world) all answers are to get a low score. The plain
 cross-entropy beside it sorts the answers faster. As in CLIP's training the patch tokens must tell what covers them.
-And each word of the question that names a kind must tell what colour that thing has in the picture, or that it is not
-there: without it, "Is there a frog?" is guessed for a long time before the words begin to look things up.
+And each word of the question that names a kind must look it up (see `course.train.labels.LookUp`).
 """
 
 from __future__ import annotations
@@ -22,11 +21,11 @@ from torch.nn import functional as F
 from transformers import BertTokenizer, CLIPModel, CLIPVisionModel, ViltConfig, ViltForQuestionAnswering, ViltProcessor
 from transformers.models.vilt import ViltImageProcessorPil
 
-from course.data import Pictures, fresh_scenes, to_pixels
+from course.data import Batch, Batches, Drawing, drawn, fresh_scenes, stacked, to_pixels
 from course.talk.chatter import strange_request
 from course.talk.wording import as_typed, reworded
-from course.train.labels import GRID, IGNORE, cover_labels, word_labels
-from course.train.loop import Recipe, save_half
+from course.train.labels import GRID, IGNORE, LookUp, known_loss, word_labels
+from course.train.loop import Plan, Recipe, save_half
 from course.train.tokenizer import kept_tokenizer
 from course.train.vision import copy_linear, entry_without_norm
 from helpers.picturebook import COLOURS, KINDS, PLACES, SIZES, STYLES, Scene, questions
@@ -35,6 +34,8 @@ from helpers.picturebook.words import SINGULARS
 
 ANSWERS = (*KINDS, *COLOURS, *SIZES, *PLACES, *STYLES, *map(str, range(1, MAX_THINGS + 1)), "yes", "no")
 MAX_TOKENS = 40
+LONGEST_ASKED = 32
+"""Training questions are padded to so many tokens; longer ones are rare and cut."""
 UNANSWERABLE = 0.08
 """Share of questions that have no right answer."""
 
@@ -110,26 +111,47 @@ def ask_something(scene: Scene, rng: Rng) -> tuple[str, str | None]:
     return as_typed(pick(rng, (f"What colour is the {absent}?", f"Is the {absent} large or small?")), rng), None
 
 
+class VQABatches(Batches):
+    """Pictures, a question about each and its answer."""
+
+    def __init__(self, tokenizer: BertTokenizer):
+        self.tokenizer = tokenizer
+        self.named = {tokenizer.convert_tokens_to_ids(word): kind for word, kind in SINGULARS.items()}
+
+    def make(self, drawings: list[Drawing], size: int, rng: np.random.Generator, progress: float) -> Batch:
+        scenes = [drawing.scene for drawing in drawings]
+        asked, answers = zip(*(ask_something(scene, rng) for scene in scenes), strict=True)
+        tokens = self.tokenizer(
+            list(asked), padding="max_length", truncation=True, max_length=LONGEST_ASKED, return_tensors="pt"
+        )
+        return {
+            "pixels": stacked(drawings),
+            "ids": tokens["input_ids"],
+            "mask": tokens["attention_mask"],
+            "answer": torch.tensor([IGNORE if answer is None else ANSWERS.index(answer) for answer in answers]),
+            "covers": stacked(drawings, "covers"),
+            "named": word_labels(tokens["input_ids"], self.named, scenes),
+        }
+
+
 class VQARecipe(Recipe):
     name = "vqa"
-    total_steps = 2600
-    batch_size = 64
-    learning_rate = 2e-3
+    cpu = Plan(batch_size=64, learning_rate=2e-3, samples=300_000)
+    gpu = Plan(batch_size=384, learning_rate=2e-3, samples=600_000)
     weight_decay = 0.02
-    warmup_steps = 100
 
-    def __init__(self, data: Pictures, clip: Path, exported: Path | None = None):
+    def __init__(self, clip: Path, exported: Path | None = None):
         torch.manual_seed(self.seed)
-        self.data = data
         self.tokenizer = kept_tokenizer(BertTokenizer, exported) or new_tokenizer()
+        self.batches = VQABatches(self.tokenizer)
         vision = CLIPModel.from_pretrained(clip).float().vision_model
-        vilt = new_vilt(vision, self.tokenizer, to_pixels(np.asarray(data.pixels[:64])))
+        some = stacked([drawn(scene) for scene in fresh_scenes(64, seed=6)])
+        vilt = new_vilt(vision, self.tokenizer, to_pixels(some))
         heads = {
             "kind": nn.Linear(vilt.config.hidden_size, len(KINDS) + 1),
             "colour": nn.Linear(vilt.config.hidden_size, len(COLOURS) + 1),
-            "looked_up": nn.Linear(vilt.config.hidden_size, len(COLOURS) + 1),
+            "look_up": LookUp(vilt.config.hidden_size),
         }
-        self.named = {self.tokenizer.convert_tokens_to_ids(word): kind for word, kind in SINGULARS.items()}
         self.modules = nn.ModuleDict({"vilt": vilt, "heads": nn.ModuleDict(heads)})
 
     def _image_embeds(self, pixels: torch.Tensor) -> torch.Tensor:
@@ -140,35 +162,28 @@ class VQARecipe(Recipe):
             torch.cat([embeddings.cls_token.expand(len(pixels), -1, -1), patches], 1) + embeddings.position_embeddings
         )
 
-    def loss(self, step: int, rng: np.random.Generator) -> torch.Tensor:
-        rows = rng.integers(len(self.data), size=self.batch_size)
-        scenes = [self.data.scenes[row] for row in rows]
-        asked, answers = zip(*(ask_something(scene, rng) for scene in scenes), strict=True)
-        tokens = self.tokenizer(list(asked), padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt")
-        embeds = self._image_embeds(to_pixels(np.stack([self.data.pixels[row] for row in rows])))
+    def loss(self, batch: Batch, progress: float) -> torch.Tensor:
+        heads = self.modules["heads"]
+        embeds = self._image_embeds(to_pixels(batch["pixels"]))
         output = self.modules["vilt"](
-            **tokens, image_embeds=embeds, pixel_mask=torch.ones(embeds.shape[:2]), output_hidden_states=True
+            input_ids=batch["ids"],
+            attention_mask=batch["mask"],
+            image_embeds=embeds,
+            pixel_mask=torch.ones(embeds.shape[:2], device=embeds.device),
+            output_hidden_states=True,
         )
+        logits, answer = output.logits.float(), batch["answer"]
+        targets = F.one_hot(answer.clamp(min=0), len(ANSWERS)).float() * (answer != IGNORE)[:, None]
+        scored = F.binary_cross_entropy_with_logits(logits, targets) * len(ANSWERS)
+        sorted_out = known_loss(logits, answer)
 
-        known = torch.tensor([answer is not None for answer in answers])
-        index = torch.tensor([ANSWERS.index(answer or "no") for answer in answers])
-        targets = F.one_hot(index, len(ANSWERS)).float() * known[:, None]
-        scored = F.binary_cross_entropy_with_logits(output.logits, targets) * len(ANSWERS)
-        sorted_out = F.cross_entropy(output.logits[known], index[known])
-
-        patches = output.hidden_states[-1][:, -GRID * GRID :]
-        covers = torch.from_numpy(np.stack([cover_labels(scene) for scene in scenes]))
+        hidden = output.hidden_states[-1]
+        covers = batch["covers"].long()
         covered = sum(
-            F.cross_entropy(self.modules["heads"][name](patches).flatten(0, 1), covers[:, i].flatten())
+            F.cross_entropy(heads[name](hidden[:, -GRID * GRID :]).float().flatten(0, 1), covers[:, i].flatten())
             for i, name in enumerate(("kind", "colour"))
         )
-        return scored + sorted_out + covered + self._looking_up(output.hidden_states[-1], tokens["input_ids"], scenes)
-
-    def _looking_up(self, hidden: torch.Tensor, ids: torch.Tensor, scenes: list[Scene]) -> torch.Tensor:
-        """The loss of the words that name a kind; `hidden` (n, words + patches, width), `ids` (n, words)."""
-        labels = word_labels(ids, self.named, scenes)
-        said = self.modules["heads"]["looked_up"](hidden[:, : ids.shape[1]])
-        return F.cross_entropy(said.flatten(0, 1), labels.flatten(), ignore_index=IGNORE)
+        return scored + sorted_out + covered + heads["look_up"](hidden[:, : batch["ids"].shape[1]], batch["named"])
 
     def export(self, modules: nn.Module, folder: Path) -> None:
         save_half(modules["vilt"], folder)

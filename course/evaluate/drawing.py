@@ -1,0 +1,152 @@
+"""Scores of the models that draw: the VAE, and the diffusion model with and without its few-step adapter."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from course.data import fresh_scenes, to_pixels
+from course.evaluate.judge import load_judge, read, shows_number, shows_scene, shows_thing
+from course.evaluate.looking import features, frechet_distance
+from course.evaluate.scenes import EVALUATION_SEED, pair_scenes, share, single_scenes
+from helpers.picturebook import STYLES, Scene, describe, draw, random_scene
+
+BATCH = 8
+
+
+def captions(scenes: Sequence[Scene], seed: int) -> list[str]:
+    """A caption for each scene that says everything."""
+    rng = np.random.default_rng((EVALUATION_SEED, seed))
+    return [describe(scene, rng) for scene in scenes]
+
+
+# -- the VAE
+
+
+@torch.no_grad()
+def reconstructed(vae, images: Sequence[Image.Image]) -> tuple[np.ndarray, np.ndarray]:
+    """The pictures and what the VAE makes of them, float32 (n, 3, h, w) in -1 … 1."""
+    before, after = [], []
+    for start in range(0, len(images), 16):
+        pixels = to_pixels(np.stack([np.asarray(image) for image in images[start : start + 16]]))
+        after.append(vae.decode(vae.encode(pixels).latent_dist.mean).sample.clamp(-1, 1).numpy())
+        before.append(pixels.numpy())
+    return np.concatenate(before), np.concatenate(after)
+
+
+def to_images(pixels: np.ndarray) -> list[Image.Image]:
+    """RGB pictures of float32 (n, 3, h, w) in -1 … 1."""
+    bytes_ = ((pixels + 1) * 127.5).round().clip(0, 255).astype(np.uint8).transpose(0, 2, 3, 1)
+    return [Image.fromarray(picture) for picture in bytes_]
+
+
+def edges(pixels: np.ndarray) -> float:
+    """The mean gradient magnitude of pictures (n, 3, h, w)."""
+    across, down = np.diff(pixels, axis=-1)[..., :-1, :], np.diff(pixels, axis=-2)[..., :-1]
+    return float(np.sqrt(across**2 + down**2).mean())
+
+
+def vae(n: int, seed: int, models: Path) -> dict:
+    """How well the VAE holds drawings: L1 and edge ratio (1 is as sharp as the drawing) by style, and what the judge
+    reads in the reconstructions."""
+    from diffusers import AutoencoderKL
+
+    model = AutoencoderKL.from_pretrained(models / "diffusion" / "vae").float().eval()
+    l1, edge_ratio = {}, {}
+    for number, style in enumerate(STYLES):
+        scenes = [
+            random_scene(np.random.default_rng((EVALUATION_SEED, seed, number, i)), style=style) for i in range(n // 4)
+        ]
+        before, after = reconstructed(model, [draw(scene) for scene in scenes])
+        l1[style] = round(float(np.abs(before - after).mean()), 4)
+        edge_ratio[style] = round(edges(after) / edges(before), 3)
+    singles = single_scenes(n, seed)
+    seen = read(load_judge(models / "judge"), to_images(reconstructed(model, [draw(s) for s in singles])[1]))
+    right = [shows_thing(r, s) and r.place == s.place for r, s in zip(seen, singles, strict=True)]
+    return {
+        "l1": round(float(np.mean(list(l1.values()))), 4),
+        "l1_by_style": l1,
+        "edge_ratio": edge_ratio,
+        "judge": share(right),
+    }
+
+
+# -- the diffusion model
+
+
+def generated(pipe, scenes: Sequence[Scene], seed: int, steps: int, guidance_scale: float) -> list[Image.Image]:
+    """A picture of each scene, drawn from its caption."""
+    images, told = [], captions(scenes, seed)
+    for start in range(0, len(told), BATCH):
+        generator = torch.Generator().manual_seed(seed * 100_003 + start)
+        part = told[start : start + BATCH]
+        images += pipe(part, num_inference_steps=steps, guidance_scale=guidance_scale, generator=generator).images
+    return images
+
+
+def scores(pipe, judge, n: int, seed: int, steps: int, guidance_scale: float) -> dict:
+    """What the judge reads in n pictures of one thing, n of two things and n of two to four of a kind, and the Fréchet
+    distances of the first 2n to fresh drawings."""
+    singles, pairs = single_scenes(n, seed), pair_scenes(n, seed)
+    several = [s for s in fresh_scenes(8 * n + 40, EVALUATION_SEED + 7 + seed, things=1) if s.total > 1][:n]
+    of_singles, of_pairs, of_several = (
+        generated(pipe, scenes, seed, steps, guidance_scale) for scenes in (singles, pairs, several)
+    )
+    seen, seen_pairs, seen_several = (read(judge, images) for images in (of_singles, of_pairs, of_several))
+    return {
+        "kind_and_colour": share([shows_thing(r, s) for r, s in zip(seen, singles, strict=True)]),
+        "place": share([r.place == s.place for r, s in zip(seen, singles, strict=True)]),
+        "two_things": share([shows_scene(r, s) for r, s in zip(seen_pairs, pairs, strict=True)]),
+        "number": share([shows_number(r, s) for r, s in zip(seen_several, several, strict=True)]),
+        "frechet": distances(judge, [*of_singles, *of_pairs], n, seed),
+    }
+
+
+def distances(judge, images: Sequence[Image.Image], n: int, seed: int) -> dict[str, float]:
+    """Fréchet distances between pictures and fresh drawings of n single things and n pairs, in the judge's features:
+    `whole`, of the whole picture; `places`, of its early layers at every place, where ragged outlines show."""
+    drawings = [draw(scene) for scene in [*single_scenes(n, seed + 1000), *pair_scenes(n, seed + 1000)]]
+    ours, theirs = features(judge, images), features(judge, drawings)
+    return {
+        name: round(frechet_distance(*pair), 4)
+        for name, pair in zip(("whole", "places"), zip(ours, theirs, strict=True), strict=True)
+    }
+
+
+def diffusion(n: int, seed: int, models: Path) -> dict:
+    """The scores with 25 steps and, where there is an adapter, with four; the floors that two sets of drawings and the
+    VAE's reconstructions set to the Fréchet distances; seconds for four pictures."""
+    from diffusers import StableDiffusionPipeline
+
+    from helpers.models import defaults, few_step
+
+    pipe = StableDiffusionPipeline.from_pretrained(models / "diffusion")
+    pipe.set_progress_bar_config(disable=True)
+    judge = load_judge(models / "judge")
+    found = scores(pipe, judge, n, seed, *defaults("diffusion"))
+    scenes = [*single_scenes(n, seed), *pair_scenes(n, seed)]
+    drawings = [draw(scene) for scene in scenes]
+    found["frechet_floor"] = {
+        "drawings": distances(judge, drawings, n, seed),
+        "reconstructions": distances(judge, to_images(reconstructed(pipe.vae, drawings)[1]), n, seed),
+    }
+    four = captions(scenes[:4], seed)
+    found["seconds_for_4"] = _seconds(lambda: pipe(four, num_inference_steps=25, guidance_scale=4.0))
+    if (models / "diffusion" / "few_step").exists():
+        quick = few_step(pipe)
+        quick.set_progress_bar_config(disable=True)
+        found["few_step"] = scores(quick, judge, n, seed, *defaults("few_step"))
+        found["few_step"]["seconds_for_4"] = _seconds(lambda: quick(four))
+    return found
+
+
+def _seconds(draw_four) -> float:
+    draw_four()  # warm
+    started = time.perf_counter()
+    draw_four()
+    return round(time.perf_counter() - started, 2)
