@@ -399,10 +399,10 @@ show.gallery(
 # The prompt is cut into **tokens** (whole words where they are common, pieces where they are not), padded to a fixed
 # length, and sent through CLIP's text model. Out comes one vector for each token. These vectors know their
 # neighbours: the vector at *cat* has been told about *red*. A word that the encoder has never met is spelled out in
-# pieces; watch what happens to *robot*, it will be important in Part 8.
+# pieces; watch what happens to *mushroom*, it will be important in Part 8.
 
 # %%
-for prompt in ("a large red cat, on a meadow", "a robot"):
+for prompt in ("a large red cat, on a meadow", "a mushroom"):
     print(pipe.tokenizer.tokenize(prompt))
 
 text_states, empty_states = pipe.encode_prompt("a large red cat, on a meadow", pipe.device, 1, True)
@@ -641,7 +641,7 @@ with torch.no_grad():
 print(f"\nLoss before the step {loss.item():.4f}, after it {after.item():.4f}.")
 
 # %% [markdown]
-# Our U-Net has taken such steps with batches of 32 pictures, on a small computer; its
+# Our U-Net has taken some thousands of such steps, with batches of hundreds of pictures, on one GPU; its
 # [card](https://github.com/picture-this-course/picture-this/blob/main/models/diffusion/README.md) says how many. Stable
 # Diffusion took hundreds of thousands, with batches of 2,048, on 256 GPUs. The step is the same.
 #
@@ -660,8 +660,9 @@ axes.set(xlabel="t", ylabel="loss", ylim=(0, None), title="how hard is each mome
 show.plot(figure, alt="The U-Net's loss on eight fresh pictures, plotted over the moment t.", width=520)
 
 # %% [markdown]
-# Where the loss is high, there is much to guess: nearly clean latents, whose faint noise hides in fine detail. Where it
-# is low, the caption and what is left of the picture settle almost everything. A low loss in the mean can hide a
+# Where the loss is high, there is much to guess. On the left the latents are nearly clean, and the faint noise hides in fine
+# detail. On the right next to nothing is left of the picture, and $v$ asks for just that: the caption says what to draw, but
+# not where and how. In between, the caption and what is left settle almost everything. A low loss in the mean can hide a
 # weakness at some moments, so look at the curve, not at one number.
 
 # %% [markdown]
@@ -1258,27 +1259,27 @@ show.plot(
 #
 # *60 minutes*
 #
-# Our model has seen tens of thousands of drawings, but never a robot. Ask it for one, and it improvises from
-# what the letters remind it of. Below its ideas is what *we* mean by a robot:
+# Our model has seen very many drawings, but never a mushroom. Ask it for one, and it improvises from
+# what the letters remind it of (the last piece of the word is *room*). Below its ideas is what *we* mean by a mushroom:
 
 # %%
-robots = newthing.pictures("robot", 16, size=size)
+mushrooms = newthing.pictures("mushroom", 16, size=size)
 show.gallery(
-    generate_images("a robot", 4, seed=0),
+    generate_images("a mushroom", 4, seed=0),
     ["the model's idea"] * 4,
     width=120,
-    alt=[f"what the untaught model draws for 'a robot', picture {i + 1}" for i in range(4)],
+    alt=[f"what the untaught model draws for 'a mushroom', picture {i + 1}" for i in range(4)],
 )
 show.gallery(
-    robots[:8],
-    [f"robot {i + 1}" for i in range(8)],
+    mushrooms[:8],
+    [f"mushroom {i + 1}" for i in range(8)],
     width=120,
-    alt=[f"our drawing number {i + 1} of a grey robot with yellow eyes" for i in range(8)],
+    alt=[f"our drawing number {i + 1} of a red mushroom with white dots" for i in range(8)],
 )
 
 # %% [markdown]
 # We have 16 pictures. Training all weights of the U-Net on them would work: too well. Soon *every* prompt would give a
-# robot, because nothing tells the weights to keep what they knew. And the result would be a second copy of the whole
+# mushroom, because nothing tells the weights to keep what they knew. And the result would be a second copy of the whole
 # model.
 #
 # **LoRA** (low-rank adaptation, Hu et al. 2021) leaves every weight matrix $W$ as it is and puts a small detour next
@@ -1288,7 +1289,7 @@ show.gallery(
 #
 # $A$ squeezes the input down to a few numbers (the **rank** $r$, here 8), $B$ spreads them out again. Only $A$ and $B$
 # are trained. $B$ starts as all zeros, so at first the detour adds nothing and the model draws exactly as before. Afterwards
-# the adapter is a small file of its own: switch it on and there are robots; switch it off and you have the old
+# the adapter is a small file of its own: switch it on and there are mushrooms; switch it off and you have the old
 # model back, to the last bit.
 
 # %%
@@ -1299,15 +1300,15 @@ print(f"Its detour of rank {rank} has {rank} × {columns} + {rows} × {rank} = {
 
 # %% [markdown]
 # **And forgetting?** A detour can be strong too. With long training it will pull other prompts along: cats get
-# square heads. The remedy of DreamBooth (Ruiz et al. 2023) is simple. Let the model draw some *old* pictures before the
-# training starts, and mix them, with their prompts, into every batch: *learn the robot, and keep drawing these as
+# white dots. The remedy of DreamBooth (Ruiz et al. 2023) is simple. Let the model draw some *old* pictures before the
+# training starts, and mix them, with their prompts, into every batch: *learn the mushroom, and keep drawing these as
 # you do.* This is called **prior preservation**.
 #
 # ### Exercise 7 · `fine_tune`
 #
 # *Difficulty ●●●●○ · 45 minutes · 18 points*
 #
-# Write the whole fine-tuning. It is graded by what the tuned model draws (are they robots now? the hidden test brings
+# Write the whole fine-tuning. It is graded by what the tuned model draws (are they mushrooms now? the hidden test brings
 # another new thing), by what it still remembers (are cats still cats?), and by whether the old model comes back when
 # the adapter is taken off. Aim for less than 90 seconds on two CPU cores: the grader stops a cell, training and test
 # drawings together, after 300.
@@ -1317,9 +1318,13 @@ print(f"Its detour of rank {rank} has {rank} × {columns} + {rows} × {rank} = {
 # ```python
 # from peft import LoraConfig, get_peft_model_state_dict
 #
-# pipe.unet.add_adapter(LoraConfig(r=8, lora_alpha=8, target_modules=["to_q", "to_k", "to_v", "to_out.0"]), adapter_name="new")
+# targets = ["to_q", "to_k", "to_v", "to_out.0", "proj_in", "proj_out", "ff.net.0.proj", "ff.net.2", "conv1", "conv2"]
+# pipe.unet.add_adapter(LoraConfig(r=8, lora_alpha=8, target_modules=targets), adapter_name="new")
 # get_peft_model_state_dict(pipe.unet, adapter_name="new")   # name → tensor, the adapter's weights alone
 # ```
+#
+# The names in `targets` end the names of the layers that get a detour. The first four are those of the attention, where LoRA
+# began. For a shape that the model has never drawn they are too few: the convolutions have to learn it, too.
 #
 # Keep `lora_alpha` equal to `r`. The detour is multiplied by `lora_alpha / r`, and the state dict does not carry that number.
 #
@@ -1399,7 +1404,8 @@ def fine_tune(pipe, images, prompt, *, max_steps=80, batch_size=8, learning_rate
     pipe.unet.requires_grad_(False)
     with torch.random.fork_rng():
         torch.manual_seed(seed)  # peft fills the A matrices from torch's global generator
-        targets = ["to_q", "to_k", "to_v", "to_out.0"]
+        attention = ["to_q", "to_k", "to_v", "to_out.0", "proj_in", "proj_out"]
+        targets = [*attention, "ff.net.0.proj", "ff.net.2", "conv1", "conv2"]  # a new shape needs the convolutions, too
         detours = LoraConfig(r=8, lora_alpha=8, target_modules=targets)
         pipe.unet.add_adapter(detours, adapter_name="new_thing")
     trained = [p for p in pipe.unet.parameters() if p.requires_grad]
@@ -1422,15 +1428,15 @@ def fine_tune(pipe, images, prompt, *, max_steps=80, batch_size=8, learning_rate
 
 
 # %% [markdown]
-# Try it on the robots. The tuned model should draw grey, square fellows with yellow eyes, and still know its cats. The
+# Try it on the mushrooms. The tuned model should draw red caps with white dots on a pale stem, and still know its cats. The
 # first row is the old model, the second the tuned one; same seeds.
 
 # %%
 import time
 
 prompts = [
-    "a robot",
-    "a robot",
+    "a mushroom",
+    "a mushroom",
     "a large red cat, on a meadow",
     "a small blue boat, on the sea",
     "a yellow moon, at night",
@@ -1444,7 +1450,7 @@ def draw_all():
 pipe.unload_lora_weights()
 before = draw_all()
 clock = time.perf_counter()
-adapter = fine_tune(pipe, robots, "a robot")
+adapter = fine_tune(pipe, mushrooms, "a mushroom")
 print(
     f"Fine-tuned in {time.perf_counter() - clock:.0f} seconds. "
     f"The adapter has {sum(w.numel() for w in adapter.values()):,} weights, "
@@ -1480,7 +1486,7 @@ def hidden_tests():
     rng = Random(700 + settings.grader_seed)
     pipe = checks.nb01.private_copy(load("diffusion"))
     own = {name: weight.clone() for name, weight in pipe.unet.state_dict().items()}
-    kind, size = rng.choice(["snowman", "mushroom"]), checks.nb01.picture_size(pipe)
+    kind, size = rng.choice(["snowman", "robot"]), checks.nb01.picture_size(pipe)
     images = newthing.pictures(kind, 16, seed=rng.randrange(10**6), size=size)
     fresh = clip.embed_images(newthing.pictures(kind, 16, seed=rng.randrange(10**6), size=size))
     old_prompts = [describe(random_scene(rng, things=1), rng) for _ in range(8)]
@@ -1599,8 +1605,9 @@ print("Wrote diffusion_basics.apkg; open it with Anki.")
 #   your loop with another prompt. You have built img2img.
 # - **The road between two seeds.** Mix two first noises with `torch.lerp`, draw, and find out why the pictures in the
 #   middle look washed out. Then rescale the mix to standard deviation 1.
-# - **Combine.** Does your tuned model know "a robot, on mars"? "Two robots"? Why is that harder than a robot?
-# - **Fewer weights.** Lower the LoRA rank to 4, 2, 1. From where on is the robot no robot any more?
+# - **Combine.** Does your tuned model know "a mushroom, on mars"? "Two mushrooms"? Why is that harder than a mushroom?
+# - **Fewer weights.** Lower the LoRA rank to 4, 2, 1. From which rank on is the mushroom no longer a mushroom?
+# - **Fewer places.** Put detours into the attention alone, as in the original paper. Which new shapes can it still learn?
 # - **The real thing.** With a GPU set `COURSE_PROFILE=full`, restart, and run this notebook with Stable Diffusion 1.5.
 #   The code stays the same.
 #

@@ -1271,7 +1271,7 @@ for threshold in (0.0, 0.5, 0.8, 0.95, 0.99):
 
 # %% [markdown]
 # A model whose 90 % answers are right in 90 % of the cases is called **calibrated**. Modern networks often are not: they
-# are too sure of themselves (Guo et al. 2017). And even one that is calibrated at home need not be abroad: the
+# are too sure of themselves (Guo et al. 2017). And even one that is calibrated on its own kind of pictures need not be on others: the
 # threshold that works on picture-book scenes promises nothing for robots.
 
 # %% [markdown]

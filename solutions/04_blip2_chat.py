@@ -1106,7 +1106,7 @@ hidden_tests()
 chat = Conversation(bird)
 print(f"{'question':28} {'with memory':16} without")
 for question in (
-    "What is on the box?",
+    "Is there a box in the picture?",
     "What colour is it?",
     "Is it large or small?",
     "Where is this?",

@@ -820,8 +820,9 @@ for truth in some_rows(3).prompt:
 
 # %% [markdown]
 # Three pictures are an anecdote. For a measurement we take forty, and count how often the true prompt comes first, and how
-# often it is among the first ten. This is **recall@1** and **recall@10**. What would blind guessing give? Where another
-# prompt came first, the cell shows both: compare them word by word. What did CLIP overlook?
+# often it is among the first ten. This is **recall@1** and **recall@10**. What would blind guessing give? Among so few
+# prompts ours should hardly ever miss; where another prompt came first, the cell shows both. Expect much less of a table with
+# hundreds of thousands of rows, where many prompts differ in one word only.
 
 # %%
 truths = some_rows(40).prompt.tolist()
@@ -1105,8 +1106,7 @@ hidden_tests()
 
 # %% [markdown]
 # Your idea and its two improved versions, drawn from the same seed. What the idea leaves open, the image model decides by
-# chance; what the better prompt says, it should obey. (Small things come out more ragged than large ones, and two on top of
-# each other more ragged still: our model is small.) Then two searches: does each find the row of the last picture? In the
+# chance; what the better prompt says, it should obey. (Small things come out softer than large ones: our model is small.) Then two searches: does each find the row of the last picture? In the
 # end the cell takes its rows out again, so that your table stays as it was.
 
 # %%
@@ -1286,7 +1286,7 @@ hidden_tests()
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# Build the index on your prompts, and measure. There is a dial at each search, `hnsw_candidate_list_size_for_search`: how
+# Build the index on your prompts, and measure. Each search has a setting, `hnsw_candidate_list_size_for_search`: how
 # many candidates the walk keeps in hand before it decides. The more, the better and the slower.
 #
 # For comparison we build a second, meagre one afterwards: each vector is linked to 4 others in place of 32. `store.index_ddl`

@@ -338,7 +338,7 @@ hidden_tests()
 # From here on pictures come by your own function. Four seeds, one request:
 
 # %%
-pictures = txt2img("a large yellow boat, by the sea", url=settings.endpoint, steps=12, seed=1, n=4, timeout=300)
+pictures = txt2img("a large yellow boat, by the sea", url=settings.endpoint, steps=4, seed=1, n=4, timeout=300)
 show.gallery(
     pictures,
     [f"seed {seed}" for seed in (1, 2, 3, 4)],
@@ -845,7 +845,7 @@ hidden_tests()
 
 # %%
 prompts = ["a small red cat, in a room", "a large white rocket, at night", "two small yellow birds, in the snow"]
-drawn = [txt2img(prompt, url=settings.endpoint, steps=15, seed=3, timeout=300)[0] for prompt in prompts]
+drawn = [txt2img(prompt, url=settings.endpoint, steps=4, seed=3, timeout=300)[0] for prompt in prompts]
 show.matrix(
     [[rate_image(prompt, image) for image in drawn] for prompt in prompts],
     drawn,
@@ -898,12 +898,12 @@ show.gallery(
 )
 
 # %% [markdown]
-# CLIP gives *one* number for the whole picture. A wrong thing or a wrong place it notices nearly every time. But it
-# reads a text almost like a bag of words: which colour belongs to which thing, and who stands on which side, it can't
-# tell. With numbers it is right about three times in four; guessing would be right twice in four. The captioner can
-# count. But of two things it often gets wrong which has which colour and which is on the left, and its caption sounds
-# just as sure when it does. So even where both judges agree, a lie may slip through, if it is of a kind that neither
-# can see. Keep that in mind when they choose for you.
+# CLIP gives *one* number for the whole picture. Ours notices most lies; the swapped colours escape it most often. Large CLIPs
+# are worse at those: many read a text almost like a bag of words, in which nothing says which colour belongs to which thing.
+# The captioner notices a wrong thing, place or number. Of two things it may get wrong which has which colour, and which stands
+# on the left; compare its last two numbers with 8 of 16, a guess. Its caption sounds just as sure when it is wrong. So even
+# where both judges agree, a lie may slip through, if it is of a kind that neither can see. Keep that in mind when they choose for
+# you.
 #
 # ## Part 5 · Again, until it is good
 #
@@ -984,8 +984,8 @@ hidden_tests()
 
 # %% locked="draw_one"
 def draw_one(prompt, *, seed):
-    """One picture from the endpoint, in 8 steps."""
-    return txt2img(prompt, url=settings.endpoint, steps=8, seed=seed, timeout=300)[0]
+    """One picture from the endpoint, in 4 steps."""
+    return txt2img(prompt, url=settings.endpoint, steps=4, seed=seed, timeout=300)[0]
 
 
 # %%
@@ -1015,7 +1015,7 @@ prompts = [
     "a small purple horse left of a large green tree, on a meadow",
     "a large white rocket left of a small yellow moon, at night",
 ]
-pool = {prompt: txt2img(prompt, url=settings.endpoint, steps=8, seed=100, n=8, timeout=300) for prompt in prompts}
+pool = {prompt: txt2img(prompt, url=settings.endpoint, steps=4, seed=100, n=8, timeout=300) for prompt in prompts}
 first = {prompt: [rate_image(prompt, image) for image in images] for prompt, images in pool.items()}
 seen = {prompt: captions(images) for prompt, images in pool.items()}
 second = {
@@ -1139,7 +1139,7 @@ hidden_tests()
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# A threshold should come from a measurement, not from the air. From the pool above we know what scores are usual. Take
+# A threshold should come from a measurement, not out of thin air. From the pool above we know what scores are usual. Take
 # one that three of the eight pictures reach: how many tries should that need on average? Then ask for much more than the
 # best picture of the pool has, and see what a function says that has to give up.
 
@@ -1249,7 +1249,7 @@ record = run_pipeline(["astronaut", "potato"], n=3)
 
 # %%
 looked_at = ["a small red cat on a large blue sofa, in a room", "a large yellow boat, by the sea"]
-steps = (2, 4, 8, 20)
+steps = (1, 2, 4, 16)
 grid, took = [], Counter()
 for prompt in looked_at:
     grid.append([])
@@ -1265,9 +1265,10 @@ for column, number in enumerate(steps):
     )
 
 # %% [markdown]
-# The time grows with the steps; the score soon does not. After some four to eight steps the forms stand, and what follows
-# are details. So with a budget of 40 steps, two pictures of 20 compete with five of 8: less care for each, but five
-# throws of the dice. The pictures of Part 5 were drawn with 8 steps for just that reason. In "going further" you can find
+# The time grows with the steps; the score soon does not. Four steps are enough here because the endpoint draws with an adapter
+# that was trained for few steps, where a request asks for no guidance of its own; the model alone takes 25. So with a budget of
+# 16 steps, one picture of 16 competes with four of 4: less care for each, but four throws of the dice. The pictures of Part 5
+# were drawn with 4 steps for just that reason. In "going further" you can find
 # out where the best point lies.
 #
 # **Adapters.** The second knob changes not how long the model works but what it knows. A LoRA adapter (notebook 01) is a
@@ -1298,11 +1299,10 @@ with torch.no_grad():
     state = pipe.encode_prompt("a snowman", pipe.device, 1, False)[0]
 pipe.unet.requires_grad_(False)
 torch.manual_seed(0)
-pipe.unet.add_adapter(
-    LoraConfig(r=8, lora_alpha=8, target_modules=["to_q", "to_k", "to_v", "to_out.0"]), adapter_name="snowman"
-)
+targets = ["to_q", "to_k", "to_v", "to_out.0", "proj_in", "proj_out", "ff.net.0.proj", "ff.net.2", "conv1", "conv2"]
+pipe.unet.add_adapter(LoraConfig(r=8, lora_alpha=8, target_modules=targets), adapter_name="snowman")
 learning = [weight for weight in pipe.unet.parameters() if weight.requires_grad]
-optimizer = torch.optim.AdamW(learning, lr=3e-3)
+optimizer = torch.optim.AdamW(learning, lr=2e-3)
 share = pipe.scheduler.alphas_cumprod.to(latents)
 generator, clock = torch.Generator().manual_seed(0), time.perf_counter()
 for _ in range(training_steps):
@@ -1345,8 +1345,8 @@ for weight, (new, old) in zip(weights, likeness):
 pipe.unet.delete_adapters("snowman")
 
 # %% [markdown]
-# Up to 1 the cat stays a cat, and its score with it. At 2 it is pushed towards the snowman, though nobody asked for one:
-# an adapter acts on *everything* that the model draws, not only on prompts with its word. So it is a trade, and the weight
+# Up to 1 the cat stays a cat, and its score with it. Turned up further, it is pushed away from what it was, though nobody asked
+# for a snowman in that row: an adapter acts on *everything* that the model draws, not only on prompts with its word. So it is a trade, and the weight
 # says how much of it you want. That is why people who share adapters write "use with 0.6 to 0.8" beside them, and why a
 # pipeline that uses one should be judged on its *old* prompts, too.
 
@@ -1423,7 +1423,7 @@ print("Wrote generation_pipeline.apkg; open it with Anki.")
 # %% [markdown]
 # ### Going further
 #
-# - **Where is the best point?** With a budget of 40 steps draw 20 pictures of 2 steps, 10 of 4, 5 of 8, 2 of 20. Plot the
+# - **Where is the best point?** With a budget of 16 steps draw 16 pictures of 1 step, 8 of 2, 4 of 4, 1 of 16. Plot the
 #   second judge's score of the best one over the steps.
 # - **A stricter judge.** Ask the VQA model of notebook 02 about every noun of the prompt ("What colour is the cat?") and
 #   take the share of right answers as the score. Does it see swapped colours?

@@ -1,8 +1,10 @@
 """The checks of notebook 07: stand-ins for the chat model, the pipeline and the runner, and the judging of a file."""
 
 import shutil
+from functools import partial
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
 
 import httpx
 import numpy as np
@@ -14,9 +16,11 @@ from langchain_core.messages import HumanMessage
 from helpers import originals
 from helpers.chat import chat_model
 from helpers.checks import CheckFailed, handin, nb07, standins
+from helpers.models import Adapter
 from helpers.picturebook import draw
 from helpers.prompts import distinct, on_subject
 from helpers.submission import (
+    AdapterUsed,
     Provenance,
     attach,
     make_record,
@@ -111,11 +115,15 @@ def papers_of(image, prompt, seed, **changes):
     return Provenance(prompt=prompt, seed=seed, **{**how, **changes})
 
 
-def generate(prompt, n=1, *, seed=0, apart=True, batch=True, papers=True):
+def generate(prompt, n=1, *, seed=0, apart=True, batch=True, papers=True, steps=25, scale=4.0, few=False, named=None):
     """A student's generate_images, with a mistake where the arguments say so."""
     pipe = StableDiffusionPipeline.__new__(StableDiffusionPipeline)
+    if few:
+        pipe.unet = SimpleNamespace(course_adapter=Adapter("few_step", Path(), 1.0))
+    named = few if named is None else named
+    adapter = AdapterUsed(name="few_step", revision="1") if named else None
     prompts = [prompt] * n if isinstance(prompt, str) else [text for text in prompt for _ in range(n)]
-    options = {"num_inference_steps": 25, "guidance_scale": 4.0}
+    options = {"num_inference_steps": steps, "guidance_scale": scale}
     seeds = [torch.Generator().manual_seed(seed + i * apart) for i in range(len(prompts))]
     if batch:
         images = pipe(prompts, generator=seeds, **options).images
@@ -123,12 +131,13 @@ def generate(prompt, n=1, *, seed=0, apart=True, batch=True, papers=True):
         images = [pipe(text, generator=each, **options).images[0] for text, each in zip(prompts, seeds, strict=True)]
     if papers:
         for i, (image, text) in enumerate(zip(images, prompts, strict=True)):
-            attach(image, papers_of(image, text, seed + i))
+            attach(image, papers_of(image, text, seed + i, steps=steps, guidance_scale=scale, adapter=adapter))
     return images
 
 
 def test_the_right_drawing_passes():
     nb07.generate_images(generate)
+    nb07.generate_images(partial(generate, few=True, steps=4, scale=1.0))
 
 
 @pytest.mark.parametrize(
@@ -137,6 +146,11 @@ def test_the_right_drawing_passes():
         ({"apart": False}, "a list of generators, one for each picture"),
         ({"batch": False}, "call the pipeline once"),
         ({"papers": False}, "has no provenance"),
+        ({"steps": 24}, "should take 25 steps"),
+        ({"steps": 4, "scale": 1.0}, "only blurs"),
+        ({"few": True}, "should take 4 steps"),
+        ({"few": True, "steps": 4, "scale": 1.0, "named": False}, "was drawn with the adapter"),
+        ({"named": True}, "was drawn without the adapter"),
     ],
 )
 def test_the_sentence_names_a_mistake_in_drawing(mistake, says):

@@ -339,9 +339,9 @@ def fine_tune(fn: Callable) -> None:
 
     pipe = private_copy(load("diffusion"))
     before = {name: weight.clone() for name, weight in pipe.unet.state_dict().items()}
-    images = newthing.pictures("robot", 16, size=picture_size(pipe))
+    images = newthing.pictures("mushroom", 16, size=picture_size(pipe))
     with count_optimizer_steps() as steps:
-        adapter = fn(pipe, images, "a robot", max_steps=2)
+        adapter = fn(pipe, images, "a mushroom", max_steps=2)
     expect(
         isinstance(adapter, dict) and bool(adapter) and all(torch.is_tensor(w) for w in adapter.values()),
         "fine_tune should return the adapter's state dict, names with tensors, as get_peft_model_state_dict gives "

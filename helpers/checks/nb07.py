@@ -56,7 +56,6 @@ __all__ = [
     "send_metadata",
 ]
 
-STEPS, GUIDANCE = 25, 4.0
 FEWEST_REQUESTS, MOST_REQUESTS = 3, 10
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six")
 
@@ -385,20 +384,25 @@ def draws(fn: Callable, prompt, prompts: list[str], *, n: int | None = None, see
     with quick_pipeline() as batches:
         images = fn(prompt, **options)
     expect(list(prompt) == given, "generate_images changed the list of prompts that it was given.")
-    _drawn(images, batches, prompts, f"generate_images({call})")
+    batch = _drawn(images, batches, prompts, f"generate_images({call})")
     for i, (image, text) in enumerate(zip(images, prompts, strict=True)):
         own = (seed or 0) + i
         expect(
-            image.tobytes() == scribbled(text, own, steps=STEPS, guidance_scale=GUIDANCE).tobytes(),
+            image.tobytes() == scribbled(text, own, steps=batch.steps, guidance_scale=batch.guidance_scale).tobytes(),
             f"generate_images({call}): picture number {i} is not the one that a generator of its own gives, "
             f"torch.Generator().manual_seed({own}). Hand the pipeline a list of generators, one for each picture.",
         )
-        _provenance(image, text, own, f"Picture number {i} of generate_images({call})")
+        _provenance(image, text, own, batch, f"Picture number {i} of generate_images({call})")
 
 
-def _drawn(images, batches: Sequence[Batch], prompts: Sequence[str], what: str) -> None:
-    """Raise `CheckFailed` unless there is a picture for each of the prompts, all from one batch with our settings."""
+def _drawn(images, batches: Sequence[Batch], prompts: Sequence[str], what: str) -> Batch:
+    """The one batch that all pictures came from, with our settings; raises `CheckFailed` where it is not so.
+
+    With the adapter for few steps these are its own steps and guidance; without it, the model's.
+    """
     from PIL import Image
+
+    from helpers.models import defaults
 
     expect(type(images) is list, f"{what} should return a list, but it returned {described(images)}.")
     expect(
@@ -415,22 +419,37 @@ def _drawn(images, batches: Sequence[Batch], prompts: Sequence[str], what: str) 
         batch.prompts == list(prompts),
         f"{what}: the pipeline should draw {list(prompts)}, in this order, but it drew {batch.prompts}.",
     )
+    few, own = defaults("few_step"), defaults()
+    took = (batch.steps, batch.guidance_scale)
     expect(
-        (batch.steps, batch.guidance_scale) == (STEPS, GUIDANCE),
-        f"{what}: the pictures should take {STEPS} steps (num_inference_steps=STEPS) with guidance {GUIDANCE} "
-        f"(guidance_scale=GUIDANCE), but they took {batch.steps} with {batch.guidance_scale}.",
+        batch.few_step or took != few,
+        f'{what}: in {few.steps} steps load("diffusion") gives only blurs. Draw with few_step(load("diffusion")).',
     )
+    steps, guidance_scale = few if batch.few_step else own
+    expect(
+        took == (steps, guidance_scale),
+        f"{what}: the pictures should take {steps} steps (num_inference_steps=STEPS) with guidance {guidance_scale:g} "
+        f"(guidance_scale=GUIDANCE), but they took {batch.steps} with {batch.guidance_scale:g}.",
+    )
+    return batch
 
 
-def _provenance(image: Image.Image, prompt: str, seed: int, what: str) -> None:
+def _provenance(image: Image.Image, prompt: str, seed: int, batch: Batch, what: str) -> None:
     from helpers.submission import pixels_sha256, provenance_of
 
     provenance = provenance_of(image)
     if provenance is None:
         raise CheckFailed(f"{what} has no provenance: attach(image, make_provenance(image, pipe, prompt=…, …)).")
-    for name, right in (("prompt", prompt), ("seed", seed), ("steps", STEPS), ("guidance_scale", GUIDANCE)):
+    wanted = {"prompt": prompt, "seed": seed, "steps": batch.steps, "guidance_scale": batch.guidance_scale}
+    for name, right in wanted.items():
         found = getattr(provenance, name)
         expect(found == right, f"{what}: its provenance says {name} {found!r}, but it was drawn with {right!r}.")
+    with_or_without = "with" if batch.few_step else "without"
+    expect(
+        (provenance.adapter is not None) == batch.few_step,
+        f"{what} was drawn {with_or_without} the adapter for few steps, but its provenance says otherwise: "
+        "give make_provenance the pipeline that drew the picture.",
+    )
     expect(provenance.sha256 == pixels_sha256(image), f"{what} has the provenance of another picture.")
 
 
@@ -637,9 +656,10 @@ def records(
                     record[key] == right, f"Record number {i}: {key!r} should be {right!r}, but it is {record[key]!r}."
                 )
             if with_provenance:
-                provenance = [provenance_of(path).model_dump() for path in paths]
+                # A record may leave fields out that nobody filled in, or say None.
+                provenance = [provenance_of(path).model_dump(exclude_none=True) for path in paths]
                 expect(
-                    record.get("provenance") == provenance,
+                    _filled(record.get("provenance")) == provenance,
                     f"Record number {i}: 'provenance' should have an entry for each picture, as make_record reads it from the file.",
                 )
         file = Path("generated_images/all_metadata.json")
@@ -664,6 +684,13 @@ def refuses_other_number_of_sources(fn: Callable, rng: Random) -> None:
                 f"2 results with {_times(len(sources), 'source')} should be refused with a ValueError, but send_metadata "
                 f"returned {result!r}."
             )
+
+
+def _filled(entries: Any) -> Any:
+    """Provenances without the fields that nobody filled in; anything else as it is."""
+    if not (isinstance(entries, list) and all(isinstance(entry, dict) for entry in entries)):
+        return entries
+    return [{name: value for name, value in entry.items() if value is not None} for entry in entries]
 
 
 def _result(rng: Random, i: int, *, with_provenance: bool = True) -> tuple[list[str], list[str], str]:
@@ -813,7 +840,7 @@ def _doodle(rng: Random, prompt: str = "a doodle", *, with_provenance: bool = Tr
     image = scribble(rng.random())
     if with_provenance:
         seed = rng.randrange(10**6)
-        provenance = {"prompt": prompt, "model": "doodler", "revision": "1", "steps": STEPS, "guidance_scale": GUIDANCE}
+        provenance = {"prompt": prompt, "model": "doodler", "revision": "1", "steps": 25, "guidance_scale": 4.0}
         attach(image, Provenance(seed=seed, sha256=pixels_sha256(image), **provenance))
     return image
 

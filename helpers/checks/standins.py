@@ -179,11 +179,12 @@ def _parts(messages: Sequence[BaseMessage]) -> Iterator[dict]:
 
 
 class Batch(NamedTuple):
-    """One call of the pipeline: a prompt for each picture, the steps and the guidance."""
+    """One call of the pipeline: a prompt for each picture, the steps and the guidance, and whether `few_step` made it."""
 
     prompts: list[str]
     steps: int
     guidance_scale: float
+    few_step: bool = False
 
 
 @contextmanager
@@ -192,7 +193,7 @@ def quick_pipeline() -> Iterator[list[Batch]]:
 
     A scribble depends on its prompt, the noise of its generator, the steps and the guidance, as a picture does.
     """
-    from helpers.models import quiet
+    from helpers.models import adapter_of, quiet
 
     with quiet():  # diffusers, imported for the first time, has hints about torchvision
         from diffusers import StableDiffusionPipeline
@@ -222,7 +223,7 @@ def quick_pipeline() -> Iterator[list[Batch]]:
             noise = [torch.randn(4, generator=each) for each in generator]
         else:
             noise = torch.randn(len(prompts), 4, generator=generator)
-        batches.append(Batch(prompts, num_inference_steps, guidance_scale))
+        batches.append(Batch(prompts, num_inference_steps, guidance_scale, adapter_of(self) is not None))
         images = [
             scribble((text, x, num_inference_steps, guidance_scale)) for text, x in zip(prompts, noise, strict=True)
         ]

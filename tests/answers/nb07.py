@@ -41,13 +41,14 @@ REWRITE_RIGHT = {
 DRAW = """
 def generate_images(prompt, n=1, *, seed=0):
     prompts = {prompts}
-    pipe = load("diffusion")
+    pipe = {pipe}
     {draw}
     for i, (image, text) in enumerate(zip(images, prompts)):
         {papers}
     return images
 """
 DRAW_RIGHT = {
+    "pipe": 'few_step(load("diffusion"))',
     "prompts": "[text for text in ([prompt] if isinstance(prompt, str) else prompt) for i in range(n)]",
     "draw": """generators = [torch.Generator().manual_seed(seed + i) for i in range(len(prompts))]
     images = pipe(prompts, num_inference_steps=STEPS, guidance_scale=GUIDANCE, generator=generators).images""",
@@ -291,7 +292,7 @@ def generate_images(prompt, n=1, *, seed=0):
 
     given = (prompt,) if isinstance(prompt, str) else prompt
     texts = list(chain.from_iterable(repeat(text, n) for text in given))
-    pipeline = load("diffusion")
+    pipeline = few_step(load("diffusion"))
     seeds = [seed + i for i, _ in enumerate(texts)]
     options = {"num_inference_steps": STEPS, "guidance_scale": GUIDANCE}
     made = pipeline(prompt=texts, generator=[torch.Generator().manual_seed(s) for s in seeds], **options).images
@@ -743,10 +744,20 @@ def llm_rewrite_to_image_prompts(user_query, n=4):
             ),
         ),
         (
+            "the model's steps and guidance in few_step's pipeline",
+            DRAW.format(**DRAW_RIGHT).replace("STEPS", "25").replace("GUIDANCE", "4.0"),
+        ),
+        ("few steps without the adapter", DRAW.format(**{**DRAW_RIGHT, "pipe": 'load("diffusion")'})),
+        (
+            "papers without the adapter",
+            DRAW.format(**DRAW_RIGHT).replace("(image, pipe,", '(image, load("diffusion"),'),
+        ),
+        (
             "the pipeline's own steps and guidance",
             DRAW.format(
                 **{
                     **DRAW_RIGHT,
+                    "pipe": 'load("diffusion")',
                     "draw": """generators = [torch.Generator().manual_seed(seed + i) for i in range(len(prompts))]
     images = pipe(prompts, generator=generators).images""",
                 }
@@ -762,7 +773,7 @@ def llm_rewrite_to_image_prompts(user_query, n=4):
             """
 def generate_images(prompt, n=1, *, seed=0):
     prompts = [p for p in ([prompt] if isinstance(prompt, str) else dict.fromkeys(prompt)) for _ in range(n)]
-    pipe = load("diffusion")
+    pipe = few_step(load("diffusion"))
     generators = [torch.Generator().manual_seed(seed + i) for i in range(len(prompts))]
     images = pipe(prompts, num_inference_steps=STEPS, guidance_scale=GUIDANCE, generator=generators).images
     for i, (image, text) in enumerate(zip(images, prompts)):
