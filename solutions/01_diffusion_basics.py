@@ -1299,8 +1299,8 @@ print(f"One attention matrix has {rows} × {columns} = {rows * columns:,} weight
 print(f"Its detour of rank {rank} has {rank} × {columns} + {rows} × {rank} = {rank * (rows + columns):,}.")
 
 # %% [markdown]
-# **And forgetting?** A detour can be strong too. With long training it will pull other prompts along: cats get
-# white dots. The remedy of DreamBooth (Ruiz et al. 2023) is simple. Let the model draw some *old* pictures before the
+# **And forgetting?** A detour can be strong too. With long training it will pull other prompts along: a cat
+# may get a mushroom's body. The remedy of DreamBooth (Ruiz et al. 2023) is simple. Let the model draw some *old* pictures before the
 # training starts, and mix them, with their prompts, into every batch: *learn the mushroom, and keep drawing these as
 # you do.* This is called **prior preservation**.
 #
@@ -1324,7 +1324,7 @@ print(f"Its detour of rank {rank} has {rank} × {columns} + {rows} × {rank} = {
 # ```
 #
 # The names in `targets` end the names of the layers that get a detour. The first four are those of the attention, where LoRA
-# began. For a shape that the model has never drawn they are too few: the convolutions have to learn it, too.
+# began. A shape that the model has never drawn comes out clean only when the convolutions learn it, too.
 #
 # Keep `lora_alpha` equal to `r`. The detour is multiplied by `lora_alpha / r`, and the state dict does not carry that number.
 #

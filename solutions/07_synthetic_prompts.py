@@ -550,8 +550,8 @@ except ValueError as error:
 #
 # It is your function of notebook 01, and does three things more: it takes a list of prompts, it attaches the provenance,
 # and it draws in few steps. `few_step(load("diffusion"))` gives the same pipeline with a small **adapter**, a LoRA as in
-# notebook 01 that has been trained to reach in 4 steps, without guidance, what the model alone reaches in 25. Each step
-# runs the U-Net once and not twice, so that a picture takes a fraction of the time. `STEPS` and `GUIDANCE` are the
+# notebook 01 that has been trained to come close, in 4 steps and without guidance, to what the model alone draws in 25.
+# The pictures are a little softer, and the U-Net runs 4 times for each instead of 50. `STEPS` and `GUIDANCE` are the
 # adapter's, and `make_provenance` notes by itself which adapter was in the pipeline.
 #
 # <details><summary>Hint 1: one list for both cases</summary>
