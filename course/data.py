@@ -21,7 +21,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from course.train.labels import FOOT_GRID, cover_labels, foot_labels
 from helpers.picturebook import Scene, Thing, draw, random_scene
-from helpers.picturebook.scene import Rng
+from helpers.picturebook.scene import Rng, pick
 
 SIZE = 128
 Batch = dict[str, torch.Tensor]
@@ -70,6 +70,15 @@ class Drawing:
     def feet(self) -> np.ndarray:
         """float32 (4, 16, 16): where things have their feet and what they are (see `foot_labels`)."""
         return foot_labels(self.scene)
+
+
+THINGS = {1: 0.42, 2: 0.43, 3: 0.08, 4: 0.07}
+"""How many different things a scene of `mixed_scene` has: two are harder than one."""
+
+
+def mixed_scene(rng: Rng) -> Scene:
+    """A random scene, of two things as often as of one."""
+    return random_scene(rng, things=pick(rng, tuple(THINGS), tuple(THINGS.values())))
 
 
 def drawn(scene: Scene) -> Drawing:

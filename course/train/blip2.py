@@ -32,7 +32,7 @@ from transformers import (
 )
 from transformers.models.blip import BlipImageProcessorPil
 
-from course.data import Batch, Batches, Drawing, drawn, fresh_scenes, stacked, to_pixels
+from course.data import Batch, Batches, Drawing, drawn, fresh_scenes, mixed_scene, stacked, to_pixels
 from course.talk.follow_ups import follow_up
 from course.talk.wording import plain_caption, reworded
 from course.train.labels import IGNORE, LookUp, word_labels
@@ -41,7 +41,7 @@ from course.train.loop import Plan, Recipe, save_half
 from course.train.text import WIDTH, label_rows, new_heads, told_loss
 from course.train.tokenizer import kept_tokenizer, train_byte_level
 from course.train.vision import copy_linear, entry_without_norm
-from helpers.picturebook import Scene, as_seen, describe, questions, random_scene
+from helpers.picturebook import Scene, as_seen, describe, questions
 from helpers.picturebook.scene import Rng, pick
 from helpers.picturebook.words import SINGULARS
 
@@ -51,8 +51,6 @@ QUERIES = 16
 LANGUAGE_UNTIL, REPRESENTATION_UNTIL = 0.08, 0.2
 """Shares of the training at which the second and the third stage begin."""
 GROUPS = 4
-THINGS = {1: 0.42, 2: 0.43, 3: 0.08, 4: 0.07}
-"""How many different things the pictures show."""
 MIDDLE = 2
 """Of the OPT's four layers: what a word has found by then, later words can read in the layers above."""
 CAPTION_PROMPTS = (EOS, EOS, "a picture of", "a photo of", "This is")
@@ -184,7 +182,7 @@ class Blip2Batches(Batches):
         self.named = {tokenizer.convert_tokens_to_ids(f"Ġ{word}"): kind for word, kind in SINGULARS.items()}
 
     def fresh(self, rng: Rng, progress: float) -> Drawing:
-        return drawn(random_scene(rng, things=pick(rng, tuple(THINGS), tuple(THINGS.values()))))
+        return drawn(mixed_scene(rng))
 
     def make(self, drawings: list[Drawing], size: int, rng: np.random.Generator, progress: float) -> Batch:
         at = stage(progress)

@@ -28,15 +28,15 @@ from transformers import (
     LlavaProcessor,
 )
 
-from course.data import Batch, Batches, Drawing, drawn, stacked, to_pixels
+from course.data import Batch, Batches, Drawing, drawn, mixed_scene, stacked, to_pixels
 from course.talk.dialogues import random_dialogue
 from course.talk.template import BOS, CHAT_TEMPLATE, EOS, IMAGE, PAD, encode, tokenizer_texts
 from course.train.labels import LookUp, word_labels
 from course.train.language import by_length, groups, padded, reply_loss
 from course.train.loop import Plan, Recipe, save_half
 from course.train.tokenizer import kept_tokenizer, train_byte_level
-from helpers.picturebook import describe, random_scene
-from helpers.picturebook.scene import Rng, pick
+from helpers.picturebook import describe
+from helpers.picturebook.scene import Rng
 from helpers.picturebook.words import SINGULARS
 
 VOCABULARY = 1600
@@ -48,8 +48,6 @@ FEATURE_LAYER = -2
 MIDDLE = 3
 """Of the Llama's six layers: what a word has found by then, later words can read in the layers above."""
 GROUPS = 4
-THINGS = {1: 0.42, 2: 0.43, 3: 0.08, 4: 0.07}
-"""How many different things the pictures show."""
 
 
 def new_tokenizer() -> GPT2Tokenizer:
@@ -132,7 +130,7 @@ class ChatBatches(Batches):
         self.named = {i: kind for i, kind in ids.items() if i != tokenizer.unk_token_id}
 
     def fresh(self, rng: Rng, progress: float) -> Drawing:
-        return drawn(random_scene(rng, things=pick(rng, tuple(THINGS), tuple(THINGS.values()))))
+        return drawn(mixed_scene(rng))
 
     def make(self, drawings: list[Drawing], size: int, rng: np.random.Generator, progress: float) -> Batch:
         at = stage(progress)

@@ -23,12 +23,12 @@ from torch import nn
 from torch.nn import functional as F
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from course.data import Batch, Batches, Drawing, drawn, stacked, to_pixels
+from course.data import Batch, Batches, Drawing, drawn, mixed_scene, stacked, to_pixels
 from course.train.labels import GRID
 from course.train.loop import Plan, Recipe
 from course.train.text import WIDTH, tokenize, training_caption
 from helpers.picturebook import COLOURS, KINDS, random_scene
-from helpers.picturebook.scene import Rng, pick
+from helpers.picturebook.scene import Rng
 
 EMPTY_SHARE = 0.1
 LAYOUT_WEIGHT = 0.1
@@ -38,8 +38,6 @@ DECIDED = 700
 NOISE_STEPS = 1000
 SIMPLE_UNTIL = 0.05
 """The first part of the training sees one-thing scenes only: what things look like is learnt before how they stand."""
-THINGS = {1: 0.42, 2: 0.43, 3: 0.08, 4: 0.07}
-"""How many different things the scenes have after that; two of them are harder than one."""
 
 
 def new_unet() -> UNet2DConditionModel:
@@ -89,8 +87,7 @@ class CaptionedBatches(Batches):
         self.tokenizer, self.empty_share, self.simple_until = tokenizer, empty_share, simple_until
 
     def fresh(self, rng: Rng, progress: float) -> Drawing:
-        things = 1 if progress < self.simple_until else pick(rng, tuple(THINGS), tuple(THINGS.values()))
-        return drawn(random_scene(rng, things=things))
+        return drawn(random_scene(rng, things=1) if progress < self.simple_until else mixed_scene(rng))
 
     def make(self, drawings: list[Drawing], size: int, rng: np.random.Generator, progress: float) -> Batch:
         captions = ["" if rng.random() < self.empty_share else training_caption(d.scene, rng)[0] for d in drawings]
