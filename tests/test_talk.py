@@ -26,6 +26,7 @@ from course.talk.chatter import REFUSAL, small_talk, strange_request
 from course.talk.dialogues import ABOUT_A_PICTURE, WITHOUT_A_PICTURE, as_json, description, random_dialogue
 from course.talk.follow_ups import follow_up
 from course.talk.messages import Call, read_calls
+from course.talk.offers import Rating
 from course.talk.prompts import MOST_PROMPTS, numbered, variations
 from course.talk.requests import describe_request, json_request
 from course.talk.stories import HITCHES, WISHES, funny_story
@@ -312,11 +313,11 @@ def test_dialogues_with_tools_call_what_is_offered_and_follow_the_rule():
                 drawn, rated = drawn + (len(call.arguments) == 1), rated + (len(call.arguments) == 2)
         assert rated <= drawn <= 4
         last = dialogue.messages[-1].text
-        ends[last.split()[0] + ("low" if "too low" in last else "")] += 1
-        score = re.search(r"score of ([\d.]+\d)", last)
+        ends["accepted" if "is enough" in last else "given up" if "last try" in last else "other"] += 1
+        score = re.search(r"([\d.]+\d) is (?:enough|too low)", last)
         if score:
             assert score[1] in dialogue.messages[-2].text
-    assert ends["Picture"] > 300 and ends["Picturelow"] > 30
+    assert ends["accepted"] > 250 and ends["given up"] > 20 and ends["other"] > 30
 
 
 def test_plain_scores_are_judged_by_what_the_user_has_said():
@@ -350,9 +351,9 @@ def perfect(talks, tools):
         else:
             score = talk[-1].text.split(": ")[1].strip("}")
             if not is_low(float(score), form[1]):
-                replies.append(accepted(pictures[-1], score))
+                replies.append(accepted(pictures[-1], Rating(score, False, form[1])))
             elif len(pictures) == tries(form[2]):
-                replies.append(given_up(pictures[-1], score))
+                replies.append(given_up(pictures[-1], Rating(score, True, form[1])))
             else:
                 replies.append(str(Call("draw", {"prompt": f"a picture of {wanted}"})))
     return replies
@@ -369,7 +370,7 @@ def test_the_score_of_tool_calls_takes_right_dialogues_alone():
     assert not any(spoilt(lambda reply: reply.replace('"p1"', '"p9"')))
     assert not any(spoilt(lambda reply: reply.replace("}}</tool_call>", "}</tool_call>")))
     assert not any(spoilt(lambda reply: reply.replace('{"prompt": "', '{"prompt": "a blue horse and ')))
-    assert not all(spoilt(lambda reply: reply.replace("score of 0.", "score of 9.")))
+    assert not all(spoilt(lambda reply: re.sub(r"0(\.\d+ is (enough|too))", r"9\1", reply)))
     assert not any(spoilt(lambda reply: "Picture p1 is drawn."))
 
 

@@ -68,7 +68,8 @@ class Trial:
         if len(calls) != 1 or not self._is_due(calls[0]):
             self.over, self.right = True, False
             return
-        self.messages.append(Message("assistant", calls=tuple(calls)))
+        said = reply.partition("<tool_call>")[0].strip()
+        self.messages.append(Message("assistant", said, tuple(calls)))
         if self.rating:
             self.messages.append(Message("tool", f'{{"score": {self.score:.2f}}}'))
         else:
@@ -88,7 +89,7 @@ class Trial:
         )
 
     def _names_picture_and_score(self, reply: str) -> bool:
-        said_low = re.search(r"too low|not fit", reply) is not None
+        said_low = re.search(r"too low", reply) is not None
         named = re.search(rf"\b{self.picture}\b", reply) and f"{self.score:.2f}" in reply
         return bool(named) and said_low == is_low(self.score, self.threshold)
 

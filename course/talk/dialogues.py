@@ -255,7 +255,7 @@ WITHOUT_A_PICTURE: dict[str, tuple[Task, float]] = {
     "small_talk": (_small_talk, 1.3),
     "refuse": (_refuse, 3.5),
     "draw": (draw_dialogue, 5.0),
-    "rate": (rate_dialogue, 0.7),
+    "rate": (rate_dialogue, 1.5),
     "draw_two": (two_dialogue, 0.4),
 }
 OF_SEVERAL_THINGS = {"describe": 2.0, "answer_then_describe": 2.0}

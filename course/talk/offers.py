@@ -151,10 +151,19 @@ IN_WORDS = (
 AS_A_FLAG = ('{{"score": {s}, "fits": {f}}}', '{{"score": {s}, "ok": {f}}}', '{{"accepted": {f}, "score": {s}}}')
 
 
+@dataclass(frozen=True)
+class Rating:
+    """A score as the tool writes it, whether it is low, and below which limit; None where the result itself said so."""
+
+    score: str
+    low: bool
+    limit: float | None
+
+
 def rate_result(
     picture: str, threshold: float | None, low: bool, rng: Rng, *, default: float, words: bool = True
-) -> tuple[str, str]:
-    """What the tool that rates gives back, and the score in it as it stands there.
+) -> tuple[str, Rating]:
+    """What the tool that rates gives back, and the rating that it means.
 
     Args:
         picture: the rated picture's id.
@@ -170,14 +179,16 @@ def rate_result(
         limit = limit if threshold is not None else pick(rng, (0.2, 0.25, 0.3, 0.5, 0.7, 0.8))
     elif form != "plain" and threshold is None:
         limit = 0.1 + rng.random() * 0.8
-    written = _score(limit, low, rng)
+    score = _score(limit, low, rng)
     if form == "threshold":
-        return pick(rng, WITH_THRESHOLD).format(s=written, t=f"{limit:g}"), written
-    if form == "words":
-        return pick(rng, IN_WORDS).format(s=written, w=pick(rng, LOW_WORDS if low else HIGH_WORDS)), written
-    if form == "flag":
-        return pick(rng, AS_A_FLAG).format(s=written, f=json.dumps(not low)), written
-    return pick(rng, PLAIN).format(s=written, id=picture), written
+        result = pick(rng, WITH_THRESHOLD).format(s=score, t=f"{limit:g}")
+    elif form == "words":
+        result = pick(rng, IN_WORDS).format(s=score, w=pick(rng, LOW_WORDS if low else HIGH_WORDS))
+    elif form == "flag":
+        result = pick(rng, AS_A_FLAG).format(s=score, f=json.dumps(not low))
+    else:
+        result = pick(rng, PLAIN).format(s=score, id=picture)
+    return result, Rating(score, low, limit if form in ("plain", "threshold") else None)
 
 
 def _score(limit: float, low: bool, rng: Rng) -> str:

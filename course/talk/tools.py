@@ -3,16 +3,20 @@
 The rule: a score below the threshold is low. The threshold is what the tool's result says, else what the user or the
 system message says, else `LOW`; where a result judges in words ("too low"), the words decide. After a low score the
 picture is drawn anew from a fuller prompt, `MOST_TRIES` times at most, or as often as the allowed calls permit.
+
+The assistant thinks aloud: "The threshold is 0.50, and 0.48 is too low." A model of this size cannot compare a score with a number
+that stands far above it in an unknown sentence, but it can write the number down and compare the two then
+(chain of thought, Wei et al. 2022, arXiv:2201.11903).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from course.talk.messages import Dialogue, Message, Tool
-from course.talk.offers import DrawTool, RateTool, draw_result, offer, picture_ids, rate_result
+from course.talk.offers import DrawTool, RateTool, Rating, draw_result, offer, picture_ids, rate_result
 from course.talk.strange import NOUNS, made_up
 from course.talk.wording import as_typed, plain_caption
 from helpers.picturebook import COLOURS, Scene, Thing, as_seen, describe, with_article
@@ -24,8 +28,8 @@ MOST_TRIES = 3
 LOW_SHARES = (0.5, 0.4, 0.5)
 """How many of the first, second and third tries are low."""
 CALLS_A_TRY = 2
-LONGEST = 950
-"""Characters: about 360 tokens with what surrounds them."""
+LONGEST = 1100
+"""Characters: about 420 tokens with what surrounds them."""
 
 DRAW = (
     *("Draw {x}", "Draw {x}", "Draw {x}", "Please draw {x}", "Draw me {x}", "Paint {x}", "Make a picture of {x}"),
@@ -92,13 +96,22 @@ def tries(most_calls: int | None = None) -> int:
 # -- what the assistant says in the end
 
 
-def accepted(picture: str, score: str) -> str:
-    return f"Picture {picture} shows it, with a score of {score}." if score else f"Picture {picture} shows it."
+def verdict(rating: Rating) -> str:
+    """ "The threshold is 0.50, and 0.48 is too low.", or where the result said so itself "A score of 0.48 is too low."."""
+    score = (
+        f"A score of {rating.score}"
+        if rating.limit is None
+        else f"The threshold is {rating.limit:.2f}, and {rating.score}"
+    )
+    return f"{score} is {'too low' if rating.low else 'enough'}."
 
 
-def given_up(picture: str, score: str) -> str:
-    said = f"Picture {picture} is my last try"
-    return f"{said}. Its score of {score} is still too low." if score else f"{said}. It does not fit well."
+def accepted(picture: str, rating: Rating) -> str:
+    return f"{verdict(rating)} Picture {picture} shows it."
+
+
+def given_up(picture: str, rating: Rating) -> str:
+    return f"{verdict(rating)} Picture {picture} is my last try."
 
 
 def drawn(pictures: list[str]) -> str:
@@ -197,8 +210,12 @@ class Job:
 
 def draw_dialogue(scene: Scene, rng: Rng) -> Dialogue:
     """Draw, mostly with a check; sometimes a second picture after the first. None is much longer than `LONGEST`."""
+    return _of_some_length(_draw_dialogue, scene, rng)
+
+
+def _of_some_length(make: Callable[[Scene, Rng], Dialogue], scene: Scene, rng: Rng) -> Dialogue:
     while True:
-        made = _draw_dialogue(scene, rng)
+        made = make(scene, rng)
         if sum(len(message.written) for message in made.messages) <= LONGEST:
             return made
 
@@ -225,10 +242,9 @@ def _request(job: Job, rng: Rng) -> tuple[str, str, Job]:
     if not job.check:
         return "", said_so(_ended(frame), rng, **words), job
     if rng.random() < 0.55:
-        threshold = round(0.1 + int(rng.random() * 86) / 100, 2) if rng.random() < 0.6 else pick(rng, ROUND)
+        threshold, words["t"] = _threshold(rng)
         rest += pick(rng, THRESHOLD)
-        written = f"{threshold:.2f}" if rng.random() < 0.5 else f"{threshold:g}"
-        words["t"], job = written, replace(job, threshold=threshold)
+        job = replace(job, threshold=threshold)
     if rng.random() < 0.3:
         n = pick(rng, (2, 3, 4, 5, 6, 6, 7, 8, 10))
         rest += pick(rng, CALLS)
@@ -245,6 +261,12 @@ def _request(job: Job, rng: Rng) -> tuple[str, str, Job]:
     return "", said_so(_ended(frame + rest), rng, **words), job
 
 
+def _threshold(rng: Rng) -> tuple[float, str]:
+    """A threshold, and how the user writes it."""
+    threshold = round(0.1 + int(rng.random() * 86) / 100, 2) if rng.random() < 0.6 else pick(rng, ROUND)
+    return threshold, f"{threshold:.2f}" if rng.random() < 0.5 else f"{threshold:g}"
+
+
 ROUND = (0.2, 0.25, 0.3, 0.5, 0.6, 0.7, 0.75, 0.8, 0.9)
 
 
@@ -252,8 +274,9 @@ def _carry_out(job: Job, draw: DrawTool, rate: RateTool | None, ids: Iterator[st
     """All calls, their results, and the last word."""
     prompts = (job.wish.text, *job.wish.again)
     messages: list[Message] = []
+    said = ""
     for attempt in range(job.most):
-        messages.append(Message("assistant", calls=(draw.call(prompts[min(attempt, len(prompts) - 1)]),)))
+        messages.append(Message("assistant", said, (draw.call(prompts[min(attempt, len(prompts) - 1)]),)))
         if rng.random() < 0.02:
             return [*messages, Message("tool", _error(rng)), Message("assistant", failed(draw.tool.name))]
         picture = next(ids)
@@ -263,12 +286,12 @@ def _carry_out(job: Job, draw: DrawTool, rate: RateTool | None, ids: Iterator[st
         messages.append(Message("assistant", calls=(rate.call(picture, job.wish.text),)))
         if rng.random() < 0.02:
             return [*messages, Message("tool", _error(rng)), Message("assistant", failed(rate.tool.name))]
-        low = rng.random() < LOW_SHARES[attempt]
-        result, score = rate_result(picture, job.threshold, low, rng, default=LOW)
+        result, rating = rate_result(picture, job.threshold, rng.random() < LOW_SHARES[attempt], rng, default=LOW)
         messages.append(Message("tool", result))
-        if not low:
-            return [*messages, Message("assistant", accepted(picture, score))]
-    return [*messages, Message("assistant", given_up(picture, score))]
+        if not rating.low:
+            return [*messages, Message("assistant", accepted(picture, rating))]
+        said = verdict(rating)
+    return [*messages, Message("assistant", given_up(picture, rating))]
 
 
 def _error(rng: Rng) -> str:
@@ -277,18 +300,31 @@ def _error(rng: Rng) -> str:
 
 
 def rate_dialogue(scene: Scene, rng: Rng) -> Dialogue:
-    """A picture that is there is rated, once."""
+    """Pictures that are there are rated, one to four, and where the user names a threshold also judged."""
+    return _of_some_length(_rate_dialogue, scene, rng)
+
+
+def _rate_dialogue(scene: Scene, rng: Rng) -> Dialogue:
     tools, _, rate = offer(rng, drawing=rng.random() < 0.8)
-    picture, wanted = next(picture_ids(rng)), wish(rng, scene)
-    request = said_so(_ended(pick(rng, RATE)), rng, id=picture, x=wanted.text)
-    result, score = rate_result(picture, None, rng.random() < 0.5, rng, default=LOW, words=False)
-    messages = (
-        Message("user", request),
-        Message("assistant", calls=(rate.call(picture, wanted.text),)),
-        Message("tool", result),
-        Message("assistant", rated(picture, score)),
-    )
-    return Dialogue(None, messages, "", tools)
+    ids, wanted = picture_ids(rng), wish(rng, scene)
+    threshold, frame, words = None, pick(rng, RATE), {"x": wanted.text}
+    if rng.random() < 0.7:
+        threshold, words["t"] = _threshold(rng)
+        frame += pick(rng, THRESHOLD)
+    messages: list[Message] = []
+    for i in range(pick(rng, (1, 2, 3, 4) if threshold else (1, 1, 2))):
+        picture = next(ids)
+        asked = (
+            _ended(frame) if not i else pick(rng, ("And {id}?", "Now {id}.", "The same for {id}.", "And picture {id}?"))
+        )
+        result, rating = rate_result(picture, threshold, rng.random() < 0.5, rng, default=LOW, words=False)
+        messages += [
+            Message("user", said_so(asked, rng, id=picture, **words)),
+            Message("assistant", calls=(rate.call(picture, wanted.text),)),
+            Message("tool", result),
+            Message("assistant", rated(picture, rating.score) if threshold is None else verdict(rating)),
+        ]
+    return Dialogue(None, tuple(messages), "", tools)
 
 
 def two_dialogue(scene: Scene, rng: Rng) -> Dialogue:
