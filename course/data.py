@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
-from course.train.labels import FOOT_GRID, cover_labels, foot_labels
+from course.labels import FOOT_GRID, cover_labels, foot_labels
 from helpers.picturebook import Scene, Thing, draw, random_scene
 from helpers.picturebook.scene import Rng, pick
 

@@ -40,14 +40,13 @@ from helpers.errors import PlainError
 if TYPE_CHECKING:
     import torch
 
-    from helpers.doctor import Report
-
-__all__ = ["SECRETS", "Settings", "doctor", "settings"]
+__all__ = ["SECRETS", "Settings", "settings"]
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
+PROXIES = ("http_proxy", "https_proxy", "all_proxy")
+"""The environment variables that name a proxy."""
 #: The secrets that the course knows, each with what it is for. None is needed under the profile ``mini``.
-PROXIES = ("http_proxy", "https_proxy", "all_proxy")  # the variables of the environment that name one
 SECRETS = {
     "HF_TOKEN": "faster and gated downloads under COURSE_PROFILE=full",
     "GROQ_API_KEY": "chat models served by Groq",
@@ -210,13 +209,6 @@ def _colab_secret(name: str) -> str | None:
         return userdata.get(name)
     except (*errors, TimeoutError):
         return None
-
-
-def doctor() -> Report:
-    """Looks at what the notebooks need: see `helpers.doctor`."""
-    from helpers import doctor
-
-    return doctor.doctor()
 
 
 def _past_the_proxy(environment: MutableMapping[str, str]) -> None:

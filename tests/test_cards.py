@@ -13,8 +13,8 @@ from course.data import fresh_scenes
 from course.evaluate import evaluate
 from course.evaluate.judge import Reading, Seen, load_judge, read, shows_number, shows_scene, shows_thing
 from course.evaluate.looking import frechet_distance
+from course.labels import FOOT, FOOT_GRID, IGNORE, cover_labels, foot_labels
 from course.train.judge import Judge, JudgeRecipe
-from course.train.labels import FOOT, FOOT_GRID, IGNORE, cover_labels, foot_labels
 from course.train.text import text_labels
 from helpers.errors import PlainError
 from helpers.picturebook import COLOURS, KINDS, PLACES, RELATIONS, STYLES, Scene, Thing, boxes, draw

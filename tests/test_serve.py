@@ -29,11 +29,11 @@ from pydantic import ValidationError
 from tiny import tiny_llava
 from waiting import PATIENCE, Turnstile, until
 
+from course.api_error import ApiError
 from course.serve import images, server
 from course.serve.app import create_app
 from course.serve.choice import Choice, Sampling
 from course.serve.engine import Engine, Replies
-from course.serve.errors import ApiError
 from course.serve.notebooks import Notebooks
 from course.serve.prompts import Prompter
 from course.serve.schema import ChatRequest

@@ -10,9 +10,9 @@ import pytest
 from helpers import doctor as doctor_module
 from helpers import endpoint
 from helpers import settings as settings_module
-from helpers.doctor import Finding, Report
+from helpers.doctor import Finding, Report, doctor
 from helpers.errors import PlainError
-from helpers.settings import REPOSITORY, SECRETS, Settings, doctor
+from helpers.settings import REPOSITORY, SECRETS, Settings
 
 HEAVY = ("torch", "transformers", "diffusers", "pandas", "matplotlib", "numpy", "PIL", "pydantic", "IPython")
 
@@ -130,7 +130,7 @@ def test_no_proxy_names_this_computer_where_there_is_a_proxy(before, after):
 def test_behind_a_proxy_this_computer_is_asked_directly():
     code = """
 import os, httpx, requests
-from helpers.checks.standins import Reply, web_server
+from helpers.checks.fakes import Reply, web_server
 from helpers.settings import settings
 
 named = {name: os.environ[name] for name in ("no_proxy", "NO_PROXY")}

@@ -15,11 +15,12 @@ from transformers import (
 )
 
 from course.data import drawn, fresh_scenes, stacked, to_pixels
+from course.labels import IGNORE
 from course.talk import template
 from course.talk.messages import Dialogue
 from course.train import blip2, chat, vqa
 from course.train.clip import new_processor as clip_processor
-from course.train.labels import IGNORE, word_labels
+from course.train.labels import word_labels
 from course.train.language import Tokens, by_length, groups, padded, reply_loss
 from course.train.tokenizer import train_tokenizer
 from course.train.vision import entry_without_norm

@@ -18,9 +18,11 @@ from tiny import tiny_pipeline
 
 import course.train
 from course.data import Batches, Drawing, Stream, fresh_scenes, scene_from_json, scene_to_json
-from course.train.labels import FOOT, FOOT_GRID, IGNORE, LookUp, foot_labels, looked_up, word_labels
+from course.labels import FOOT, FOOT_GRID, IGNORE, foot_labels
+from course.train.labels import LookUp, looked_up, word_labels
 from course.train.loop import DECAY_SHARE, Plan, Run
 from course.train.muon import Muon, matrices, newton_schulz
+from helpers.errors import PlainError
 from helpers.picturebook import COLOURS, KINDS, Scene, Thing, boxes
 
 TOY = '''
@@ -217,7 +219,7 @@ def test_the_rate_warms_up_stays_and_decays(toy, tmp_path):
 
 def test_a_device_that_is_not_there_is_an_error_that_says_so(toy, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(ValueError, match="no CUDA device here; use --device auto or cpu"):
+    with pytest.raises(PlainError, match="no CUDA device here; use --device auto or cpu"):
         Run(toy.Toy(), tmp_path, device="cuda")
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from course.evaluate.gallery import draw_gallery
+from course.labels import FOOT
 from course.train import FOLDERS, MODELS, ROOT
-from course.train.labels import FOOT
 from helpers.picturebook import COLOURS, KINDS, PLACES, STYLES
 from helpers.settings import settings
 

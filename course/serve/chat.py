@@ -12,6 +12,7 @@ from typing import NamedTuple
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
+from course.api_error import ApiError
 from course.serve.answer import (
     Call,
     Chunk,
@@ -26,7 +27,7 @@ from course.serve.answer import (
 )
 from course.serve.choice import Sampling
 from course.serve.engine import Engine, Piece, Replies
-from course.serve.errors import ApiError, error_body
+from course.serve.errors import error_body
 from course.serve.images import download, read_picture
 from course.serve.prompts import Prompt, Prompter, pictures_of
 from course.serve.schema import ChatRequest

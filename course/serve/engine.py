@@ -17,8 +17,8 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from course.api_error import ApiError
 from course.serve.choice import Choice, Finish, Grammars, Sampling
-from course.serve.errors import ApiError
 from course.serve.prompts import Prompt, Prompter
 from course.serve.schema import MAX_CHOICES
 

@@ -10,32 +10,11 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["ApiError", "BodyLimit", "add_error_handlers", "error_body", "readable"]
+from course.api_error import ApiError
+
+__all__ = ["BodyLimit", "add_error_handlers", "error_body", "readable"]
 
 log = logging.getLogger(__name__)
-
-
-class ApiError(HTTPException):
-    """A request that gets no answer; the message tells the client why, and what would help.
-
-    Args:
-        status: the HTTP status, 4xx or 5xx.
-        code: the word that programs look for, as OpenAI's API names it ("model_not_found", …).
-        param: the field of the request that is wrong.
-        headers: further headers of the answer.
-    """
-
-    def __init__(
-        self,
-        status: int,
-        message: str,
-        *,
-        code: str | None = None,
-        param: str | None = None,
-        headers: dict[str, str] | None = None,
-    ):
-        super().__init__(status, message, headers)
-        self.code, self.param = code, param
 
 
 def readable(text: str) -> str:

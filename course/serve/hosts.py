@@ -13,7 +13,8 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from course.serve.errors import ApiError, error_body
+from course.api_error import ApiError
+from course.serve.errors import error_body
 from helpers.endpoint import is_local
 
 __all__ = ["OwnNames"]

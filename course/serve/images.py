@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import httpx
 from PIL import Image
 
-from course.serve.errors import ApiError
+from course.api_error import ApiError
 from helpers.pictures import Unreadable, open_untrusted
 
 __all__ = ["download", "read_picture"]

@@ -10,7 +10,7 @@ import psutil
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from course.serve.errors import ApiError
+from course.api_error import ApiError
 
 __all__ = ["Notebooks", "notebooks_router"]
 

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from course.serve.errors import ApiError
+from course.api_error import ApiError
 from helpers.errors import PlainError
 from helpers.models import LCM_STEPS, defaults, few_step, has_few_step, lcm_scheduler, with_scheduler
 from helpers.provenance import adapter_used

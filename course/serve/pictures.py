@@ -11,7 +11,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from course.serve.errors import ApiError
+from course.api_error import ApiError
 from helpers.collection import SIZE
 from helpers.picturebook import draw, parse
 

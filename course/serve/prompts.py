@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from course.serve.errors import ApiError
+from course.api_error import ApiError
 from course.serve.schema import ImagePart, Message, TextPart, Tool
 
 if TYPE_CHECKING:

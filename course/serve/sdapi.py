@@ -24,8 +24,9 @@ from pydantic import ConfigDict, Field, field_validator
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
+from course.api_error import ApiError
 from course.serve import loras
-from course.serve.errors import ApiError, readable
+from course.serve.errors import readable
 from course.serve.painter import LCM, MAX_STEPS, SAMPLERS, Cancelled, Drawing, Painter
 from course.serve.schema import Incoming, Text
 from course.serve.sdinfo import finished, png, short_hash

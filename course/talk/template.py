@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,8 +19,6 @@ from helpers.picturebook import describe
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-    from course.train.language import Tokens
 
 BOS, EOS, PAD, IMAGE = "<s>", "</s>", "<pad>", "<image>"
 CHAT_TEMPLATE = """\
@@ -52,13 +51,19 @@ CHAT_TEMPLATE = """\
 """Jinja. Takes messages and tools in OpenAI's form; a call's arguments may be an object or the JSON text of one."""
 
 
+@dataclass(frozen=True)
+class Tokens:
+    """One training text: token ids, and of each whether the model is to learn to say it."""
+
+    ids: list[int]
+    said: list[bool]
+
+
 def encode(dialogue: Dialogue, tokenizer: PreTrainedTokenizerBase, *, image: str) -> Tokens:
     """The dialogue as the chat template writes it; what the assistant says is to be learnt.
 
     `image` is what stands for the picture: the image tokens, or a caption; empty where there is no picture.
     """
-    from course.train.language import Tokens
-
     ids: list[int] = []
     learnt: list[bool] = []
 

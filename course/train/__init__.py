@@ -114,7 +114,8 @@ def train(
         workers: processes that draw; chosen by the number of cores where None.
 
     Raises:
-        ValueError: there is no such model or device.
+        ValueError: there is no such model.
+        PlainError: there is no such device.
     """
     began = time.monotonic()
     from course.train.loop import Run

@@ -33,10 +33,12 @@ from transformers import (
 from transformers.models.blip import BlipImageProcessorPil
 
 from course.data import Batch, Batches, Drawing, drawn, fresh_scenes, mixed_scene, stacked, to_pixels
+from course.labels import IGNORE
 from course.talk.follow_ups import follow_up
+from course.talk.template import Tokens
 from course.talk.wording import plain_caption, reworded
-from course.train.labels import IGNORE, LookUp, word_labels
-from course.train.language import Tokens, by_length, groups, padded, reply_loss
+from course.train.labels import LookUp, word_labels
+from course.train.language import by_length, groups, padded, reply_loss
 from course.train.loop import Plan, Recipe, save_half
 from course.train.text import WIDTH, label_rows, new_heads, told_loss
 from course.train.tokenizer import kept_tokenizer, train_byte_level

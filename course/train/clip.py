@@ -22,7 +22,8 @@ from torch.nn import functional as F
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor, CLIPTextModel, CLIPTokenizer
 
 from course.data import Batch, Batches, Drawing, stacked, to_pixels
-from course.train.labels import GRID, IGNORE, known_loss
+from course.labels import GRID, IGNORE
+from course.train.labels import known_loss
 from course.train.loop import Plan, Recipe, save_half
 from course.train.text import WIDTH, tokenize, training_caption
 from helpers.picturebook import COLOURS, KINDS, PLACES, STYLES, with_article

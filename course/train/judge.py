@@ -18,7 +18,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from course.data import Batch, Batches, Drawing, stacked, to_pixels
-from course.train.labels import FOOT, IGNORE
+from course.labels import FOOT, IGNORE
 from course.train.loop import Plan, Recipe
 from helpers.picturebook import COLOURS, KINDS, PLACES, STYLES
 

@@ -7,20 +7,12 @@ has to do with a picture it can then already do, once projector or Q-Former hand
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import torch
 from torch.nn import functional as F
 
-from course.train.labels import IGNORE
-
-
-@dataclass(frozen=True)
-class Tokens:
-    """One training text: token ids, and of each whether the model is to learn to say it."""
-
-    ids: list[int]
-    said: list[bool]
+from course.labels import IGNORE
+from course.talk.template import Tokens
 
 
 def padded(texts: list[Tokens], pad_id: int) -> dict[str, torch.Tensor]:

@@ -32,6 +32,7 @@ from transformers import PreTrainedModel, get_wsd_schedule
 
 from course.data import Batch, Batches, Stream
 from course.train.muon import Muon, matrices
+from helpers.errors import PlainError
 
 EMA_DECAY = 0.999
 DECAY_SHARE = 0.3
@@ -145,7 +146,7 @@ class Run:
     def __init__(self, recipe: Recipe, folder: Path, *, device: str = "auto", workers: int | None = None):
         cpu = device == "cpu" or not torch.cuda.is_available()
         if device == "cuda" and cpu:
-            raise ValueError("There is no CUDA device here; use --device auto or cpu.")
+            raise PlainError("There is no CUDA device here; use --device auto or cpu.")
         self.accelerator = Accelerator(cpu=cpu, mixed_precision="no" if cpu else "bf16")
         self.recipe, self.folder = recipe, folder
         self.plan = recipe.cpu if cpu else recipe.gpu

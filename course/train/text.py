@@ -17,7 +17,8 @@ from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from course.data import Batch, Batches, Drawing, fresh_scenes
-from course.train.labels import IGNORE, known_loss
+from course.labels import IGNORE
+from course.train.labels import known_loss
 from course.train.loop import Plan, Recipe, save_half
 from course.train.tokenizer import MAX_TOKENS, kept_tokenizer, train_tokenizer
 from helpers.picturebook import (

@@ -24,7 +24,7 @@ from torch.nn import functional as F
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from course.data import Batch, Batches, Drawing, drawn, mixed_scene, stacked, to_pixels
-from course.train.labels import GRID
+from course.labels import GRID
 from course.train.loop import Plan, Recipe
 from course.train.text import WIDTH, tokenize, training_caption
 from helpers.picturebook import COLOURS, KINDS, random_scene

@@ -22,9 +22,10 @@ from transformers import BertTokenizer, CLIPModel, CLIPVisionModel, ViltConfig, 
 from transformers.models.vilt import ViltImageProcessorPil
 
 from course.data import Batch, Batches, Drawing, drawn, fresh_scenes, stacked, to_pixels
+from course.labels import GRID, IGNORE
 from course.talk.chatter import strange_request
 from course.talk.wording import as_typed, reworded
-from course.train.labels import GRID, IGNORE, LookUp, known_loss, word_labels
+from course.train.labels import LookUp, known_loss, word_labels
 from course.train.loop import Plan, Recipe, save_half
 from course.train.tokenizer import kept_tokenizer
 from course.train.vision import copy_linear, entry_without_norm
