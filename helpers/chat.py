@@ -6,7 +6,7 @@ import os
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
@@ -87,7 +87,7 @@ def _hosted(name: str, role: str, model: str | None, options: dict) -> FallbackC
 def _own(address: str, model: str | None, options: dict) -> FallbackChat:
     url = address.rstrip("/") if urlsplit(address).path.strip("/") else f"{address.rstrip('/')}/v1"
     key = settings.find_secret("COURSE_CHAT_KEY")
-    service = Service("own", f"The server at {url}", url, (ChatChoice(model or ""),), secret="COURSE_CHAT_KEY")
+    service = Service("own", f"The server at {url}", url, (ChatChoice(model or "unnamed"),), secret="COURSE_CHAT_KEY")
     if model is None:
         service = replace(service, choices=(ChatChoice(_first_listed(service, key)),))
     return _fallback_chat(service, _openai, key, options)
@@ -139,30 +139,25 @@ def _fallback_chat(
 
 
 def _openai(service: Service, key: SecretStr | None, choice: ChatChoice, options: dict) -> BaseChatModel:
-    from langchain_openai import ChatOpenAI
-
     # The client insists on a key, and would otherwise send OpenAI's from the environment to this server.
-    return ChatOpenAI(model=choice.id, base_url=service.url, api_key=key or SecretStr("none"), **options)
+    return _client("openai", service, choice, api_key=key or SecretStr("none"), **options)
 
 
 def _groq(service: Service, key: SecretStr | None, choice: ChatChoice, options: dict) -> BaseChatModel:
-    from langchain_groq import ChatGroq
-
-    return ChatGroq(model=choice.id, base_url=service.url, api_key=key, **options, **choice.parameters)
+    return _client("groq", service, choice, api_key=key, **options, **choice.parameters)
 
 
 def _nvidia(service: Service, key: SecretStr | None, choice: ChatChoice, options: dict) -> BaseChatModel:
     os.environ.setdefault("NVIDIA_USAGE_TELEMETRY_ENABLED", "false")
-    from langchain_nvidia_ai_endpoints import ChatNVIDIA
+    room = {"temperature": options["temperature"], "max_completion_tokens": options["max_tokens"]}
+    return _client("nvidia", service, choice, api_key=key, **room, model_kwargs=choice.parameters)
 
-    return ChatNVIDIA(
-        model=choice.id,
-        base_url=service.url,
-        api_key=key,
-        temperature=options["temperature"],
-        max_completion_tokens=options["max_tokens"],
-        model_kwargs=choice.parameters,
-    )
+
+def _client(provider: str, service: Service, choice: ChatChoice, **options: Any) -> BaseChatModel:
+    """LangChain's own client for a provider."""
+    from langchain.chat_models import init_chat_model
+
+    return init_chat_model(choice.id, model_provider=provider, base_url=service.url, **options)
 
 
 _HOSTED: dict[str, Client] = {"groq": _groq, "nvidia": _nvidia}

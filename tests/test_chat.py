@@ -25,7 +25,7 @@ from waiting import until
 
 from helpers import endpoint, models
 from helpers.chat import chat_model
-from helpers.checks.standins import Reply, web_server
+from helpers.checks.fakes import Reply, web_server
 from helpers.errors import PlainError
 from helpers.settings import SECRETS, settings
 
