@@ -40,8 +40,10 @@ def embed_images(images: Sequence[Image.Image], *, batch_size: int = 64) -> np.n
     """
     if hasattr(images, "convert"):
         raise TypeError("embed_images wants a list of pictures, but got one; write embed_images([picture])")
+    from helpers.pictures import as_rgb
+
     clip = _clip()
-    images = [image.convert("RGB") for image in images]
+    images = [as_rgb(image) for image in images]
     return _embed(
         images,
         batch_size,

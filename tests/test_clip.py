@@ -54,8 +54,10 @@ def test_similarity_has_a_row_for_each_text_and_a_column_for_each_picture(words)
     assert np.allclose(table, [[1, 0], [0, 1], [0.5**0.5, 0.5**0.5]])
 
 
-def test_grey_and_transparent_pictures_are_made_rgb(words):
-    assert clip.embed_images([Image.new("L", (4, 4), 9), Image.new("RGBA", (4, 4), "red")]).shape == (2, 3)
+def test_grey_and_transparent_pictures_are_seen_as_viewers_show_them(words):
+    red, clear = Image.new("RGBA", (4, 4), "red"), Image.new("RGBA", (4, 4), (0, 0, 0, 0))
+    seen = clip.embed_images([Image.new("L", (4, 4), 255), red, clear, Image.new("RGB", (4, 4), "white"), RED])
+    assert np.allclose(seen[0], seen[3]) and np.allclose(seen[1], seen[4]) and np.allclose(seen[2], seen[3])
 
 
 def test_wrong_inputs_are_said_in_a_sentence(words):
