@@ -120,17 +120,27 @@ def serve(
 
 @app.command()
 def verify(
-    file: Annotated[Path, typer.Argument(help="A certificate: its PNG or its JSON.")],
+    file: Annotated[
+        Path, typer.Argument(help="A certificate: its PNG, or its token in a text file (.jwt, .json, .txt).")
+    ],
     key: Annotated[
-        str | None, typer.Option(help="The runner's public key in base64; this computer's own if not given.")
+        str | None,
+        typer.Option(help="The runner's public key, in base64 or as a JWK; this computer's own if not given."),
     ] = None,
 ) -> None:
-    """Tell whether a certificate is genuine; exit 1 when it is not."""
-    from course.assess.certificate import Signer, verify
+    """Print the words of a certificate that the runner signed; exit 1 when it is not genuine.
+
+    The picture is not part of the signature: what counts is what this command prints.
+    """
+    from course.assess.certificate import Signer, printable, verify
 
     found = verify(file, key or Signer.at_home().public_key)
-    print(f"Genuine: {found.student or 'the student'} passed {found.course or 'the course'} on {found.date}.")
+    student, course = printable(found.student) or "the student", printable(found.course) or "the course"
+    print(f"Genuine: {student} passed {course} on {found.date}.")
     print(f"{found.score:g} of 100 points, submission {found.submission}.")
+    print(
+        "These words are signed. The picture is not part of the signature: if it says something else, it was changed."
+    )
 
 
 @app.command()

@@ -7,8 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-__all__ = ["FILLERS", "distinct", "on_subject", "same", "subject"]
+if TYPE_CHECKING:
+    from helpers.picturebook.facts import Facts
+
+__all__ = ["BOOSTERS", "FILLERS", "distinct", "on_subject", "same", "subject"]
 
 #: Words that change nothing in a picture: who adds one of them has not written another prompt.
 FILLERS = frozenset(
@@ -18,30 +22,85 @@ FILLERS = frozenset(
         a an the this that of and is are it please very really quite more another other different new again once
         picture pictures image images drawing photo photograph illustration art artwork artistic creative prompt prompts
         variation variations version versions variant alternative alternate option number attempt copy remix
-        beautiful nice stunning amazing great lovely gorgeous high quality detailed highly best masterpiece
+        beautiful nice stunning amazing great lovely gorgeous high quality detailed details highly best masterpiece
+        hd uhd hdr ultra hyper realistic photorealistic hyperrealistic photorealism aesthetic trending artstation
+        deviantart behance pixiv cgsociety cinematic volumetric intricate elaborate masterful professional bokeh
+        raytracing raytraced perfect epic awesome incredible
         """,
     )
 )
 
+#: Phrases of prompt lists that are to make a picture better, and name nothing in it. Their single words may name something.
+BOOSTERS = (
+    "trending on artstation",
+    "award winning",
+    "octane render",
+    "unreal engine",
+    "3d render",
+    "digital art",
+    "digital painting",
+    "concept art",
+    "street photography",
+    "sharp focus",
+    "soft focus",
+    "in focus",
+    "depth of field",
+    "shallow depth of field",
+    "wide angle",
+    "bird s eye view",
+    "fish eye lens",
+    "fish eye",
+    "golden hour",
+    "blue hour",
+    "golden ratio",
+    "white balance",
+    "rule of thirds",
+    "global illumination",
+    "ray tracing",
+    "high resolution",
+    "high definition",
+    "high dynamic range",
+    "super resolution",
+    "studio quality",
+    *(
+        f"{kind} {light}"
+        for kind in (
+            "cinematic",
+            "dramatic",
+            "studio",
+            "soft",
+            "volumetric",
+            "natural",
+            "ambient",
+            "beautiful",
+            "moody",
+        )
+        for light in ("lighting", "light", "lights")
+    ),
+)
+
+_BOOSTER = re.compile(rf"\b(?:(?:with|in|by|at|and|under) )?(?:{'|'.join(sorted(BOOSTERS, key=len, reverse=True))})\b")
+_NUMBER = r"(?:one|two|three|four|five|six|i|ii|iii|iv|v|vi|[a-f]|\d+)"
 #: "variation two" and "second version": numbers that count prompts, not things in a picture.
 _COUNT = re.compile(
-    r"\b(variation|version|variant|option|number|attempt|prompt)\s+(one|two|three|four|five|six|i|ii|iii|iv|v|vi|[a-f])\b"
-    r"|\b(first|second|third|fourth|fifth|sixth)\s+(variation|version|variant|option|attempt|prompt)\b"
+    rf"\b(?:variation|version|variant|option|number|attempt|prompt|take)\s+{_NUMBER}\b"
+    r"|\b(?:first|second|third|fourth|fifth|sixth)\s+(?:variation|version|variant|option|attempt|prompt|take)\b"
 )
+#: The mark of a list: "2. a cat".
+_MARK = re.compile(r"^\s*\(?\d+\s*[.):]\s*")
 
 
 def same(a: str, b: str) -> bool:
     """Whether two prompts ask for the same picture.
 
-    Picture-book captions are compared by the picture that they tell of ("a big red cat left of a blue dog, in the snow"
-    and "a blue dog right of a large red cat, on the snow" are the same), all other texts by their words without
-    `FILLERS`, in any order.
+    Where both name things of the picture-book world, they do if they name the same kinds with the same colours, sizes,
+    numbers and relations, the same places and the same styles, whatever other words stand around them: "a big red cat left
+    of a blue dog, in the snow" and "a blue dog right of a large red kitten, on the snow, 4k". All other texts are compared
+    by their words without `FILLERS` and `BOOSTERS`, in any order.
     """
-    from helpers.picturebook import as_seen, read_caption
-
-    scenes = read_caption(a), read_caption(b)
-    if None not in scenes:
-        return as_seen(scenes[0]) == as_seen(scenes[1])
+    first, second = _facts(a), _facts(b)
+    if first.things and second.things:
+        return first == second
     return _words(a) == _words(b)
 
 
@@ -55,11 +114,11 @@ def distinct(prompts: Iterable[str]) -> list[str]:
 
 
 def subject(text: str) -> frozenset[str]:
-    """What a text is about: the kinds of the picture-book world that it names ("cats" counts as "cat").
+    """What a text is about: the kinds of the picture-book world that it names ("kittens" counts as "cat").
 
-    Where it names none, all its words but `FILLERS`.
+    Where it names none, all its words but `FILLERS` and `BOOSTERS`.
     """
-    return _kinds(text) or _words(text)
+    return _facts(text).kinds or _words(text)
 
 
 def on_subject(prompt: str, text: str) -> bool:
@@ -68,20 +127,24 @@ def on_subject(prompt: str, text: str) -> bool:
     Where the text names no kind of the picture-book world, the prompt has to share a word of four letters or more
     with it.
     """
-    if _kinds(text):
-        return _kinds(text) <= _kinds(prompt)
+    if kinds := _facts(text).kinds:
+        return kinds <= _facts(prompt).kinds
     return any(len(word) > 3 for word in _words(prompt) & _words(text))
 
 
+def _facts(text: str) -> Facts:
+    from helpers.picturebook.facts import facts
+
+    return facts(_listed(text))
+
+
 def _words(text: str) -> frozenset[str]:
-    return frozenset(_listed(_COUNT.sub(" ", text.lower()))) - FILLERS
-
-
-def _kinds(text: str) -> frozenset[str]:
-    from helpers.picturebook.words import SINGULARS
-
-    return frozenset(SINGULARS[word] for word in _listed(text.lower()) if word in SINGULARS)
+    return frozenset(word for word in _listed(text) if not word[0].isdigit()) - FILLERS
 
 
 def _listed(text: str) -> list[str]:
-    return re.findall(r"[^\W\d_]+", text)
+    """The words of a text in their order, without what counts or praises."""
+    from helpers.picturebook.synonyms import listed_words
+
+    words = listed_words(_COUNT.sub(" ", _MARK.sub("", text.lower())))
+    return _BOOSTER.sub(" ", " ".join(words)).split()

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from helpers.likeness import TOLERANCE, difference, same_drawing
 from helpers.submission import adapter_used
 
 if TYPE_CHECKING:
@@ -16,12 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["TOLERANCE", "alike", "difference", "redraw", "unlike_here"]
 
-#: The largest `difference` at which two pictures count as the same drawing. Measured with the mini model on a CPU: alone
-#: against in a batch, one thread against two, and the same 16 pictures in two runs, 0.000; 24 steps against 25, 0.5;
-#: guidance 4.2 against 4, 0.8. With another seed the 16 pictures of notebook 07 differ by 11 to 39 (25 steps); after
-#: fewer steps, when all pictures of a prompt are still alike, 15 prompts by 6 to 32 (8 steps) and 26 prompts by at least
-#: 8 (3 steps). Another prompt: 118. The rest is room for other processors' rounding.
-TOLERANCE = 2.0
+#: The name that the checks of notebooks 01 and 07 still call it by.
+alike = same_drawing
 
 
 def redraw(wanted: Sequence[Provenance]) -> list[Image.Image]:
@@ -91,15 +88,3 @@ def _pipeline(pipe: StableDiffusionPipeline, weight: float | None, scheduler: st
         scheduler = type(own).__name__ if weight is None else "LCMScheduler"
     painter = pipe if weight is None else few_step(pipe, weight)
     return with_scheduler(painter, own if scheduler == type(own).__name__ else lcm_scheduler(own))
-
-
-def difference(first: Image.Image, second: Image.Image) -> float:
-    """The mean absolute difference of two RGB pictures of one size, in the 256 steps of a channel."""
-    import numpy as np
-
-    return float(np.abs(np.asarray(first, dtype=float) - np.asarray(second, dtype=float)).mean())
-
-
-def alike(first: Image.Image, second: Image.Image) -> bool:
-    """Whether two RGB pictures are the same drawing, but for rounding."""
-    return first.size == second.size and difference(first, second) <= TOLERANCE

@@ -39,7 +39,7 @@ def painted(prompt: str, seed: int) -> Image.Image:
 
 
 def redrawn(wanted):
-    """In the place of `course.assess.redraw.redraw`."""
+    """In the place of `helpers.redraw.redraw`."""
     return [painted(each.prompt, each.seed) for each in wanted]
 
 

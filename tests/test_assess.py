@@ -3,21 +3,23 @@
 import base64
 import copy
 import json
-import os
 import socket
 import sqlite3
 import subprocess
 import sys
 import threading
 import time
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
-from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import httpx
+import jwt
 import numpy as np
+import postgres
 import pytest
+import sqlalchemy as sql
 import uvicorn
 from fastapi import FastAPI
 from handins import CHECKPOINT, another, redrawn
@@ -25,16 +27,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from waiting import PATIENCE, until
 
-from course.assess import redraw, sight
 from course.assess import runner as runner_module
 from course.assess.api import assessment_router
 from course.assess.certificate import Signer, verify
-from course.assess.judge import Verdict, judge
-from course.assess.ledger import LEASE, Ledger
 from course.assess.parcel import Parcel, pack_files
-from course.assess.runner import Answer, Busy, Runner
+from course.assess.runner import ATTEMPTS, Answer, Busy, Runner, judge_parcel
+from course.assess.submissions import SubmissionStore
 from course.serve.errors import BodyLimit, add_error_handlers
-from helpers import clip
+from helpers import clip, redraw
+from helpers.assessment import Verdict, clip_fit, provenance_criteria
 from helpers.errors import PlainError
 from helpers.submission import Record
 
@@ -62,43 +63,30 @@ def fails(parcel):
     return Verdict(passed=False, score=12.5, criteria=[], messages=["no"])
 
 
-class Clock:
-    """Stands still but for a millisecond with each look, so that no claim runs out before `run_down`."""
-
-    def __init__(self):
-        self.time = datetime.now(UTC)
-
-    def __call__(self):
-        self.time += timedelta(milliseconds=1)
-        return self.time
-
-    def run_down(self, leases=1.5):
-        self.time += leases * LEASE
+@pytest.fixture(scope="session")
+def server():
+    """The address of a PostgreSQL of these tests' own."""
+    pytest.importorskip("psycopg", reason="psycopg is not installed: pip install 'psycopg[binary]'")
+    if not postgres.programs():
+        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
+    with postgres.server() as url:
+        yield sql.make_url(url)
 
 
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def ledger(tmp_path, clock):
-    return Ledger(f"sqlite:///{tmp_path}/new/submissions.db", clock=clock)
-
-
-def colleague(ledger):
-    """The ledger as another runner's process has it open."""
-    return Ledger(ledger._url, clock=ledger._clock)
-
-
-@pytest.fixture(params=["sqlite", "server"])
-def database(request, ledger, clock):
-    """The ledger in SQLite; and in a server's empty database, where COURSE_TEST_DATABASE names one."""
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request, tmp_path):
+    """The address of an empty database of each kind."""
     if request.param == "sqlite":
-        return ledger
-    if "COURSE_TEST_DATABASE" not in os.environ:
-        pytest.skip("COURSE_TEST_DATABASE names no server's database (postgresql+psycopg://…)")
-    return Ledger(os.environ["COURSE_TEST_DATABASE"], clock=clock)
+        return f"sqlite:///{tmp_path}/new/submissions.db"
+    server, name = request.getfixturevalue("server"), f"of_{uuid.uuid4().hex}"
+    with sql.create_engine(server, isolation_level="AUTOCOMMIT").connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    return server.set(database=name).render_as_string(hide_password=False)
+
+
+@pytest.fixture
+def store(tmp_path):
+    return SubmissionStore(f"sqlite:///{tmp_path}/new/submissions.db")
 
 
 @pytest.fixture
@@ -106,34 +94,15 @@ def signer(tmp_path):
     return Signer(tmp_path / "key.pem")
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def brisk(monkeypatch):
-    """Runners that look after the claims all the time."""
-    monkeypatch.setattr(runner_module, "BEAT", 0.02)
-
-
-def calls(monkeypatch, owner, name):
-    """The list of the first arguments that a method is called with from now on."""
-    method, seen = getattr(owner, name), []
-
-    def noted(first, *rest):
-        result = method(first, *rest)
-        seen.append(first)
-        return result
-
-    monkeypatch.setattr(owner, name, noted)
-    return seen
-
-
-def until_two_more(seen):
-    """Waits for a call that began after this moment, and its end."""
-    now = len(seen)
-    until(lambda: len(seen) >= now + 2)
+    """Runners that look after each other's work all the time."""
+    monkeypatch.setattr(runner_module, "PAUSE", 0.02)
 
 
 @contextmanager
-def at_work(ledger, signer, judge, **options):
-    runner = Runner(ledger, signer, judge=judge, **options)
+def at_work(store, signer, judge, **options):
+    runner = Runner(store, signer, judge=judge, **options)
     runner.start()
     try:
         yield runner
@@ -141,54 +110,90 @@ def at_work(ledger, signer, judge, **options):
         runner.stop()
 
 
+class Slow:
+    """A judge that waits until it may go on."""
+
+    def __init__(self, verdict):
+        self.verdict, self.free, self.seen = verdict, threading.Event(), []
+
+    def __call__(self, one):
+        self.seen.append(one)
+        assert self.free.wait(PATIENCE)
+        return self.verdict(one)
+
+
 # -- keeping
 
 
-def test_what_is_kept_comes_back(database):
-    one, other = parcel(), parcel("ein großer Frosch\0")
+def test_what_is_kept_comes_back(url):
+    store, one, other = SubmissionStore(url), parcel(), parcel("ein großer Frosch\0")
     for each in (one, other, one):
-        database.add(each)
-    assert database.waiting() == [one.id, other.id]
-    assert database.load(other.id) == other
-    assert database.answer(one.id) is None and database.knows(one.id) and not database.knows("another")
-    assert database.finish(one.id, "first") == database.finish(one.id, "second") == "first"
-    assert database.waiting() == [other.id]
+        store.add(each)
+    assert store.waiting() == [one.id, other.id]
+    assert store.load(other.id) == other
+    assert store.answer(one.id) is None and store.knows(one.id) and not store.knows("another")
+    with store.turn() as turn:
+        assert (turn.id, turn.attempts) == (one.id, 1)
+        turn.answer = "{}"
+    assert store.answer(one.id) == "{}" and store.waiting() == [other.id]
+    with store.turn(besides=[other.id]) as turn:
+        assert turn is None
 
 
-def test_one_claims_a_submission_at_a_time(database, clock):
-    one, other = parcel("claimed"), colleague(database)
-    database.add(one)
-    assert database.begin(one.id) == 1
-    assert other.begin(one.id) is None
-    database.put_back(one.id)
-    assert other.begin(one.id) == 1
-    clock.run_down(0.8)
-    other.renew(one.id)
-    clock.run_down(0.8)
-    assert database.begin(one.id) is None
-    clock.run_down(0.8)
-    assert database.begin(one.id) == 2  # whoever had the claim is dead
-    database.finish(one.id, "answer")
-    assert other.begin(one.id) is None
+def test_two_runners_never_have_the_same_submission(url):
+    mine, theirs, first, second = SubmissionStore(url), SubmissionStore(url), parcel("first"), parcel("second")
+    mine.add(first)
+    with mine.turn() as turn:
+        theirs.add(second)  # is taken in meanwhile
+        assert theirs.answer(first.id) is None and theirs.waiting() == [first.id, second.id]
+        with theirs.turn() as other:  # SQLite lets one runner judge at a time
+            assert other is None if url.startswith("sqlite") else other.id == second.id
+        turn.answer = "{}"
+    with theirs.turn() as turn:
+        assert turn.id == second.id
 
 
-def test_who_comes_back_late_leaves_the_claim_to_its_new_owner(database, clock):
-    one = parcel("stalled")
-    late, owner, third = database, colleague(database), colleague(database)
-    late.add(one)
-    assert late.begin(one.id) == 1
-    clock.run_down()
-    assert owner.begin(one.id) == 2
-    late.put_back(one.id)
-    assert third.begin(one.id) is None
-    clock.run_down(0.8)
-    late.renew(one.id)
-    clock.run_down(0.8)
-    assert third.begin(one.id) == 3  # nor was the count set back
-    assert late.finish(one.id, "late") == third.finish(one.id, "later") == "late"
+def test_a_turn_that_fails_does_not_count(url):
+    store = SubmissionStore(url)
+    store.add(parcel())
+    for _ in range(3):
+        with pytest.raises(ZeroDivisionError), store.turn() as turn:
+            assert turn.attempts == 1
+            raise ZeroDivisionError
+    assert store.waiting() == [parcel().id] and store.answer(parcel().id) is None
 
 
-def test_a_database_of_earlier_runners_is_used_on(tmp_path, ledger):
+HOLDER = """
+import sys, threading
+from course.assess.submissions import SubmissionStore
+
+with SubmissionStore(sys.argv[1]).turn() as turn:
+    print(turn.id, flush=True)
+    threading.Event().wait()
+"""
+
+
+def test_the_lock_of_a_killed_runner_goes_with_it(url):
+    store, attempts = SubmissionStore(url), []
+    store.add(parcel())
+    with subprocess.Popen([sys.executable, "-c", HOLDER, url], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline().strip() == parcel().id
+        with store.turn() as turn:
+            assert turn is None
+        process.kill()
+
+    def take_over():
+        with store.turn() as turn:
+            if turn:
+                attempts.append(turn.attempts)
+                turn.answer = "{}"
+        return attempts
+
+    until(take_over)  # a server needs a moment to notice that its client has gone
+    assert attempts == [2]
+
+
+def test_a_database_of_earlier_versions_is_used_on(tmp_path, store):
     old = {"id": "0" * 32, "records": '{"submission": []}', "pictures": pack_files({}), "problems": "{}", "attempts": 0}
     old |= {"received": "2026-01-01 00:00:00.000000", "judged": None, "answer": None}
     (tmp_path / "new").mkdir()
@@ -202,43 +207,64 @@ def test_a_database_of_earlier_runners_is_used_on(tmp_path, ledger):
         file.execute(
             f"INSERT INTO submissions ({', '.join(old)}) VALUES ({', '.join('?' * len(old))})", [*old.values()]
         )
-    assert ledger.waiting() == ["0" * 32]
-    assert ledger.begin("0" * 32) == 1
-    ledger.finish("0" * 32, "answer")
-    ledger.add(parcel())
-    assert ledger.waiting() == [parcel().id]
+        file.execute("CREATE TABLE claims (id VARCHAR(32) PRIMARY KEY, owner VARCHAR(32), renewed DATETIME)")
+        file.execute("INSERT INTO claims VALUES (?, 'a runner', '2999-01-01 00:00:00')", ["0" * 32])
+    assert store.waiting() == ["0" * 32]
+    with store.turn() as turn:
+        assert (turn.id, turn.attempts) == ("0" * 32, 1)
+        turn.answer = "{}"
+    store.add(parcel())
+    assert store.waiting() == [parcel().id]
 
 
-def test_several_runners_may_make_the_tables_at_once(tmp_path):
-    ledgers = [Ledger(f"sqlite:///{tmp_path}/submissions.db") for _ in range(8)]
+def test_several_runners_may_make_the_table_at_once(url):
+    stores = [SubmissionStore(url) for _ in range(8)]
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda each: each.add(parcel()), ledgers))
-    assert ledgers[0].waiting() == [parcel().id]
+        list(pool.map(lambda each: each.add(parcel()), stores))
+    assert stores[0].waiting() == [parcel().id]
 
 
-@pytest.mark.parametrize("url", ["", "submissions.db", "nosuchdatabase://x", "sqlite:////proc/nowhere/submissions.db"])
-def test_a_database_that_cannot_be_had_gets_a_sentence(url):
-    with pytest.raises(PlainError, match=r"is no database|There is no driver|can't be used"):
-        Ledger(url).add(parcel())
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "submissions.db",
+        "nosuchdatabase://x",
+        "sqlite://",
+        "sqlite:///:memory:",
+        "sqlite:///file:x.db?uri=true",
+        "sqlite:////proc/nowhere/submissions.db",
+    ],
+)
+def test_a_database_that_cannot_be_used_gets_a_sentence(url):
+    with pytest.raises(PlainError, match=r"is not a database|names no file|There is no driver|can't be used"):
+        SubmissionStore(url).add(parcel())
 
 
-def test_a_runner_that_nobody_needed_leaves_no_file(ledger, signer, tmp_path):
-    with at_work(ledger, signer, fails):
+def test_a_lock_file_that_cannot_be_made_gets_a_sentence(store, tmp_path):
+    store.add(parcel())
+    (tmp_path / "new" / "submissions.db.lock").mkdir()
+    with pytest.raises(PlainError, match="can't be used"), store.turn():
+        pass
+
+
+def test_a_runner_that_nobody_needed_leaves_no_file(store, signer, tmp_path):
+    with at_work(store, signer, fails):
         pass
     assert list(tmp_path.iterdir()) == []
 
 
 def test_no_password_is_told():
     with pytest.raises(PlainError) as told:
-        Ledger("nosuchdatabase://ada:secret@host/db").add(parcel())
+        SubmissionStore("nosuchdatabase://ada:secret@host/db").add(parcel())
     assert "secret" not in str(told.value)
 
 
 # -- judging
 
 
-def test_a_pass_earns_a_certificate(ledger, signer, tmp_path):
-    with at_work(ledger, signer, passes) as runner:
+def test_a_pass_earns_a_certificate(url, signer, tmp_path):
+    with at_work(SubmissionStore(url), signer, passes) as runner:
         answer = runner.hand_in(parcel()).result(PATIENCE)
     assert answer.result == "passed" and answer.score == 100
     path = tmp_path / "certificate.png"
@@ -247,202 +273,206 @@ def test_a_pass_earns_a_certificate(ledger, signer, tmp_path):
     assert runner.look_up(answer.id) == answer
 
 
-def test_a_failure_earns_none(ledger, signer):
-    with at_work(ledger, signer, fails) as runner:
+def test_a_failure_earns_none(store, signer):
+    with at_work(store, signer, fails) as runner:
         answer = runner.hand_in(parcel()).result(PATIENCE)
     assert (answer.result, answer.score, answer.messages) == ("failed", 12.5, ["no"])
     assert answer.certificate is None
 
 
-def test_the_same_submission_is_judged_once(ledger, signer):
+def test_an_answer_of_earlier_versions_gets_todays_certificate(store, signer):
+    words = {"student": "Ada", "course": "", "score": 80.0, "date": "2026-01-01", "submission": parcel().id}
+    signed = {"certificate": {**words, "picture_sha256": "0" * 64}, "signature": "…", "public_key": "…"}
+    old = Answer(id=parcel().id, result="passed", score=80, certificate={"json": signed, "png": "…"})
+    store.add(parcel())
+    with store.turn() as turn:
+        turn.answer = old.model_dump_json()
+    runner = Runner(store, signer)
+    for answer in (runner.look_up(parcel().id), runner.hand_in(parcel()).result(0)):
+        assert set(answer.certificate) == {"jwt", "png"} and answer.score == 80
+        claims = jwt.decode(answer.certificate["jwt"], jwt.PyJWK(signer.jwk), ["EdDSA"])
+        assert claims == {"iss": "Picture This", **words}
+
+
+def test_the_same_submission_is_judged_once(store, signer):
     seen = []
 
     def counting(one):
         seen.append(one)
         return fails(one)
 
-    with at_work(ledger, signer, counting) as runner:
+    with at_work(store, signer, counting) as runner:
         first = runner.hand_in(parcel()).result(PATIENCE)
         assert runner.hand_in(parcel()).result(PATIENCE) == first
     assert len(seen) == 1
 
 
-def test_a_failing_judge_loses_nothing(ledger, signer):
+def test_a_failing_judge_loses_nothing(url, signer):
     def without_a_model(one):
         raise PlainError("The model is away.")
 
-    with at_work(ledger, signer, without_a_model) as runner:
-        for _ in range(3):  # more often than a submission may stop the runner
+    store = SubmissionStore(url)
+    with at_work(store, signer, without_a_model) as runner:
+        for _ in range(ATTEMPTS + 1):
             answer = runner.hand_in(parcel()).result(PATIENCE)
             assert (answer.result, answer.exceptions) == ("error", ["The model is away."])
             assert "not your fault" in answer.messages[0]
-        assert runner.look_up(answer.id) == answer  # and whoever waits for it hears so
-    with at_work(ledger, signer, passes) as runner:
+        assert runner.look_up(answer.id) == answer  # and whoever waits for it is told so
+    with at_work(store, signer, passes) as runner:
         assert runner.hand_in(parcel()).result(PATIENCE).result == "passed"
 
 
-@pytest.mark.parametrize("broken", ["signer", "database"])
-def test_what_fails_after_the_judge_condemns_nobody(ledger, signer, monkeypatch, broken):
+def test_what_fails_after_the_judge_condemns_nobody(store, signer, monkeypatch):
     def fail(*args, **kwargs):
         raise PlainError("It is away.")
 
-    with at_work(ledger, signer, passes) as runner:
+    with at_work(store, signer, passes) as runner:
         with monkeypatch.context() as patch:
-            patch.setattr(*((signer, "certificate") if broken == "signer" else (ledger, "finish")), fail)
-            for _ in range(3):
+            patch.setattr(signer, "issue", fail)
+            for _ in range(ATTEMPTS + 1):
                 assert runner.hand_in(parcel()).result(PATIENCE).exceptions == ["It is away."]
         assert runner.hand_in(parcel()).result(PATIENCE).result == "passed"
 
 
-def test_what_failed_waits_again_when_it_is_sent_again(ledger, signer):
-    free, tries = threading.Event(), []
+def test_a_database_that_is_lost_meanwhile_condemns_nobody(store, signer):
+    def fail(connection, cursor, statement, *rest):
+        if "answer=" in statement:
+            raise sql.exc.OperationalError(statement, None, Exception("it is away"))
+
+    store.add(parcel())
+    sql.event.listen(store._engine, "before_cursor_execute", fail)
+    with at_work(store, signer, passes) as runner:
+        for _ in range(ATTEMPTS + 1):
+            assert "it is away" in runner.hand_in(parcel()).result(PATIENCE).exceptions[0]
+        sql.event.remove(store._engine, "before_cursor_execute", fail)
+        assert runner.hand_in(parcel()).result(PATIENCE).result == "passed"
+
+
+def test_a_server_that_ends_the_connection_condemns_nobody(server, signer):
+    ends = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE state = 'idle in transaction'"
+    engine, lost = sql.create_engine(server, isolation_level="AUTOCOMMIT"), []
+
+    def loses_it(one):
+        if len(lost) < ATTEMPTS + 1:
+            with engine.connect() as connection:
+                lost.append(connection.exec_driver_sql(ends).all())
+        return passes(one)
+
+    with at_work(SubmissionStore(server.render_as_string(hide_password=False)), signer, loses_it) as runner:
+        for _ in range(ATTEMPTS + 1):
+            answer = runner.hand_in(parcel()).result(PATIENCE)
+            assert answer.result == "error" and "can't be used" in answer.exceptions[0]
+        assert runner.hand_in(parcel()).result(PATIENCE).result == "passed"
+    assert all(lost)
+
+
+def test_what_failed_waits_again_when_it_is_sent_again(store, signer):
+    slow, tries = Slow(fails), []
 
     def fails_once(one):
         tries.append(one)
         if len(tries) == 1:
             raise PlainError("The model is away.")
-        assert free.wait(PATIENCE)
-        return fails(one)
+        return slow(one)
 
-    with at_work(ledger, signer, fails_once) as runner:
+    with at_work(store, signer, fails_once) as runner:
         assert runner.hand_in(parcel()).result(PATIENCE).result == "error"
         again = runner.hand_in(parcel())
         assert runner.look_up(parcel().id).result == "waiting"
-        free.set()
+        slow.free.set()
         assert again.result(PATIENCE).result == "failed"
 
 
-def test_runners_of_one_database_judge_a_submission_once(ledger, tmp_path, brisk):
-    free, seen = threading.Event(), []
-
-    def slow(one):
-        seen.append(one.student)
-        assert free.wait(PATIENCE)
-        return passes(one)
-
-    ledger.add(parcel())
+def test_runners_of_one_database_judge_a_submission_once(url, tmp_path):
+    slow = Slow(passes)
+    SubmissionStore(url).add(parcel())
     with ExitStack() as stack:
         runners = [
-            stack.enter_context(at_work(colleague(ledger), Signer(tmp_path / f"{i}.pem"), slow)) for i in range(3)
+            stack.enter_context(at_work(SubmissionStore(url), Signer(tmp_path / f"{i}.pem"), slow)) for i in range(3)
         ]
-        stack.callback(free.set)
-        until(lambda: seen)
+        stack.callback(slow.free.set)
+        until(lambda: slow.seen)
         asked = [runner.hand_in(parcel()) for runner in runners]
-        until(lambda: sum(each.done() for each in asked) == 2)  # nobody waits for another runner's end
-        assert [each.result().result for each in asked if each.done()] == ["waiting"] * 2
         assert {runner.look_up(parcel().id).result for runner in runners} == {"waiting"}
-        free.set()
-        for runner in runners:
-            until(lambda r=runner: r.look_up(parcel().id).result == "passed")
-        answers = [runner.look_up(parcel().id) for runner in runners]
-        assert answers[0] == answers[1] == answers[2]
-    assert seen == ["Ada"]
+        slow.free.set()
+        answers = [each.result(PATIENCE) for each in asked]  # whichever runner was asked
+        assert answers[0].result == "passed"
+        assert answers == [runner.look_up(parcel().id) for runner in runners] == answers[:1] * 3
+    assert len(slow.seen) == 1
 
 
-def test_a_claim_holds_as_long_as_the_judge_takes(ledger, signer, clock, brisk, monkeypatch):
-    free = threading.Event()
-
-    def slow(one):
-        assert free.wait(PATIENCE)
-        return passes(one)
-
-    renewed = calls(monkeypatch, ledger, "renew")
-    with at_work(ledger, signer, slow) as runner:
-        asked = runner.hand_in(parcel())
-        for _ in range(2):
-            until_two_more(renewed)
-            clock.run_down(0.8)
-        assert colleague(ledger).begin(parcel().id) is None
-        free.set()
-        assert asked.result(PATIENCE).result == "passed"
-
-
-@pytest.mark.parametrize("asked", [True, False])
-def test_a_runner_goes_on_with_what_another_has_left(ledger, signer, clock, brisk, monkeypatch, asked):
-    """When it was asked, too, or started later."""
-    tried = calls(monkeypatch, ledger, "begin")
-
-    def leave():  # as a process does that ends now
-        ledger.add(parcel())
-        colleague(ledger).begin(parcel().id)
-
-    if not asked:
-        leave()
-    with at_work(ledger, signer, passes) as runner:
-        if asked:
-            until(lambda: runner._begun)
-            leave()
-            assert runner.hand_in(parcel()).result(PATIENCE).result == "waiting"
-        until_two_more(tried)
-        assert runner.look_up(parcel().id).result == "waiting"
-        clock.run_down()
-        until(lambda: runner.look_up(parcel().id).result == "passed")
+def test_a_second_runner_takes_in_while_the_first_is_busy(url, signer):
+    """And judges what it took in: with SQLite when the first one has ended its own, with PostgreSQL at once."""
+    slow = Slow(passes)
+    with at_work(SubmissionStore(url), signer, slow) as busy, ExitStack() as stack:
+        stack.callback(slow.free.set)
+        first = busy.hand_in(parcel("first"))
+        until(lambda: slow.seen)
+        with at_work(SubmissionStore(url), signer, fails) as other:
+            second = other.hand_in(parcel("second"))
+            if url.startswith("sqlite"):
+                assert other.look_up(parcel("second").id).result == "waiting"
+                slow.free.set()
+            assert second.result(PATIENCE).result in ("passed", "failed")
+            slow.free.set()
+            assert first.result(PATIENCE).result == "passed"
 
 
-def test_a_runner_leaves_to_others_what_is_handed_to_them(ledger, tmp_path, brisk, monkeypatch):
-    free, first, second = threading.Event(), parcel("first"), parcel("second")
-
-    def slow(one):
-        assert free.wait(PATIENCE)
-        return passes(one)
-
-    other = colleague(ledger)
-    tried = calls(monkeypatch, other, "begin")
-    with at_work(ledger, Signer(tmp_path / "1.pem"), slow) as runner:
-        runner.hand_in(first)
-        until(lambda: runner._claimed)
-        with at_work(other, Signer(tmp_path / "2.pem"), fails):
-            until(lambda: tried)  # the other one would go on with the first
-            answer = runner.hand_in(second)
-            until_two_more(tried)
-            until_two_more(tried)
-            free.set()
-            assert answer.result(PATIENCE).result == "passed"
-    assert set(tried) == {first.id}
+def test_a_runner_goes_on_with_what_is_there_at_its_start_and_with_what_others_leave(url, signer):
+    store, others = SubmissionStore(url), SubmissionStore(url)
+    others.add(parcel("before"))
+    with at_work(store, signer, fails) as runner:
+        until(lambda: runner.look_up(parcel("before").id).result == "failed")
+        others.add(parcel("after"))
+        until(lambda: runner.look_up(parcel("after").id).result == "failed")
 
 
-def test_what_waits_is_taken_up_when_the_database_is_back(ledger, signer, brisk, monkeypatch):
-    ledger.add(parcel())
-    back, waiting, looks = threading.Event(), ledger.waiting, []
+def test_what_waits_is_taken_up_when_the_database_is_back(store, signer, monkeypatch):
+    store.add(parcel())
+    back, turn, looks = threading.Event(), store.turn, []
 
-    def away_at_first():
+    def away_at_first(**options):
         looks.append(1)
         if not back.is_set():
             raise PlainError("It is away.")
-        return waiting()
+        return turn(**options)
 
-    monkeypatch.setattr(ledger, "waiting", away_at_first)
-    with at_work(ledger, signer, passes) as runner:
+    monkeypatch.setattr(store, "turn", away_at_first)
+    with at_work(store, signer, passes) as runner:
         until(lambda: looks)
         back.set()
         until(lambda: runner.look_up(parcel().id).result == "passed")
 
 
-def test_no_more_are_taken_in_than_there_are_places(ledger, signer):
-    free = threading.Event()
-
-    def slow(one):
-        assert free.wait(PATIENCE)
-        return fails(one)
-
-    with at_work(ledger, signer, slow, places=2) as runner:
+def test_no_more_are_taken_in_than_may_wait(store, signer):
+    slow = Slow(fails)
+    with at_work(store, signer, slow, max_waiting=2) as runner:
         first = [runner.hand_in(parcel(name)) for name in "ab"]
         with pytest.raises(Busy, match="2 submissions are waiting already"):
             runner.hand_in(parcel("c"))
-        runner.hand_in(parcel("b"))  # is in hand already
-        free.set()
+        runner.hand_in(parcel("b"))  # waits already
+        slow.free.set()
         assert [each.result(PATIENCE).result for each in first] == ["failed"] * 2
         assert runner.hand_in(parcel("c")).result(PATIENCE).result == "failed"
 
 
-def test_a_submission_that_stops_the_runner_is_not_tried_for_ever(ledger, signer, clock):
-    ledger.add(parcel())
-    for _ in range(2):  # as a process that dies while it judges leaves it
-        colleague(ledger).begin(parcel().id)
-        clock.run_down()
-    with at_work(ledger, signer, passes) as runner:
+def test_who_still_waits_when_the_runner_stops_is_told_so(store, signer):
+    slow = Slow(fails)
+    with at_work(store, signer, slow) as runner:
+        first, second = (runner.hand_in(parcel(name)) for name in "ab")
+        until(lambda: slow.seen)
+        threading.Timer(0.1, slow.free.set).start()
+    assert first.result(0).result == "failed" and second.result(0).result == "waiting"
+    assert store.waiting() == [parcel("b").id]
+
+
+def test_a_submission_that_stops_the_runner_is_not_tried_for_ever(store, signer):
+    store.add(parcel())
+    for _ in range(ATTEMPTS):  # as processes that die while they judge leave it
+        store._begin([])
+    with at_work(store, signer, passes) as runner:
         answer = runner.hand_in(parcel()).result(PATIENCE)
-    assert answer.result == "error" and "has stopped the runner 2 times" in answer.messages[0]
+    assert answer.result == "error" and "has begun 3 times and never ended" in answer.messages[0]
 
 
 # -- over HTTP
@@ -487,10 +517,10 @@ def no_models():
         patch.setattr(clip, "embed_texts", lambda texts: np.stack([numbers(text) for text in texts]))
         patch.setattr(clip, "embed_images", lambda images: np.stack([numbers(image.tobytes()) for image in images]))
         patch.setattr(redraw, "redraw", lambda wanted: redrawn(wanted) if _readable(wanted) else _blank(wanted))
-        patch.setattr(redraw, "_checkpoint", lambda: CHECKPOINT)
-        sight._rivals.cache_clear()
+        patch.setattr(provenance_criteria, "checkpoint_here", lambda: CHECKPOINT)
+        clip_fit._rivals.cache_clear()
         yield
-        sight._rivals.cache_clear()
+        clip_fit._rivals.cache_clear()
 
 
 def _readable(wanted):
@@ -513,7 +543,8 @@ def http(no_models, tmp_path_factory):
     for path, content in another().files.items():
         (folder / "root" / "ada" / path).parent.mkdir(exist_ok=True)
         (folder / "root" / "ada" / path).write_bytes(content)
-    runner = Runner(Ledger(f"sqlite:///{folder}/submissions.db"), Signer(folder / "key.pem"))
+    runner = Runner(SubmissionStore(f"sqlite:///{folder}/submissions.db"), Signer(folder / "key.pem"))
+    runner.start()
     with listening(runner, root=folder / "root") as client:
         yield client
     runner.stop()
@@ -528,14 +559,14 @@ def told(answer, status):
 
 def test_an_answer_has_a_score_for_each_criterion(http):
     answer = http.post("/run_assessment", json=body_of(another(), student="Ada"))
-    assert "does not fit the source picture" in told(answer, 200)  # this CLIP knows nothing
+    assert "do not fit their source picture" in told(answer, 200)  # this CLIP knows nothing
     answer = answer.json()
     assert answer["result"] == "failed" and answer["exceptions"] == []
     names = [score["criterion"] for score in answer["criteria"]]
     assert names == ["shape", "descriptions", "prompts", "pictures", "fit", "provenance"]
     assert all(score["advice"] for score in answer["criteria"])
     points = {score["criterion"]: score["points"] for score in answer["criteria"]}
-    assert (points["shape"], points["prompts"], points["pictures"], points["provenance"]) == (10, 20, 15, 20)
+    assert (points["shape"], points["prompts"], points["pictures"], points["provenance"]) == (12, 16, 16, 20)
     assert http.get(f"/run_assessment/{answer['id']}").json() == answer
 
 
@@ -556,8 +587,28 @@ def test_without_a_folder_the_runners_own_is_meant(http):
     assert score["points"] == score["of"]
 
 
+def test_each_request_gets_its_own_reasons(http):
+    """The same records, once without pictures and then with some that can't be read."""
+    asked = {"submission": another().records[:1], "student": "w"}
+    for fields, reason in (
+        ({"images": {}}, 'the field "images" has no files'),
+        ({"zip": "not base64!"}, 'the field "zip" is not whole in base64'),
+        ({"folder": "nobody"}, "this runner looked into its folder 'nobody'"),
+        ({"images": {}}, 'the field "images" has no files'),
+    ):
+        assert reason in told(http.post("/run_assessment", json={**asked, **fields}), 200)
+
+
+def test_a_byte_order_mark_is_passed_over(http):
+    body = b"\xef\xbb\xbf" + json.dumps({"submission": another().records, "folder": "ada"}).encode()
+    assert http.post("/run_assessment", content=body, headers=JSON).status_code == 200
+
+
 def test_the_public_key_is_told(http):
-    assert len(base64.b64decode(http.get("/run_assessment/key").json()["public_key"])) == 32
+    told = http.get("/run_assessment/key").json()
+    raw = base64.b64decode(told["public_key"])
+    assert len(raw) == 32
+    assert jwt.PyJWK(told["jwk"]).key.public_bytes_raw() == raw
 
 
 def test_who_asks_for_nothing_hears_that(http):
@@ -615,13 +666,13 @@ def test_a_body_of_100_mb_is_refused(http):
 @pytest.mark.parametrize(
     "type", [None, "text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "json"]
 )
-def test_a_web_page_can_hand_nothing_in(ledger, signer, type):
+def test_a_web_page_can_hand_nothing_in(store, signer, type):
     """What a page may post to other servers unasked has one of these types."""
-    with at_work(ledger, signer, fails) as runner, listening(runner) as http:
+    with at_work(store, signer, fails) as runner, listening(runner) as http:
         headers = {"Content-Type": type} if type else {}
         answer = http.post("/run_assessment", content=b'{"submission": []}', headers=headers)
         assert "with the header Content-Type: application/json" in told(answer, 415)
-        assert ledger.waiting() == []
+        assert store.waiting() == []
         usual = {"Content-Type": "Application/JSON; charset=utf-8"}
         assert http.post("/run_assessment", content=b'{"submission": []}', headers=usual).status_code == 200
 
@@ -632,19 +683,20 @@ def test_paths_that_lead_out_are_told(http):
         it.records[0]["image_paths"][1] = path
         for fields in ({"images": body_of(it)["images"]}, {"folder": "ada"}):
             answer = http.post("/run_assessment", json={"submission": it.records, **fields})
-            assert f"Record 1, picture 2 ('{path}'): its path leads out of the submission's folder" in told(answer, 200)
+            reason = "can't be looked at: its path leads out of the submission's folder"
+            assert f"Record 1, picture 2 ('{path}') {reason}" in told(answer, 200)
             (score,) = (s for s in answer.json()["criteria"] if s["criterion"] == "pictures")
-            assert score["points"] == 14.1
+            assert score["points"] == 15
 
 
-def test_who_has_to_wait_gets_a_number(ledger, signer):
+def test_who_has_to_wait_gets_a_number(store, signer):
     free = threading.Event()
 
     def slow(one):
         assert free.wait(PATIENCE)
         return fails(one)
 
-    with at_work(ledger, signer, slow, places=1) as runner, listening(runner, patience=0.01) as http:
+    with at_work(store, signer, slow, max_waiting=1) as runner, listening(runner, patience=0.01) as http:
         answer = http.post("/run_assessment", json={"submission": []})
         id = answer.json()["id"]
         assert f"ask for /run_assessment/{id}" in told(answer, 202)
@@ -658,17 +710,17 @@ def test_who_has_to_wait_gets_a_number(ledger, signer):
 
 
 def test_a_runner_without_a_database_says_so(signer):
-    with at_work(Ledger("sqlite:////proc/nowhere/db"), signer, fails) as runner, listening(runner) as http:
+    with at_work(SubmissionStore("sqlite:////proc/nowhere/db"), signer, fails) as runner, listening(runner) as http:
         assert "can't be used" in told(http.post("/run_assessment", json={"submission": []}), 503)
         assert "can't be used" in told(http.get(f"/run_assessment/{'0' * 32}"), 503)
 
 
-def test_the_endpoint_has_the_runner(ledger, signer):
+def test_the_endpoint_has_the_runner(store, signer):
     from course.serve.app import create_app
 
-    ledger.add(parcel())  # as an earlier runner left it
+    store.add(parcel())  # as an earlier runner left it
     engine = SimpleNamespace(start=lambda: None, stop=lambda: None)
-    with serving(create_app(engine, "chat", runner=Runner(ledger, signer, judge=fails))) as http:
+    with serving(create_app(engine, "chat", runner=Runner(store, signer, judge=fails))) as http:
         assert told(http.post("/run_assessment", json={"submission": []}), 200) == "no"
         assert http.get(f"/run_assessment/{parcel().id}").json()["result"] == "failed"
 
@@ -739,10 +791,11 @@ import uvicorn
 from fastapi import FastAPI
 from course.assess.api import assessment_router
 from course.assess.certificate import Signer
-from course.assess.ledger import Ledger
 from course.assess.runner import Runner
+from course.assess.submissions import SubmissionStore
 
-runner = Runner(Ledger(sys.argv[1]), Signer(sys.argv[2]), judge=lambda parcel: threading.Event().wait())
+runner = Runner(SubmissionStore(sys.argv[1]), Signer(sys.argv[2]), judge=lambda parcel: threading.Event().wait())
+runner.start()
 app = FastAPI()
 app.include_router(assessment_router(runner, patience=0.01))
 listener = socket.create_server(("127.0.0.1", 0))
@@ -751,8 +804,8 @@ uvicorn.Server(uvicorn.Config(app, log_level="critical")).run([listener])
 """
 
 
-def test_a_kill_loses_no_submission_that_was_taken_in(tmp_path, ledger, signer, clock):
-    taken = []
+def test_a_kill_loses_no_submission_that_was_taken_in(url, signer):
+    taken, store = [], SubmissionStore(url)
 
     def hand_in(number):
         try:
@@ -764,17 +817,16 @@ def test_a_kill_loses_no_submission_that_was_taken_in(tmp_path, ledger, signer, 
             if len(taken) == 12:
                 process.kill()
 
-    command = [sys.executable, "-c", SERVER, f"sqlite:///{tmp_path}/new/submissions.db", signer.path]
+    command = [sys.executable, "-c", SERVER, url, signer.path]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        url = f"http://127.0.0.1:{int(process.stdout.readline())}"
-        with httpx.Client(base_url=url, timeout=PATIENCE) as http, ThreadPoolExecutor(4) as pool:
+        address = f"http://127.0.0.1:{int(process.stdout.readline())}"
+        with httpx.Client(base_url=address, timeout=PATIENCE) as http, ThreadPoolExecutor(4) as pool:
             list(pool.map(hand_in, range(40)))
     assert process.wait() == -9
     assert len(taken) >= 12
-    assert set(taken) <= set(ledger.waiting())
-    clock.time = datetime.now(UTC) + 1.5 * LEASE  # the process had a real clock
-    with at_work(ledger, signer, fails) as runner:
-        until(lambda: not ledger.waiting())
+    assert set(taken) <= set(store.waiting())
+    with at_work(store, signer, fails) as runner:
+        until(lambda: not store.waiting())
         assert {runner.look_up(id).result for id in taken} == {"failed"}
 
 
@@ -782,4 +834,4 @@ def test_a_kill_loses_no_submission_that_was_taken_in(tmp_path, ledger, signer, 
 
 
 def test_the_judge_is_the_runners_own():
-    assert Runner.__init__.__kwdefaults__["judge"] is judge
+    assert Runner.__init__.__kwdefaults__["judge"] is judge_parcel

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from course.assess.certificate import Certificate, Signer
 from course.cli import app
 from course.demo import capstone, execute, score_table
 from course.demo.report import render
@@ -137,8 +138,8 @@ def test_the_report_tells_scores_seeds_and_models_and_escapes_what_it_shows(reco
 
 
 def test_the_report_shows_a_certificate_with_its_words(records, tmp_path):
-    words = {"certificate": {"student": "Ada", "course": "", "score": 93.5, "date": "2026-11-22"}}
-    certificate = {"json": words, "png": base64.b64encode(b"png").decode()}
+    words = Certificate(student="Ada", course="", score=93.5, date="2026-11-22", submission="ab12")
+    certificate = Signer(tmp_path / "key.pem").issue(words)
     page = Page(render(records, {**ASSESSMENT, "certificate": certificate}, tmp_path, [[0.0] * 4] * 2))
     assert page.alts[-1] == "Certificate of Ada: passed Picture This with 93.5 of 100 points on 2026-11-22"
 

@@ -11,12 +11,13 @@ from adapters import random_adapter
 from test_models import put_in_cache
 from tiny import tiny_pipeline
 
-from course.assess import redraw as criterion
-from course.assess.case import Picture
 from helpers import models
+from helpers.assessment import Picture, Spot
+from helpers.assessment.provenance_criteria import Drawing, drawn_again
 from helpers.errors import PlainError
+from helpers.likeness import same_drawing
 from helpers.models import ModelUnavailable, adapter_entry, adapter_of, defaults, few_step, has_few_step
-from helpers.redraw import alike, redraw, unlike_here
+from helpers.redraw import redraw, unlike_here
 from helpers.settings import REPOSITORY, settings
 from helpers.submission import (
     Provenance,
@@ -288,10 +289,10 @@ def test_pictures_come_out_the_same_whatever_they_were_drawn_with(mini, folder):
     wanted = [said for _, said in drawn]
     assert not any(map(unlike_here, [*wanted, early]))
     again = redraw([*reversed(wanted), early])
-    assert alike(again.pop(), drawn[4][0])
-    assert all(alike(image, mine) for image, (mine, _) in zip(reversed(again), drawn, strict=True))
+    assert same_drawing(again.pop(), drawn[4][0])
+    assert all(same_drawing(image, mine) for image, (mine, _) in zip(reversed(again), drawn, strict=True))
     plain = [said.model_copy(update={"adapter": None}) for said in wanted[:2]]
-    assert not any(alike(image, mine) for image, (mine, _) in zip(redraw(plain), drawn[:2], strict=True))
+    assert not any(same_drawing(image, mine) for image, (mine, _) in zip(redraw(plain), drawn[:2], strict=True))
 
 
 def test_what_the_runner_has_not_is_said_and_not_drawn(mini, folder, monkeypatch):
@@ -302,13 +303,14 @@ def test_what_the_runner_has_not_is_said_and_not_drawn(mini, folder, monkeypatch
         "it was drawn with EulerDiscreteScheduler, not with": {"scheduler": "EulerDiscreteScheduler"},
         "takes at most 50 steps": {"steps": 51},
     }
-    monkeypatch.setattr(criterion, "redraw", lambda wanted: [] if not wanted else pytest.fail("it drew"))
+    picture = Picture(Spot(1, "picture", 1), "p.png", image)
+    monkeypatch.setattr("helpers.redraw.redraw", lambda wanted: [] if not wanted else pytest.fail("it drew"))
     for words, change in faulty.items():
-        right, faults = criterion._drawn_again([(Picture("P", "p.png", image), said.model_copy(update=change))])
-        assert right == 0 and len(faults) == 1 and words in faults[0]
+        (fault,) = drawn_again([Drawing(picture, said.model_copy(update=change))])
+        assert words in fault.one
     monkeypatch.undo()
     monkeypatch.setattr(settings, "models_dir", folder)
-    assert criterion._drawn_again([(Picture("P", "p.png", image), said)]) == (1, [])
+    assert drawn_again([Drawing(picture, said)]) == []
 
 
 def test_a_runner_without_the_adapter_says_so(tmp_path, monkeypatch):

@@ -7,6 +7,7 @@ import re
 import struct
 import zlib
 from dataclasses import replace
+from fractions import Fraction
 from random import Random
 
 import numpy as np
@@ -14,19 +15,21 @@ import pytest
 from handins import CHECKPOINT, another, painted, png, redrawn
 from PIL import Image
 
-from course.assess import redraw, sight
-from course.assess.judge import CRITERIA, judge
 from course.assess.parcel import receive
-from course.assess.words import slips
+from course.assess.runner import judge_parcel as judge
 from course.talk.prompts import variations
-from course.talk.wording import plain_caption
-from helpers import clip
+from helpers import clip, redraw
+from helpers.assessment import WEIGHTS, provenance_criteria
+from helpers.assessment.clip_fit import fits
+from helpers.assessment.description_criteria import doubtful_details
+from helpers.assessment.text_criteria import wrong_details
 from helpers.originals import SCENES
 from helpers.picturebook import draw
+from helpers.picturebook.words import plain_caption
 from helpers.settings import settings
 from helpers.submission import Submission, pack, pixels_sha256, read_metadata
 
-FULL = {criterion.name: criterion.points for criterion in CRITERIA}
+FULL = {name: weight.points for name, weight in WEIGHTS["runner"].items()}
 ANY = object()
 
 
@@ -49,7 +52,7 @@ def cheap():
         patch.setattr(clip, "embed_texts", remembering(clip.embed_texts, str))
         patch.setattr(clip, "embed_images", remembering(clip.embed_images, pixels_sha256))
         patch.setattr(redraw, "redraw", redrawn)
-        patch.setattr(redraw, "_checkpoint", lambda: CHECKPOINT)
+        patch.setattr(provenance_criteria, "checkpoint_here", lambda: CHECKPOINT)
         yield
 
 
@@ -61,10 +64,9 @@ def test_a_good_submission_passes_with_all_points():
     assert {score.advice for score in verdict.criteria} == {"Nothing to improve."}
 
 
-def sixteenth(points, lost=1, *, on_paper=False):
+def sixteenth(points, lost=1):
     """What is left of a criterion's points when so many of the sixteen are lost."""
-    share = 1 - lost / 16
-    return round(points * (0.4 * share + 0.6 if on_paper else share), 1)
+    return points * (16 - lost) / 16
 
 
 BAD = {}
@@ -83,12 +85,12 @@ def bad(message, **lost):
 # -- shape
 
 
-@bad("has 3 records instead of 4", shape=7.5, descriptions=15, prompts=15, pictures=11.2, fit=11.2, provenance=15)
+@bad("has 3 records instead of 4", shape=9, descriptions=15, prompts=12, pictures=12, fit=12, provenance=15)
 def three_records(it):
     del it.records[3]
 
 
-@bad("has 5 records instead of 4", shape=8)
+@bad("has 5 records instead of 4", shape=9.6)
 def five_records(it):
     it.records.append(it.records[0])
 
@@ -100,16 +102,16 @@ def no_records(it):
 
 @bad(
     "Record 2 has 3 prompts instead of 4",
-    shape=7.5,
-    prompts=sixteenth(20),
-    fit=sixteenth(15),
-    provenance=sixteenth(20, on_paper=True),
+    shape=9,
+    prompts=sixteenth(16),
+    fit=sixteenth(16),
+    provenance=sixteenth(20),
 )
 def a_prompt_is_missing(it):
     it.records[1]["prompts"].pop()
 
 
-@bad("Record 3 has 5 pictures instead of 4", shape=7.5)
+@bad("Record 3 has 5 pictures instead of 4", shape=9)
 def a_picture_too_many(it):
     it.records[2]["image_paths"].append("generated_images/more.png")
 
@@ -117,12 +119,12 @@ def a_picture_too_many(it):
 # -- descriptions
 
 
-@bad("Record 1: the description does not fit the source picture", descriptions=15, prompts=15)
+@bad("The description of record 1 does not fit the source picture", descriptions=15, prompts=12)
 def describes_another_picture(it):
     it.records[0]["original_description"] = "A large green fish swims in the desert."
 
 
-@bad("prompt 1 is not about what the description tells of", descriptions=10, prompts=10)
+@bad("description of record 2 fits the source picture of record 3 better than its own", descriptions=10, prompts=8)
 def descriptions_of_each_others_pictures(it):
     first, second = it.records[1], it.records[2]
     first["original_description"], second["original_description"] = (
@@ -131,7 +133,7 @@ def descriptions_of_each_others_pictures(it):
     )
 
 
-@bad("looks like 'red' rather than 'blue'", descriptions=17.5)
+@bad("the car looks red rather than blue", descriptions=17.5)
 def describes_another_colour(it):
     it.records[2]["original_description"] = "The picture shows a large blue car, on a road at sunset."
 
@@ -151,22 +153,17 @@ def counts_wrong(it):
     it.records[0]["original_description"] = "The picture shows a small orange cat on a large blue sofa, in a room."
 
 
-@bad("Record 4 has an empty description", descriptions=15, prompts=15)
+@bad("The description of record 4 is empty", descriptions=15, prompts=12)
 def describes_nothing(it):
     it.records[3]["original_description"] = " "
 
 
-@bad("Record 1 names no source picture", descriptions=15)
-def names_no_source(it):
-    it.records[0]["source_image"] = None
-
-
-@bad("Record 2, source picture .* can't be looked at: it is not there", descriptions=15)
+@bad("The source picture of record 2 .* can't be looked at: it is not there", descriptions=15)
 def source_is_missing(it):
     del it.files[it.records[1]["source_image"]]
 
 
-@bad("Record 3, source picture is the same picture as record 2, source picture", descriptions=15)
+@bad("The source picture of record 3 is the same as that of record 2", descriptions=15)
 def describes_one_picture_twice(it):
     it.files[it.records[2]["source_image"]] = it.files[it.records[1]["source_image"]]
 
@@ -174,31 +171,41 @@ def describes_one_picture_twice(it):
 # -- prompts
 
 
-@bad("Record 2, prompt 2 asks for the same picture as prompt 1", prompts=sixteenth(20, 3), fit=ANY, provenance=ANY)
+@bad(
+    "Record 2, prompts 2, 3 and 4 ask for the same picture as prompt 1",
+    prompts=sixteenth(16, 3),
+    fit=ANY,
+    provenance=ANY,
+)
 def pads_prompts(it):
     first = it.records[1]["prompts"][0]
     it.records[1]["prompts"] = [first, *(f"{first}, variation {n}" for n in (2, 3, 4))]
 
 
-@bad("Record 2, prompt 4 asks for the same picture as prompt 1", prompts=sixteenth(20, 3), fit=ANY, provenance=ANY)
+@bad(
+    "Record 2, prompts 2, 3 and 4 ask for the same picture as prompt 1",
+    prompts=sixteenth(16, 3),
+    fit=ANY,
+    provenance=ANY,
+)
 def rewords_prompts_by_a_digit(it):
     first = it.records[1]["prompts"][0]
     it.records[1]["prompts"] = [f"{n}. {first}" for n in (1, 2, 3, 4)]
 
 
-@bad("Record 3, prompt 2 asks for the same picture", prompts=sixteenth(20), fit=ANY, provenance=ANY)
+@bad("Record 3, prompt 2 asks for the same picture", prompts=sixteenth(16), fit=ANY, provenance=ANY)
 def says_the_same_in_other_words(it):
     it.records[2]["prompts"][:2] = ["a large red car, at sea", "a drawing of a big red car by the sea"]
 
 
-@bad("Record 1, prompt 1 is not about what the description tells of .cat, sofa.", prompts=15, fit=ANY)
+@bad("All prompts of record 1 are about something other .* .cat, sofa.", prompts=12, fit=ANY)
 def prompts_off_the_subject(it):
     for k, prompt in enumerate(variations(SCENES["car_at_sunset.png"], 4, Random(9))):
         it.records[0]["prompts"][k] = prompt
         it.paint(0, k, prompt, seed=50 + k)
 
 
-@bad("Record 4, prompt 3 says nothing that could be painted", prompts=sixteenth(20), fit=ANY, provenance=ANY)
+@bad("Record 4, prompt 3 names nothing that could be painted", prompts=sixteenth(16), fit=ANY, provenance=ANY)
 def an_empty_prompt(it):
     it.records[3]["prompts"][2] = "12 !!"
 
@@ -206,7 +213,7 @@ def an_empty_prompt(it):
 # -- pictures
 
 
-ONE_PICTURE = {"pictures": sixteenth(15), "fit": sixteenth(15), "provenance": sixteenth(20, on_paper=True)}
+ONE_PICTURE = {"pictures": sixteenth(16), "fit": sixteenth(16), "provenance": sixteenth(20)}
 
 
 @bad("Record 1, picture 2 .*: it is not there", **ONE_PICTURE)
@@ -251,10 +258,10 @@ def a_picture_of_a_few_pixels(it):
 
 
 @bad(
-    "Record 2, picture 2 is the same picture as record 2, picture 1",
-    pictures=sixteenth(15, 3),
+    "Record 2, pictures 2, 3 and 4 are the same picture as record 2, picture 1",
+    pictures=sixteenth(16, 3),
     fit=ANY,
-    provenance=sixteenth(20, 3, on_paper=True),
+    provenance=sixteenth(20, 3),
 )
 def one_picture_four_times(it):
     it.records[1]["image_paths"] = it.records[1]["image_paths"][:1] * 4
@@ -262,9 +269,9 @@ def one_picture_four_times(it):
 
 @bad(
     "Record 2, picture 4 is the same picture as record 2, picture 1",
-    pictures=sixteenth(15),
+    pictures=sixteenth(16),
     fit=ANY,
-    provenance=sixteenth(20, on_paper=True),
+    provenance=sixteenth(20),
 )
 def a_picture_again_as_jpeg(it):
     paths, file = it.records[1]["image_paths"], io.BytesIO()
@@ -274,10 +281,10 @@ def a_picture_again_as_jpeg(it):
 
 
 @bad(
-    "Record 2, picture 1 is the same picture as record 2, source picture",
-    pictures=sixteenth(15),
+    "Record 2, picture 1 is the same picture as the source picture of record 2",
+    pictures=sixteenth(16),
     fit=ANY,
-    provenance=sixteenth(20, on_paper=True),
+    provenance=sixteenth(20),
 )
 def the_source_picture_as_a_new_one(it):
     it.files[it.records[1]["image_paths"][0]] = it.files[it.records[1]["source_image"]]
@@ -286,13 +293,13 @@ def the_source_picture_as_a_new_one(it):
 # -- fit
 
 
-@bad("Record 3, picture 4 does not show what its prompt asks for", fit=sixteenth(15), provenance=ANY)
+@bad("Record 3, picture 4 shows what the prompts of record 4 ask for", fit=sixteenth(16), provenance=ANY)
 def a_picture_of_something_else(it):
     scene = replace(SCENES["tree_frog.png"], place="desert", style="neon", layout=3)
     it.paint(2, 3, it.records[2]["prompts"][3], seed=3, image=draw(scene, size=128))
 
 
-@bad("Record 3, picture 1 does not show what its prompt asks for", fit=sixteenth(15, 4), provenance=17)
+@bad("All pictures of record 3 do not show what their prompts ask for", fit=12, provenance=17)
 def pictures_of_noise(it):
     rng = np.random.default_rng(0)
     for k, prompt in enumerate(it.records[2]["prompts"]):
@@ -303,41 +310,48 @@ def pictures_of_noise(it):
 # -- provenance
 
 
-@bad("Record 1, picture 1: its hash is not that of the picture", provenance=sixteenth(20, on_paper=True))
+@bad("Record 1, picture 1 has one provenance in the PNG and another in the record", provenance=sixteenth(20))
 def a_made_up_hash(it):
     it.records[0]["provenance"][0]["sha256"] = "0" * 64
 
 
-@bad("Record 1, picture 1: the PNG and the record say different things", provenance=sixteenth(20, on_paper=True))
+@bad("Record 1, picture 1 has one provenance in the PNG and another in the record", provenance=sixteenth(20))
 def a_seed_that_the_png_does_not_have(it):
     it.records[0]["provenance"][0]["seed"] += 1
 
 
-@bad("Record 1 does not say how its pictures were drawn: add it .save each", provenance=0)
-def no_provenance(it):
-    for record in it.records:
-        del record["provenance"]
+@bad("Record 2, picture 3 was changed after it was drawn", provenance=sixteenth(20), fit=ANY, pictures=ANY)
+def a_retouched_picture(it):
+    path = it.records[1]["image_paths"][2]
+    with Image.open(io.BytesIO(it.files[path])) as image:
+        said = image.info
+        retouched = image.convert("RGB")
+    retouched.putpixel((0, 0), (1, 2, 3))
+    retouched.info = said
+    it.files[path] = png(retouched)
 
 
-@bad("Record 1 names no source picture, .*: add its path .make_record", descriptions=0, provenance=0)
-def an_early_submission(it):
-    no_provenance(it)
-    for record in it.records:
-        it.files.pop(record.pop("source_image"))
+@bad("Record 2, picture 3 has its provenance in the record alone", provenance=sixteenth(20))
+def a_png_without_provenance(it):
+    path = it.records[1]["image_paths"][2]
+    with Image.open(io.BytesIO(it.files[path])) as image:
+        image.info.clear()
+        it.files[path] = png(image.convert("RGB"))
 
 
-@bad("Record 2, picture 3: its record does not say how it was drawn: add it", provenance=sixteenth(20, on_paper=True))
-def provenance_of_all_but_one(it):
+@bad("Record 2, picture 3 does not say how it was drawn", provenance=sixteenth(20))
+def no_provenance_of_one(it):
+    a_png_without_provenance(it)
     it.records[1]["provenance"][2] = None
 
 
-@bad("Record 4, picture . was drawn by diffusion .sha256:old., and this runner has", provenance=17)
+@bad("Record 4, pictures .* were drawn by diffusion .sha256:old., and here is", provenance=17)
 def drawn_by_another_model(it):
     for k, prompt in enumerate(it.records[3]["prompts"]):
         it.paint(3, k, prompt, seed=k, revision="sha256:old")
 
 
-@bad("Record 4, picture .: drawn again from its prompt, seed 10., .* another picture comes out", provenance=17)
+@bad("Record 4, pictures .* do not come out again from their prompts, seeds, steps", provenance=17)
 def made_up_provenance(it):
     for k, prompt in enumerate(it.records[3]["prompts"]):
         it.paint(3, k, prompt, seed=100 + k, image=painted(prompt, 200 + k))
@@ -363,11 +377,8 @@ def test_there_are_enough_faults():
     assert len(BAD) >= 25
 
 
-def test_whoever_lacks_half_of_a_criterion_fails_whatever_the_rest():
-    early, made_up = another(), another()
-    no_provenance(early)
-    verdict = judge(early.parcel())
-    assert verdict.score == 80 and not verdict.passed
+def test_made_up_provenance_fails_whatever_the_rest():
+    made_up = another()
     for i, record in enumerate(made_up.records):
         for k, prompt in enumerate(record["prompts"]):
             made_up.paint(i, k, prompt, seed=k, image=painted(prompt, 300 + k))
@@ -377,10 +388,12 @@ def test_whoever_lacks_half_of_a_criterion_fails_whatever_the_rest():
 
 
 @pytest.mark.parametrize("way", ["zip", "images"])
-def test_an_early_submission_is_judged_and_told_what_to_add(way, tmp_path):
+def test_an_early_submission_passes_where_its_pictures_tell_how_they_were_drawn(way, tmp_path):
     """One of the three fields that records had at first, as the early notebook wrote it, and as a client sends it."""
     it = another()
-    an_early_submission(it)
+    for record in it.records:
+        it.files.pop(record.pop("source_image"))
+        del record["provenance"]
     assert all(set(record) == {"original_description", "prompts", "image_paths"} for record in it.records)
     for path, content in it.files.items():
         (tmp_path / path).parent.mkdir(exist_ok=True)
@@ -391,16 +404,7 @@ def test_an_early_submission_is_judged_and_told_what_to_add(way, tmp_path):
         images = {path: base64.b64encode(content).decode() for path, content in it.files.items()}
         body = {"submission": it.records, "images": images}
     verdict = judge(receive(Submission.model_validate_json(json.dumps(body)), None))
-    assert {s.criterion: s.points for s in verdict.criteria} == {**FULL, "descriptions": 0, "provenance": 0}
-    assert not verdict.passed
-    assert [message.split(":")[0] for message in verdict.messages] == [
-        f"Record {i} {what}"
-        for what in (
-            "names no source picture, so nobody can tell whether its description is right",
-            "does not say how its pictures were drawn",
-        )
-        for i in (1, 2, 3, 4)
-    ]
+    assert (verdict.passed, verdict.score, verdict.messages) == (True, 100, [])
 
 
 def test_a_few_slips_still_pass():
@@ -411,47 +415,41 @@ def test_a_few_slips_still_pass():
     assert verdict.passed and 70 <= verdict.score < 100
 
 
-def test_nothing_is_drawn_again_where_the_runner_has_another_model(monkeypatch):
+def test_nothing_is_drawn_again_where_there_is_another_model(monkeypatch):
     monkeypatch.setattr(settings, "profile", "full")
     monkeypatch.setattr(redraw, "redraw", lambda wanted: pytest.fail("it drew"))
     it = another()
     made_up_provenance(it)
-    assert redraw.provenance(_case(it)).share == 1
+    assert provenance_criteria.provenance(it.parcel().opened(), Random(0)).share == 1
     a_made_up_hash(it)
-    assert redraw.provenance(_case(it)).share == 15 / 16
-
-
-def _case(it):
-    from course.assess.case import Case
-
-    return Case.of(it.parcel())
+    assert provenance_criteria.provenance(it.parcel().opened(), Random(0)).share == Fraction(15, 16)
 
 
 def test_true_texts_fit_their_pictures_and_others_do_not():
     scenes = list(SCENES.values())
     images = [draw(scene, size=128) for scene in scenes]
     texts = [plain_caption(scene) for scene in scenes]
-    assert sight.fits(texts, images) == [True] * 4
-    assert not any(sight.fits([*texts[1:], texts[0]], images))
+    assert fits(texts, images) == [True] * 4
+    assert not any(fits([*texts[1:], texts[0]], images))
 
 
 def test_what_a_description_says_wrong_of_a_known_picture():
     frog = SCENES["tree_frog.png"]
-    assert slips(f"The picture shows {plain_caption(frog)}.", frog) == []
-    assert slips("A red frog is sitting in a green tree.", frog) == []  # no caption, but it names both
-    assert slips("A small red tree on a large green tree, on a meadow.", frog) == [
+    assert wrong_details(f"The picture shows {plain_caption(frog)}.", frog) == []
+    assert wrong_details("A red frog is sitting in a green tree.", frog) == []  # no caption, but it names both
+    assert wrong_details("A small red tree on a large green tree, on a meadow.", frog) == [
         "it does not name the frog",
         "the number of trees is 1 rather than 2",
     ]
-    assert slips("A blue frog on a green tree, at night.", frog) == [
-        "the frog looks like 'red' rather than 'blue'",
-        "it looks like 'meadow' rather than 'night'",
+    assert wrong_details("A blue frog on a green tree, at night.", frog) == [
+        "the frog looks red rather than blue",
+        "the place looks like 'meadow' rather than 'night'",
     ]
-    assert slips("A red frog and a dog, a tree too.", frog) == ["there is no dog"]
+    assert wrong_details("A red frog and a dog, a tree too.", frog) == ["there is no dog"]
 
 
 def test_of_other_pictures_clip_tells_what_a_description_says_wrong():
     car = replace(SCENES["car_at_sunset.png"], place="snow", layout=3)
     image, caption = draw(car, size=128), plain_caption(car)
-    assert sight._wrong(caption, image) == []
-    assert sight._wrong(caption.replace("car", "horse"), image) == ["it looks like 'car' rather than 'horse'"]
+    assert doubtful_details(caption, image) == []
+    assert doubtful_details(caption.replace("car", "horse"), image) == ["it looks like 'car' rather than 'horse'"]

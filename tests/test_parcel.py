@@ -1,9 +1,10 @@
-"""Records and pictures out of a request: paths stay inside, archives unfold to their limits, nothing is believed."""
+"""Records and pictures out of a request: paths stay inside, archives unfold to their limits, and come as people make them."""
 
 import base64
 import io
 import json
 import os
+import unicodedata
 import zipfile
 
 import pytest
@@ -63,12 +64,74 @@ def test_pictures_travel_in_the_request(way):
     asked = submission("b/ä.png", "gone.png", **WAYS[way]({"b/ä.png": b"B", "unnamed.png": b"C"}))
     got = receive(asked, None)
     assert got.files == {"b/ä.png": b"B"}
-    assert got.problems == {"gone.png": MISSING}
+    place = {"zip": "the zip archive", "images": 'the field "images"'}[way]
+    assert got.problems == {"gone.png": f"{MISSING} ({place} has 'b/ä.png', 'unnamed.png')"}
 
 
 def test_pictures_lie_in_a_folder(root):
     got = receive(submission("generated_images/a.png", "gone.png", folder="ada"), root)
-    assert got.files == {"generated_images/a.png": b"A"} and got.problems == {"gone.png": MISSING}
+    assert got.files == {"generated_images/a.png": b"A"}
+    assert got.problems == {"gone.png": f"{MISSING} (this runner looked into its folder 'ada')"}
+
+
+SMALL = [
+    ("generated_images/a.png", "generated_images\\a.png"),
+    ("generated_images\\a.png", "generated_images/a.png"),
+    ("./generated_images//a.png", "generated_images/a.png"),
+    ("generated_images/a.png", "./generated_images/a.png"),
+    ("generated_images/a.png", "Ada's submission/generated_images/a.png"),
+    ("generated_images/a.png", "Downloads\\submission\\generated_images\\a.png"),
+    (unicodedata.normalize("NFC", "ä.png"), unicodedata.normalize("NFD", "ä.png")),
+]
+
+
+@pytest.mark.parametrize(("path", "name"), SMALL)
+@pytest.mark.parametrize("way", WAYS)
+def test_pictures_are_found_as_people_pack_them(path, name, way):
+    others = {f"__MACOSX/{path}": b"no", f"x/y/z/{path}": b"no", "generated_images/b.png": b"no"}
+    asked = submission(path, **WAYS[way]({**others, name: b"A"}))
+    assert receive(asked, None).files == {path: b"A"}
+
+
+@pytest.mark.parametrize(
+    ("path", "folder"),
+    [("generated_images\\a.png", "ada"), (".\\ada\\generated_images\\a.png", "."), ("a.png", "ada\\generated_images")],
+)
+def test_a_folder_is_looked_into_with_paths_as_windows_writes_them(path, folder, root):
+    assert receive(submission(path, folder=folder), root).files == {path: b"A"}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_was_looked_through_is_told(way):
+    place = {"zip": "the zip archive", "images": 'the field "images"'}[way]
+    for names, sentence in (
+        ((), f"({place} has no files)"),
+        ([f"{i}.png" for i in range(9)], f"({place} has '0.png', '1.png', '2.png' and 6 more)"),
+        (("x/a.png", "y/a.png"), f"{place} has it in 2 folders"),
+    ):
+        (problem,) = receive(submission("a.png", **WAYS[way](dict.fromkeys(names, b"A"))), None).problems.values()
+        assert sentence in problem
+
+
+BYTES = bytes(range(256)) * 3  # with + and / in base64
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        lambda content: base64.encodebytes(content).decode(),  # a line break after 76 letters
+        lambda content: base64.encodebytes(content).decode().replace("\n", "\r\n"),
+        lambda content: f"  {in_base64(content)}\n",
+        lambda content: f"data:image/png;base64,{in_base64(content)}",
+        lambda content: f"data:;base64,{in_base64(content)}",
+        lambda content: f"DATA:image/png;charset=utf-8;BASE64,\n{base64.encodebytes(content).decode()}",
+        lambda content: base64.urlsafe_b64encode(content).decode(),
+    ],
+)
+@pytest.mark.parametrize("way", WAYS)
+def test_base64_is_read_as_people_send_it(written, way):
+    fields = {"images": {"a.png": written(BYTES)}} if way == "images" else {"zip": written(zipped({"a.png": BYTES}))}
+    assert receive(submission("a.png", **fields), None).files == {"a.png": BYTES}
 
 
 @pytest.mark.parametrize(
@@ -81,6 +144,9 @@ def test_pictures_lie_in_a_folder(root):
         "..\\secret.png",
         "C:\\a.png",
         "c:a.png",
+        "\\etc\\passwd",
+        "\\\\host\\share\\a.png",
+        "a\\..\\..\\secret.png",
         "a\0.png",
         "",
     ],
@@ -100,12 +166,12 @@ def test_a_link_does_not_lead_out(root):
 def test_a_pipe_is_not_waited_for(root):
     os.mkfifo(root / "ada" / "pipe.png")
     assert receive(submission("pipe.png", "generated_images", folder="ada"), root).problems == {
-        "pipe.png": MISSING,
-        "generated_images": MISSING,
+        "pipe.png": f"{MISSING} (this runner looked into its folder 'ada')",
+        "generated_images": f"{MISSING} (this runner looked into its folder 'ada')",
     }
 
 
-@pytest.mark.parametrize("folder", ["..", "../root2", "/", "ada/../..", "\0"])
+@pytest.mark.parametrize("folder", ["..", "../root2", "/", "/etc", "ada/../..", "..\\", "\\etc", "\0"])
 def test_a_folder_stays_inside_the_runners(folder, root):
     (problem,) = receive(submission("secret.png", folder=folder), root).problems.values()
     assert "is outside of the one that this runner looks into" in problem
@@ -118,7 +184,8 @@ def test_without_a_root_no_folder_is_opened(root):
 
 def test_without_a_folder_the_runners_own_is_meant(root):
     got = receive(submission("generated_images/a.png", "ada/generated_images/a.png"), root)
-    assert got.files == {"ada/generated_images/a.png": b"A"} and got.problems == {"generated_images/a.png": MISSING}
+    assert got.files == {"ada/generated_images/a.png": b"A"}
+    assert got.problems == {"generated_images/a.png": f"{MISSING} (this runner looked into its own folder)"}
 
 
 def test_without_pictures_it_says_how_to_send_them():
@@ -144,7 +211,9 @@ def test_a_large_picture_is_not_unfolded(root, monkeypatch):
         ({"zip": in_base64(zipped({"a.png": b"A"}, zipfile.ZIP_LZMA))}, "unusual way: pack it with the method deflate"),
         ({"zip": in_base64(zipped({"ä.png": b"A"}).replace("ä".encode(), b"\xff\xff"))}, "holds no zip archive"),
         ({"zip": in_base64(zipped(dict.fromkeys(map(str, range(1_001)), b"")))}, "has more than 1,000 members"),
+        ({"zip": "data:application/zip,PK"}, "not whole in base64"),
         ({"images": {"a.png": "no base64!"}}, "not whole in base64"),
+        ({"images": {"a.png": in_base64(b"AAAA")[:-1]}}, "not whole in base64"),
         ({"images": {"a.png": "ä"}}, "not whole in base64"),
     ],
 )
@@ -197,6 +266,23 @@ def test_the_id_depends_on_all_that_came():
         receive(submission("a.png", images={"a.png": in_base64(b"A")}, student="Ada"), None),
     ]
     assert len({one.id, *(other.id for other in others)}) == 4
+
+
+def test_the_id_depends_on_why_pictures_are_missing(root):
+    """Of one submission, so that each answer tells its own reasons."""
+    asked = [
+        receive(submission("a.png"), None),
+        receive(submission("a.png", zip="not base64!"), None),
+        receive(submission("a.png", zip=in_base64(b"no archive")), None),
+        receive(submission("a.png", images={}), None),
+        receive(submission("a.png", images={"a.png": "not base64!"}), None),
+        receive(submission("a.png", folder="ada"), None),
+        receive(submission("a.png", folder="ada"), root),
+        receive(submission("a.png", folder=".."), root),
+        receive(submission("a.png"), root),
+    ]
+    assert len({each.id for each in asked}) == len(asked)
+    assert receive(submission("a.png", zip="not base64!"), None).id == asked[1].id
 
 
 def test_what_is_kept_comes_back():

@@ -2,8 +2,9 @@
 
 from types import SimpleNamespace
 
-from course.assess.redraw import _checkpoint
 from helpers import redraw
+from helpers.assessment.provenance_criteria import checkpoint_here
+from helpers.likeness import TOLERANCE, difference, same_drawing
 from helpers.models import load
 from helpers.submission import make_provenance
 
@@ -18,9 +19,9 @@ def test_the_model_draws_a_picture_again_alone_and_in_a_batch():
     again = redraw.redraw([papers(prompts[1], 1)])[0]
     other = redraw.redraw([papers(prompts[1], 2)])[0]
     # Far from the limit on both sides: measured 0.0 and, for the nearest of 26 prompts, 8.2.
-    assert redraw.difference(drawn[1], again) < redraw.TOLERANCE / 4
-    assert redraw.difference(drawn[1], other) > redraw.TOLERANCE * 2
-    assert redraw.alike(drawn[1], again) and not redraw.alike(drawn[1], other)
-    assert not redraw.alike(drawn[1], again.resize((64, 64)))
+    assert difference(drawn[1], again) < TOLERANCE / 4
+    assert difference(drawn[1], other) > TOLERANCE * 2
+    assert same_drawing(drawn[1], again) and not same_drawing(drawn[1], other)
+    assert not same_drawing(drawn[1], again.resize((64, 64)))
     said = make_provenance(drawn[1], load("diffusion"), prompt=prompts[1], seed=1, steps=3, guidance_scale=4.0)
-    assert (said.model, said.revision) == _checkpoint()
+    assert (said.model, said.revision) == checkpoint_here()

@@ -5,15 +5,11 @@ module             what lives there
 =================  ============================================================================================
 ``api``            ``POST /run_assessment`` and what else a client may ask
 ``parcel``         records and pictures out of a request: a zip, base64 or a folder, safely
-``ledger``         the database: a submission is in it before it is judged
-``runner``         the one thread that judges, and the queue before it
-``judge``          the criteria, their points, and when a submission passes
-``case``           a submission with its pictures opened, as the criteria read it
-``words``          criterion: prompts that differ, about the subject; what a text says
-``sight``          criteria: pictures that are there and differ; texts and pictures that fit
-``redraw``         criterion: provenance, with a sample of the pictures drawn again
-``certificate``    the certificate: drawn, signed, verified
+``submissions``    the database: a submission is in it before it is judged, and a runner locks the one that it judges
+``runner``         the one thread that judges what waits in the database
+``certificate``    the certificate: a signed token, a picture of it, verifying
 =================  ============================================================================================
 
-A submission goes down that table and its answer comes up again.
+A submission goes down that table and its answer comes up again. By what it is judged stands in `helpers.assessment`, which
+notebook 07 uses, too.
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import re
 from concurrent.futures import Future
 from pathlib import Path
@@ -12,9 +13,9 @@ from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
+from course.api_error import ApiError
 from course.assess.parcel import receive
 from course.assess.runner import Answer, Busy, Runner, waiting
-from course.serve.errors import ApiError
 from helpers.errors import PlainError
 from helpers.submission import Submission, faults
 
@@ -61,9 +62,10 @@ def assessment_router(runner: Runner, *, root: Path | None = None, patience: flo
 
     @router.get("/run_assessment/key")
     async def key() -> JSONResponse:
-        """The key that certificates are verified with."""
+        """The key that certificates are verified with, in base64 and as a JSON Web Key."""
+        signer = runner.signer
         try:
-            return JSONResponse({"public_key": await run_in_threadpool(lambda: runner.signer.public_key)})
+            return JSONResponse(await run_in_threadpool(lambda: {"public_key": signer.public_key, "jwk": signer.jwk}))
         except PlainError as error:
             return _respond(Answer(result="error", exceptions=[str(error)]))
 
@@ -83,7 +85,7 @@ def assessment_router(runner: Runner, *, root: Path | None = None, patience: flo
 
 def _hand_in(runner: Runner, root: Path | None, body: bytes) -> tuple[str, Future[Answer]]:
     """The submission's id, and its answer to come. Raises what `Runner.hand_in` raises, or a ValidationError."""
-    parcel = receive(Submission.model_validate_json(body), root)
+    parcel = receive(Submission.model_validate_json(body.removeprefix(codecs.BOM_UTF8)), root)
     return parcel.id, runner.hand_in(parcel)
 
 

@@ -1,7 +1,8 @@
 """A submission as it is kept: its records, and the bytes of the pictures that they name.
 
-A stranger sends it, so nothing in it is believed: a path stays inside the submission's folder, an archive unfolds
-to no more than the limits below, and of a long submission only what can win points is read.
+The sender is untrusted: a path stays inside the submission's folder, an archive unfolds to no more than the limits
+below, and of a long submission only what can win points is read. But it may come as people make it: base64 with line
+breaks or as a ``data:`` URL, an archive with a folder around everything, paths as Windows writes them.
 """
 
 from __future__ import annotations
@@ -9,29 +10,27 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import json
+import re
+import unicodedata
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
+from helpers.assessment.findings import RECORDS
+from helpers.assessment.opened import MAX_FILE, MISSING, OUTSIDE, TOO_LARGE, OpenedSubmission
 from helpers.submission import Record, Submission
 
 __all__ = ["MAX_FILE", "MAX_FILES", "RECORDS", "Parcel", "named_pictures", "pack_files", "receive", "unpack_files"]
 
-#: Four source pictures, and four pictures of each: what a submission should hold, and all that is looked at.
-RECORDS = 4
-#: The most bytes of one picture's file.
-MAX_FILE = 5_000_000
 #: The most bytes of all pictures' files together, in a folder or unfolded from an archive. Plain base64 takes a third more
 #: bytes than the files, so a request of 20 MB, the most that the endpoint lets in, carries some 15 MB of them.
 MAX_FILES = 20_000_000
 #: The most members of an archive; each takes memory when it is opened.
 MAX_MEMBERS = 1_000
 
-MISSING = "it is not there"
-OUTSIDE = "its path leads out of the submission's folder"
-TOO_LARGE = f"its file is larger than {MAX_FILE / 1e6:g} MB"
 TOO_MUCH = f"with it the pictures' files are more than {MAX_FILES / 1e6:g} MB together"
 
 
@@ -56,15 +55,24 @@ class Parcel:
 
     @cached_property
     def id(self) -> str:
-        """32 hex digits that depend on all that came in: the same submission sent twice is one submission."""
+        """32 hex digits that depend on all that is judged: the same submission sent twice is one submission.
+
+        What is missing belongs to it, with the reason, so that an answer with other reasons is another answer.
+        """
         digest = hashlib.sha256(Submission(**self.body()).model_dump_json().encode())
         for name, content in sorted(self.files.items()):
             digest.update(f"\n{name} {hashlib.sha256(content).hexdigest()}".encode())
+        if self.problems:
+            digest.update(json.dumps(self.problems, sort_keys=True).encode())
         return digest.hexdigest()[:32]
 
     def body(self) -> dict:
         """The arguments of a `Submission` without its pictures."""
         return {"submission": self.records, "student": self.student, "course": self.course}
+
+    def opened(self) -> OpenedSubmission:
+        """The submission with its pictures opened, as `helpers.assessment` judges it."""
+        return OpenedSubmission.from_files(self.records, self.files, self.problems)
 
 
 def named_pictures(records: Iterable[Record]) -> list[str]:
@@ -102,7 +110,9 @@ def _stays_inside(path: str) -> bool:
     parts = PurePosixPath(path).parts
     windows = PureWindowsPath(path)
     return (
-        bool(parts) and ".." not in (*parts, *windows.parts) and not (path[0] in "/~" or windows.drive or "\0" in path)
+        bool(parts)
+        and ".." not in (*parts, *windows.parts)
+        and not (path[0] in "/\\~" or windows.drive or "\0" in path)
     )
 
 
@@ -111,7 +121,8 @@ def _reader(submission: Submission, root: Path | None) -> Callable[[str], bytes]
     if submission.zip is not None:
         return _zip_reader(submission.zip)
     if submission.images is not None:
-        return lambda path: _decode(submission.images[path]) if path in submission.images else _fail(MISSING)
+        find = _finder(submission.images, 'the field "images"')
+        return lambda path: _decode(submission.images[find(path)])
     if submission.folder is not None:
         return _folder_reader(submission.folder, root)
     if root is not None:
@@ -123,20 +134,57 @@ def _fail(reason: str) -> bytes:
     raise _Unreadable(reason)
 
 
+def _finder(names: Collection[str], place: str) -> Callable[[str], str]:
+    """The function that finds the name under which a path came, be it with a folder around it; raises ``_Unreadable``.
+
+    Args:
+        place: where the names are, for the reason.
+    """
+    by_path = {_plain(name): name for name in names if not name.startswith("__MACOSX/")}
+
+    def find(path: str) -> str:
+        wanted = _plain(path)
+        if path in names or wanted in by_path:
+            return path if path in names else by_path[wanted]
+        inside = sorted((known.count("/"), known) for known in by_path if known.endswith(f"/{wanted}"))
+        outermost = [known for depth, known in inside if depth == inside[0][0]]
+        if len(outermost) == 1:
+            return by_path[outermost[0]]
+        if outermost:
+            raise _Unreadable(f"{place} has it in {len(outermost)} folders: send it once")
+        some = ", ".join(repr(name[:60]) for name in sorted(by_path.values())[:3])
+        more = f" and {len(by_path) - 3} more" if len(by_path) > 3 else ""
+        raise _Unreadable(f"{MISSING} ({place} has {some or 'no files'}{more})")
+
+    return find
+
+
+def _plain(path: str) -> str:
+    """A path as all systems could have written it: with forward slashes, letters and their accents as one character."""
+    parts = unicodedata.normalize("NFC", path).replace("\\", "/").split("/")
+    return "/".join(part for part in parts if part not in ("", "."))
+
+
+def _from_base64(text: str) -> bytes:
+    """The bytes, also of text with line breaks, of a ``data:`` URL, and in the alphabet for URLs. Raises ``ValueError``."""
+    text = re.sub(r"\Adata:[^,]{0,200};base64,", "", text.strip(), flags=re.IGNORECASE)
+    return base64.b64decode("".join(text.split()).replace("-", "+").replace("_", "/"), validate=True)
+
+
 def _decode(text: str) -> bytes:
-    if len(text) > MAX_FILE * 4 // 3 + 4:
-        raise _Unreadable(TOO_LARGE)
     try:
-        return base64.b64decode(text, validate=True)
+        content = _from_base64(text)
     except ValueError as error:
         raise _Unreadable(f"it is not whole in base64 ({error})") from error
+    return content if len(content) <= MAX_FILE else _fail(TOO_LARGE)
 
 
 def _zip_reader(text: str) -> Callable[[str], bytes]:
     try:
-        packed = base64.b64decode(text, validate=True)
-    except ValueError:
-        return lambda path: _fail('the field "zip" is not whole in base64')
+        packed = _from_base64(text)
+    except ValueError as error:
+        reason = f'the field "zip" is not whole in base64 ({error})'
+        return lambda path: _fail(reason)
     if packed.count(b"PK\1\2") > MAX_MEMBERS:  # the mark of each member
         return lambda path: _fail(f"the archive has more than {MAX_MEMBERS:,} members: pack the named pictures only")
     # A damaged archive raises whatever its reader stumbles over, when it is opened and at each member.
@@ -144,17 +192,15 @@ def _zip_reader(text: str) -> Callable[[str], bytes]:
         archive = zipfile.ZipFile(io.BytesIO(packed))
     except Exception:
         return lambda path: _fail('the field "zip" holds no zip archive')
+    find = _finder([name for name in archive.namelist() if not name.endswith(("/", "\\"))], "the zip archive")
 
     def read(path: str) -> bytes:
-        try:
-            info = archive.getinfo(path)
-        except KeyError:
-            raise _Unreadable(MISSING) from None
+        info = archive.getinfo(find(path))
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise _Unreadable("the archive compresses it in an unusual way: pack it with the method deflate")
         try:
             with archive.open(info) as member:
-                content = member.read(MAX_FILE + 1)  # of what an archive says of its sizes nothing is believed
+                content = member.read(MAX_FILE + 1)  # don't trust the sizes in the archive's headers
         except Exception as error:
             raise _Unreadable(f"the archive can't give it ({error})") from error
         return content if len(content) <= MAX_FILE else _fail(TOO_LARGE)
@@ -166,17 +212,19 @@ def _folder_reader(folder: str, root: Path | None) -> Callable[[str], bytes]:
     if root is None:
         return lambda path: _fail('this runner opens no folders: send the pictures as "zip" or "images"')
     root = root.resolve()
-    if "\0" in folder or not (root / folder).resolve().is_relative_to(root):
+    base = (root / folder.replace("\\", "/")).resolve() if "\0" not in folder else None
+    if base is None or not base.is_relative_to(root):
         return lambda path: _fail(f"the folder {folder[:80]!r} is outside of the one that this runner looks into")
-    base = (root / folder).resolve()
+    place = "its own folder" if base == root else f"its folder {folder[:80]!r}"
 
     def read(path: str) -> bytes:
-        file = (base / path).resolve()
-        if not file.is_relative_to(base):  # a link may lead out
-            raise _Unreadable(OUTSIDE)
         try:
+            file = base / path
+            file = (file if file.is_file() else base / _plain(path)).resolve()
+            if not file.is_relative_to(base):  # a link may lead out
+                raise _Unreadable(OUTSIDE)
             if not file.is_file():
-                raise _Unreadable(MISSING)
+                raise _Unreadable(f"{MISSING} (this runner looked into {place})")
             with file.open("rb") as opened:
                 content = opened.read(MAX_FILE + 1)
         except OSError as error:

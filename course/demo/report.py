@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from course.assess.certificate import read_token
 from helpers.submission import Provenance, Record
 
 __all__ = ["Drawn", "clip_scores", "render", "write_report"]
@@ -66,7 +67,9 @@ def render(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
     ).from_string(TEMPLATE.read_text(encoding="utf-8"))
     models = sorted({_model(p) for record in records for p in record.provenance or [] if p})
-    return template.render(rows=rows, assessment=assessment, certificate=assessment.get("certificate"), models=models)
+    certificate = assessment.get("certificate")
+    words = read_token(certificate["jwt"]) if certificate else None
+    return template.render(rows=rows, assessment=assessment, certificate=certificate, words=words, models=models)
 
 
 def _model(said: Provenance) -> str:

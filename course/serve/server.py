@@ -32,7 +32,7 @@ def serve(
 
     Args:
         parent_pid: if given, it also stops when this process and all notebooks that have joined it are gone.
-        submissions: the database of submissions (`course.assess.ledger`); the one in the user's data folder if None.
+        submissions: the database of submissions (`course.assess.submissions`); the one in the user's data folder if None.
         submission_root: the folder whose folders a submission may name.
 
     Raises:

@@ -4,8 +4,21 @@ from __future__ import annotations
 
 import re
 
-from helpers.picturebook import Scene, describe
 from helpers.picturebook.scene import Rng, pick
+from helpers.picturebook.words import plain_caption
+
+__all__ = [
+    "COURTESIES",
+    "GREETED",
+    "REWORDINGS",
+    "THANKED",
+    "as_typed",
+    "asked",
+    "dressed",
+    "plain_caption",
+    "reworded",
+    "sentence",
+]
 
 REWORDINGS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
@@ -107,18 +120,6 @@ REWORDINGS: tuple[tuple[str, tuple[str, ...]], ...] = (
 """Patterns of `helpers.picturebook.questions` and other ways to ask the same."""
 
 COURTESIES = ("Please ", "Can you ", "Could you ", "I want you to ", "Now ")
-
-
-class First:
-    """A source of "random" numbers that always takes the first choice: with it, `describe` words a scene one way."""
-
-    def random(self) -> float:
-        return 0.0
-
-
-def plain_caption(scene: Scene) -> str:
-    """The caption of the scene that says everything in the plainest words, the same words each time."""
-    return describe(scene, First())
 
 
 def reworded(question: str, rng: Rng) -> str:

@@ -20,6 +20,7 @@ __all__ = [
     "STYLE_OPENINGS",
     "describe",
     "parse",
+    "plain_caption",
     "questions",
     "read_caption",
     "with_article",
@@ -93,6 +94,18 @@ def describe(scene: Scene, rng: Rng, *, detail: float = 1.0) -> str:
     comma = "," if scene.relation or rng.random() < 0.5 else ""
     place = f"{comma} {pick(rng, PLACE_PHRASES[scene.place])}" if rng.random() < detail else ""
     return f"{opening}{body}{place}"
+
+
+class First:
+    """A source of "random" numbers that always takes the first choice: with it, `describe` words a scene one way."""
+
+    def random(self) -> float:
+        return 0.0
+
+
+def plain_caption(scene: Scene) -> str:
+    """The caption of the scene that says everything in the plainest words, the same words each time."""
+    return describe(scene, First())
 
 
 def _alternatives(phrases: Iterable[str]) -> str:

@@ -1,0 +1,494 @@
+"""The one assessment: its rules, with a CLIP that reads captions and a "model" that draws scenes in place of the real ones."""
+
+import io
+from fractions import Fraction
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import pytest
+from handins import CHECKPOINT, another, painted, papers, png, redrawn
+from PIL import Image
+
+from helpers import clip, redraw
+from helpers.assessment import CRITERIA, PASS, WEIGHTS, Fault, Finding, OpenedSubmission, Spot, clip_fit, examine, judge
+from helpers.assessment import provenance_criteria as provenance
+from helpers.checks import CheckFailed, handin, nb07
+from helpers.originals import SCENES
+from helpers.picturebook import COLOURS, KINDS, PLACES, STYLES, draw
+from helpers.picturebook.facts import facts
+from helpers.picturebook.synonyms import COLOUR_WORDS, KIND_WORDS, PLACE_WORDS, in_world_words, listed_words
+from helpers.picturebook.words import PLACE_PHRASES, parse
+from helpers.prompts import distinct, on_subject, same, subject
+from helpers.submission import Record, pixels_sha256
+
+WORDS = (*KINDS, *COLOURS, *PLACE_WORDS, *STYLES)
+RUNNER, NOTEBOOK = WEIGHTS["runner"], WEIGHTS["notebook"]
+
+
+def as_vector(text):
+    """A unit vector of what a text names."""
+    named = facts(listed_words(text))
+    vector = np.full(len(WORDS), 0.01, np.float32)
+    for thing in named.things:
+        vector[WORDS.index(thing.kind)] += 1.0
+        vector[WORDS.index(thing.colour or "white")] += 0.5
+    for word in named.places & set(WORDS) | named.styles & set(WORDS):
+        vector[WORDS.index(word)] += 0.5
+    return vector / np.linalg.norm(vector)
+
+
+@pytest.fixture(autouse=True)
+def stubs(monkeypatch):
+    """CLIP sees in a picture what it was drawn from; the "model" draws scenes."""
+    from helpers.picturebook.words import plain_caption
+
+    shown = {pixels_sha256(draw(scene, size=128)): plain_caption(scene) for scene in SCENES.values()}
+    for record in another().records:
+        for k, prompt in enumerate(record["prompts"]):
+            shown[pixels_sha256(painted(prompt, k))] = prompt
+    monkeypatch.setattr(clip, "embed_texts", lambda texts: np.stack([as_vector(text) for text in texts]))
+    monkeypatch.setattr(
+        clip,
+        "embed_images",
+        lambda images: np.stack([as_vector(shown.get(pixels_sha256(image), "an inkblot")) for image in images]),
+    )
+    monkeypatch.setattr(redraw, "redraw", redrawn)
+    monkeypatch.setattr(provenance, "checkpoint_here", lambda: CHECKPOINT)
+    clip_fit._rivals.cache_clear()
+    yield
+    clip_fit._rivals.cache_clear()
+
+
+def verdict_on(it):
+    return judge(it.parcel().opened())
+
+
+def points(verdict):
+    return {score.criterion: score.points for score in verdict.criteria}
+
+
+def exchange(it, keys, i=0, j=1):
+    one, other = it.records[i], it.records[j]
+    for key in keys:
+        one[key], other[key] = other[key], one[key]
+
+
+def test_a_good_submission_has_all_points():
+    verdict = verdict_on(another())
+    assert (verdict.passed, verdict.score, verdict.messages) == (True, 100, [])
+
+
+# -- 1: padding
+
+CAT = "a large red cat, on a meadow"
+PADDINGS = (
+    *("{} zorp", "{}, 4k", "{}, cinematic lighting", "{} (variation 2)", "variation 3: {}", "3. {}", "{}!!", "blig {}"),
+    *("{}, trending on artstation, octane render", "{}, golden hour", "{}, shallow depth of field", "take 2, {}"),
+    *(
+        "{} with cinematic lighting",
+        "{} {}",
+        "{}, bird's-eye view",
+        "a masterpiece of {}, ultra detailed",
+    ),
+)
+
+
+@pytest.mark.parametrize("padding", PADDINGS)
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        CAT,
+        "two small orange cats on a large blue sofa, in a room",
+        "a neon picture of a small red frog on a large green tree, at night",
+        "a large red car, on a road at sunset",
+    ],
+)
+def test_no_word_pads_a_prompt(prompt, padding):
+    assert same(prompt, padding.format(prompt, prompt)) and distinct([prompt, padding.format(prompt, prompt)]) == [
+        prompt
+    ]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "a large zorp red cat, on a meadow",
+        "a large red cat, on a zorp meadow",
+        "A LARGE RED CAT ON THE GREEN MEADOW",
+        "a red red cat cat on a meadow meadow",
+        "a big crimson kitty on a grass field",
+        "large red kitten meadow",
+    ],
+)
+def test_nor_does_one_in_the_middle_or_another_word_for_the_same(other):
+    assert same(CAT, other) and same(other, CAT)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "a large red kitten, in a forest",
+        "a large black cat, on a meadow",
+        "a large red cat, on a meadow, watercolour",
+        "a large red cat and a dog, on a meadow",
+        "some large red cats, on a meadow",
+        "a large red cat, on a meadow at night",
+    ],
+)
+def test_what_a_painter_would_paint_differently_still_counts(other):
+    assert not same(CAT, other)
+
+
+def test_relations_hold_in_any_words():
+    assert same("a cat on the left of a dog", "a dog zorp right of a kitten")
+    assert not same("a cat in a box", "a cat on a box") and not same("a cat behind a sofa", "a cat on a sofa")
+    assert same("2 cats", "two kittens") and not same("2 cats", "3 cats")
+
+
+def test_outside_of_the_world_praise_makes_no_other_prompt():
+    tea = "an axolotl in a glass of tea"
+    assert distinct([tea, f"{tea}, 8k, hdr", f"{tea}, with cinematic lighting, trending on artstation"]) == [tea]
+    assert distinct([tea, "an axolotl in a cup of coffee"]) == [tea, "an axolotl in a cup of coffee"]
+    assert distinct(["4k, hdr, masterpiece"]) == []
+
+
+def test_a_padded_submission_fails():
+    it = another()
+    for record in it.records:
+        first = record["prompts"][0]
+        record["prompts"] = [first, *(f"{first} {word}" for word in ("zorp", "blig", "flum"))]
+    verdict = verdict_on(it)
+    assert points(verdict)["prompts"] == 4 and not verdict.passed
+
+
+# -- 2: synonyms
+
+
+def test_there_are_other_words_for_every_kind_colour_and_place():
+    assert set(KIND_WORDS) == set(KINDS) and set(COLOUR_WORDS) == set(COLOURS)
+    for place in PLACES:
+        named = {facts(listed_words(f"a cat {phrase}")).places for phrase in PLACE_PHRASES[place]}
+        assert len(named) == 1 and named.pop()
+    for word, kind in ((word, kind) for kind, words in KIND_WORDS.items() for word in words.split()):
+        assert subject(f"a zorp {word}") == {kind}
+
+
+def test_kittens_on_a_couch_are_cats_on_a_sofa():
+    assert subject("kittens on a couch") == {"cat", "sofa"} and subject("puppies near a cottage") == {"dog", "house"}
+    assert on_subject(
+        "Kittens on a couch, in the snow", "The picture shows two small orange cats on a large blue sofa."
+    )
+    told = "two tiny ginger kittens on a huge blue couch, in a room"
+    assert parse(in_world_words(told)) == SCENES["cats_on_a_sofa.png"]
+
+
+def test_a_description_in_other_words_is_right():
+    it = another()
+    it.records[0]["original_description"] = "Two tiny ginger kittens on a large blue couch, in a room."
+    assert verdict_on(it).score == 100
+    it.records[0]["original_description"] = "Two tiny ginger kittens on a large red couch, in a room."
+    verdict = verdict_on(it)
+    assert points(verdict)["descriptions"] == 17.5
+    assert "the sofa looks blue rather than red" in " ".join(verdict.messages)
+
+
+# -- 3: half wrong does not pass
+
+
+def test_exchanged_pictures_stop_a_pass_whatever_the_points():
+    it = another()
+    for key in ("image_paths", "provenance"):
+        for k in range(4):
+            one, other = it.records[0][key], it.records[1][key]
+            one[k], other[k] = other[k], one[k]
+    verdict = verdict_on(it)
+    assert not verdict.passed and verdict.score >= 70 and points(verdict)["fit"] == 8
+    assert "All pictures of record 1 show what the prompts of record 2 ask for" in verdict.messages[0]
+
+
+def test_so_does_a_single_one():
+    it = another()
+    for key in ("image_paths", "provenance"):
+        it.records[0][key][2], it.records[1][key][2] = it.records[1][key][2], it.records[0][key][2]
+    verdict = verdict_on(it)
+    assert not verdict.passed and verdict.score > 90
+    assert (
+        verdict.messages[-1] == "What belongs to another record keeps a submission from passing, whatever its points."
+    )
+
+
+def test_so_does_a_picture_in_two_records():
+    it = another()
+    it.records[1]["image_paths"][3] = it.records[0]["image_paths"][0]
+    found = examine(it.parcel().opened(), ["pictures"])["pictures"]
+    assert found.stops and found.share == Fraction(15, 16)
+    assert found.messages == [
+        "Record 2, picture 4 is the same picture as record 1, picture 1: hand in 16 different ones."
+    ]
+    assert not verdict_on(it).passed
+
+
+def test_a_picture_twice_in_its_record_only_costs_points():
+    it = another()
+    it.records[1]["image_paths"][3] = it.records[1]["image_paths"][0]
+    found = examine(it.parcel().opened(), ["pictures"])["pictures"]
+    assert not found.stops and found.share == Fraction(15, 16)
+
+
+def test_exchanged_descriptions_stop_a_pass():
+    it = another()
+    exchange(it, ["original_description"])
+    found = examine(it.parcel().opened(), ["descriptions"])["descriptions"]
+    assert found.stops and found.share == Fraction(1, 2)
+    assert "record 1 fits the source picture of record 2 better" in found.messages[0]
+
+
+def test_a_wrong_description_that_is_nobodys_only_costs_points():
+    it = another()
+    it.records[0]["original_description"] = "A large green fish, in the desert."
+    found = examine(it.parcel().opened(), ["descriptions"])["descriptions"]
+    assert not found.stops and found.share == Fraction(3, 4)
+
+
+@pytest.mark.parametrize("name", list(CRITERIA))
+def test_a_pass_takes_two_thirds_of_each_criterion(name, monkeypatch):
+    def judged(share):
+        findings = dict.fromkeys(CRITERIA, Finding(Fraction(1))) | {name: Finding(share)}
+        monkeypatch.setattr("helpers.assessment.verdict.examine", lambda *args: findings)
+        return judge(another().parcel().opened())
+
+    assert judged(Fraction(3, 4)).passed and not judged(Fraction(1, 2)).passed
+    verdict = judged(Fraction(5, 8))
+    assert not verdict.passed and verdict.score >= 70
+    assert f"two thirds of each criterion's, too: {name} has" in verdict.messages[-1]
+
+
+# -- points
+
+
+def test_three_perfect_records_have_75_points():
+    it = another()
+    del it.records[3]
+    verdict = verdict_on(it)
+    assert verdict.score == 75 and verdict.passed
+
+
+def test_the_parts_add_up_whatever_is_lost():
+    assert sum(weight.points for weight in RUNNER.values()) == sum(weight.points for weight in NOTEBOOK.values()) == 100
+    for name, weight in RUNNER.items():
+        for parts in range(17) if name != "shape" else range(0, 17, 4):
+            won = Fraction(parts, 16) * weight.points
+            assert won * 100 == int(won * 100)
+    it = another()
+    it.records.append(it.records[0])
+    del it.files[it.records[0]["image_paths"][0]]
+    verdict = verdict_on(it)
+    assert verdict.score == float(sum(Fraction(str(each)) for each in points(verdict).values()))
+
+
+def test_all_points_in_the_notebook_mean_a_pass():
+    least = sum(weight.needed * RUNNER[name].points for name, weight in NOTEBOOK.items())
+    assert least >= PASS * 100
+    assert all(NOTEBOOK[name].needed >= weight.needed for name, weight in RUNNER.items())
+
+
+def test_the_notebooks_weights_are_those_of_its_cases():
+    assert [case.share for case in nb07.handed_in.cases] == [weight.points for weight in NOTEBOOK.values()]
+
+
+# -- 4: provenance
+
+
+def one_false_seed(it, steps=4, guidance_scale=1.0):
+    for i, record in enumerate(it.records):
+        for k, prompt in enumerate(record["prompts"]):
+            image = painted(prompt, 55) if k == 1 else None
+            it.paint(i, k, prompt, seed=k, image=image, steps=steps, guidance_scale=guidance_scale)
+
+
+def test_one_false_seed_in_each_record_costs_all_that_is_drawn_again():
+    it = another()
+    one_false_seed(it)
+    found = examine(it.parcel().opened(), ["provenance"])["provenance"]
+    assert found.share == provenance.ON_PAPER
+    assert found.messages == [
+        "Record 1, picture 2; record 2, picture 2; record 3, picture 2; record 4, picture 2 do not come out again from their "
+        "prompts, seeds, steps and guidance. Hand in pictures as the model drew them, each with a generator of its own."
+    ]
+    assert not verdict_on(it).passed
+
+
+@pytest.mark.parametrize(("steps", "scale", "drawn"), [(4, 1.0, 16), (25, 4.0, 12)])
+def test_cheap_pictures_are_all_drawn_again_and_of_others_some(monkeypatch, steps, scale, drawn):
+    batches = []
+    monkeypatch.setattr(redraw, "redraw", lambda wanted: batches.append(len(wanted)) or redrawn(wanted))
+    it = another()
+    for i, record in enumerate(it.records):
+        for k, prompt in enumerate(record["prompts"]):
+            it.paint(i, k, prompt, seed=k, steps=steps, guidance_scale=scale)
+    assert verdict_on(it).score == 100
+    assert batches == [drawn]
+
+
+def test_the_seed_chooses_in_the_notebook_and_nobody_knows_in_the_runner():
+    drawings = [provenance.Drawing(k, papers(Image.new("RGB", (9, 9)), "a cat", k)) for k in range(4)]
+    chosen = {tuple(d.picture for d in provenance.sample(drawings, Random(seed))) for seed in range(40)}
+    assert len({frozenset(each) for each in chosen}) == 4 and {len(each) for each in chosen} == {provenance.OTHERS}
+    assert provenance.sample(drawings, Random(5)) == provenance.sample(drawings, Random(5))
+
+
+def test_one_true_picture_in_each_record_is_not_enough():
+    it = another()
+    for record in it.records:
+        for said in record["provenance"][1:]:
+            said["sha256"] = "0" * 64
+    assert points(verdict_on(it))["provenance"] == 5
+
+
+def test_what_the_pngs_say_is_enough():
+    it = another()
+    for record in it.records:
+        del record["provenance"]
+    assert verdict_on(it).score == 100
+
+
+def test_where_both_speak_they_agree_and_the_record_alone_does_not_count():
+    it = another()
+    it.records[0]["provenance"][0]["seed"] += 1
+    path = it.records[1]["image_paths"][0]
+    plain = Image.open(io.BytesIO(it.files[path])).convert("RGB")
+    plain.info.clear()
+    it.files[path] = png(plain)
+    verdict = verdict_on(it)
+    assert points(verdict)["provenance"] == 17.5
+    told = " ".join(verdict.messages)
+    assert "Record 1, picture 1 has one provenance in the PNG and another in the record" in told
+    assert "Record 2, picture 1 has its provenance in the record alone" in told
+
+
+# -- 5: no source pictures
+
+
+def early():
+    it = another()
+    for record in it.records:
+        del record["provenance"]
+        it.files.pop(record.pop("source_image"))
+    return it
+
+
+def test_a_submission_of_the_old_three_fields_can_pass():
+    it = early()
+    it.records.reverse()
+    verdict = verdict_on(it)
+    assert (verdict.passed, verdict.score, verdict.messages) == (True, 100, [])
+
+
+def test_a_record_without_source_is_judged_by_the_original_that_it_fits():
+    it = early()
+    it.records[3]["original_description"] = "A large green fish, in the desert."
+    verdict = verdict_on(it)
+    assert points(verdict)["descriptions"] == 15
+    assert "The description of record 4 does not fit any of the course's four originals" in verdict.messages[0]
+
+
+def test_each_original_is_taken_once():
+    it = another()
+    del it.records[2]["source_image"]
+    it.records[3]["original_description"] = it.records[2]["original_description"]
+    assert verdict_on(it).score < 100
+    it = early()
+    for key in ("original_description", "prompts", "image_paths"):
+        it.records[1][key] = it.records[0][key]
+    assert not verdict_on(it).passed
+
+
+# -- 6, 7: messages
+
+
+def test_equal_messages_are_one_with_a_list():
+    it = another()
+    it.files = {path: content for path, content in it.files.items() if "generated" not in path}
+    verdict = verdict_on(it)
+    assert verdict.messages == ["All 16 pictures can't be looked at: they are not there."]
+
+
+@pytest.mark.parametrize(
+    ("spots", "said"),
+    [
+        ([Spot(1, "picture", 2)], "Record 1, picture 2 is bad."),
+        ([Spot(1, "picture", 2), Spot(1, "picture", 1)], "Record 1, pictures 1 and 2 are bad."),
+        ([Spot(1, "picture", 2), Spot(4, "picture", 1)], "Record 1, picture 2; record 4, picture 1 are bad."),
+        ([Spot(i, "prompt", k) for i in (1, 3) for k in (1, 2, 3, 4)], "All prompts of records 1 and 3 are bad."),
+        ([Spot(i, "picture", k) for i in (1, 2, 3, 4) for k in (1, 2, 3, 4)], "All 16 pictures are bad."),
+        ([Spot(2, "description")], "The description of record 2 is bad."),
+        ([Spot(i, "description") for i in (1, 2, 3, 4)], "The descriptions of all 4 records are bad."),
+        ([Spot(i) for i in (1, 2)], "Records 1 and 2 are bad."),
+        ([None], "is bad."),
+    ],
+)
+def test_a_sentence_names_what_it_holds_for(spots, said):
+    assert Finding(Fraction(0), [Fault(spot, "is bad", "are bad") for spot in spots]).messages == [said]
+
+
+def test_a_single_picture_is_named_with_its_path():
+    it = another()
+    del it.files["generated_images/0_1.png"]
+    (message,) = verdict_on(it).messages
+    assert message == "Record 1, picture 2 ('generated_images/0_1.png') can't be looked at: it is not there."
+
+
+def test_nothing_at_all_gets_a_verdict():
+    verdict = judge(OpenedSubmission.from_files([], {}, {}))
+    assert verdict.score == 0 and verdict.messages == ["The submission has 0 records instead of 4."]
+    record = Record(original_description=" ", prompts=["a cat"], image_paths=["../a.png"])
+    assert judge(OpenedSubmission.from_files([record], {}, {})).messages
+
+
+# -- the notebook's hand-in
+
+
+@pytest.fixture
+def folder(tmp_path):
+    def write(it):
+        import json
+
+        for path, content in it.files.items():
+            (tmp_path / path).parent.mkdir(exist_ok=True)
+            (tmp_path / path).write_bytes(content)
+        (tmp_path / "generated_images").mkdir(exist_ok=True)
+        (tmp_path / "generated_images/all_metadata.json").write_text(json.dumps(it.records), encoding="utf-8")
+        return tmp_path
+
+    return write
+
+
+def test_the_hand_in_is_judged_by_the_same_criteria(folder, capsys):
+    here = folder(another())
+    assert handin.points_of_hand_in(points=12, seed=5, folder=here) == 12
+    assert [each.fault for each in handin.criteria(here)] == [""] * 5 and handin.false_provenance(here, 3) == ""
+    assert nb07.handed_in.run(str(here / "generated_images")).share == 1
+
+
+def test_a_fault_costs_the_points_of_its_criterion(folder):
+    it = another()
+    it.records[0]["prompts"][1] = f"{it.records[0]['prompts'][0]} zorp"
+    here = folder(it)
+    found = {each.name: each.fault for each in handin.criteria(here) if each.fault}
+    assert list(found) == ["prompts"] and "same picture as prompt 1" in found["prompts"]
+    assert handin.false_provenance(here, 0).startswith("provenance: Record 1, picture 2 was drawn from another prompt")
+    assert handin.points_of_hand_in(points=100, seed=0, folder=here) == 100 - 20 - 12
+
+
+def test_a_folder_opens_only_what_is_inside(folder, tmp_path):
+    it = another()
+    (tmp_path.parent / "secret.png").write_bytes(png(Image.new("RGB", (64, 64))))
+    it.records[0]["image_paths"][0] = "../secret.png"
+    pictures = OpenedSubmission.from_folder(folder(it)).pictures
+    assert pictures[0][0].problem == "its path leads out of the submission's folder" and pictures[0][1].image
+
+
+def test_without_a_file_there_is_nothing_to_judge(tmp_path):
+    with pytest.raises(CheckFailed, match="Run the cell with send_metadata first"):
+        handin.criteria(Path(tmp_path))
