@@ -3,7 +3,8 @@
 A solution file, solutions/NN_name.py, is jupytext percent text. A cell's first line says what the cell is:
 
     # %% exercise="add_noise"                       the student's function; its body stands in a SOLUTION region
-    # %% tests="add_noise" points=12                a visible check, then a HIDDEN TESTS region
+    # %% tests="add_noise" points=12                its check, `checks.nb01.add_noise(add_noise)`, or a visible check
+                                                    of another kind, then a HIDDEN TESTS region
     # %% [markdown] written="why" points=6          the question, a MARK SCHEME region, a SOLUTION region
     # %% locked="setup"                             a cell that students can't edit
 
@@ -26,6 +27,7 @@ __all__ = [
     "ROLES",
     "authoring_problems",
     "grade_ids",
+    "is_check",
     "label",
     "role_of",
     "with_regions",
@@ -41,6 +43,8 @@ ROLES = {
     "locked": (None, set()),
 }
 REGIONS = ("SOLUTION", "HIDDEN TESTS", "MARK SCHEME")
+CHECK = re.compile(r"checks\.nb\d\d\.\w+\(\w+\)")
+"""A tests cell that is nothing but this gives points for cases by itself: see `helpers.checks.cases`."""
 MARKER = re.compile(r"\s*#+\s*(BEGIN|END)\s+(.*?)\s*$")
 
 
@@ -69,6 +73,11 @@ def with_regions(source: str) -> list[tuple[str, str | None]]:
         if marker and marker[1] == "END":
             region = None
     return lines
+
+
+def is_check(cell: NotebookNode) -> bool:
+    """Whether a tests cell is the call of an exercise's check, with nothing around it."""
+    return CHECK.fullmatch(cell.source.strip()) is not None
 
 
 def grade_ids(role: str | None, name: str | None) -> list[str]:
@@ -140,7 +149,7 @@ def region_problems(cell: NotebookNode) -> Iterator[str]:
         yield f"BEGIN {open_region} has no END {open_region}."
 
     role, name = role_of(cell)
-    needed = ROLES[role][1] if role else set()
+    needed = ROLES[role][1] if role and not is_check(cell) else set()
     for region in sorted(needed - found):
         yield f'{role}="{name}" has no {region} region (### BEGIN {region} … ### END {region}).'
     for region in sorted(found - needed):

@@ -3,6 +3,7 @@
     solutions/NN_name.py  →  build/source/NN_name/NN_name.ipynb   solved, for nbgrader and nbval; not committed
                           →  notebooks/NN_name/NN_name.ipynb      the student's: no solutions, no hidden tests
     solutions/NN_flashcards.md  →  flashcards.md beside both
+    all of them        →  helpers/checks/borrowed.bin           the course's own versions, for `checks.borrow`
 
 How a solution file is written, and what can be wrong in one, is in `course.authoring`. The steps that nbgrader has
 (stubs, hidden tests, locks, checksums) are done by nbgrader's own classes, the same that `nbgrader_config.py` names.
@@ -25,17 +26,20 @@ from course.authoring import (
     REGIONS,
     authoring_problems,
     grade_ids,
+    is_check,
     label,
     role_of,
     with_regions,
 )
+from helpers.checks.borrowing import packed, unpacked
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
-__all__ = ["build", "read_solution", "release", "solve"]
+__all__ = ["build", "graded_source", "read_solution", "release", "solve"]
 
 ROOT = Path(__file__).resolve().parent.parent
+BORROWED = Path("helpers", "checks", "borrowed.bin")
 REMEDY = "run `course build` and commit it"
 
 
@@ -49,7 +53,7 @@ def build(*, check: bool = False, root: Path = ROOT) -> list[str]:
     if not sources:
         return [f"There is no solution file (*.py) in {root / 'solutions'}: nothing to build."]
 
-    problems, solved_files, student_files, secrets = [], {}, {}, []
+    problems, solved_files, student_files, secrets, borrowable = [], {}, {}, [], {}
     for source in sources:
         name = source.stem
         authored = read_solution(source)
@@ -63,6 +67,7 @@ def build(*, check: bool = False, root: Path = ROOT) -> list[str]:
         solved_files[f"{name}/{name}.ipynb"] = as_text(solved)
         student_files[f"{name}/{name}.ipynb"] = as_text(student)
         secrets += secret_regions(authored)
+        borrowable |= {f"{name[:2]}/{exercise}": text for exercise, text in own_versions(authored)}
         for cards in (root / "solutions").glob(f"{name.split('_')[0]}_flashcards.md"):
             solved_files[f"{name}/flashcards.md"] = student_files[f"{name}/flashcards.md"] = read(cards)
 
@@ -75,8 +80,11 @@ def build(*, check: bool = False, root: Path = ROOT) -> list[str]:
     write(solved_files, root / "build" / "source")
     if not check:
         write(student_files, root / "notebooks")
+        (root / BORROWED).parent.mkdir(parents=True, exist_ok=True)
+        (root / BORROWED).write_bytes(packed(borrowable))
     on_disk = text_files(root / "notebooks")
-    return stale_problems(student_files, on_disk) + leak_problems(secrets, on_disk)
+    stale = [] if unpacked(root / BORROWED) == borrowable else [f"{BORROWED} is not what solutions/ makes; {REMEDY}."]
+    return stale_problems(student_files, on_disk) + stale + leak_problems(secrets, on_disk)
 
 
 # ---------------------------------------------------------------- from solution file to solved and student notebook
@@ -128,6 +136,7 @@ def graded_parts(cell: NotebookNode) -> list[NotebookNode]:
     if role == "exercise":
         cell.metadata.nbgrader = nbgrader_metadata(*ids, solution=True)
     elif role == "tests":
+        cell.source = graded_source(cell, points)
         cell.metadata.nbgrader = nbgrader_metadata(*ids, grade=True, locked=True, points=points)
     elif role == "locked":
         cell.metadata.nbgrader = nbgrader_metadata(*ids, locked=True)
@@ -139,6 +148,17 @@ def graded_parts(cell: NotebookNode) -> list[NotebookNode]:
         answer.metadata.nbgrader = nbgrader_metadata(ids[1], grade=True, solution=True, points=points)
         return [question, answer]
     return [cell]
+
+
+def graded_source(cell: NotebookNode, points: float) -> str:
+    """What a tests cell runs when it is graded: a check is asked for points, and runs its cases with the grader's seed.
+
+    The import comes first, so that it makes no difference what the student has called `checks`.
+    """
+    if not is_check(cell):
+        return cell.source
+    asked = f"from helpers import checks\n\nchecks.for_points({points})"
+    return f"### BEGIN HIDDEN TESTS\n{asked}\n### END HIDDEN TESTS\n{cell.source}"
 
 
 def nbgrader_metadata(grade_id: str, *, grade=False, solution=False, locked=False, points=None) -> dict:
@@ -242,6 +262,14 @@ def leak_problems(secrets: list[tuple[str, list[str]]], files: dict[str, str]) -
             if any(len(run) > 20 and run in shown for run in runs):
                 problems.append(f"{place} shows lines of {secret}, which students must not see.")
     return problems
+
+
+def own_versions(authored: NotebookNode) -> Iterator[tuple[str, str]]:
+    """(exercise, source) of every exercise that is a function or class of that name, the markers left out."""
+    for cell in authored.cells:
+        role, name = role_of(cell)
+        if role == "exercise" and re.search(rf"^(def|class) {name}\b", cell.source, re.MULTILINE):
+            yield name, "\n".join(line for line in cell.source.splitlines() if not MARKER.match(line)) + "\n"
 
 
 def places(file: str, text: str) -> Iterator[tuple[str, list[str]]]:

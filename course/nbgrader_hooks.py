@@ -120,7 +120,7 @@ class OneOfEach(DeduplicateIds):
     """Keeps the last of cells with the same grade id, and makes the others, and damaged ones, ordinary cells.
 
     nbgrader's own class leaves empty metadata behind, which its schema check then takes for an old notebook: one
-    student's copied cell ends the grading of everybody.
+    student's copied cell ends the grading of everybody (jupyter/nbgrader#1083; open since 2019, #1753 would mend it).
     """
 
     def preprocess_cell(self, cell, resources, index):
@@ -222,7 +222,7 @@ class PartialCredit(NbGraderPreprocessor):
     """Lets a test cell give part of its points by ending with one plain number, and nothing else.
 
     nbgrader gives full marks for -1, nan, False, '0.5' and tensor(0.5), stops half-way at a number above the
-    maximum, and believes a number shown before an error. Here a number above the maximum counts as the maximum, an
+    maximum, and believes a number shown before an error (jupyter/nbgrader#1399 discusses the output as the channel). Here a number above the maximum counts as the maximum, an
     error always counts, and any other value gives no points, with a sentence for the instructor.
     """
 
@@ -264,7 +264,7 @@ def plain_number(results):
 
 
 class HideTests(ClearHiddenTests):
-    """Takes hidden tests out of the feedback: their source, and their lines in error messages.
+    """Takes hidden tests out of the feedback: their source, and their lines in error messages (jupyter/nbgrader#917).
 
     The next class gets the same course, so the tests and rubrics stay with the instructor. What failed is still
     said: the assertion's own sentence stays, and so do the lines of the student's code the error went through.

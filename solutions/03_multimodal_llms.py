@@ -46,9 +46,10 @@
 # | 8 Two questions, flashcards, going further | 30 | 10 |
 #
 # **How the exercises work.** Each is a function with a docstring that says what it must do. Put your code in the place of
-# the line `raise NotImplementedError(…)`. The cell below it checks your function and says in a sentence what is wrong.
-# That check is honest but short: the points are decided by hidden tests, which try the same function on other inputs.
-# Every exercise has hints that unfold, and ● to ●●●●● tells how hard it is.
+# the line `raise NotImplementedError(…)`. The cell below it tries your function in several cases, lists which of them
+# passed and what each is worth, and says in a sentence what is wrong. The points are decided by the same cases on other
+# inputs. Every exercise has hints that unfold, and ● to ●●●●● tells how hard it is. If one keeps you from going on,
+# `checks.borrow("parse_reply")` lends you the course's own version of it, which earns no points.
 #
 # Take the parts in order. Later ones call what you wrote before: `image_tokens` in Parts 3 and 4, `data_url` in
 # `build_message`, `build_message` and `parse_reply` in `describe_as_json`.
@@ -272,9 +273,9 @@ def image_tokens(model, pixel_values):
     """The vectors that stand for a picture in a LLaVA's language model (Liu et al. 2023, section 4.1).
 
     model: a LlavaForConditionalGeneration. Its config names the hidden state that its projector reads
-        (vision_feature_layer, an int) and whether the class token is dropped (vision_feature_select_strategy,
-        "default": yes, "full": no).
-    pixel_values: one picture as the model's processor gives it, tensor (1, 3, height, width).
+        (vision_feature_layer, an int: from 0 at the front or, below 0, from the end) and whether the class token is
+        dropped (vision_feature_select_strategy, "default": yes, "full": no).
+    pixel_values: one picture as the model's processor gives it, tensor (1, 3, height, width); it stays as it is.
 
     Returns a tensor (number of image tokens, hidden size of the language model), made by the model's vision tower
     and its projector, without get_image_features.
@@ -291,47 +292,6 @@ def image_tokens(model, pixel_values):
 
 # %% tests="image_tokens" points=18
 checks.nb03.image_tokens(image_tokens)
-
-
-### BEGIN HIDDEN TESTS
-def hidden_tests():
-    from random import Random
-
-    import torch
-
-    from helpers import checks
-    from helpers.checks.nb03 import by_hand, noise, tiny_llava
-    from helpers.models import load
-    from helpers.picturebook import draw, random_scene
-    from helpers.settings import settings
-
-    rng, cases = Random(100 + settings.grader_seed), []
-    layers = (-2, -1, rng.choice([-4, -3]), rng.choice([1, 2]))
-    for layer, strategy in ((-2, "full"), *((layer, "default") for layer in layers)):
-        model = tiny_llava(layer=layer, strategy=strategy, seed=rng.randrange(10**6))
-        cases.append((model, noise(model, seed=rng.randrange(10**6))))
-    model, processor = load("chat")
-    for _ in range(2):
-        picture = draw(random_scene(rng), size=model.config.vision_config.image_size)
-        pixels = processor.image_processor(picture, return_tensors="pt")["pixel_values"]
-        cases.append((model, pixels.to(model.device, model.dtype)))
-
-    for model, pixels in cases:
-        config, parts = model.config, model.model
-        with torch.no_grad():
-            own = model.get_image_features(pixels).pooler_output[0]
-            states = parts.vision_tower(pixels, output_hidden_states=True).hidden_states[config.vision_feature_layer][0]
-            projector = parts.multi_modal_projector
-            made = projector.linear_2(projector.act(projector.linear_1(states)))
-            made = made[1:] if config.vision_feature_select_strategy == "default" else made
-        with by_hand():
-            result = checks.call(image_tokens, model, pixels)
-        for right in (own, made):
-            checks.compare_tensors(result, right, "image_tokens' answer")
-
-
-hidden_tests()
-### END HIDDEN TESTS
 
 # %% [markdown]
 # ## Part 3 · Image tokens among words
@@ -676,37 +636,6 @@ def data_url(image, *, format="PNG"):
 # %% tests="data_url" points=12
 checks.nb03.data_url(data_url)
 
-
-### BEGIN HIDDEN TESTS
-def hidden_tests():
-    from random import Random
-
-    from PIL import Image
-
-    from helpers import checks
-    from helpers.checks.nb03 import close_pixels, same_pixels
-    from helpers.picturebook import draw, random_scene
-    from helpers.settings import settings
-
-    rng = Random(200 + settings.grader_seed)
-    for mode in ("RGB", "RGBA", "P", "L"):
-        width, height = rng.randrange(40, 90), rng.randrange(40, 90)
-        drawn = draw(random_scene(rng), size=128).crop((9, 20, 9 + width, 20 + height))
-        image = drawn.convert(mode)
-        if mode == "RGBA":
-            image.putalpha(Image.linear_gradient("L").resize(image.size))
-        before = image.copy()
-        same_pixels(data_url(image), image, f"data_url of a picture of mode {mode}")
-        data_url(image, format="JPEG")  # which has no transparency, and must not take the picture's away
-        solid = drawn.quantize(32) if mode == "P" else drawn.convert(mode)
-        close_pixels(data_url(solid, format="JPEG"), solid, f"The JPEG of a picture of mode {mode}", kind="JPEG")
-        checks.expect((image.mode, image.tobytes()) == (before.mode, before.tobytes()), "data_url changed the picture.")
-    close_pixels(data_url(drawn, format="WEBP"), drawn, "The WEBP of a picture", kind="WEBP")
-
-
-hidden_tests()
-### END HIDDEN TESTS
-
 # %% [markdown]
 # How large is such an address? Services have limits (some take less than 200 kB in a request), and every letter has to
 # travel. What to look for in the table: the drawing with its flat areas is small in each format. A photo, here made of the
@@ -750,10 +679,10 @@ def build_message(text, image):
     """A user's message with a picture, as chat services take it.
 
     text: what the user says.
-    image: a PIL image.
+    image: a PIL image of any mode that data_url takes.
 
-    Returns a langchain_core.messages.HumanMessage whose content is a list of two parts: one of type "text", and one of
-    type "image_url" with the picture's data URL.
+    Returns a new langchain_core.messages.HumanMessage whose content is a list of two parts: one of type "text", and one
+    of type "image_url" with the picture's data URL. A later message leaves it as it is.
     """
     ### BEGIN SOLUTION
     return HumanMessage(
@@ -767,28 +696,6 @@ def build_message(text, image):
 
 # %% tests="build_message" points=12
 checks.nb03.build_message(build_message)
-
-
-### BEGIN HIDDEN TESTS
-def hidden_tests():
-    from random import Random
-
-    from helpers.checks.nb03 import message_of
-    from helpers.picturebook import draw, random_scene
-    from helpers.settings import settings
-
-    rng = Random(300 + settings.grader_seed)
-    texts = ["What is this?", 'Is it a "cat"?\nOr a dog {maybe}?', "¿Qué es esto?", "☃ <image> ?"]
-    sent = []
-    for text, mode in zip(rng.sample(texts, 4), ("RGB", "RGBA", "L", "RGB")):
-        image = draw(random_scene(rng), size=rng.choice([48, 64, 100])).convert(mode)
-        sent.append((build_message(text, image), text, image))
-    for message, text, image in sent:  # after all were made: each has a list of its own
-        message_of(message, text, image)
-
-
-hidden_tests()
-### END HIDDEN TESTS
 
 # %% [markdown]
 # ### The first call
@@ -929,68 +836,6 @@ def parse_reply(text):
 # %% tests="parse_reply" points=20
 checks.nb03.parse_reply(parse_reply)
 
-
-### BEGIN HIDDEN TESTS
-def hidden_tests():
-    import json
-    from random import Random
-
-    from helpers import checks
-    from helpers.checks.nb03 import KEYS, names_the_missing, parses, refuses
-    from helpers.settings import settings
-
-    rng = Random(400 + settings.grader_seed)
-    pieces = ["a red cat", 'it said "no"', "a {small} box", "a back\\slash", "a ☃ on the Zugspitze", "one\ntwo", "}{"]
-    pieces += ["100 %", "'quoted'", "colon: comma, end", "[1, 2]", '{"n": 1}', "null", "the description", "`code`"]
-
-    def text_of(n):
-        return " ".join(rng.sample(pieces, n))
-
-    before = ["", "", "Sure! ", "Here {is} your JSON:\n", "Of course :-{\n", 'You wrote {"keys": 2}:\n']
-    before += ['{"description": "a draft"}\n', 'I am "very" happy to help.\n\n']
-    after = [
-        "",
-        "",
-        '\n{"description": "a second", "funny_story": "a second"}',
-        "\nI hope that helps.",
-        "\nWas {that} funny?",
-        '\n{"funny_story": "another"}',
-        "\n:-}",
-    ]
-    for i in range(40):
-        right = {key: text_of(rng.randrange(1, 5)) for key in KEYS}
-        if i % 5 == 0:
-            right = {key: f" {value}\n" for key, value in right.items()}  # as the reply has them
-        more = {"mood": "good", "things": [{"kind": "cat"}, 2]} if i % 4 == 0 else {}
-        items = [*right.items(), *more.items()]
-        rng.shuffle(items)
-        raw = json.dumps(dict(items), indent=rng.choice([None, 2]), ensure_ascii=rng.random() < 0.5)
-        fence = rng.choice([("", ""), ("```json\n", "\n```"), ("```\n", "\n```"), ("```JSON\n", "```")])
-        parses(parse_reply, rng.choice(before) + fence[0] + raw + fence[1] + rng.choice(after), right, "a reply")
-
-    story, half = {"funny_story": text_of(2)}, {"description": text_of(2)}
-    names_the_missing(parse_reply, json.dumps(half), json.dumps(story))
-    refuses(parse_reply, "Here: " + json.dumps({"mood": "good"}), KEYS, "a reply without both keys")
-    for value in (None, 7, 1.5, True, ["a"], {"text": "a"}):
-        given, missing = rng.choice([(story, "description"), (half, "funny_story")])
-        bad = f"```json\n{json.dumps({**given, missing: value})}\n```"
-        refuses(parse_reply, bad, [missing], f"a {missing} that is {value!r}")
-    whole = json.dumps({**half, **story})
-    for text in ("", "   ", "null", "[1, 2]", "I see a cat. It is {red}.", whole[: -rng.randrange(1, 8)]):
-        refuses(parse_reply, text, [], f"the reply {text!r}")
-    code = '{"description": str(6 * 7), "funny_story": "x"}'
-    refuses(parse_reply, code, [], "Python code in place of JSON")
-    for value in (None, 7, {**half, **story}):
-        try:
-            result = parse_reply(value)
-        except Exception:
-            continue
-        raise checks.CheckFailed(f"parse_reply({value!r}) should raise an error, but it returned {result!r}.")
-
-
-hidden_tests()
-### END HIDDEN TESTS
-
 # %% [markdown]
 # ### Ask, check, ask again
 #
@@ -1046,8 +891,8 @@ def describe_as_json(chat, image, *, max_tries=3):
     max_tries: the largest number of requests, 1 or more. After a reply that parse_reply refuses, the next request tells the model
         parse_reply's error.
 
-    Returns what parse_reply makes of the first good reply. Raises ValueError, with the number of tries and what was
-    wrong at last, when no reply was good. Errors of the chat model itself are not caught.
+    Returns what parse_reply makes of the first good reply, and asks no more. Raises ValueError, with the number of tries
+    and what was wrong at last, when no reply was good. Errors of the chat model itself are not caught.
     """
     ### BEGIN SOLUTION
     messages, fault = [build_message(ASK_FOR_JSON, image)], "nothing was asked."
@@ -1066,55 +911,7 @@ def describe_as_json(chat, image, *, max_tries=3):
 
 
 # %% tests="describe_as_json" points=18
-checks.nb03.describe_as_json(describe_as_json, parse_reply)
-
-
-### BEGIN HIDDEN TESTS
-def hidden_tests():
-    import json
-    from contextlib import suppress
-    from random import Random
-
-    from helpers import checks
-    from helpers.checks.nb03 import asks, gives_up, scripted_chat
-    from helpers.picturebook import draw, random_scene
-    from helpers.settings import settings
-
-    rng = Random(500 + settings.grader_seed)
-    bad = ['{"description": "A cat."}', '{"funny_story": "It left."}', "I see a cat.", '{"mood": "good"}']
-    bad += ['{"description": 7, "funny_story": "It left."}', '{"description": "A cat.", "funny_story": "It', ""]
-    for i, max_tries in enumerate((1, 3, 3, 4, 5)):
-        image = draw(random_scene(rng), size=rng.choice([64, 96]))
-        right = {"description": f"Picture {i}, {{really}}.", "funny_story": f'"{rng.randrange(10**6)}!" it said.'}
-        good = rng.choice([json.dumps(right), f"Here:\n```json\n{json.dumps(right)}\n```"])
-        replies = rng.sample(bad, (0, 0, 2, 3, 2)[i])
-        asks(describe_as_json, parse_reply, image, [*replies, good], right, max_tries=max_tries)
-    for max_tries in (1, 2, 4):
-        gives_up(describe_as_json, parse_reply, image, rng.sample(bad, max_tries), max_tries=max_tries)
-
-    chat = scripted_chat(bad[:1])
-    with suppress(ValueError):
-        describe_as_json(chat, image)
-    checks.expect(len(chat.heard) == 3, f"Without max_tries there should be 3 requests, not {len(chat.heard)}.")
-    for replies, down in (
-        ([], ConnectionError("the service is down")),
-        (bad[:1], ConnectionError("the service is down")),
-        ([], ValueError("no key for this service")),  # as langchain's own are
-        (bad[:1], ValueError("no key for this service")),
-    ):
-        chat = scripted_chat([*replies, down])
-        try:
-            result = describe_as_json(chat, image)
-        except Exception as error:
-            result = error
-        checks.expect(
-            result is down and len(chat.heard) == len(replies) + 1,
-            "When the chat model itself raises an error, that error should come out, at once.",
-        )
-
-
-hidden_tests()
-### END HIDDEN TESTS
+checks.nb03.describe_as_json(describe_as_json)
 
 # %% [markdown]
 # Now the real model, on two pictures. Each result is a dict that a program can go on with.
@@ -1162,11 +959,12 @@ def compare(image, questions, *, specialist, generalist):
     """Put the same questions about a picture to two models.
 
     image: a PIL image.
-    questions: a list of strings.
+    questions: a list of strings; it stays as it is.
     specialist, generalist: functions (image, question) → the model's answer, a string. Each is asked each question once.
 
     Returns a pandas DataFrame with the columns "question", "specialist" and "generalist", one row per question, in the
-    order of the questions. Where a function raises an exception, its cell has the exception's class and message, as in
+    order of the questions; a question that comes twice has two rows, and without questions there are no rows but still
+    the three columns. Where a function raises an exception, its cell has the exception's class and message, as in
     "ValueError: no such word".
     """
 
@@ -1186,35 +984,6 @@ def compare(image, questions, *, specialist, generalist):
 
 # %% tests="compare" points=10
 checks.nb03.compare(compare)
-
-
-### BEGIN HIDDEN TESTS
-def hidden_tests():
-    from random import Random
-
-    from helpers.checks.nb03 import compares
-    from helpers.picturebook import draw, questions, random_scene
-    from helpers.settings import settings
-
-    rng = Random(600 + settings.grader_seed)
-    for errors in (0, 1, 2, 9):
-        scene = random_scene(rng)
-        told = {}
-        for question, right in questions(scene, rng):
-            told[question] = (f"{right} ({rng.random():.0%})", f"It is {right}, I am sure {rng.randrange(1000)}.")
-        asked = rng.sample(list(told), min(5, len(told)))
-        for at in range(min(errors, len(asked))):
-            broken = rng.choice([ValueError, RuntimeError, TimeoutError, ZeroDivisionError])(f"fault {rng.random()}")
-            answers = list(told[asked[at]])
-            answers[at % 2] = broken
-            told[asked[at]] = tuple(answers)
-        compares(compare, draw(scene, size=64), told, asked)
-    compares(compare, draw(scene, size=64), told, [*asked, asked[0]])  # a question twice has two rows
-    compares(compare, draw(scene, size=64), told, [])
-
-
-hidden_tests()
-### END HIDDEN TESTS
 
 # %% [markdown]
 # First what both can do, then what only one of them was made for. The picture has a cat and a house. Read the table row

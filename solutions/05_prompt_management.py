@@ -45,10 +45,11 @@
 # | 10 Two questions, flashcards, going further | 30 | 10 |
 #
 # **How the exercises work.** Each is a function with a docstring that says what it must do. Put your code in the place of
-# the line `raise NotImplementedError(…)`. The cell below it checks your function and says in a sentence what is wrong.
-# That check is honest but short: the points are decided by hidden tests, which try the same function on other inputs.
-# Checks and tests work in tables of their own and leave yours alone. Every exercise has hints that unfold, and ● to ●●●●●
-# tells how hard it is.
+# the line `raise NotImplementedError(…)`. The cell below it tries your function in several cases, lists which of them
+# passed and what each is worth, and says in a sentence what is wrong. The points are decided by the same cases on other
+# inputs. The cases work in tables of their own and leave yours alone. Every exercise has hints that unfold, and ● to ●●●●●
+# tells how hard it is. If one keeps you from going on, `checks.borrow("embed_texts")` lends you the course's own version of
+# it, which earns no points.
 #
 # Take the parts in order. Later ones call what you wrote before: `embed_texts` in Parts 3 and 4, `embed_images` in
 # Part 5, `insert_prompts` in Part 8.
@@ -157,8 +158,8 @@ print(f"Database: version {client.server_version}, {'embedded' if settings.store
 def embed_texts(texts, *, batch_size=256):
     """Embed texts with CLIP, load("clip") (Radford et al. 2021).
 
-    texts: a list of strings, at least one.
-    batch_size: how many go through the model at a time, at most.
+    texts: a list of strings, at least one; it stays as it is. What is longer than CLIP reads is cut.
+    batch_size: how many go through the model at a time; the last batch may be smaller.
 
     Returns a float32 numpy array (number of texts, 512); each row has length 1.
     """
@@ -177,25 +178,6 @@ def embed_texts(texts, *, batch_size=256):
 
 # %% tests="embed_texts" points=10
 checks.nb05.embed_texts(embed_texts)
-
-
-### BEGIN HIDDEN TESTS
-def hidden_tests():
-    from random import Random
-
-    from helpers import checks
-    from helpers.picturebook import describe, random_scene
-    from helpers.settings import settings
-
-    rng = Random(100 + settings.grader_seed)
-    texts = [describe(random_scene(rng), rng, detail=rng.random()) for _ in range(8)]
-    texts[3] = " and ".join(texts * 3)  # longer than CLIP can read
-    for some, batch_size in ((texts, 3), (texts, 4), (texts[:1], 256)):
-        checks.nb05.embeds(embed_texts, some, batch_size=batch_size)
-
-
-hidden_tests()
-### END HIDDEN TESTS
 
 # %% [markdown]
 # Try it. Three texts; before you run the cell, guess which two are closest.
@@ -225,8 +207,8 @@ for one, other, x, y in ((0, 1, a, b), (0, 2, a, c), (1, 2, b, c)):
 def embed_images(images, *, batch_size=64):
     """Embed pictures with CLIP, load("clip"), into the space of embed_texts.
 
-    images: a list of PIL pictures of any size and mode, at least one.
-    batch_size: how many go through the model at a time, at most.
+    images: a list of PIL pictures of any size and mode, at least one; it stays as it is.
+    batch_size: how many go through the model at a time; the last batch may be smaller.
 
     Returns a float32 numpy array (number of pictures, 512); each row has length 1.
     """
@@ -245,26 +227,6 @@ def embed_images(images, *, batch_size=64):
 
 # %% tests="embed_images" points=6
 checks.nb05.embed_images(embed_images)
-
-
-### BEGIN HIDDEN TESTS
-def hidden_tests():
-    from random import Random
-
-    from helpers import checks
-    from helpers.picturebook import draw, random_scene
-    from helpers.settings import settings
-
-    rng = Random(200 + settings.grader_seed)
-    images = [draw(random_scene(rng), size=rng.choice((64, 128, 160))) for _ in range(6)]
-    images[1] = images[1].convert("RGBA")
-    images[4] = images[4].convert("L")
-    for some, batch_size in ((images, 4), (images[:1], 64)):
-        checks.nb05.embeds(embed_images, some, batch_size=batch_size)
-
-
-hidden_tests()
-### END HIDDEN TESTS
 
 # %% [markdown]
 # Now both at once: five pictures, five texts, and the cosine of each with each. The largest number of each column should
@@ -353,7 +315,7 @@ def create_table(client, table):
     """Make the table for prompts, unless it is there; then it stays as it is.
 
     client: the connection to the database.
-    table: the name of the table.
+    table: the name of the table; it may have spaces in it.
 
     Columns, in this order: id, prompt, url (String), width, height (UInt32), source_site (String), and prompt_vector,
     an Array(Float32) that must have 512 numbers: a row with another number of them is refused. MergeTree, sorted by id.
@@ -379,18 +341,6 @@ def create_table(client, table):
 
 # %% tests="create_table" points=10
 checks.nb05.create_table(create_table)
-
-
-### BEGIN HIDDEN TESTS
-def hidden_tests():
-    from helpers import checks
-    from helpers.settings import settings
-
-    checks.nb05.makes_table(create_table, checks.nb05.fresh_rows(5, seed=300 + settings.grader_seed))
-
-
-hidden_tests()
-### END HIDDEN TESTS
 
 # %%
 create_table(client, "prompts")
@@ -474,15 +424,15 @@ def insert_prompts(client, table, rows, *, batch_size=500):
 
     client, table: the connection, and the name of a table as create_table makes it.
     rows: any iterable of dicts with the keys id, prompt, url, width, height, source_site, in any order; also a generator,
-        of which no more than a batch or two is held in memory.
-    batch_size: rows in an insert, at most.
+        of which no more than a batch or two is held in memory. What is in them is stored as it is.
+    batch_size: how many rows go into each insert; the last batch may be smaller.
 
     A row is bad if a key is missing, if its id, prompt, url or source_site is no string, if its prompt is blank, or if its
     width or height is no whole number (Integral) from 0 on (0 means that it is not known). At the first bad row a ValueError
     says its number (the first of all rows is 0) and what is wrong. The batches before it are stored then, and nothing of its
     own.
 
-    Returns the number of stored rows.
+    Returns the number of stored rows; 0 where there are none.
     """
     ### BEGIN SOLUTION
     rows, stored = iter(rows), 0
@@ -512,48 +462,6 @@ def insert_prompts(client, table, rows, *, batch_size=500):
 
 # %% tests="insert_prompts" points=16
 checks.nb05.insert_prompts(insert_prompts)
-
-
-### BEGIN HIDDEN TESTS
-def hidden_tests():
-    from random import Random
-
-    from helpers import checks
-    from helpers.settings import settings
-
-    rng = Random(400 + settings.grader_seed)
-    rows = checks.nb05.fresh_rows(11, seed=rng.randrange(10**6))
-    checks.nb05.stores(insert_prompts, rows, batch_size=rng.choice((2, 4, 5)))
-    unknown = [row | {"prompt": f" {row['prompt']} ", "width": 0, "height": 0} for row in rows[:6]]
-    checks.nb05.stores(insert_prompts, unknown, batch_size=3)  # the last batch is full
-    size = rng.choice((3, 4))
-    for name in checks.nb05.COLUMNS:
-        at = rng.randrange(11)
-        without = {key: value for key, value in rows[at].items() if key != name}
-        checks.nb05.refuses(insert_prompts, rows, {at: without}, f"it has no {name}", batch_size=size)
-    for name, value in (
-        ("prompt", ""),
-        ("prompt", "\n \t"),
-        ("prompt", None),
-        ("prompt", float("nan")),
-        ("width", "wide"),
-        ("height", -1),
-        ("width", None),
-        ("height", 127.5),
-        ("id", 7),
-        ("url", None),
-        ("source_site", float("nan")),
-    ):
-        at = rng.randrange(11)
-        bad = {at: rows[at] | {name: value}}
-        checks.nb05.refuses(insert_prompts, rows, bad, f"its {name} is {value!r}", batch_size=size)
-    two = {4: rows[4] | {"prompt": ""}, 8: rows[8] | {"width": -1}}
-    checks.nb05.refuses(insert_prompts, rows, two, "its prompt is blank", batch_size=4)
-    checks.nb05.refuses(insert_prompts, rows, two, "its prompt is blank", batch_size=9)  # both in one batch
-
-
-hidden_tests()
-### END HIDDEN TESTS
 
 # %% [markdown]
 # Now store the two thousand prompts. Most of the time is CLIP's. (If the table has all of them already, because you run
@@ -643,8 +551,8 @@ def search_by_text(client, table, query, k=5):
     """Find the prompts that are nearest in meaning to a text, by the cosine distance of CLIP's vectors.
 
     client, table: the connection, and the name of a table as create_table makes it.
-    query: any text.
-    k: how many to find.
+    query: any text, also one with quotation marks or SQL in it.
+    k: how many to find; where there are fewer rows, all are found.
 
     Returns a DataFrame with the columns prompt, url and dist, the nearest first, and at most k rows. The database sorts
     and cuts; the vector and k are bound as parameters, so that the SQL's text is the same for each search.
@@ -665,25 +573,6 @@ def search_by_text(client, table, query, k=5):
 
 # %% tests="search_by_text" points=12
 checks.nb05.search_by_text(search_by_text)
-
-
-### BEGIN HIDDEN TESTS
-def hidden_tests():
-    from random import Random
-
-    from helpers import checks
-    from helpers.picturebook import describe, random_scene
-    from helpers.settings import settings
-
-    rng = Random(500 + settings.grader_seed)
-    rows = checks.nb05.fresh_rows(20, seed=rng.randrange(10**6))
-    ideas = [describe(random_scene(rng), rng, detail=0.5) for _ in range(2)]
-    queries = [*ideas, 'it\'s \\ "strange"', "'; DROP TABLE prompts; --", rows[3]["prompt"]]
-    checks.nb05.searches(search_by_text, rows, queries, [*rng.sample(range(1, 12), 4), 40])
-
-
-hidden_tests()
-### END HIDDEN TESTS
 
 # %% [markdown]
 # Now search. The first query could be one of our prompts. *Sleeping* and *storm* are in none of them; watch what is found
@@ -776,25 +665,6 @@ def search_by_image(client, table, image, k=5):
 
 # %% tests="search_by_image" points=6
 checks.nb05.search_by_image(search_by_image)
-
-
-### BEGIN HIDDEN TESTS
-def hidden_tests():
-    from random import Random
-
-    from helpers import checks
-    from helpers.picturebook import draw, parse, random_scene
-    from helpers.settings import settings
-
-    rng = Random(600 + settings.grader_seed)
-    rows = checks.nb05.fresh_rows(20, seed=rng.randrange(10**6))
-    images = [draw(parse(rows[i]["prompt"]), size=128) for i in rng.sample(range(20), 2)]
-    images.append(draw(random_scene(rng), size=200).convert("RGBA"))
-    checks.nb05.searches(search_by_image, rows, images, [*rng.sample(range(1, 12), 2), 30])
-
-
-hidden_tests()
-### END HIDDEN TESTS
 
 # %% [markdown]
 # The proof: we take a few prompts out of the table, draw their pictures, and ask for the prompts. The title of each picture
@@ -952,11 +822,11 @@ def improve_prompt(chat, idea, neighbours):
 
     chat: a LangChain chat model. It is asked once.
     idea: a text.
-    neighbours: a list of prompts, the nearest first; it may be empty. The model is told the idea and all of them, in this
-        order, each as it is.
+    neighbours: a list of prompts, the nearest first; it may be empty, and stays as it is. The model is told the idea and
+        all of them, in this order, each as it is, also with braces in it.
 
-    Returns the reply as a string, without spaces and quotation marks (") around it. Raises ValueError where nothing is
-    left then.
+    Returns the reply as a string, without spaces and quotation marks (") around it; what is inside stays as it is. Raises
+    ValueError where nothing is left then.
     """
     ### BEGIN SOLUTION
     examples = "\n".join(f"- {prompt}" for prompt in neighbours)
@@ -970,33 +840,6 @@ def improve_prompt(chat, idea, neighbours):
 
 # %% tests="improve_prompt" points=8
 checks.nb05.improve_prompt(improve_prompt)
-
-
-### BEGIN HIDDEN TESTS
-def hidden_tests():
-    from random import Random
-
-    from helpers import checks
-    from helpers.picturebook import describe, random_scene
-    from helpers.settings import settings
-
-    rng = Random(700 + settings.grader_seed)
-    for count, form in (
-        (7, "{}."),
-        (1, '"{}"'),
-        (3, " {}\n"),
-        (0, '{}, with "OPEN" on it, by night'),
-        (4, '\n "{}." '),
-    ):
-        idea = describe(random_scene(rng), rng, detail=0.0)
-        neighbours = [row["prompt"] for row in checks.nb05.fresh_rows(count, seed=rng.randrange(10**6))]
-        reply = form.format(describe(random_scene(rng), rng))
-        checks.nb05.improves(improve_prompt, idea, neighbours, reply)
-    checks.nb05.improves(improve_prompt, "a {kind} in {0}", ["100 % {neon}", "{} and {prompt}"], "a cat")
-
-
-hidden_tests()
-### END HIDDEN TESTS
 
 # %% [markdown]
 # Try it with the real model. (The first call starts the course's chat endpoint on your computer.) It gets the same idea
@@ -1059,8 +902,8 @@ def generate_and_store(client, table, prompt, *, seed=0, steps=25, folder="gener
     steps: sampling steps.
     folder: where the picture is saved as a PNG file; it is made if it is not there. No other picture is overwritten.
 
-    Returns the stored row, a dict: a new id, the prompt, url (the address of the file, file://…), the picture's width and
-    height, and source_site "generated".
+    Returns the stored row, a dict: an id that is new also for the same prompt and seed, the prompt, url (the address of the
+    file, file://…), the picture's width and height, and source_site "generated".
     """
     ### BEGIN SOLUTION
     generator = torch.Generator().manual_seed(seed)
@@ -1087,22 +930,6 @@ def generate_and_store(client, table, prompt, *, seed=0, steps=25, folder="gener
 
 # %% tests="generate_and_store" points=8
 checks.nb05.generate_and_store(generate_and_store)
-
-
-### BEGIN HIDDEN TESTS
-def hidden_tests():
-    from random import Random
-
-    from helpers import checks
-    from helpers.settings import settings
-
-    rng = Random(800 + settings.grader_seed)
-    rows = checks.nb05.fresh_rows(15, seed=rng.randrange(10**6))
-    checks.nb05.draws_and_stores(generate_and_store, rows, seed=rng.randrange(10**6), steps=10)
-
-
-hidden_tests()
-### END HIDDEN TESTS
 
 # %% [markdown]
 # Your idea and its two improved versions, drawn from the same seed. What the idea leaves open, the image model decides by
@@ -1194,8 +1021,8 @@ print(f"An exact search among {ROWS} prompts takes {1000 * seconds:.1f} ms.")
 def create_index(client, table):
     """Put an HNSW index for cosine distances, vec_idx, on prompt_vector, and build it for the rows that are there.
 
-    client, table: the connection, and the name of a table as create_table makes it. On a table that has the index already,
-    a second call is no error.
+    client, table: the connection, and the name of a table as create_table makes it; it may have spaces in it. On a table
+    that has the index already, a second call is not an error.
     """
     ### BEGIN SOLUTION
     for statement in (
@@ -1209,18 +1036,6 @@ def create_index(client, table):
 
 # %% tests="create_index" points=6
 checks.nb05.create_index(create_index)
-
-
-### BEGIN HIDDEN TESTS
-def hidden_tests():
-    from helpers import checks
-    from helpers.settings import settings
-
-    checks.nb05.makes_index(create_index, checks.nb05.fresh_rows(25, seed=900 + settings.grader_seed))
-
-
-hidden_tests()
-### END HIDDEN TESTS
 
 # %% [markdown]
 # ### Exercise 10 · `recall_at_k`
@@ -1246,9 +1061,9 @@ hidden_tests()
 def recall_at_k(approximate, exact, k):
     """The mean share of the exact top k that is in the approximate top k, from 0 to 1.
 
-    approximate, exact: for each query a list of ids, the nearest first; both have as many lists. They stay as they are.
-        A list may be longer than k (the rest does not count) or shorter (then there were not more; an exact list has at
-        least one id).
+    approximate, exact: for each query a list of ids (texts or numbers), the nearest first; both have as many lists. They
+        stay as they are. A list may be longer than k (the rest does not count) or shorter (then there were not more; an
+        exact list has at least one id). An id that is found twice counts once.
     k: 1 or more. The order within the top k does not count.
 
     Returns a float from 0 to 1.
@@ -1261,29 +1076,6 @@ def recall_at_k(approximate, exact, k):
 
 # %% tests="recall_at_k" points=8
 checks.nb05.recall_at_k(recall_at_k)
-
-
-### BEGIN HIDDEN TESTS
-def hidden_tests():
-    from random import Random
-
-    from helpers import checks
-    from helpers.settings import settings
-
-    rng = Random(1000 + settings.grader_seed)
-    for _ in range(8):
-        k, queries = rng.randrange(1, 9), rng.randrange(1, 6)
-        exact = [rng.sample(range(30), rng.randrange(1, 12)) for _ in range(queries)]
-        approximate = [rng.sample(range(30), rng.randrange(0, 12)) for _ in range(queries)]
-        if rng.random() < 0.5:  # ids are texts as well as numbers
-            exact, approximate = ([[f"id{i}" for i in ids] for ids in each] for each in (exact, approximate))
-        shares = [sum(i in a[:k] for i in e[:k]) / min(k, len(e)) for a, e in zip(approximate, exact)]
-        right = sum(shares) / queries
-        checks.nb05.recalls(recall_at_k, approximate, exact, k, right, "the mean of the shares of the queries")
-
-
-hidden_tests()
-### END HIDDEN TESTS
 
 # %% [markdown]
 # Build the index on your prompts, and measure. Each search has a setting, `hnsw_candidate_list_size_for_search`: how

@@ -50,9 +50,10 @@
 # | 8 Two questions, flashcards, going further | 25 | 8 |
 #
 # **How the exercises work.** Each is a function with a docstring that says what it must do. Put your code in the place of
-# the line `raise NotImplementedError(…)`. The cell below it checks your function and says in a sentence what is wrong.
-# That check is honest but short: the points are decided by hidden tests, which try the same function on other inputs.
-# Every exercise has hints that unfold, and ● to ●●●●● tells how hard it is.
+# the line `raise NotImplementedError(…)`. The cell below it tries your function in several cases, lists which of them
+# passed and what each is worth, and says in a sentence what is wrong. The points are decided by the same cases on other
+# inputs. Every exercise has hints that unfold, and ● to ●●●●● tells how hard it is. If one keeps you from going on,
+# `checks.borrow("txt2img")` lends you the course's own version of it, which earns no points.
 #
 # Take the parts in order: `txt2img` draws in all later parts, and the last exercise calls all others.
 
@@ -248,8 +249,8 @@ def txt2img(prompt, *, url, steps=20, seed=0, n=1, timeout=60):
 
     Returns a list of n PIL images. In the answer a picture is base64, with or without data:image/png;base64, before it.
     Raises RuntimeError with a sentence that says what happened: at which address nobody answers; that the time was over;
-    which status came and what the server said to it; that the answer is not JSON, or has no images, or not n of them, or
-    something that is no picture.
+    which status came and what the server said to it; that the answer is not JSON, or has no images; how many came where
+    they are not n; that one of them is not a picture, or was cut off.
     """
     ### BEGIN SOLUTION
     path = "/sdapi/v1/txt2img"
@@ -280,59 +281,6 @@ def txt2img(prompt, *, url, steps=20, seed=0, n=1, timeout=60):
 
 # %% tests="txt2img" points=20
 checks.nb06.txt2img(txt2img)
-
-
-### BEGIN HIDDEN TESTS
-def hidden_tests():
-    import base64
-    import json
-    from random import Random
-
-    from helpers import checks
-    from helpers.checks.nb06 import Reply, away, draws, encoded, painted, refuses, web_ui
-    from helpers.picturebook import describe, random_scene
-    from helpers.settings import settings
-
-    rng = Random(100 + settings.grader_seed)
-    for n, ending, prefix in ((1, "", ""), (3, "/", ""), (2, "/sdapi/v1/txt2img", "data:image/png;base64,")):
-        prompt = describe(random_scene(rng), rng) + rng.choice(["", ' "☃"', " {x}\n"])
-        draws(txt2img, prompt, steps=rng.randrange(2, 40), seed=rng.randrange(10**6), n=n, ending=ending, prefix=prefix)
-    draws(txt2img, "a dog")
-
-    def answer(**fields):
-        return Reply(json.dumps(fields).encode())
-
-    letters = encoded(painted("x", rng.randrange(10**6)))
-    cut_off = base64.b64encode(base64.b64decode(letters)[:-60]).decode()
-    word = "".join(rng.choices("abcdefgh", k=12))
-    for status in (400, 401, 404, 422, 500, 502, 503):
-        body = rng.choice([{"detail": word}, {"error": "X", "detail": "", "errors": word}])
-        refuses(txt2img, Reply(json.dumps(body).encode(), status), f"status {status}", [str(status), word])
-    for body in (b"", b"<html>" + word.encode(), b'{"images": ['):
-        refuses(txt2img, Reply(body), f"the body {body!r}, which is no JSON", ["json"])
-    for reply in (answer(detail=word), Reply(b"[1, 2]"), Reply(b"null")):
-        refuses(txt2img, reply, f"the JSON {reply.body!r}, which has no images", ["image|picture"])
-    for bad in (cut_off, base64.b64encode(word.encode()).decode(), "", "?", "data:image/png;base64,"):
-        refuses(txt2img, answer(images=[letters, bad]), f"{bad[:20]!r} in place of a picture", ["image|picture"], n=2)
-    refuses(txt2img, answer(images=[]), "an answer with an empty list of pictures", ["image|picture"])
-    refuses(txt2img, answer(images=[letters] * 3), "3 pictures where 4 were wanted", ["3|three", "4|four"], n=4)
-    refuses(txt2img, answer(images=[letters] * 3), "3 pictures where 2 were wanted", ["3|three", "2|two"], n=2)
-    with web_ui(answer(images=[letters])._replace(wait=1.5)) as server:
-        checks.expect(
-            len(txt2img("a dog", url=server.address)) == 1, "A server that takes a second is worth waiting for."
-        )
-    refuses(
-        txt2img,
-        Reply(b"{}", wait=8),
-        "a server that is silent for longer than 0.4 s",
-        ["tim|second|too long|slow"],
-        timeout=0.4,
-    )
-    away(txt2img)
-
-
-hidden_tests()
-### END HIDDEN TESTS
 
 # %% [markdown]
 # From here on pictures come by your own function. Four seeds, one request:
@@ -433,8 +381,8 @@ def get_text(keywords, *, texts=STORIES, chat=None):
     """Find the text that fits some keywords best, and, with a chat model, let it write a new one after it.
 
     keywords: a list of strings, or one string with spaces or commas between the words. Words are compared as
-        stories.words gives them, and each counts once, however often it stands there.
-    texts: a list of strings.
+        stories.words gives them, and each counts once, however often it stands in a text or among the keywords.
+    texts: a list of strings, which may hold braces.
     chat: a LangChain chat model, or None.
 
     A text's score is the sum of log(1 + len(texts) / number of texts with the keyword) over the keywords that it has;
@@ -462,65 +410,6 @@ def get_text(keywords, *, texts=STORIES, chat=None):
 
 # %% tests="get_text" points=14
 checks.nb06.get_text(get_text)
-
-
-### BEGIN HIDDEN TESTS
-def hidden_tests():
-    import math
-    from random import Random
-
-    from helpers import checks, stories
-    from helpers.checks.nb06 import finds, finds_nothing, writes
-    from helpers.settings import settings
-
-    rng = Random(200 + settings.grader_seed)
-    vocabulary = [
-        w + e for w in ("mira", "tolu", "kep", "zand", "ruxo", "blim", "fony") for e in ("", "k", "do", "ren")
-    ]
-
-    def score(keywords, text, texts):
-        words = sorted(set(stories.words(" ".join(keywords))) & set(stories.words(text)))
-        having = [sum(word in stories.words(each) for each in texts) for word in words]
-        return math.fsum(math.log(1 + len(texts) / n) for n in having), words
-
-    # One rare word against two that are less rare: which wins depends on the formula.
-    for n, right in ((4, 1), (9, 0)):
-        texts = ["mira", "tolu kep", *["tolu"] * (n - 1), *["kep"] * (n - 1)]
-        texts += ["zand"] * ((10 if n == 4 else 20) - len(texts))
-        finds(get_text, ["kep", "mira", "tolu"], texts, texts[right])
-    finds(get_text, ["ruxo"], ["zand", "\n A ruxo!  \n"], "\n A ruxo!  \n")
-
-    tried = 0
-    while tried < 30:
-        # A few words stand in most texts, so that rarity matters.
-        common = rng.sample(vocabulary, 3)
-        texts = [
-            " ".join(rng.sample(common, rng.randrange(4)) + rng.choices(vocabulary, k=rng.randrange(3, 9)))
-            for _ in range(rng.randrange(4, 12))
-        ]
-        keywords = rng.sample(vocabulary, rng.randrange(1, 4))
-        rated = [score(keywords, text, texts) for text in texts]
-        best = max(value for value, _ in rated)
-        if not best:
-            finds_nothing(get_text, keywords, texts)
-            continue
-        equals = [i for i, (value, _) in enumerate(rated) if best - value < 1e-9]
-        if len(equals) > 1 and len(rated[equals[0]][1]) > 2:
-            continue  # sums of three numbers may differ in their last digit
-        right = texts[equals[0]]
-        spoken = keywords if tried % 2 else ", ".join(word.upper() for word in keywords)
-        finds(get_text, spoken, texts, right)
-        tried += 1
-    writes(get_text, keywords, texts, right, f" {rng.choice(texts)} {{and}} more.\n\n")
-    story = rng.choice(stories.read())
-    rare = [w for w in stories.words(story) if sum(w in stories.words(each) for each in stories.read()) == 1]
-    checks.expect(
-        get_text(rare[:1]) == story, f"get_text([{rare[0]!r}]) should find the one story of the collection with it."
-    )
-
-
-hidden_tests()
-### END HIDDEN TESTS
 
 # %% [markdown]
 # Try it. The first three are found. For the last no story has both words, so look which one won, and why.
@@ -599,8 +488,12 @@ ASK_FOR_PROMPT = "Which picture would fit this text? Write the prompt only. {tex
 #
 # <details><summary>Hint 2: what to take away</summary>
 #
-# `re.sub(r"^(\d+[.)]|[-*])\s+", "", line)` takes a list's mark: a number *with* a full stop or bracket, or a dash. The 2 of
-# "2 red cats" stays. Then `prompt:` with `re.IGNORECASE`, and `line.strip(" \"'`*")` for quotes and the like.
+# `re.sub(r"^(\d+[.)]|[-*])\s+", "", line.strip())` takes a list's mark: a number *with* a full stop or bracket, a dash or an
+# asterisk. The 2 of "2 red cats" stays. `line.strip(" \"'`*“”")` takes quotes, straight and curly, and the like.
+# `re.sub(r"^(image )?prompt:", "", line, flags=re.IGNORECASE)` takes the word before it.
+#
+# Do it in this order, and strip once more at the end: in `1. "a red cat"` the list's mark stands before the quotes, and in
+# `"Prompt: a red cat"` and `Prompt: "a red cat"` the word stands inside or before them.
 # </details>
 #
 # <details><summary>Help: "expected string or bytes-like object, got 'AIMessage'"</summary>
@@ -616,9 +509,10 @@ def image_prompt(chat, text):
     chat: a LangChain chat model; it is asked once, with ASK_FOR_PROMPT and the whole text, which may hold braces.
     text: a string.
 
-    Returns the first line of the reply that is a prompt. Taken away are: blanks, quotes, backticks and asterisks around
-    it; a list's mark before it ("1. ", "2) ", "- "); "Prompt:" or "Image prompt:" before it. Left out are lines that have
-    nothing then, that end with a colon, or that begin with a fence (```).
+    Returns the first line of the reply that is a prompt. Taken away are: a list's mark before it ("1. ", "2) ", "- ",
+    "* "); blanks, quotes (straight or curly), backticks and asterisks around it; "Prompt:" or "Image prompt:" before it, in
+    large or small letters, inside the quotes or before them. What belongs to the prompt stays: "2 red cats", a quote or a
+    colon in its middle. Left out are lines that have nothing then, that end with a colon, or that begin with a fence (```).
     Raises ValueError where no line is left.
     """
     ### BEGIN SOLUTION
@@ -638,56 +532,6 @@ def image_prompt(chat, text):
 
 # %% tests="image_prompt" points=12
 checks.nb06.image_prompt(image_prompt)
-
-
-### BEGIN HIDDEN TESTS
-def hidden_tests():
-    from random import Random
-
-    from helpers import stories
-    from helpers.checks.nb06 import makes_prompt, says_nothing
-    from helpers.picturebook import describe, random_scene
-    from helpers.settings import settings
-
-    rng = Random(300 + settings.grader_seed)
-    for _ in range(25):
-        right = describe(random_scene(rng), rng)
-        right = rng.choice(
-            [
-                right,
-                right[0].upper() + right[1:] + ".",
-                "3 " + right,
-                right + ": a study",
-                "12.5 " + right,
-                f'{right}, with "OPEN" on it',
-            ]
-        )
-        line = rng.choice(
-            ["{}", "  {}  ", '"{}"', "'{}'", "`{}`", "**{}**", "“{}”", "1. {}", "2) {}", "- {}", '- "{}"']
-        )
-        line = line.format(rng.choice(["", "", "Prompt: ", "Image prompt: ", "PROMPT:"]) + right)
-        before = rng.choice(
-            ["", "", "\n\n", "Sure! Here is your prompt:\n", "Of course:\n\n", "**Image prompt:**\n", "```\n"]
-        )
-        after = rng.choice(
-            [
-                "",
-                "\n",
-                f"\n2. {right}, and many more words about it",
-                "\n\nEnjoy!",
-                "\n2. another prompt",
-                "\n```",
-                "\nWhy it works: contrast.",
-            ]
-        )
-        text = rng.choice(stories.read()) + rng.choice(["", " {story}", ' "}{"', "\n\nThe end."])
-        makes_prompt(image_prompt, text, before + line + after, right)
-    for reply in ("", " \n\n ", '""', "``` \n```", "Here is your prompt:", "Prompt:", "1. Prompt:\n2. ''"):
-        says_nothing(image_prompt, "a story", reply)
-
-
-hidden_tests()
-### END HIDDEN TESTS
 
 # %% [markdown]
 # Now with the real chat model. Read each prompt beside its story: does it name the one the story is about, with colour,
@@ -738,7 +582,10 @@ for words, line in wrong:
 
 # %% exercise="rate_image"
 def rate_image(text, image):
-    """How well a picture fits a text, in CLIP's eyes: their cosine similarity, a float from -1 to 1."""
+    """How well a picture fits a text, in CLIP's eyes: their cosine similarity, a plain float from -1 to 1.
+
+    The text may be longer than what CLIP reads; the rest is cut off.
+    """
     ### BEGIN SOLUTION
     return float(clip.similarity([text], [image])[0, 0])
     ### END SOLUTION
@@ -746,26 +593,6 @@ def rate_image(text, image):
 
 # %% tests="rate_image" points=8
 checks.nb06.rate_image(rate_image)
-
-
-### BEGIN HIDDEN TESTS
-def hidden_tests():
-    from random import Random
-
-    from helpers.checks.nb06 import rates
-    from helpers.picturebook import describe, draw, random_scene
-    from helpers.settings import settings
-
-    rng = Random(400 + settings.grader_seed)
-    scenes = [random_scene(rng) for _ in range(3)]
-    for scene, other in zip(scenes, scenes[1:] + scenes[:1]):
-        picture = draw(scene, size=128)
-        for text in (describe(scene, rng), describe(other, rng)):
-            rates(rate_image, text, picture)
-
-
-hidden_tests()
-### END HIDDEN TESTS
 
 # %% [markdown]
 # The second judge goes another way. It lets a model **describe** the picture, without knowing what was asked for, and then
@@ -808,7 +635,7 @@ def rate_image_by_caption(text, image, *, caption=caption):
 
     caption: a function that takes a picture and returns what it shows, a string; it is called once.
 
-    Returns a float from -1 to 1, by CLIP's embeddings of the two texts.
+    Returns a plain float from -1 to 1, by CLIP's embeddings of the two texts.
     """
     ### BEGIN SOLUTION
     wanted, seen = clip.embed_texts([text, caption(image)])
@@ -818,26 +645,6 @@ def rate_image_by_caption(text, image, *, caption=caption):
 
 # %% tests="rate_image_by_caption" points=10
 checks.nb06.rate_image_by_caption(rate_image_by_caption)
-
-
-### BEGIN HIDDEN TESTS
-def hidden_tests():
-    from random import Random
-
-    from helpers.checks.nb06 import rates_by_caption
-    from helpers.picturebook import describe, draw, random_scene
-    from helpers.settings import settings
-
-    rng = Random(500 + settings.grader_seed)
-    for _ in range(4):
-        scene, other = random_scene(rng), random_scene(rng)
-        picture = draw(scene, size=128)
-        for seen in (describe(scene, rng), describe(other, rng), "a picture"):
-            rates_by_caption(rate_image_by_caption, describe(scene, rng), picture, seen)
-
-
-hidden_tests()
-### END HIDDEN TESTS
 
 # %% [markdown]
 # Let both look at the same three pictures. What to look for: they need not agree on the number, a score has no unit.
@@ -955,27 +762,6 @@ def best_of_n(text, prompt, n, *, generate, rate):
 
 # %% tests="best_of_n" points=10
 checks.nb06.best_of_n(best_of_n)
-
-
-### BEGIN HIDDEN TESTS
-def hidden_tests():
-    from random import Random
-
-    from helpers.checks.nb06 import chooses, needs_one
-    from helpers.settings import settings
-
-    rng = Random(600 + settings.grader_seed)
-    for n in (1, 2, 5, 9, 20):
-        scores = [round(rng.uniform(-1, 1), 2) for _ in range(n)]
-        chooses(best_of_n, scores, f"text {rng.random()}", f"prompt {rng.random()}")
-        chooses(best_of_n, [score - 2 for score in scores])
-        chooses(best_of_n, [scores[0]] * n)
-    for n in (0, -1, -rng.randrange(2, 9)):
-        needs_one(best_of_n, "best_of_n", "n", n)
-
-
-hidden_tests()
-### END HIDDEN TESTS
 
 # %% [markdown]
 # Here is a painter for it. It calls your `txt2img`, one picture at a time. Look at the scores first, then count the birds
@@ -1114,30 +900,6 @@ def until_accepted(text, prompt, threshold, max_tries, *, generate, rate):
 # %% tests="until_accepted" points=10
 checks.nb06.until_accepted(until_accepted)
 
-
-### BEGIN HIDDEN TESTS
-def hidden_tests():
-    from random import Random
-
-    from helpers.checks.nb06 import accepts, needs_one, runs_out, tells_apart
-    from helpers.settings import settings
-
-    rng = Random(700 + settings.grader_seed)
-    for _ in range(12):
-        scores = [round(rng.uniform(-1, 1), 2) for _ in range(rng.randrange(1, 8))]
-        tries = rng.randrange(1, len(scores) + 1)
-        threshold = max(scores[:tries])
-        accepts(until_accepted, scores, threshold, tries=scores.index(threshold) + 1)
-        runs_out(until_accepted, scores, max(scores) + rng.choice([0.01, 5]))
-    runs_out(until_accepted, [-0.5] * 3, 0.0)
-    tells_apart(until_accepted, sorted(rng.sample(range(100), rng.randrange(1, 6))))
-    for max_tries in (0, -2):
-        needs_one(until_accepted, "until_accepted", "max_tries", max_tries, 0.3)
-
-
-hidden_tests()
-### END HIDDEN TESTS
-
 # %% [markdown]
 # A threshold should come from a measurement, not out of thin air. From the pool above we know what scores are usual. Take
 # one that three of the eight pictures reach: how many tries should that need on average? Then ask for much more than the
@@ -1209,28 +971,6 @@ def run_pipeline(keywords, *, n=5, chat=None, generate=draw_one, rate=rate_image
 
 # %% tests="run_pipeline" points=8
 checks.nb06.run_pipeline(run_pipeline)
-
-
-### BEGIN HIDDEN TESTS
-def hidden_tests():
-    from random import Random
-
-    from helpers import stories
-    from helpers.checks.nb06 import runs
-    from helpers.picturebook import describe, random_scene
-    from helpers.settings import settings
-
-    rng = Random(800 + settings.grader_seed)
-    for n in (1, 4):
-        story = rng.choice(stories.read())
-        rare = [w for w in stories.words(story) if sum(w in stories.words(each) for each in stories.read()) == 1]
-        scores = [round(rng.uniform(-1, 1), 2) for _ in range(n)]
-        keywords = ["zyxwv", *rare[:1]]  # a word that no text has
-        runs(run_pipeline, keywords, describe(random_scene(rng), rng), scores, round(rng.random(), 2), own_chat=n == 4)
-
-
-hidden_tests()
-### END HIDDEN TESTS
 
 # %% [markdown]
 # The whole machine, from two words. Read the figure from left to right and be strict: is each stage true to the one

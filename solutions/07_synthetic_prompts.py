@@ -44,14 +44,15 @@
 # | 8 Two questions, flashcards, going further | 30 | 10 |
 #
 # **How the exercises work.** Each is a function with a docstring that says what it must do. Put your code in the place of
-# the line `raise NotImplementedError(…)`. The cell below it checks your function and says in a sentence what is wrong.
-# That check is honest but short: the points are decided by hidden tests, which try the same function on other inputs.
-# Every exercise has hints that unfold, and ● to ●●●●● tells how hard it is.
+# the line `raise NotImplementedError(…)`. The cell below it tries your function in several cases, lists which of them
+# passed and what each is worth, and says in a sentence what is wrong. The points are decided by the same cases on other
+# inputs. Every exercise has hints that unfold, and ● to ●●●●● tells how hard it is. If one keeps you from going on,
+# `checks.borrow("prompts_in")` lends you the course's own version of it, which earns no points.
 #
-# One exercise, `handed_in` in Part 6, is no function: there the *file* that your code has written is judged, the pictures
-# in it included.
+# One exercise, `handed_in` in Part 6, is not a function: there the *file* that your code has written is judged, the
+# pictures in it included.
 #
-# Take the parts in order. Part 5 calls what you wrote in Parts 2 to 4.
+# Take the parts in order. Part 3 calls its own `prompts_in`, and Part 5 what you wrote in Parts 2 to 4.
 
 # %% [markdown]
 # ## Set-up
@@ -96,6 +97,7 @@ from helpers import checks, clip, endpoint, flashcards, show, widgets
 from helpers.chat import chat_model
 from helpers.models import defaults, few_step, load
 from helpers.originals import draw_originals
+from helpers.pictures import as_rgb
 from helpers.prompts import distinct, on_subject, same
 from helpers.settings import settings
 from helpers.submission import (
@@ -127,7 +129,7 @@ def open_picture(source):
         with urlopen(Request(str(source), headers={"User-Agent": "Picture This"}), timeout=20) as answer:
             source = io.BytesIO(answer.read(20_000_000))
     with Image.open(source) as image:
-        return image.convert("RGB")
+        return as_rgb(image)
 
 
 def picture_name(source):
@@ -205,8 +207,8 @@ show.gallery(
 def ask_about_image(image_path, question="Describe the image"):
     """Ask chat_model("vision") about a picture.
 
-    image_path: where the picture is; anything that open_picture takes.
-    question: what to ask.
+    image_path: where the picture is; anything that open_picture takes (a string or Path, or an address).
+    question: what to ask. The picture and the question go to the model in one request.
 
     Returns the model's answer, a string without spaces or line ends around it.
     """
@@ -221,26 +223,6 @@ def ask_about_image(image_path, question="Describe the image"):
 
 # %% tests="ask_about_image" points=9
 checks.nb07.ask_about_image(ask_about_image)
-
-
-### BEGIN HIDDEN TESTS
-def hidden_tests():
-    from random import Random
-
-    from helpers.checks import nb07
-    from helpers.picturebook import describe, draw, questions, random_scene
-    from helpers.settings import settings
-
-    rng = Random(100 + settings.grader_seed)
-    for size in (48, 64, 96):
-        scene = random_scene(rng)
-        image = draw(scene, size=size)
-        nb07.asks(ask_about_image, image, rng.choice(questions(scene, rng))[0], f"{describe(scene, rng)}.")
-    nb07.asks(ask_about_image, image, None, f"\n {describe(scene, rng)}\n\n", as_address=True)
-
-
-hidden_tests()
-### END HIDDEN TESTS
 
 # %% [markdown]
 # Now with the real model. The first call starts the local endpoint, which takes some seconds.
@@ -315,8 +297,8 @@ def prompts_in(reply):
         other lines are chat.
 
     Returns a list of strings in the reply's order, without the marks and without quotes, asterisks and spaces at both
-    ends. An empty list where nothing is listed. Lines that are empty after that are left out; a prompt that comes
-    twice stays twice.
+    ends; what stands inside a prompt stays as it is. An empty list where nothing is listed. Lines that are empty after
+    that are left out; a prompt that comes twice stays twice.
     """
     ### BEGIN SOLUTION
     found = re.findall(r"^[ \t]*(?:\(?\d+[.):]|[-*•])[ \t]+(.*)$", reply, flags=re.MULTILINE)
@@ -327,41 +309,6 @@ def prompts_in(reply):
 
 # %% tests="prompts_in" points=7
 checks.nb07.prompts_in(prompts_in)
-
-
-### BEGIN HIDDEN TESTS
-def hidden_tests():
-    from random import Random
-
-    from helpers import checks
-    from helpers.picturebook import describe, random_scene
-    from helpers.settings import settings
-
-    rng = Random(200 + settings.grader_seed)
-    marks = ["{}. {}", "{}) {}", "({}) {}", "{}: {}", "- {1}", "* {1}", "• {1}", "  {}.  {}"]
-    dresses = ["{}", '"{}"', "“{}”", "**{}**", '**"{}"**', "'{}' ", "`{}`"]
-    chat = [
-        "Sure! Here they are:",
-        "",
-        "Let me know if you need more, 3 or 4 are no problem.",
-        "3 cats would be nice too",
-    ]
-    for n in (1, 2, 4, 4, 6, 12):
-        right = [describe(random_scene(rng), rng) for _ in range(n)]
-        lines = [rng.choice(marks).format(i, rng.choice(dresses).format(text)) for i, text in enumerate(right, start=1)]
-        reply = "\n".join([*rng.sample(chat, 2), *lines, *rng.sample(chat, 2)])
-        checks.nb07.lists(prompts_in, reply, right)
-    twice = [f"{rng.randrange(2, 9)} stars in a 50-50 mix", "a box - and a ball"] * 2
-    checks.nb07.lists(prompts_in, "\n".join(f"{i + 1}. {text}" for i, text in enumerate(twice)), twice)
-    ends = ["a box, a ball, etc.", 'a sign that says "open" on a *very* old house']
-    checks.nb07.lists(prompts_in, "\n".join(f'{i + 1}. "{text}"' for i, text in enumerate(ends)), ends)
-    checks.nb07.lists(prompts_in, "I only know picture-book scenes.\n1.5 of them", [])
-    checks.nb07.lists(prompts_in, "", [])
-    checks.nb07.lists(prompts_in, '1. ""\n2. a cat\n3.  \n', ["a cat"])
-
-
-hidden_tests()
-### END HIDDEN TESTS
 
 # %% [markdown]
 # ### Sifting: when are two prompts the same?
@@ -443,7 +390,7 @@ def llm_rewrite_to_image_prompts(user_query, n=4):
     """Have a chat model rewrite a text into n distinct image prompts about the same subject.
 
     user_query: the text, for example a picture's description; it is in every request.
-    n: how many prompts; ValueError where it is less than 1.
+    n: how many prompts; the first request says how many. ValueError where it is less than 1.
 
     A reply's prompts are those that prompts_in finds. Good are those that are on the subject (on_subject) and distinct
     from each other and from those of earlier replies (distinct). While there are fewer than n, the model is asked
@@ -478,28 +425,6 @@ def llm_rewrite_to_image_prompts(user_query, n=4):
 
 # %% tests="llm_rewrite_to_image_prompts" points=15
 checks.nb07.llm_rewrite_to_image_prompts(llm_rewrite_to_image_prompts)
-
-
-### BEGIN HIDDEN TESTS
-def hidden_tests():
-    from random import Random
-
-    from helpers.checks import nb07
-    from helpers.settings import settings
-
-    rng = Random(300 + settings.grader_seed)
-    for n, per_reply in ((4, [4]), (4, [2, 2]), (4, [0, 3, 1]), (1, [1]), (1, [0, 1]), (6, [4, 2]), (5, [3, 0, 2])):
-        nb07.rewrites(llm_rewrite_to_image_prompts, *nb07.script(rng, n, per_reply), n=n)
-    nb07.rewrites(llm_rewrite_to_image_prompts, *nb07.script(rng, 4, [4]))
-    nb07.rewrites(llm_rewrite_to_image_prompts, *nb07.script(rng, 6, [3, 3]), n=4)
-    for found in (0, 1, 3):
-        nb07.runs_dry(llm_rewrite_to_image_prompts, *nb07.script(rng, found, [found]), n=4)
-    nb07.refuses_less_than_one(llm_rewrite_to_image_prompts)
-    nb07.lets_errors_out(llm_rewrite_to_image_prompts)
-
-
-hidden_tests()
-### END HIDDEN TESTS
 
 # %% [markdown]
 # With the real model, for a description and for a text of your own. Are the prompts really four? Are they about the same
@@ -571,11 +496,12 @@ except ValueError as error:
 def generate_images(prompt, n=1, *, seed=0):
     """Draw pictures with few_step(load("diffusion")), all in one batch, each with its provenance.
 
-    prompt: one prompt, or a list of prompts.
+    prompt: one prompt, or a list of prompts; one that comes twice in the list is drawn twice.
     n: how many pictures of each prompt.
     seed: picture number i (from 0) starts from torch.Generator().manual_seed(seed + i).
 
-    Each picture takes STEPS steps with guidance GUIDANCE, and its provenance is attached to it.
+    Each picture takes STEPS steps with guidance GUIDANCE, and its provenance is attached to it. The pipeline is loaded
+    once, not at each call.
 
     Returns a list of PIL images, in the order of the prompts; the n pictures of a prompt stand together.
     """
@@ -593,44 +519,6 @@ def generate_images(prompt, n=1, *, seed=0):
 
 # %% tests="generate_images" points=10
 checks.nb07.generate_images(generate_images)
-
-
-### BEGIN HIDDEN TESTS
-def hidden_tests():
-    from random import Random
-
-    from diffusers import DiffusionPipeline
-
-    from helpers import checks
-    from helpers.checks import nb07
-    from helpers.picturebook import describe, random_scene
-    from helpers.redraw import alike, redraw
-    from helpers.settings import settings
-    from helpers.submission import provenance_of
-
-    rng = Random(400 + settings.grader_seed)
-    texts, seed = [describe(random_scene(rng), rng) for _ in range(4)], rng.randrange(1, 10**6)
-    nb07.draws(generate_images, texts[0], [texts[0]] * 3, n=3, seed=seed)
-    nb07.draws(generate_images, texts, texts, seed=seed)
-    nb07.draws(generate_images, texts[:2], [texts[0], texts[0], texts[1], texts[1]], n=2, seed=seed + 10)
-    nb07.draws(generate_images, texts[:1], texts[:1])
-    nb07.draws(generate_images, texts[3], texts[3:])
-    nb07.draws(generate_images, [*texts[:2], texts[0]], [*texts[:2], texts[0]], seed=seed)  # one comes twice
-
-    with checks.count_loads(DiffusionPipeline) as loads:
-        (image,) = generate_images(texts[0], seed=seed)
-    checks.expect(not loads, "generate_images loads the pipeline again at each call.")
-    provenance = provenance_of(image)
-    checks.expect(
-        provenance is not None and provenance.seed == seed, "The picture's provenance does not name its seed."
-    )
-    checks.expect(
-        alike(redraw([provenance])[0], image), "The picture does not come out again from what its provenance says."
-    )
-
-
-hidden_tests()
-### END HIDDEN TESTS
 
 # %% [markdown]
 # Does it really come out the same? Here are two pictures from one batch, and the second of them once more, drawn alone
@@ -687,7 +575,7 @@ def plot_imgs(images, r=2, c=2, original_image_name="image.png", output_dir="gen
     images: PIL images; at most r * c, else ValueError before anything is saved.
     r, c: rows and columns of the grid.
     original_image_name: name or path of the picture that they were made from. For "photos/cat.jpg" the files are called
-        cat_1.png, cat_2.png, …
+        cat_1.png, cat_2.png, …, and for "cat.v2.jpg" cat.v2_1.png, …
     output_dir: the folder for the files, made if it is missing. A file that exists is never overwritten: its number is
         skipped.
 
@@ -717,29 +605,6 @@ def plot_imgs(images, r=2, c=2, original_image_name="image.png", output_dir="gen
 
 # %% tests="plot_imgs" points=10
 checks.nb07.plot_imgs(plot_imgs)
-
-
-### BEGIN HIDDEN TESTS
-def hidden_tests():
-    from random import Random
-
-    from helpers.checks import nb07
-    from helpers.settings import settings
-
-    rng = Random(500 + settings.grader_seed)
-    name = f"p{rng.randrange(1000)}"
-    nb07.saves(plot_imgs, rng, [4, 4], names=[f"{name}.png"] * 2)
-    nb07.saves(
-        plot_imgs, rng, [3, 2, 4], names=[f"a/b/{name}.jpg", f"{name}.tiff", f"../{name}.v2.png"], folder="x/y z"
-    )
-    nb07.saves(plot_imgs, rng, [6, 1], names=["cat.png", "dog.png"], grid=(2, 3), folder="deep/er")
-    nb07.saves(plot_imgs, rng, [4], names=[f"{name}.png"], taken=[f"{name}_2.png", f"{name}_3.png", f"{name}_7.png"])
-    nb07.saves(plot_imgs, rng, [2], names=None)
-    nb07.refuses_too_many(plot_imgs, rng)
-
-
-hidden_tests()
-### END HIDDEN TESTS
 
 # %%
 print(plot_imgs(boats, 1, 2, original_image_name="boat.png", output_dir=f"{FOLDER}/tries"))
@@ -772,7 +637,7 @@ print(plot_imgs(boats, 1, 2, original_image_name="boat.png", output_dir=f"{FOLDE
 
 # %% exercise="generate_images_from_image"
 def generate_images_from_image(image_url, num_images=4):
-    """The whole chain for one picture: describe it, make distinct prompts of that, draw them in one batch, save them.
+    """The whole chain for one picture: describe it once, make distinct prompts of that, draw them in one batch, save them.
 
     image_url: where the picture is; anything that open_picture takes.
     num_images: how many prompts, and pictures: one of each prompt.
@@ -793,24 +658,6 @@ def generate_images_from_image(image_url, num_images=4):
 
 # %% tests="generate_images_from_image" points=12
 checks.nb07.generate_images_from_image(generate_images_from_image)
-
-
-### BEGIN HIDDEN TESTS
-def hidden_tests():
-    from random import Random
-
-    from helpers.checks import nb07
-    from helpers.settings import settings
-
-    rng = Random(600 + settings.grader_seed)
-    for n, per_reply in ((4, [4]), (4, [3, 1]), (1, [1]), (5, [5])):
-        nb07.goes_the_whole_way(generate_images_from_image, rng, n, per_reply)
-    nb07.goes_the_whole_way(generate_images_from_image, rng, None, [4])
-    nb07.goes_the_whole_way(generate_images_from_image, rng, None, [4], as_address=True)
-
-
-hidden_tests()
-### END HIDDEN TESTS
 
 # %% [markdown]
 # ## Part 6 · The submission
@@ -848,11 +695,11 @@ hidden_tests()
 
 # %% exercise="send_metadata"
 def send_metadata(results, *, sources=None):
-    """Write what generate_images_from_image gave to generated_images/all_metadata.json.
+    """Write what generate_images_from_image gave to generated_images/all_metadata.json, in place of what was in it.
 
     results: a list of (image_paths, prompts, description).
-    sources: the paths of the originals, one for each result, for the records' source_image; None where they are not
-        known. ValueError where there are more or fewer of them than results.
+    sources: the paths of the originals (strings or Paths), one for each result, for the records' source_image; None
+        where they are not known. ValueError where there are more or fewer of them than results, an empty list included.
 
     Returns the records as a list of dicts: "original_description", "prompts", "image_paths", and where they are known
     "source_image" and "provenance".
@@ -874,25 +721,6 @@ def send_metadata(results, *, sources=None):
 # %% tests="send_metadata" points=8
 checks.nb07.send_metadata(send_metadata)
 
-
-### BEGIN HIDDEN TESTS
-def hidden_tests():
-    from random import Random
-
-    from helpers.checks import nb07
-    from helpers.settings import settings
-
-    rng = Random(700 + settings.grader_seed)
-    for results in (4, 1, 0):
-        nb07.records(send_metadata, rng, results)
-    nb07.records(send_metadata, rng, 3, with_sources=True)
-    nb07.records(send_metadata, rng, 2, with_provenance=False)
-    nb07.refuses_other_number_of_sources(send_metadata, rng)
-
-
-hidden_tests()
-### END HIDDEN TESTS
-
 # %% [markdown]
 # ### Exercise 8 · `handed_in`
 #
@@ -902,14 +730,17 @@ hidden_tests()
 # their paths as `sources`. What is judged is **the file** and the pictures that it names, so look at them before you go on. You
 # get points for each of these:
 #
-# | | points |
+# | | of the points |
 # |---|---|
-# | four records of four prompts and four pictures, one record for each original | 2 |
-# | descriptions that fit their originals better than the other originals | 2 |
-# | prompts that are distinct and about the subject of their description | 3 |
-# | pictures that exist, and are all different | 2 |
-# | pictures that fit their own prompts better than those of the other records | 2 |
-# | provenance that is true: a picture drawn again from it comes out the same | 1 |
+# | four records of four prompts and four pictures | 10 % |
+# | descriptions that fit their originals | 20 % |
+# | prompts that are distinct and about the subject of their description | 20 % |
+# | pictures that exist, and are all different | 18 % |
+# | pictures that show what their prompts ask for | 20 % |
+# | provenance that is true: pictures that are drawn again from it come out the same | 12 % |
+#
+# They are the criteria of the assessment in Part 7. What a small model says and draws need not be perfect: two thirds of the
+# descriptions, and of the pictures that fit their prompts, are enough. The rest has to be right altogether.
 #
 # <details><summary>Hint: one result slips</summary>
 #
@@ -931,20 +762,7 @@ records = send_metadata(results, sources=originals)
 ### END SOLUTION
 
 # %% tests="handed_in" points=12
-checks.nb07.handed_in()
-
-
-### BEGIN HIDDEN TESTS
-def hidden_tests():
-    from helpers.checks import handin
-    from helpers.settings import settings
-
-    return handin.points_of_hand_in(points=12, seed=settings.grader_seed)
-
-
-score = hidden_tests()
-float(min(max(score, 0), 12))
-### END HIDDEN TESTS
+checks.nb07.handed_in(FOLDER)
 
 # %% [markdown]
 # Look at what you hand in: each original with its description and its four children. The number is the CLIP similarity of picture
@@ -981,7 +799,8 @@ for record in read_metadata(f"{FOLDER}/all_metadata.json"):
 # into your folder.
 #
 # The runner's 100 points decide only whether you get the certificate; the points of this notebook's exercises are
-# counted separately. You pass with 70 points, if no criterion has less than half of its own.
+# counted separately. You pass with 70 points, if no criterion has less than two thirds of
+# its own.
 #
 # ### Exercise 9 · `post_submission`
 #
@@ -1012,8 +831,8 @@ def post_submission(metadata_file, url, *, student="", timeout=600):
     student: your name, for the certificate.
     timeout: seconds to wait for the answer.
 
-    Returns the runner's answer, a dict. Raises RuntimeError when nobody answers, the runner refuses, or its answer is no
-    JSON; the message names the address and says what the runner said.
+    Returns the runner's answer, a dict. Raises RuntimeError when nobody answers within the timeout, the runner refuses
+    (status 400 and above), or its answer is not JSON; the message names the address and says what the runner said.
     """
     ### BEGIN SOLUTION
     address = f"{url}/run_assessment"
@@ -1033,26 +852,6 @@ def post_submission(metadata_file, url, *, student="", timeout=600):
 
 # %% tests="post_submission" points=7
 checks.nb07.post_submission(post_submission)
-
-
-### BEGIN HIDDEN TESTS
-def hidden_tests():
-    from random import Random
-
-    from helpers.checks import nb07
-    from helpers.settings import settings
-
-    rng = Random(900 + settings.grader_seed)
-    for student in ("", f"Ada {rng.randrange(1000)}", "Zoë Ω"):
-        nb07.posts(post_submission, rng, student=student)
-    for status in (400, 404, 422, 500, 503):
-        nb07.tells_refusal(post_submission, rng, status)
-    nb07.tells_refusal(post_submission, rng, 200)
-    nb07.tells_that_nobody_is_there(post_submission, rng)
-
-
-hidden_tests()
-### END HIDDEN TESTS
 
 # %% [markdown]
 # Now hand it in. Write your name as it should appear on the certificate. A runner that has many submissions to judge
@@ -1084,13 +883,14 @@ pd.DataFrame(assessment["criteria"]).style.hide(axis="index").format(precision=1
 # Did you lose points for a description? The runner knows the four originals, and it can count. If a criterion has lost
 # points, read its sentence, fix the cause, and send the submission again. There is no penalty for trying.
 #
-# When you have passed, the answer holds your **certificate**, as a picture and as JSON. Both are signed: whoever gets one can find
-# out with `course verify` that this runner gave it, and that nobody has changed a word since.
+# When you have passed, the answer holds your **certificate**: a signed token (a JSON Web Token, as web services use them to
+# say who somebody is), and a picture of its words that carries it. Whoever gets one of the two can find out with
+# `course verify` that this runner gave it, and that nobody has changed a word of the token since.
 
 # %%
 certificate = assessment["certificate"]
 if certificate:
-    Path(f"{FOLDER}/certificate.json").write_text(json.dumps(certificate["json"], indent=2), encoding="utf-8")
+    Path(f"{FOLDER}/certificate.jwt").write_text(certificate["jwt"], encoding="utf-8")
     Path(f"{FOLDER}/certificate.png").write_bytes(base64.b64decode(certificate["png"]))
     words = f"the certificate of {student}: passed with {assessment['score']:g} of 100 points"
     show.gallery([open_picture(f"{FOLDER}/certificate.png")], [f"{FOLDER}/certificate.png"], alt=[words], width=460)
@@ -1100,7 +900,7 @@ else:
 # %% [markdown]
 # The runner is not easily fooled. Try it: here a copy of your submission names one picture four times in each record. (The real
 # submission stays as it is.) Descriptions and prompts lose nothing by that, and still it does not pass: no other
-# criterion makes up for one with less than half of its points.
+# criterion makes up for one with less than two thirds of its points.
 
 # %%
 cheat = read_metadata(f"{FOLDER}/all_metadata.json")

@@ -2,13 +2,15 @@
 
     python tests/judge.py solutions/01_diffusion_basics.py
 
-prints a line of JSON an answer: exercise, fault ("" for a right answer), points, most points, what the student reads.
+prints a line of JSON per answer: exercise, kind, fault ("" for a right answer), points, most points, what the student
+reads.
 Starting a kernel and importing torch takes longer than most answers. So the libraries and the models are loaded once,
 and each answer runs in a fork of that process, where it can do no harm to the others. test_grading.py shows with a few
 answers that nbgrader itself gives the same points.
 """
 
 import importlib
+import itertools
 import json
 import os
 import re
@@ -31,18 +33,22 @@ LIBRARIES = ("diffusers", "langchain_openai", "matplotlib.pyplot", "pandas", "pe
 @dataclass(frozen=True)
 class Answer:
     exercise: str
+    kind: str  # "wrong", "partial" (the core is right, an edge is missed) or "right"
     fault: str  # what is wrong with it; "" when it is right
     source: str
     calls: frozenset[str]  # other exercises it needs
 
 
 def answers_to(solution: Path) -> list[list[Answer]]:
-    """The answers to each exercise in answers/nbNN.py (WRONG and RIGHT), wrong ones first."""
+    """The answers to each exercise in answers/nbNN.py, wrong ones first.
+
+    WRONG has all answers with a fault, PARTIAL names the faults that miss an edge alone.
+    """
     from course.build import read_solution
 
     folder = FIXTURES if solution.parent == FIXTURES else ROOT / "tests" / "answers"
     file = runpy.run_path(str(folder / f"nb{solution.stem[:2]}.py"))
-    right, wrong = file["RIGHT"], file["WRONG"]
+    right, wrong, partial = file["RIGHT"], file["WRONG"], file.get("PARTIAL", {})
     cells = read_solution(solution).cells
     solutions = {cell.metadata.exercise: cell.source for cell in cells if "exercise" in cell.metadata}
     assert right.keys() == wrong.keys() == solutions.keys()
@@ -53,21 +59,29 @@ def answers_to(solution: Path) -> list[list[Answer]]:
         return frozenset(direct.union(*(calls(i, solutions[i]) for i in direct)))
 
     return [
-        [Answer(exercise, fault, source, calls(exercise, source)) for fault, source in wrong[exercise]]
-        + [Answer(exercise, "", source, calls(exercise, source)) for source in right[exercise]]
+        [
+            Answer(
+                exercise,
+                "partial" if fault in partial.get(exercise, ()) else "wrong",
+                fault,
+                source,
+                calls(exercise, source),
+            )
+            for fault, source in wrong[exercise]
+        ]
+        + [Answer(exercise, "right", "", source, calls(exercise, source)) for source in right[exercise]]
         for exercise in right
     ]
 
 
-def just(points: float, most: float, fault: str, tests: str) -> bool:
-    """Whether an answer got what it deserves from a tests cell: a right one all points, a wrong one none.
+def just(points: float, most: float, kind: str) -> bool:
+    """Whether an answer got what it deserves.
 
-    Where the cell ends with a number, which is partial credit, a wrong answer may get some points, but not all.
+    A right one all points, a partial one, which misses an edge, at least half of them; a wrong one loses a fifth or more.
     """
-    if not fault:
+    if kind == "right":
         return points == most
-    gives_partial_credit = tests.splitlines()[-2].startswith("float(")  # the last line is the region's end
-    return points < most if gives_partial_credit else points == 0
+    return most / 2 <= points < most if kind == "partial" else points <= 0.8 * most
 
 
 def judge(solution: Path, answer: Answer) -> tuple[float, float, str]:
@@ -76,18 +90,20 @@ def judge(solution: Path, answer: Answer) -> tuple[float, float, str]:
     from IPython.utils.capture import capture_output
     from traitlets.config import Config
 
-    from course.build import read_solution
+    from course.build import graded_source, read_solution
 
     signal.signal(signal.SIGALRM, _give_up)
     signal.alarm(SECONDS)
     shell = InteractiveShell.instance(config=Config(HistoryManager={"enabled": False}))
-    with tempfile.TemporaryDirectory() as folder, capture_output():
+    with tempfile.TemporaryDirectory() as folder, capture_output() as shown:
         os.chdir(folder)
         for cell in read_solution(solution).cells:
             meta = cell.metadata
             if meta.get("exercise") == answer.exercise:
                 source = answer.source
-            elif "locked" in meta or meta.get("exercise") in answer.calls or meta.get("tests") == answer.exercise:
+            elif meta.get("tests") == answer.exercise:
+                source = graded_source(cell, meta["points"])
+            elif "locked" in meta or meta.get("exercise") in answer.calls:
                 source = cell.source
             else:
                 continue
@@ -99,7 +115,13 @@ def judge(solution: Path, answer: Answer) -> tuple[float, float, str]:
     error = outcome.error_before_exec or outcome.error_in_exec
     if error:
         return 0.0, most, " ".join(f"{type(error).__name__}: {error}".split())
-    return most if outcome.result is None else float(outcome.result), most, ""
+    return most if outcome.result is None else float(outcome.result), most, failures(shown.stdout)
+
+
+def failures(report: str) -> str:
+    """The sentences of the cases that failed, out of what a check prints."""
+    lines = report.splitlines()
+    return " ".join(line.strip() for before, line in itertools.pairwise(lines) if before.startswith("  ✗"))
 
 
 def _give_up(*_) -> None:
@@ -108,8 +130,9 @@ def _give_up(*_) -> None:
 
 def _line(task: tuple[Path, Answer]) -> str:
     points, most, said = judge(*task)
-    verdict = {"exercise": task[1].exercise, "fault": task[1].fault, "points": points, "most": most}
-    return json.dumps({**verdict, "said": said[:200]})
+    answer = task[1]
+    verdict = {"exercise": answer.exercise, "kind": answer.kind, "fault": answer.fault, "points": points, "most": most}
+    return json.dumps({**verdict, "said": said[:300]})
 
 
 def main(solution: Path) -> None:

@@ -49,7 +49,7 @@ def test_build_makes_the_solved_and_the_student_notebook(course):
         f"{folder}/00_tiny/{file}"
         for folder in ("build/source", "notebooks")
         for file in ("00_tiny.ipynb", "flashcards.md")
-    }
+    } | {"helpers/checks/borrowed.bin"}
     assert build(root=course, check=True) == []
 
 
@@ -220,7 +220,8 @@ def test_check_names_the_cell_that_is_stale_and_leaves_it(built):
     before = built.read_bytes()
     assert check(built) == [
         "notebooks/00_tiny/00_tiny.ipynb is not what solutions/ makes (cells double differ); "
-        "run `course build` and commit it."
+        "run `course build` and commit it.",
+        "helpers/checks/borrowed.bin is not what solutions/ makes; run `course build` and commit it.",
     ]
     assert built.read_bytes() == before
 

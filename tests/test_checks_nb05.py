@@ -1,9 +1,11 @@
-"""The checks of notebook 05 listen to what a database and a chat are asked, and name the mistake.
+"""The checks of notebook 05 record what a database and a chat model are asked, and name the mistake.
 
-CLIP and the image model are stood in for by vectors and pictures made from the text itself; the database is real, in memory.
+Vectors and pictures made from the text itself take the place of CLIP's and the image model's; the database is real, in
+memory.
 """
 
 import hashlib
+import random
 from contextlib import nullcontext
 from itertools import islice
 from numbers import Integral
@@ -11,10 +13,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+import torch
 
 from helpers import store
 from helpers.checks import CheckFailed, nb05
+from helpers.checks.fakes.store import insert_rows, scratch_table, stored_rows
+from helpers.checks.nb05 import drawing
+from helpers.checks.nb05.rows import fresh_rows, same_direction
+from helpers.collection import COLUMNS
 from helpers.settings import settings
 
 NEAREST = (
@@ -24,18 +30,17 @@ NEAREST = (
 
 
 def vectors(items):
-    """A vector of length 1 for each text or picture, always the same; a picture's is that of the text it hides."""
+    """A vector of length 1 for each text or picture, always the same."""
     rows = []
     for item in items:
-        text = item if isinstance(item, str) else item.info.get("text", str(item.tobytes()))
-        seed = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest())
-        rows.append(np.random.default_rng(seed).normal(size=512))
+        seed = hashlib.blake2b(item.encode() if isinstance(item, str) else item.tobytes(), digest_size=8)
+        rows.append(np.random.default_rng(int.from_bytes(seed.digest())).normal(size=512))
     rows = np.array(rows, dtype=np.float32)
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
 @pytest.fixture(autouse=True)
-def stand_ins(monkeypatch):
+def fake_clip(monkeypatch):
     monkeypatch.setattr(settings, "store", "chdb://memory")
     monkeypatch.setattr("helpers.clip.embed_texts", vectors)
     monkeypatch.setattr("helpers.clip.embed_images", vectors)
@@ -51,48 +56,95 @@ def connection():
     assert tables == []
 
 
+# -- the fakes
+
+
+def test_the_client_records_statements_inserts_and_how_much_came_back(connection):
+    rows = fresh_rows(3, random.Random(1))
+    with scratch_table(rows, vectors([row["prompt"] for row in rows])) as (client, table):
+        assert (client.statements, client.inserts, client.most_rows) == ([], [], 0)
+        at_insert = []
+        client.at_insert = lambda: at_insert.append(len(stored_rows(client, table)))
+        insert_rows(client, table, [rows[0] | {"id": "another"}], vectors(["one"]))
+        client.query(f"DESCRIBE TABLE {table}")
+        assert client.most_rows == 0
+        assert len(client.query_df("SELECT id FROM {t:Identifier} LIMIT 2", parameters={"t": table})) == 2
+        assert client.statements == [f"DESCRIBE TABLE {table}", "SELECT id FROM {t:Identifier} LIMIT 2"]
+        assert (client.inserts, at_insert, client.most_rows) == (["insert"], [3], 2)
+        client.command(f"INSERT INTO {table} SELECT * FROM {table}")
+        assert client.inserts == ["insert", "command"] and len(stored_rows(client, table)) == 8
+        assert repr(client) == "client"
+    assert connection.query("SHOW TABLES").result_rows == []
+
+
+def test_rows_differ_in_their_prompts_and_directions_are_compared_at_any_length():
+    rows = fresh_rows(60, random.Random(2))
+    assert len({row["prompt"] for row in rows}) == 60 and fresh_rows(60, random.Random(2)) == rows
+    right = vectors(["a", "b"])
+    given = np.stack([right[0] * 7, right[0]])
+    assert same_direction(given, right).tolist() == [True, False]
+    assert not same_direction(np.stack([right[0] * 0, right[0] * np.nan]), right).any()
+
+
+# -- searching
+
+
 def search(client, table, query, k=5, *, distance="cosineDistance", order="", sql=None, columns=None):
     sql = sql or NEAREST.format(distance=distance, order=order)
     found = client.query_df(sql, parameters={"v": vectors([query])[0].tolist(), "t": table, "k": k})
     return found[columns] if columns else found
 
 
-def test_a_right_search_passes_and_is_told_that_it_is_not_the_whole_grade(connection, capsys):
+def share(exercise, answer):
+    return exercise.run(answer).share
+
+
+def test_a_right_search_passes_in_all_cases(connection, capsys):
     nb05.search_by_text(search)
     nb05.search_by_image(search)
-    assert capsys.readouterr().out.count("hidden tests decide") == 2
+    assert capsys.readouterr().out.count("100 % of the points") == 2
 
 
 @pytest.mark.parametrize(
-    "mistake, says",
+    "mistake, says, earns",
     [
-        ({"order": "DESC"}, "the farthest came first"),
-        ({"distance": "L2Distance"}, "Take cosineDistance"),
-        ({"distance": "1 - cosineDistance", "order": "DESC"}, "holds the cosine similarity"),
-        ({"columns": ["prompt", "dist"]}, "should be prompt, url and dist, but they are prompt, dist"),
-        ({"columns": ["prompt", "dist", "url"]}, "but they are prompt, dist, url"),
+        ({"order": "DESC"}, "the farthest came first", 0),
+        ({"distance": "L2Distance"}, "Take cosineDistance", 0.75),
+        ({"distance": "L2SquaredDistance"}, "dist holds the squared L2 distance", 0.75),
+        ({"distance": "1 - cosineDistance", "order": "DESC"}, "holds the cosine similarity", 0.75),
+        ({"columns": ["prompt", "dist"]}, "should be prompt, url and dist, but they are prompt, dist", 0.92),
+        ({"columns": ["prompt", "dist", "url"]}, "but they are prompt, dist, url", 0.92),
+        (
+            {"sql": NEAREST.replace("{{k:UInt32}}", "5").format(distance="cosineDistance", order="")},
+            "there should",
+            0.45,
+        ),
     ],
 )
-def test_the_sentence_names_a_mistake_in_searching(connection, mistake, says):
+def test_the_sentence_names_a_mistake_in_searching(connection, mistake, says, earns):
+    def wrong(client, table, query, k=5):
+        return search(client, table, query, k, **mistake)
+
     with pytest.raises(CheckFailed, match=says):
-        nb05.search_by_text(lambda client, table, query, k=5: search(client, table, query, k, **mistake))
+        nb05.search_by_image(wrong)
+    assert share(nb05.search_by_image, wrong) == pytest.approx(earns)
 
 
 @pytest.mark.parametrize(
     "sql, says",
     [
-        (lambda v, t, k: NEAREST.replace("{{v:Array(Float32)}}", str(v)), "numbers stand in the text of the SQL"),
-        (lambda v, t, k: NEAREST.replace("{{k:UInt32}}", str(k)), "changes with the query or with k"),
-        (lambda v, t, k: NEAREST.replace("{{k:UInt32}}", "5"), "for the query 'a red cat' and k = 3 there should be 3"),
+        (lambda v, k: NEAREST.replace("{{v:Array(Float32)}}", str(v)), "numbers are written into the SQL"),
+        (lambda v, k: NEAREST.replace("{{k:UInt32}}", str(k)), "changes with the query or with k"),
     ],
 )
 def test_values_in_the_sql_are_noticed(connection, sql, says):
     def wrong(client, table, query, k=5):
-        text = sql(vectors([query])[0].tolist(), table, k).format(distance="cosineDistance", order="")
+        text = sql(vectors([query])[0].tolist(), k).format(distance="cosineDistance", order="")
         return search(client, table, query, k, sql=text)
 
-    with pytest.raises(CheckFailed, match=f"(?i){says}"):
+    with pytest.raises(CheckFailed, match=says):
         nb05.search_by_text(wrong)
+    assert share(nb05.search_by_text, wrong) == 0.8
 
 
 def test_fetching_all_rows_is_noticed(connection):
@@ -101,36 +153,91 @@ def test_fetching_all_rows_is_noticed(connection):
         found["dist"] = 1 - np.stack(found.prompt_vector) @ vectors([query])[0]
         return found.sort_values("dist")[:k][["prompt", "url", "dist"]]
 
-    with pytest.raises(CheckFailed, match="12 rows came from the database for k = 3"):
+    with pytest.raises(CheckFailed, match="20 rows came from the database for k = 3"):
         nb05.search_by_text(wrong)
+    assert share(nb05.search_by_text, wrong) == 0.93
+
+
+def test_rows_in_a_list_miss_the_data_frame_alone(connection):
+    def rows(client, table, query, k=5):
+        return list(search(client, table, query, k).itertuples(index=False, name=None))
+
+    with pytest.raises(CheckFailed, match="should return a pandas DataFrame, but what it returned is the list"):
+        nb05.search_by_text(rows)
+    assert share(nb05.search_by_text, rows) == 0.92
 
 
 def test_another_client_or_table_is_noticed(connection):
     with pytest.raises(CheckFailed, match="did not ask the client that it was given"):
         nb05.search_by_text(lambda client, table, query, k=5: search(connection, table, query, k))
-    with pytest.raises(CheckFailed, match="there should be 3 rows, but there are 0"):
+    with pytest.raises(CheckFailed, match="rows, but there are 0"):
         nb05.search_by_text(lambda client, table, query, k=5: client.query_df(f"SELECT url FROM {table} LIMIT 0"))
-    with pytest.raises(CheckFailed, match="should return a pandas DataFrame, but it returned None"):
+    with pytest.raises(CheckFailed, match=r"should return a pandas DataFrame, but what it returned is None"):
         nb05.search_by_text(lambda client, table, query, k=5: client.command("SELECT 1") and None)
 
 
+# -- the table and its index
+
+
 def test_only_the_table_with_its_rule_passes(connection):
-    def create(client, table, how="TABLE IF NOT EXISTS", rule=", CONSTRAINT r CHECK length(prompt_vector) = 512"):
+    def create(
+        client,
+        table,
+        how="TABLE IF NOT EXISTS",
+        rule=", CONSTRAINT r CHECK length(prompt_vector) = 512",
+        order="id",
+        engine="MergeTree",
+    ):
         client.command(
-            f"CREATE {how} {table} (id String, prompt String, url String, width UInt32, height UInt32, "
-            f"source_site String, prompt_vector Array(Float32){rule}) ENGINE = MergeTree ORDER BY id"
+            f"CREATE {how} {store.quoted(table)} (id String, prompt String, url String, width UInt32, height UInt32, "
+            f"source_site String, prompt_vector Array(Float32){rule}) ENGINE = {engine} ORDER BY {order}"
         )
 
-    nb05.create_table(create)
-    for options, says in (
-        ({"rule": ""}, "took a vector of 511 numbers"),
-        ({"how": "TABLE"}, "write CREATE TABLE IF NOT EXISTS"),
-        ({"how": "OR REPLACE TABLE"}, "after a second create_table there are 0"),
+    for order in ("id", "(id)", "(id, prompt)", "`id`"):
+        assert share(nb05.create_table, lambda client, table, order=order: create(client, table, order=order)) == 1
+    for options, says, earns in (
+        ({"rule": ""}, "took a vector of 511 numbers", 0.75),
+        ({"how": "TABLE"}, "write CREATE TABLE IF NOT EXISTS", 0.9),
+        ({"how": "OR REPLACE TABLE"}, "after a second create_table there are 0", 0.9),
+        ({"order": "tuple()"}, "but it is sorted by nothing", 0.92),
+        ({"order": "(url, id)"}, "but it is sorted by url, id", 0.92),
+        ({"engine": "ReplacingMergeTree"}, "but it is ReplacingMergeTree", 0.92),
     ):
+
+        def wrong(client, table, options=options):
+            create(client, table, **options)
+
         with pytest.raises(CheckFailed, match=says):
-            nb05.create_table(lambda client, table, options=options: create(client, table, **options))
+            nb05.create_table(wrong)
+        assert share(nb05.create_table, wrong) == pytest.approx(earns)
     with pytest.raises(CheckFailed, match="there is no table of that name"):
         nb05.create_table(lambda client, table: None)
+    assert share(nb05.create_table, lambda client, table: None) == 0
+
+
+def test_an_index_counts_when_it_is_built(connection):
+    def index(client, table, statements=slice(None), old="", new=""):
+        for statement in store.index_ddl(client, table)[statements]:
+            client.command(statement.replace(old, new) if old else statement)
+
+    assert share(nb05.create_index, index) == 1
+    for options, says, earns in (
+        ({"statements": slice(0, 1)}, "knows none of the rows that were stored before", 0.7),
+        ({"old": "cosineDistance", "new": "L2Distance"}, "made for another distance", 0),
+        ({"old": " IF NOT EXISTS", "new": ""}, "Write ADD INDEX IF NOT EXISTS", 0.9),
+        ({"old": "vec_idx", "new": "idx"}, "should be called vec_idx, but its name is idx", 0.9),
+        ({"statements": slice(0, 0)}, "should be one index on the table, but there are none", 0),
+    ):
+
+        def wrong(client, table, options=options):
+            index(client, table, **options)
+
+        with pytest.raises(CheckFailed, match=says):
+            nb05.create_index(wrong)
+        assert share(nb05.create_index, wrong) == pytest.approx(earns)
+
+
+# -- filling it
 
 
 def insert(client, table, rows, *, batch_size=500, take=iter, first=0, parts=lambda data: [data], bar=None, look=None):
@@ -144,15 +251,15 @@ def insert(client, table, rows, *, batch_size=500, take=iter, first=0, parts=lam
                 if not (look or is_good)(row):
                     raise ValueError(f"row {number} is bad: {why(row)}")
             made = vectors([row["prompt"] for row in batch])
-            data = [[*map(row.get, nb05.COLUMNS), vector] for row, vector in zip(batch, made, strict=True)]
+            data = [[*map(row.get, COLUMNS), vector] for row, vector in zip(batch, made, strict=True)]
             for part in parts(data):
-                client.insert(table, part, column_names=[*nb05.COLUMNS, "prompt_vector"])
+                client.insert(table, part, column_names=[*COLUMNS, "prompt_vector"])
             done += len(batch)
     return done
 
 
 def why(row):
-    return "a key is missing" if "url" not in row else "no width" if row["width"] == -1 else "no text"
+    return "a key is missing" if "url" not in row else "no width" if row.get("width") == -1 else "no text"
 
 
 def is_good(row):
@@ -161,29 +268,31 @@ def is_good(row):
     return whole and told and row["prompt"].strip() != ""
 
 
-def test_a_right_insert_passes(connection, capsys):
-    nb05.insert_prompts(insert)
-    assert "insert_prompts: visible check passed" in capsys.readouterr().out
-
-
 @pytest.mark.parametrize(
-    "mistake, says",
+    "mistake, says, earns",
     [
-        ({"take": list}, "7 of 7 rows had been taken"),
-        ({"parts": lambda data: [[row] for row in data]}, "are 3 inserts, but there were 7"),
-        ({"bar": lambda **options: nullcontext()}, "no progress bar"),
-        ({"first": 1}, "should name the bad row by its number, 4"),
-        ({"look": lambda row: "url" in row}, "Row 1 is bad: its prompt is blank"),
-        ({"look": lambda row: is_good(row | {"url": ""}) and "url" in row}, "Row 5 is bad: its url is None"),
-        ({"look": lambda row: True}, "Row 4 is bad: it has no url"),
-        ({"parts": lambda data: []}, "7 rows were to be stored, but 0 are in the table"),
+        ({}, None, 1),
+        ({"take": list}, "11 of 11 rows had been taken", 0.98),
+        ({"parts": lambda data: [[row] for row in data]}, "inserts, but there were 11", 0.98),
+        ({"bar": lambda **options: nullcontext()}, "no progress bar", 0.98),
+        ({"first": 1}, "should name the first bad row by its number", 0.95),
+        (
+            {"look": lambda row: is_good(row | {"url": ""}) and "url" in row},
+            r"\(its url is None\) there should be",
+            0.96,
+        ),
+        ({"look": lambda row: True}, "Look at all rows of a batch before you store any", 0.39),
+        ({"parts": lambda data: []}, "11 rows were to be stored, but 0 are in the table", 0.43),
     ],
 )
-def test_the_sentence_names_a_mistake_in_inserting(connection, mistake, says):
-    with pytest.raises(CheckFailed, match=says):
-        nb05.insert_prompts(
-            lambda client, table, rows, *, batch_size: insert(client, table, rows, batch_size=batch_size, **mistake)
-        )
+def test_the_sentence_names_a_mistake_in_inserting(connection, mistake, says, earns):
+    def student(client, table, rows, *, batch_size):
+        return insert(client, table, rows, batch_size=batch_size, **mistake)
+
+    if says:
+        with pytest.raises(CheckFailed, match=says):
+            nb05.insert_prompts(student)
+    assert share(nb05.insert_prompts, student) == pytest.approx(earns)
 
 
 def test_half_a_batch_in_the_table_is_noticed(connection):
@@ -195,144 +304,125 @@ def test_half_a_batch_in_the_table_is_noticed(connection):
             done += insert(client, table, [row])
         return done
 
-    good = nb05.fresh_rows(5, seed=1)
-    with pytest.raises(CheckFailed, match="0 rows should be in the table and nothing of its own, but there are 2"):
-        nb05.refuses(half, good, {2: {}}, "it is empty", batch_size=3)
+    with pytest.raises(CheckFailed, match="rows should be in the table and nothing of its own, but there are"):
+        nb05.insert_prompts(half)
 
 
-def test_an_index_counts_when_it_is_built(connection):
-    def index(client, table, statements=slice(None), old="", new=""):
-        for statement in store.index_ddl(client, table)[statements]:
-            client.command(statement.replace(old, new) if old else statement)
-
-    nb05.create_index(index)
-    for options, says in (
-        ({"statements": slice(0, 1)}, "knows none of the rows that were stored before"),
-        ({"old": "cosineDistance", "new": "L2Distance"}, "made for another distance"),
-        ({"old": " IF NOT EXISTS", "new": ""}, "Write ADD INDEX IF NOT EXISTS"),
-        ({"statements": slice(0, 0)}, "should be one index on the table, but there are 0"),
-    ):
-        with pytest.raises(CheckFailed, match=says):
-            nb05.create_index(lambda client, table, options=options: index(client, table, **options))
+# -- recall
 
 
-def test_recall_is_checked_by_hand_made_lists(capsys):
-    def recall(approximate, exact, k):
-        shares = [len(set(a[:k]) & set(e[:k])) / len(e[:k]) for a, e in zip(approximate, exact, strict=True)]
-        return sum(shares) / len(shares)
+def recall(approximate, exact, k):
+    shares = [len(set(a[:k]) & set(e[:k])) / len(e[:k]) for a, e in zip(approximate, exact, strict=True)]
+    return sum(shares) / len(shares)
 
+
+def test_recall_is_checked_by_lists_that_can_be_counted_by_hand(capsys):
     nb05.recall_at_k(recall)
-    assert "visible check passed" in capsys.readouterr().out
+    assert "100 % of the points" in capsys.readouterr().out
+    assert share(nb05.recall_at_k, lambda a, e, k: np.float64(recall(a, e, k))) == 1
     with pytest.raises(CheckFailed, match="the order within the top k does not count"):
         nb05.recall_at_k(lambda a, e, k: float(np.mean([x[:k] == y[:k] for x, y in zip(a, e, strict=True)])))
     with pytest.raises(CheckFailed, match="changed the lists"):
-        nb05.recall_at_k(lambda a, e, k: [recall(a, e, k), a.append([])][0])
+        nb05.recall_at_k(lambda a, e, k: [recall(a, e, k), a[0].append(1)][0])
+    with pytest.raises(CheckFailed, match="should return a float, but what it returned is None"):
+        nb05.recall_at_k(lambda a, e, k: None)
 
 
-def improve(chat, idea, neighbours, *, told=slice(None), strip=' \n"', times=1):
+# -- improving a prompt
+
+
+def improve(chat, idea, neighbours, *, told=slice(None), strip=' \n"', times=1, refuse=True):
     text = "\n".join([f"Improve: {idea}", *neighbours[told]])
     for _ in range(times):
         reply = chat.invoke(text).content.strip(strip)
-    if not reply.strip():
+    if refuse and not reply.strip():
         raise ValueError("nothing")
     return reply
 
 
 @pytest.mark.parametrize(
-    "mistake, says",
+    "mistake, says, earns",
     [
-        ({"told": slice(0, 1)}, "Of the 2 neighbours the chat was told 1"),
-        ({"told": slice(None, None, -1)}, "in the order they come in"),
-        ({"strip": " \n"}, "without spaces and quotation marks around"),
-        ({"times": 2}, "asked once, but it was asked 2 times"),
+        ({}, None, 1),
+        ({"told": slice(0, 1)}, "Of the 3 neighbours the model was told 1", 0.45),
+        ({"told": slice(None, None, -1)}, "in the order they come in", 0.97),
+        ({"strip": " \n"}, "without spaces and quotation marks around", 0.85),
+        ({"times": 2}, "asked once, but it was asked 2 times", 0.97),
+        ({"refuse": False}, "there should be a ValueError, but what came back is the str ''", 0.93),
     ],
 )
-def test_the_sentence_names_a_mistake_in_asking_the_chat(mistake, says):
-    nb05.improve_prompt(improve)
-    with pytest.raises(CheckFailed, match=says):
-        nb05.improve_prompt(lambda chat, idea, neighbours: improve(chat, idea, neighbours, **mistake))
+def test_the_sentence_names_a_mistake_in_asking_the_chat(mistake, says, earns):
+    def student(chat, idea, neighbours):
+        return improve(chat, idea, neighbours, **mistake)
+
+    if says:
+        with pytest.raises(CheckFailed, match=says):
+            nb05.improve_prompt(student)
+    assert share(nb05.improve_prompt, student) == pytest.approx(earns)
 
 
-def test_a_prompt_made_of_nothing_is_noticed():
-    def unmoved(chat, idea, neighbours):
-        return chat.invoke("\n".join([idea, *neighbours])).content.strip(' \n"')
-
-    with pytest.raises(CheckFailed, match="should raise a ValueError, but it returned ''"):
-        nb05.improve_prompt(unmoved)
-
-
-# -- drawing and storing: the image model's pictures hide their prompt, and the stand-in for CLIP reads it
-
-
-def paint(prompt, seed, steps):
-    picture = Image.new("RGB", (8, 6), (seed % 256, steps, 7))
-    picture.info["text"] = prompt
-    return picture
-
-
-@pytest.fixture
-def pictures(monkeypatch):
-    """The pictures by their addresses, for a file would not keep what they carry."""
-    kept = {}
-    monkeypatch.setattr(nb05, "_draw", paint)
-    monkeypatch.setattr(nb05, "_picture_at", lambda url: kept[url])
-    return kept
+# -- drawing and storing
 
 
 def draw_and_store(
-    pictures,
     client,
     table,
     prompt,
     *,
-    seed,
-    steps,
-    folder,
+    seed=0,
+    steps=25,
+    folder="generated_images",
     stored=True,
     shows=None,
     use_seed=True,
     use_steps=True,
+    path=False,
     **changes,
 ):
     """A student's generate_and_store, with a mistake where the arguments say so."""
-    name = f"made-{len(pictures)}"
-    picture = paint(shows or prompt, seed if use_seed else 0, steps if use_steps else 0)
-    path = Path(folder, f"{name}.png")
-    path.parent.mkdir(exist_ok=True)
-    picture.save(path)
-    url = path.as_uri()
-    pictures[url] = picture
-    row = {"id": name, "prompt": prompt, "url": url, "width": 8, "height": 6, "source_site": "generated"} | changes
+    from diffusers import StableDiffusionPipeline
+
+    pipe = object.__new__(StableDiffusionPipeline)  # without weights: the fake one draws
+    picture = pipe(
+        shows or prompt,
+        num_inference_steps=steps if use_steps else 25,
+        generator=torch.Generator().manual_seed(seed if use_seed else 0),
+    ).images[0]
+    name = f"made-{random.getrandbits(60):x}"
+    file = Path(folder, f"{name}.png")
+    file.parent.mkdir(exist_ok=True, parents=True)
+    picture.save(file)
+    url = str(file) if path else file.resolve().as_uri()
+    row = {"id": name, "prompt": prompt, "url": url, "width": 32, "height": 32, "source_site": "generated"} | changes
     if stored:
-        nb05.insert(client, table, [row], vectors([prompt]))
+        insert_rows(client, table, [row], vectors([prompt]))
     return row
 
 
 @pytest.mark.parametrize(
-    "mistake, says",
+    "mistake, says, earns",
     [
-        ({}, None),
-        ({"stored": False}, "One row more should be in the table"),
-        ({"width": 512}, "The picture is 8 × 6 pixels, but the row says 512 × 6"),
-        ({"use_seed": False}, "Another seed gave the same picture"),
-        ({"use_steps": False}, "Half as many steps gave the same picture"),
-        ({"source_site": "diffusion"}, 'should be "generated"'),
-        ({"shows": "a small white moon, at night"}, "finds .* other prompts before this one"),
+        ({}, None, 1),
+        ({"stored": False}, "One row more should be in the table", 0.62),
+        ({"width": 512}, "The picture is 32 × 32 pixels, but the row says 512 × 32", 0.97),
+        ({"use_seed": False}, "Another seed gave the same picture", 0.95),
+        ({"use_steps": False}, "With steps=4 the pipeline should take 4 steps, but it took 25", 0.97),
+        ({"source_site": "diffusion"}, 'should be "generated"', 0.98),
+        ({"shows": "a small white moon, at night"}, "but it was asked for 'a small white moon, at night'", 0.5),
+        ({"path": True}, r"take path\.resolve\(\)\.as_uri\(\)", 0.97),
     ],
 )
-def test_the_sentence_names_a_mistake_in_drawing_and_storing(connection, pictures, mistake, says):
-    def student(client, table, prompt, *, seed, steps, folder):
-        options = {"seed": seed, "steps": steps, "folder": folder} | mistake
-        return draw_and_store(pictures, client, table, prompt, **options)
+def test_the_sentence_names_a_mistake_in_drawing_and_storing(connection, mistake, says, earns):
+    def student(client, table, prompt, **options):
+        return draw_and_store(client, table, prompt, **options, **mistake)
 
-    if says is None:
-        return nb05.generate_and_store(student)
-    with pytest.raises(CheckFailed, match=says):
-        nb05.generate_and_store(student)
+    if says:
+        with pytest.raises(CheckFailed, match=says):
+            nb05.generate_and_store(student)
+    assert share(nb05.generate_and_store, student) == pytest.approx(earns)
 
 
 def test_an_address_without_a_picture_is_said(tmp_path):
+    drawn = drawing.Drawn("a cat", {name: str(tmp_path / "none.png") for name in COLUMNS}, [], 1)
     with pytest.raises(CheckFailed, match=r"take the file's address with path\.resolve\(\)\.as_uri\(\)"):
-        nb05._picture_at(str(tmp_path / "picture.png"))
-    Image.new("RGB", (3, 2)).save(tmp_path / "picture.png")
-    assert nb05._picture_at((tmp_path / "picture.png").as_uri()).size == (3, 2)
+        assert drawn.picture

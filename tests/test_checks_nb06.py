@@ -1,207 +1,189 @@
-"""Notebook 06's checks pass right answers and name the mistake in wrong ones; its stories and records."""
+"""Notebook 06's checks pass right answers and name the mistake in wrong ones; its fakes, stories and records."""
 
-import base64
-import io
-import math
+import hashlib
 import re
+import runpy
+from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 from PIL import Image
 
-from helpers import stories
-from helpers.checks import CheckFailed, nb06
+from course.build import read_solution
+from helpers import checks, clip, stories
+from helpers.checks import CheckFailed
+from helpers.checks.answers import NotWritten
+from helpers.checks.fakes import Reply, recorded_display
+from helpers.checks.fakes.generator import FakeGenerator
+from helpers.checks.fakes.web_ui import as_base64, drawn_by_web_ui, fake_web_ui
 from helpers.picturebook import parse
 from helpers.records import show_record
 
-
-def fetch(prompt, *, url, steps=20, seed=0, n=1, timeout=60):
-    path = "/sdapi/v1/txt2img"
-    request = {"prompt": prompt, "steps": steps, "seed": seed, "batch_size": n}
-    try:
-        answer = httpx.post(url.rstrip("/").removesuffix(path) + path, json=request, timeout=timeout)
-        images = answer.json()["images"] if answer.status_code == 200 else []
-        images = [Image.open(io.BytesIO(base64.b64decode(each.split(",")[-1]))).convert("RGB") for each in images]
-    except httpx.TimeoutException as error:
-        raise RuntimeError(f"{url} took longer than {timeout} seconds") from error
-    except Exception as error:
-        raise RuntimeError(f"{url}: {error} (no JSON or image)") from error
-    if len(images) != n:
-        raise RuntimeError(f"{answer.status_code}, {len(images)} of {n} images: {answer.text}")
-    return images
+ROOT = Path(__file__).parent.parent
+ANSWERS = runpy.run_path(str(ROOT / "tests" / "answers" / "nb06.py"))
+CELLS = read_solution(ROOT / "solutions" / "06_generation_pipeline.py").cells
 
 
-def test_a_right_txt2img_passes_every_part(capsys):
-    nb06.txt2img(fetch)
-    assert "hidden tests decide" in capsys.readouterr().out
+def vector(thing):
+    """A vector of length 1 that differs for different texts and pictures, in place of CLIP's."""
+    data = thing.encode() if isinstance(thing, str) else thing.tobytes()
+    seed = int.from_bytes(hashlib.sha256(data).digest()[:4], "big")
+    found = np.random.default_rng(seed).normal(size=16).astype(np.float32) + 1
+    return found / np.linalg.norm(found)
 
 
-@pytest.mark.parametrize(
-    ("answer", "says"),
-    [
-        (lambda *a, **k: fetch(*a, **{**k, "seed": 1}), "'seed': 40"),
-        (lambda *a, **k: fetch(*a, **k)[::-1], "Picture 0 is not the one"),
-        (lambda *a, **k: fetch(*a, **k)[0], "a list of 2 PIL pictures"),
-        (lambda *a, **k: [fetch(*a, **{**k, "n": 1})[0] for _ in "12"], '"batch_size": 2; it asks for 1'),
-    ],
-)
-def test_faulty_drawing_is_explained(answer, says):
-    with pytest.raises(CheckFailed, match=says):
-        nb06.draws(answer, nb06.PROMPT, steps=6, seed=40, n=2)
+@pytest.fixture(autouse=True)
+def small_clip(monkeypatch):
+    for name in ("embed_texts", "embed_images"):
+        monkeypatch.setattr(clip, name, lambda things: np.stack([vector(thing) for thing in things]))
 
 
-def test_a_slash_too_many_in_the_address_is_noticed():
-    def sloppy(prompt, *, url):
-        raise RuntimeError(httpx.post(f"{url}/sdapi/v1/txt2img", json={"prompt": prompt}).text)
-
-    with pytest.raises(RuntimeError, match="there is nothing at //sdapi"):
-        nb06.draws(sloppy, nb06.PROMPT, ending="/")
-
-
-@pytest.mark.parametrize(
-    ("error", "says"),
-    [
-        (None, "should raise a RuntimeError, but it returned"),
-        (KeyError("images"), "there came a KeyError"),
-        (RuntimeError("It did not work."), "'404' should stand in it"),
-    ],
-)
-def test_an_error_that_helps_nobody_is_explained(error, says):
-    def answer(prompt, *, url, n):
-        if error:
-            raise error
-        return []
-
-    with pytest.raises(CheckFailed, match=says):
-        nb06.refuses(answer, nb06.Reply(b"", 404), "a server that answers 404", ["404"])
+def function(exercise, source):
+    """The student's function that a cell's text defines, after the notebook's set-up and with the other exercises solved."""
+    names = {}
+    for cell in CELLS:
+        if "exercise" in cell.metadata or cell.metadata.get("locked", "fetch_course") != "fetch_course":
+            exec(cell.source, names)
+    exec(source, names)
+    return names[exercise]
 
 
-def test_an_unfinished_function_stays_unfinished():
-    def stub(prompt, *, url, n):
-        raise NotImplementedError
-
-    with pytest.raises(NotImplementedError):
-        nb06.refuses(stub, nb06.Reply(b"", 404), "x", ["404"])
+def faulty(exercise, fault):
+    (source,) = (source for name, source in ANSWERS["WRONG"][exercise] if name == fault)
+    return function(exercise, source)
 
 
-def search(keywords, *, texts, chat=None, weight=lambda n, total: math.log(1 + total / n)):
-    wanted = set(stories.words(keywords if isinstance(keywords, str) else " ".join(keywords)))
-    bags = [wanted & set(stories.words(text)) for text in texts]
-    if not any(bags):
-        raise ValueError("nothing found")
-    scores = [sum(weight(sum(word in bag for bag in bags), len(texts)) for word in bag) for bag in bags]
-    found = texts[scores.index(max(scores))]
-    return chat.invoke(f"{keywords} {found}").text.strip() if chat else found
+@pytest.mark.parametrize("exercise", checks.nb06.__all__)
+def test_the_solution_passes_with_any_seed_and_cases_are_worth_what_they_should(exercise):
+    cases = getattr(checks.nb06, exercise).cases
+    assert sum(case.share for case in cases) == 100
+    assert 60 <= sum(case.share for case in cases if case.core) <= 70
+    assert all(case.share >= 20 for case in cases if case.core)
+    (source,) = (cell.source for cell in CELLS if cell.metadata.get("exercise") == exercise)
+    for seed in ("visible", 1, 2):
+        assert getattr(checks.nb06, exercise).run(function(exercise, source), seed).failed == []
 
 
-@pytest.mark.parametrize(
-    ("answer", "says"),
-    [
-        (lambda *a, **k: search(*a, **k, weight=lambda n, total: n), "the rarer word counts more"),
-        (lambda *a, texts, **k: search(*a, texts=texts, **k) and texts[0], "Only one text has this word"),
-        (lambda *a, texts, chat=None: search(*a, texts=texts), "should be asked once, but it was asked 0 times"),
-        (lambda keywords, *, texts, chat=None: search(keywords or "dog", texts=texts, chat=chat), "occur in no text"),
-    ],
-)
-def test_faulty_search_is_explained(answer, says):
-    nb06.get_text(search)
-    with pytest.raises(CheckFailed, match=says):
-        nb06.get_text(answer)
+SAID = {  # a wrong answer of tests/answers → words of a sentence that a student reads
+    ("txt2img", "the seed is forgotten"): "The request should have 'seed'",
+    ("txt2img", "a field called n, which no web UI knows"): '"batch_size": 2, but it asks for 1',
+    ("txt2img", "one request a picture, all with the same seed"): '"batch_size": 2, but it asks for 1',
+    ("txt2img", "an empty list in place of an error"): "should be a RuntimeError, but what came back is the list",
+    ("txt2img", "no look at the status"): "should say what happened",
+    (
+        "txt2img",
+        "raise_for_status, whose error is the library's own and without the server's words",
+    ): "should repeat what the server says",
+    (
+        "txt2img",
+        "the timeout is not handed on",
+    ): "takes three seconds, with timeout=0.4, there should be a RuntimeError",
+    (
+        "txt2img",
+        "gives up after half a second, whatever timeout says",
+    ): "after 1.2 seconds, but txt2img raised",
+    ("txt2img", "one sentence for all that can go wrong"): "it talks of JSON",
+    ("txt2img", "a slash too many in the address"): "it answered 404: there is nothing at //sdapi",
+    ("txt2img", "the buffer is not rewound"): r"only after \.seek\(0\)",
+    ("txt2img", "the picture's head is read and its pixels never looked at"): "a file that is cut off in place of",
+    ("txt2img", "more pictures than asked for are cut off"): "9 pictures where 7 were asked for",
+    ("get_text", "every word counts the same"): "The rarer word counts more",
+    ("get_text", "log without the one"): r"is the 1 in log\(1 \+ …\)",
+    ("get_text", "the first text, whatever the keywords"): "Only one text has this word",
+    ("get_text", "the chat model is never asked"): "should be asked once, but it was asked 0 times",
+    ("get_text", "the first text where nothing is found"): "none of which is in any text, there should be a ValueError",
+    ("get_text", "the template is filled first, and then its braces are read"): "missing variables",
+    ("image_prompt", "the text is cut to what CLIP reads"): "The whole text should be in the request",
+    ("image_prompt", "the words of the request are lost"): "should say that a prompt is wanted",
+    ("image_prompt", "curly quotes stay, as in an old hint"): "From the reply '“",
+    (
+        "image_prompt",
+        "an empty prompt in place of an error",
+    ): "in which there is no prompt, there should be a ValueError",
+    ("rate_image", "a distance"): "That is a distance",
+    ("rate_image", "percent"): "leave the per cent out",
+    ("rate_image", "an array"): "should be a float, but it is a ndarray",
+    ("rate_image_by_caption", "the text against the picture"): "compare it with the picture's caption",
+    ("rate_image_by_caption", "the caption against the picture"): "compare it with the text",
+    ("rate_image_by_caption", "captioned once to see it, once to rate it"): "but there were 2 calls",
+    ("best_of_n", "rated by the prompt"): "as the text, but it got",
+    ("best_of_n", "seeds from 1"): r"the seeds were \[1\]",
+    ("best_of_n", "the same seed each time"): "3 different pictures should be drawn, but there was one",
+    ("best_of_n", "the last of equals wins"): "The first of equals wins",
+    (
+        "best_of_n",
+        "max of nothing raises by itself, with words that help nobody",
+    ): "a sentence of your own that names n or its value",
+    ("until_accepted", "all are drawn before one is looked at"): "after 1 try it should end, but you drew 3",
+    ("until_accepted", "nobody is told"): "nothing was printed",
+    ("until_accepted", "says that it gives up, but not after how many tries"): "after how many tries it gave up",
+    ("until_accepted", "says so also when the last try was good"): "is also printed when none is",
+    ("run_pipeline", "rated by the story"): "as the text, but it got",
+    ("run_pipeline", "only the picture is returned"): "should return a dict",
+    ("run_pipeline", "nothing is shown"): "but 0 figures were shown",
+    ("run_pipeline", "shown twice"): "but 2 figures were shown",
+    ("run_pipeline", "nothing is drawn"): "should have 'second_score', but its keys are|pictures should be drawn",
+}
 
 
-@pytest.mark.parametrize(
-    ("answer", "says"),
-    [
-        (lambda chat, text: chat.invoke(f"prompt {text}"), "Of a message, .text is the text"),
-        (lambda chat, text: chat.invoke(f"prompt {text}").text, "should be made, but it was"),
-        (lambda chat, text: chat.invoke(f"prompt {text[:9]}").text, "The whole text should be in the request"),
-        (lambda chat, text: chat.invoke(text).text, "should say that a prompt is wanted"),
-    ],
-)
-def test_faulty_prompts_are_explained(answer, says):
-    with pytest.raises(CheckFailed, match=says):
-        nb06.image_prompt(answer)
+@pytest.mark.parametrize("exercise, fault", SAID)
+def test_the_sentence_names_the_mistake(exercise, fault):
+    with pytest.raises(CheckFailed, match=SAID[exercise, fault]):
+        getattr(checks.nb06, exercise)(faulty(exercise, fault))
 
 
-def choose(text, prompt, n, *, generate, rate):
-    if n < 1:
-        raise ValueError(f"n={n}")
-    images = [generate(prompt, seed=i) for i in range(n)]
-    scores = [rate(text, image) for image in images]
-    best = scores.index(max(scores))
-    return images[best], scores[best], scores
+@pytest.mark.parametrize("exercise", checks.nb06.__all__)
+def test_an_exercise_that_is_not_written_yet_is_named(exercise):
+    def stub(*_, **__):
+        raise NotImplementedError(f"{exercise}: put your code here")
+
+    with pytest.raises(NotWritten, match=f"^{exercise} is not written yet"):
+        getattr(checks.nb06, exercise)(stub)
 
 
-@pytest.mark.parametrize(
-    ("answer", "says"),
-    [
-        (lambda *a, **k: choose(*a, **k)[0], "three things"),
-        (lambda t, p, n, **k: choose(p, p, n, **k), "rate should get the text"),
-        (lambda t, p, n, **k: choose(t, p, n + 1, **k), "the seeds are 0 to 2"),
-        (lambda t, p, n, **k: choose(t, p, max(n, 1), **k), "should raise a ValueError, but it returned"),
-        (lambda t, p, n, *, generate, rate: (generate(p, seed=0), rate(t, generate(p, seed=0)), [0]), "the seeds were"),
-    ],
-)
-def test_faulty_choosing_is_explained(answer, says):
-    nb06.best_of_n(choose)
-    with pytest.raises(CheckFailed, match=says):
-        nb06.best_of_n(answer)
+# -- the fakes
 
 
-def draw_until(text, prompt, threshold, max_tries, *, generate, rate, tell=print):
-    for n in range(1, max_tries + 1):
-        image, score, scores = choose(text, prompt, n, generate=generate, rate=rate)
-        if score >= threshold:
-            return image, score, scores
-    tell(f"{max_tries} tries were not enough")
-    return image, score, scores
+def test_the_fake_web_ui_draws_as_asked_and_refuses_what_the_web_ui_refuses():
+    with fake_web_ui(prefix="data:image/png;base64,") as ui:
+        path = f"{ui.address}/sdapi/v1/txt2img"
+        found = httpx.post(path, json={"prompt": "x", "seed": 4, "batch_size": 2, "n_iter": 2}).json()
+        assert found["images"] == [
+            f"data:image/png;base64,{as_base64(drawn_by_web_ui('x', seed))}" for seed in (4, 5, 6, 7)
+        ]
+        assert httpx.post(path, json={"prompt": "x", "steps": "20"}).status_code == 422
+        assert httpx.post(path, json=["x"]).status_code == 422
+        assert httpx.post(path, content=b"x").status_code == 422
+        assert httpx.get(path).status_code == 405
+        assert httpx.post(f"{ui.address}//sdapi/v1/txt2img", json={"prompt": "x"}).status_code == 404
+    assert [request["prompt"] for request in ui.requests] == ["x", "x"]
+    assert [refusal[:4] for refusal in ui.refusals] == ["422:", "422:", "422:", "405:", "404:"]
+    with fake_web_ui(Reply(b"busy", 503)) as ui:
+        assert httpx.get(ui.address).text == "busy"
 
 
-def test_drawing_again_what_was_drawn_before_and_giving_up_in_silence_are_noticed():
-    with pytest.raises(CheckFailed, match="it should end there, after 2 tries; yours drew 3"):
-        nb06.until_accepted(draw_until)
-    with pytest.raises(CheckFailed, match="nobody was told"):
-        nb06.runs_out(lambda t, p, _, n, **k: choose(t, p, n, **k), [0.1, 0.2], 0.5)
-    with pytest.raises(CheckFailed, match="after how many tries"):
-        nb06.runs_out(lambda t, p, _, n, **k: (print("Sorry."), choose(t, p, n, **k))[1], [0.1, 0.2], 0.5)
-    nb06.runs_out(lambda t, p, _, n, **k: (print(f"{n} tries"), choose(t, p, n, **k))[1], [0.1, 0.2], 0.5)
+def test_the_fake_generator_gives_scores_in_the_order_in_which_pictures_are_drawn():
+    fake = FakeGenerator([0.5, 0.25])
+    one, other = fake.generate("x", seed=7), fake.generate("x", seed=1)
+    assert fake.generate("x", seed=7) is one
+    assert fake.images == [one, other]
+    assert [fake.rate("y", image) for image in (other, one, one.copy())] == [0.25, 0.5, 0.25]
+    assert [drawn.seed for drawn in fake.drawn] == [7, 1, 7]
+    assert [(rated.text, rated.score) for rated in fake.rated] == [("y", 0.25), ("y", 0.5), ("y", 0.25)]
 
 
-def run(keywords, *, n, chat, generate, rate, second, missing=(), show=show_record):
-    text = search(keywords, texts=stories.read())
-    prompt = chat.invoke(f"prompt {text}").text
-    image, score, scores = choose(prompt, prompt, n, generate=generate, rate=rate)
-    record = {"keywords": keywords, "text": text, "prompt": prompt, "image": image, "score": score, "scores": scores}
-    record["second_score"] = second(prompt, image)
-    show(record)
-    return {key: value for key, value in record.items() if key not in missing}
-
-
-@pytest.mark.parametrize(
-    ("changes", "says"),
-    [
-        ({"missing": ["scores"]}, "'scores' is missing"),
-        ({"show": lambda record: None}, "there were 0 with a picture"),
-        ({"show": lambda record: show_record({**record, "text": ""})}, "does not show the record's text"),
-    ],
-)
-def test_a_faulty_record_is_explained(changes, says):
-    nb06.run_pipeline(run)
-    with pytest.raises(CheckFailed, match=says):
-        nb06.run_pipeline(lambda *a, **k: run(*a, **k, **changes))
+# -- records and stories
 
 
 def test_a_record_is_shown_with_alt_text_and_what_it_holds_stays_text():
     image = Image.new("RGB", (8, 8))
     record = {"keywords": "cat", "text": "<b>a story</b>", "prompt": 'a "cat"', "image": image, "score": 0.5}
-    with nb06.displayed() as pages:
+    with recorded_display() as shown:
         show_record({**record, "scores": [0.25, 0.5]})
-    (page,) = pages
+    (page,) = (each.data for each in shown)
     assert "&lt;b&gt;a story" in page and 'alt="the picture that was drawn for: a &quot;cat&quot;"' in page
     assert "0.250 · <strong>0.500</strong>" in page and "second judge" not in page
-
-
-# -- the stories
 
 
 def test_every_story_begins_with_something_that_can_be_drawn():

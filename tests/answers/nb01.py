@@ -55,42 +55,68 @@ def steps_sweep(prompt, steps, *, seed=0):
     {body}
 """
 
-# A fine-tuning loop without prior preservation; a mistake is made in one of its parts.
+SCORE_OF = """
+
+def score_of(prompt, n, seed):
+    options = {"num_inference_steps": n, "guidance_scale": 4.0, "generator": torch.Generator().manual_seed(seed)}
+    return float(clip.similarity([prompt], load("diffusion")(prompt, **options).images)[0, 0])
+"""
+FRESH = """
+
+def fresh():
+    from diffusers import StableDiffusionPipeline
+
+    pipeline = StableDiffusionPipeline.from_pretrained(settings.models_dir / "diffusion", safety_checker=None)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+"""
+
+# A fine-tuning loop; a mistake is made in one of its parts.
 TUNE = """
-def fine_tune(pipe, images, prompt, *, max_steps={max_steps}):
+def fine_tune(pipe, images, prompt, *, max_steps=80):
     from peft import LoraConfig, get_peft_model_state_dict
 
     unet, generator = pipe.unet, torch.Generator().manual_seed(0)
     torch.manual_seed(0)
+    rng = Random(0)
+    old_prompts = [describe(random_scene(rng), rng) for _ in range({old})]
     with torch.no_grad():
         pixels = pipe.image_processor.preprocess(images)
         latents = pipe.vae.encode(pixels).latent_dist.mean{scaling}
-        states = pipe.encode_prompt(prompt, pipe.device, 1, False)[0]
+        if old_prompts:
+            options = dict(num_inference_steps=15, guidance_scale=4.0, output_type="latent")
+            latents = torch.cat([latents, pipe(old_prompts, generator=generator, **options).images])
+        states = pipe.encode_prompt([prompt] * len(images) + old_prompts, pipe.device, 1, False)[0]
     unet.requires_grad_(False)
-    unet.add_adapter(LoraConfig(r=8, lora_alpha=8, target_modules=["to_q", "to_k", "to_v", "to_out.0"]), "mine")
+    unet.add_adapter(LoraConfig(r=8, lora_alpha={alpha}, target_modules={targets}), "{name}")
     {trained}
     optimizer = torch.optim.AdamW([p for p in unet.parameters() if p.requires_grad], lr={rate})
-    scheduler = DDPMScheduler.from_config(pipe.scheduler.config{prediction})
-    for _ in range(max_steps):
-        chosen = torch.randint(len(images), (4,), generator=generator)
-        noise = torch.randn(4, *latents.shape[1:], generator=generator)
-        t = torch.randint(0, 1000, (4,), generator=generator)
+    scheduler = DDPMScheduler.from_config(pipe.scheduler.config)
+    for _ in range({steps}):
+        chosen = torch.randint(len(latents), (8,), generator=generator)
+        noise = torch.randn(8, *latents.shape[1:], generator=generator)
+        t = torch.randint(0, 1000, (8,), generator=generator)
         noisy = scheduler.add_noise(latents[chosen], noise, t)
         target = {target}
-        loss = F.mse_loss(unet(noisy, t, states.expand(4, -1, -1)).sample, target)
+        loss = F.mse_loss(unet(noisy, t, states[chosen]).sample, target)
         loss.backward()
         {step}
         optimizer.zero_grad()
-    return get_peft_model_state_dict(unet, adapter_name="mine")
+    return {returned}
 """
+ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]
 TUNE_RIGHT = {
-    "max_steps": "140",
+    "old": "6",
     "scaling": " * pipe.vae.config.scaling_factor",
+    "alpha": "8",
+    "targets": [*ATTENTION, "proj_in", "proj_out", "ff.net.0.proj", "ff.net.2", "conv1", "conv2"],
+    "name": "mine",
     "trained": "",
     "rate": "2e-3",
-    "prediction": "",
+    "steps": "max_steps",
     "target": "scheduler.get_velocity(latents[chosen], noise, t)",
     "step": "optimizer.step()",
+    "returned": 'get_peft_model_state_dict(unet, adapter_name="mine")',
 }
 
 RIGHT = {
@@ -249,7 +275,7 @@ def generate_images(prompt, n=1, *, seed=0, steps=25, guidance_scale=4.0):
         ),
     ],
     "fine_tune": [
-        TUNE.format(**TUNE_RIGHT),  # LoRA alone, few steps; names without "unet."; the adapter stays loaded
+        TUNE.format(**TUNE_RIGHT),  # names without "unet."; the adapter stays loaded
         """
 def fine_tune(pipe, images, prompt, *, max_steps=60, seed=0):
     from peft import LoraConfig
@@ -328,6 +354,21 @@ WRONG = {
     return a.sqrt() * x0 + (1 - a).sqrt() * noise"""
             ),
         ),
+        (
+            "everything becomes float32",
+            ADD_NOISE.format(
+                body="""a = torch.as_tensor(alphas_cumprod[t]).reshape(-1, 1, 1, 1)
+    return a.sqrt() * x0.float() + (1 - a).sqrt() * noise.float()"""
+            ),
+        ),
+        ("the picture as it came", ADD_NOISE.format(body="return x0.clone()")),
+        (
+            "the noise is scaled by 1 - sqrt(a)",
+            ADD_NOISE.format(
+                body="""a = torch.as_tensor(alphas_cumprod[t]).sqrt().reshape(-1, 1, 1, 1).to(x0.dtype)
+    return a * x0 + (1 - a) * noise"""
+            ),
+        ),
     ],
     "noise_prediction_loss": [
         (
@@ -388,6 +429,28 @@ def noise_prediction_loss(unet, scheduler, latents, text_states, noise, t):
     return F.mse_loss(unet(noisy, t, text_states).sample, target)
 """,
         ),
+        (
+            "a KeyError for any other type",
+            LOSS.format(
+                body="""targets = {"epsilon": noise, "v_prediction": scheduler.get_velocity(latents, noise, t)}
+    guess = unet(scheduler.add_noise(latents, noise, t), t, text_states).sample
+    return F.mse_loss(guess, targets[scheduler.config.prediction_type])"""
+            ),
+        ),
+        (
+            "changes the latents in place",
+            """
+def noise_prediction_loss(unet, scheduler, latents, text_states, noise, t):
+    kind = scheduler.config.prediction_type
+    if kind not in ("epsilon", "v_prediction"):
+        raise ValueError(f"unknown prediction_type {kind!r}")
+    target = noise if kind == "epsilon" else scheduler.get_velocity(latents, noise, t)
+    a = scheduler.alphas_cumprod[t].view(-1, 1, 1, 1)
+    latents *= a.sqrt()
+    latents += (1 - a).sqrt() * noise
+    return F.mse_loss(unet(latents, t, text_states).sample, target)
+""",
+        ),
     ],
     "guide": [
         (
@@ -401,6 +464,30 @@ def noise_prediction_loss(unet, scheduler, latents, text_states, noise, t):
             GUIDE.format(
                 body="""noise_text -= noise_uncond
     return noise_uncond + scale * noise_text"""
+            ),
+        ),
+        (
+            "no brackets",
+            GUIDE.format(body="return noise_uncond + scale * noise_text - noise_uncond"),
+        ),
+        (
+            "no brackets, and no start",
+            GUIDE.format(body="return scale * noise_text - noise_uncond"),
+        ),
+        (
+            "refuses whole numbers",
+            GUIDE.format(
+                body="""if not isinstance(scale, float):
+        raise TypeError("the scale should be a float")
+    return noise_uncond + scale * (noise_text - noise_uncond)"""
+            ),
+        ),
+        (
+            "knows latents alone",
+            GUIDE.format(
+                body="""batch, channels, height, width = noise_uncond.shape
+    difference = (noise_text - noise_uncond).reshape(batch, -1)
+    return noise_uncond + (scale * difference).reshape(batch, channels, height, width)"""
             ),
         ),
         (
@@ -428,6 +515,18 @@ def sample_latents(pipe, prompt, *, steps=25, guidance_scale=4.0, generator=None
         ("schedulers draw noise of their own", SAMPLE.format(**{**SAMPLE_RIGHT, "extra": ""})),
         ("always 25 steps", SAMPLE.format(**{**SAMPLE_RIGHT, "steps": "25"})),
         ("latents clipped like pixels", SAMPLE.format(**{**SAMPLE_RIGHT, "end": ".clamp(-1, 1)"})),
+        (
+            "neither of the two scalings",
+            SAMPLE.format(**{**SAMPLE_RIGHT, "sigma": "", "scaled": "torch.cat([latents] * 2)"}),
+        ),
+        (
+            "the pipeline's own default settings",
+            SAMPLE.format(**SAMPLE_RIGHT).replace("steps=25, guidance_scale=4.0", "steps=50, guidance_scale=7.5"),
+        ),
+        (
+            "keeps gradients",
+            SAMPLE.format(**SAMPLE_RIGHT).replace("@torch.no_grad()\n", ""),
+        ),
     ],
     "generate_images": [
         (
@@ -483,6 +582,14 @@ def generate_images(prompt, n=1, *, seed=0, steps=25, guidance_scale=4.0):
     generators = [torch.Generator().manual_seed(seed + i) for i in range(n)]
     return load("diffusion")([prompt] * n, num_inference_steps=25, guidance_scale=guidance_scale, generator=generators).images
 """,
+        ),
+        (
+            "the prompt is not used",
+            GENERATE.format(
+                body="""generators = [torch.Generator().manual_seed(seed + i) for i in range(n)]
+    options = {"num_inference_steps": steps, "guidance_scale": guidance_scale, "generator": generators}
+    return load("diffusion")([""] * n, **options).images"""
+            ),
         ),
         (
             "the guidance is not used",
@@ -546,24 +653,90 @@ def generate_images(prompt, n=1, *, seed=0, steps=25, guidance_scale=4.0):
     return [float(score) for score in clip.similarity([prompt], pictures)[0]]"""
             ),
         ),
+        (
+            "smallest number of steps first",
+            SWEEP.format(body="return {n: score_of(prompt, n, seed) for n in sorted(steps)}") + SCORE_OF,
+        ),
+        (
+            "loads the pipeline for each picture",
+            SWEEP.format(body="return {n: score_of(prompt, n, seed) for n in steps}")
+            + SCORE_OF.replace('load("diffusion")', "fresh()")
+            + FRESH,
+        ),
+        (
+            "the pipeline's own guidance",
+            SWEEP.format(body="return {n: score_of(prompt, n, seed) for n in steps}") + SCORE_OF.replace("4.0", "7.5"),
+        ),
+        (
+            "the seed is always 0",
+            SWEEP.format(body="return {n: score_of(prompt, n, 0) for n in steps}") + SCORE_OF,
+        ),
     ],
     "fine_tune": [
-        ("never takes a step", TUNE.format(**{**TUNE_RIGHT, "max_steps": "10", "step": "pass"})),
-        (
-            "too few steps to learn anything",
-            TUNE.format(**{**TUNE_RIGHT, "max_steps": "3"}),
-        ),
+        ("never takes a step", TUNE.format(**{**TUNE_RIGHT, "step": "pass"})),
+        ("too few steps to learn anything", TUNE.format(**{**TUNE_RIGHT, "steps": "3"})),
         (
             "guesses the noise, but the model was trained on v",
             TUNE.format(**{**TUNE_RIGHT, "target": "noise"}),
         ),
         (
             "the U-Net's own weights are trained too",
-            TUNE.format(**{**TUNE_RIGHT, "max_steps": "40", "trained": "unet.requires_grad_(True)"}),
+            TUNE.format(**{**TUNE_RIGHT, "trained": "unet.requires_grad_(True)"}),
         ),
         (
             "learning rate so high that everything else is forgotten",
             TUNE.format(**{**TUNE_RIGHT, "rate": "3e-2"}),
         ),
+        ("no prior preservation", TUNE.format(**{**TUNE_RIGHT, "old": "0"})),
+        (
+            'no prior preservation, the adapter named "new"',
+            TUNE.format(
+                **{
+                    **TUNE_RIGHT,
+                    "old": "0",
+                    "name": "new",
+                    "returned": 'get_peft_model_state_dict(unet, adapter_name="new")',
+                }
+            ),
+        ),
+        (
+            "no prior preservation, detours in the attention alone",
+            TUNE.format(**{**TUNE_RIGHT, "old": "0", "targets": ATTENTION, "steps": "140"}),
+        ),
+        ("always 80 steps", TUNE.format(**{**TUNE_RIGHT, "steps": "80"})),
+        ("returns nothing", TUNE.format(**{**TUNE_RIGHT, "returned": "None"})),
+        ("lora_alpha is twice r", TUNE.format(**{**TUNE_RIGHT, "alpha": "16"})),
     ],
 }
+
+PARTIAL = {
+    "add_noise": (
+        "changes x0 in place",
+        "half precision becomes float32",
+        "everything becomes float32",
+    ),
+    "noise_prediction_loss": (
+        "any other type is taken for the velocity",
+        "a KeyError for any other type",
+        "changes the latents in place",
+    ),
+    "guide": ("changes its input in place", "refuses whole numbers", "knows latents alone"),
+    "sample_latents": (
+        "schedulers draw noise of their own",
+        "the pipeline's own default settings",
+        "keeps gradients",
+    ),
+    "generate_images": (
+        "loads the pipeline at each call",
+        "the steps are not used",
+        "the guidance is not used",
+        "the pipeline's own steps and guidance",
+    ),
+    "steps_sweep": (
+        "tables in place of numbers",
+        "smallest number of steps first",
+        "loads the pipeline for each picture",
+    ),
+    "fine_tune": ("always 80 steps", "returns nothing", "lora_alpha is twice r"),
+}
+"""Faults that miss an edge alone: what the exercise is about is right, so they keep at least half of the points."""

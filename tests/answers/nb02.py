@@ -30,7 +30,7 @@ FETCH_RIGHT = {
     "read": "20_000_001",
     "heavy": """if len(data) > 20_000_000:
         raise ValueError(f"{where} is larger than the limit of 20 MB")""",
-    "unpacked": 'image = image.convert("RGB") if size <= 25_000_000 else image',
+    "unpacked": "image = as_rgb(image) if size <= 25_000_000 else image",
     "vast": """if size > 25_000_000:
         raise ValueError(f"{where} has too many pixels: {size}")""",
     "convert": "",
@@ -109,20 +109,23 @@ RIGHT = {
 def fetch_image(url, *, timeout=10):
     request = urllib.request.Request(url, headers={"User-Agent": "a student"})
     chunks, total = [], 0
-    with urllib.request.urlopen(request, timeout=timeout) as response:  # its own errors say 404 and "timed out"
-        while chunk := response.read(65536):
-            chunks.append(chunk)
-            total += len(chunk)
-            if total > 20_000_000:
-                raise RuntimeError(f"{url}: more than 20 million bytes")
+    try:
+        with urllib.request.urlopen(request, timeout=timeout) as response:
+            while chunk := response.read(65536):
+                chunks.append(chunk)
+                total += len(chunk)
+                if total > 20_000_000:
+                    raise ValueError(f"{url}: more than 20 million bytes")
+    except OSError as error:  # its own words say 404 and "timed out"
+        raise ValueError(str(error))
     try:
         with Image.open(io.BytesIO(b"".join(chunks))) as picture:
             width, height = picture.size
             if width * height <= 25_000_000:
-                return picture.convert("RGB")
+                return as_rgb(picture)
     except (OSError, SyntaxError):
-        raise RuntimeError(f"{url[:100]} holds no picture") from None
-    raise RuntimeError(f"{url}: {width} x {height} pixels are more than 25 million")
+        raise ValueError(f"{url[:100]} holds no picture") from None
+    raise ValueError(f"{url}: {width} x {height} pixels are more than 25 million")
 """,
         """
 def fetch_image(url, *, timeout=10):
@@ -157,7 +160,7 @@ def fetch_image(url, *, timeout=10):
         picture.load()
     except (OSError, SyntaxError) as error:
         raise ValueError(f"a damaged image: {error}")
-    return picture if picture.mode == "RGB" else picture.convert("RGB")
+    return as_rgb(picture)
 
 
 MAX_BYTES, MAX_PIXELS = 20_000_000, 25_000_000
@@ -195,7 +198,7 @@ def fetch_image(url, *, timeout=10):
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(data)) as picture:
                 picture.load()
-                return picture.convert("RGB")
+                return as_rgb(picture)
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         raise ValueError(f"The picture has more than {MAX_PIXELS} pixels.") from None
     except Exception as error:
@@ -224,7 +227,7 @@ def fetch_image(url, *, timeout=10):
         image = Image.open(io.BytesIO(data))
         if image.width * image.height > MAX_PIXELS:
             raise OverflowError
-        return image.convert("RGB")
+        return as_rgb(image)
     except OverflowError:
         raise ValueError("The picture is too large.") from None
     except Exception as error:
@@ -555,6 +558,26 @@ def fetch_image(url, *, timeout=10):
             FETCH.format(**{**FETCH_RIGHT, "read": "20_000_000", "heavy": ""}),
         ),
         (
+            "other kinds of errors, though with good sentences",
+            FETCH.format(**FETCH_RIGHT).replace("raise ValueError", "raise RuntimeError"),
+        ),
+        (
+            "a KeyError whatever is wrong",
+            FETCH.format(**FETCH_RIGHT).replace("raise ValueError", "raise KeyError"),
+        ),
+        (
+            "clear pixels become black, photos stay on their side",
+            FETCH.format(
+                **{**FETCH_RIGHT, "unpacked": 'image = image.convert("RGB") if size <= 25_000_000 else image'}
+            ),
+        ),
+        (
+            "passes on Pillow's words, with their address in memory",
+            FETCH.format(**FETCH_RIGHT).replace(
+                'raise ValueError(f"{where} is not an image")', 'raise ValueError(f"no image: {error}")'
+            ),
+        ),
+        (
             "gives None when something is wrong",
             """
 def fetch_image(url, *, timeout=10):
@@ -668,6 +691,21 @@ MAX_BYTES, MAX_PIXELS = 20_000_000, 25_000_000
             PATCHIFY.format(body="return F.unfold(pixel_values[None], p, stride=p)[0].T"),
         ),
         (
+            "looks at the height alone",
+            PATCHIFY.format(
+                body="""if height % p:
+        raise ValueError("no multiple")
+    return F.unfold(pixel_values[None], p, stride=p)[0].T"""
+            ),
+        ),
+        (
+            "torch's own error where the patches don't fit",
+            PATCHIFY.format(
+                body="""blocks = pixel_values.view(3, height // p, p, width // p, p)
+    return torch.einsum("cryqx->rqcyx", blocks).reshape(-1, 3 * p * p)"""
+            ),
+        ),
+        (
             "takes every picture for a square",
             PATCHIFY.format(
                 body=NO_REST
@@ -694,6 +732,15 @@ MAX_BYTES, MAX_PIXELS = 20_000_000, 25_000_000
                 body="""logits = image_embeds @ text_embeds.T / temperature
     pairs = torch.arange(len(logits))
     return (F.cross_entropy(logits, pairs) + F.cross_entropy(logits.T, pairs)) / 2"""
+            ),
+        ),
+        (
+            "exponentials by hand, too large at a low temperature",
+            LOSS.format(
+                body=LENGTH_1
+                + """e = torch.exp(image_embeds @ text_embeds.T / temperature)
+    right = e.diagonal()
+    return -(torch.log(right / e.sum(0)).mean() + torch.log(right / e.sum(1)).mean()) / 2"""
             ),
         ),
         (
@@ -752,6 +799,27 @@ MAX_BYTES, MAX_PIXELS = 20_000_000, 25_000_000
             ZERO_SHOT.format(
                 body="""cosines = output.text_embeds @ output.image_embeds[0]
     return dict(zip(labels, cosines.softmax(0).tolist()))"""
+            ),
+        ),
+        (
+            "the logarithm of the temperature",
+            ZERO_SHOT.format(
+                body="""cosines = output.text_embeds @ output.image_embeds[0]
+    return dict(zip(labels, (cosines * model.logit_scale).softmax(0).tolist()))"""
+            ),
+        ),
+        (
+            "stumbles over a single label",
+            ZERO_SHOT.format(
+                body="""probs = output.logits_per_image.softmax(1).squeeze()
+    return {label: probs[i].item() for i, label in enumerate(labels)}"""
+            ),
+        ),
+        (
+            "only RGB pictures",
+            ZERO_SHOT.format(
+                body="""assert image.mode == "RGB"
+    return dict(zip(labels, output.logits_per_image[0].softmax(0).tolist()))"""
             ),
         ),
         (
@@ -1025,3 +1093,34 @@ def train_head(features, answers, *, steps=300):
         ),
     ],
 }
+
+PARTIAL = {
+    "fetch_image": (
+        "gives None when something is wrong",
+        "the timeout is not used",
+        "counts bytes, but not pixels",
+        "believes the header Content-Length",
+        "cuts a large file off and goes on",
+        "other kinds of errors, though with good sentences",
+        "a KeyError whatever is wrong",
+        "clear pixels become black, photos stay on their side",
+        "passes on Pillow's words, with their address in memory",
+        "one sentence for all that can go wrong",
+        "no care at all: the library's own errors, no limits",
+    ),
+    "patchify": (
+        "the rest is thrown away without a word",
+        "looks at the height alone",
+        "torch's own error where the patches don't fit",
+    ),
+    "contrastive_loss": ("embeddings not normalised", "exponentials by hand, too large at a low temperature"),
+    "zero_shot": ("stumbles over a single label", "only RGB pictures"),
+    "ask": ("loads the model at each call", "only RGB pictures"),
+    "vqa_accuracy": (
+        "capitals count as mistakes",
+        "spaces count as mistakes",
+        "no examples, and still a number",
+    ),
+    "train_head": ("more steps than asked for", "as many answers as there are different ones"),
+}
+"""Faults that miss an edge alone: what the exercise is about is right, so they keep at least half of the points."""

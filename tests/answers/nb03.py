@@ -425,6 +425,22 @@ def image_tokens(model, pixel_values):
     ],
     "data_url": [
         (
+            "the same picture whatever is given",
+            URL.format(
+                body="""buffer = io.BytesIO()
+    Image.new("RGB", (64, 64), "red").save(buffer, format=format)
+    return f"data:image/{format.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}\""""
+            ),
+        ),
+        (
+            "the buffer is not rewound",
+            URL.format(
+                body="""buffer = io.BytesIO()
+    image.convert("RGB").save(buffer, format=format)
+    return f"data:image/{format.lower()};base64,{base64.b64encode(buffer.read()).decode()}\""""
+            ),
+        ),
+        (
             "bare pixels instead of a file",
             URL.format(body='return "data:image/png;base64," + base64.b64encode(image.tobytes()).decode()'),
         ),
@@ -498,6 +514,20 @@ def data_url(image, *, format="PNG"):
     ],
     "build_message": [
         (
+            "no picture in the message",
+            MESSAGE.format(
+                body="""return HumanMessage([{"type": "text", "text": text}, {"type": "image_url", "image_url": {"url": "cat.png"}}])"""
+            ),
+        ),
+        (
+            "only RGB pictures",
+            MESSAGE.format(
+                body="""assert image.mode == "RGB"
+    url = {"url": data_url(image)}
+    return HumanMessage([{"type": "text", "text": text}, {"type": "image_url", "image_url": url}])"""
+            ),
+        ),
+        (
             "the address stands too high",
             MESSAGE.format(
                 body="""return HumanMessage([{"type": "text", "text": text}, {"type": "image_url", "image_url": data_url(image)}])"""
@@ -539,6 +569,64 @@ def build_message(text, image):
     ],
     "parse_reply": [
         ("only raw JSON", PARSE.format(body="return json.loads(text)")),
+        ("always the same", PARSE.format(body='return {"description": "A cat.", "funny_story": "It left."}')),
+        (
+            "only in a fence",
+            PARSE.format(
+                body="""found = re.search(r"```(?:json)?(.*?)```", text, re.DOTALL | re.IGNORECASE)
+    if found is None:
+        raise ValueError("no JSON object with description and funny_story")
+    return {key: json.loads(found[1])[key] for key in ("description", "funny_story")}"""
+            ),
+        ),
+        (
+            "the first object decides",
+            PARSE.format(
+                body="""at = text.find("{")
+    while at >= 0:
+        try:
+            found = json.JSONDecoder().raw_decode(text, at)[0]
+        except ValueError:
+            at = text.find("{", at + 1)
+            continue
+        missing = [k for k in ("description", "funny_story") if not isinstance(found.get(k), str)]
+        if missing:
+            raise ValueError(f"no string for {missing}")
+        return {k: found[k] for k in ("description", "funny_story")}
+    raise ValueError("no JSON object")"""
+            ),
+        ),
+        (
+            "the parser's own error where there is no object",
+            PARSE.format(
+                body="""at, decoder = text.find("{"), json.JSONDecoder()
+    while True:
+        try:
+            found = decoder.raw_decode(text, max(at, 0))[0]
+        except ValueError:
+            at = text.find("{", at + 1)
+            if at < 0:
+                raise
+            continue
+        missing = [k for k in ("description", "funny_story") if not isinstance(found.get(k), str)]
+        if not missing:
+            return {k: found[k] for k in ("description", "funny_story")}
+        at = text.find("{", at + 1)
+        if at < 0:
+            raise ValueError(f"no string for {missing}")"""
+            ),
+        ),
+        (
+            "no errors of its own",
+            PARSE.format(
+                body="""for at in [m.start() for m in re.finditer("{", text)]:
+        try:
+            found = json.JSONDecoder().raw_decode(text, at)[0]
+            return {k: found[k] for k in ("description", "funny_story")}
+        except (ValueError, KeyError):
+            pass"""
+            ),
+        ),
         (
             "from the first brace to the last",
             PARSE.format(
@@ -688,6 +776,18 @@ def parse_reply(text):
         ("one try too few", ASK.format(**{**ASK_RIGHT, "tries": "max_tries - 1"})),
         ("always three tries", ASK.format(**{**ASK_RIGHT, "tries": "3"})),
         ("gives up with None", ASK.format(**{**ASK_RIGHT, "end": "return None"})),
+        (
+            "an error that says nothing",
+            ASK.format(**{**ASK_RIGHT, "end": 'raise ValueError("The chat model did not do its work.")'}),
+        ),
+        ("another number of tries by default", ASK.format(**ASK_RIGHT).replace("max_tries=3", "max_tries=5")),
+        (
+            "does not ask at all",
+            """
+def describe_as_json(chat, image, *, max_tries=3):
+    return {"description": "A picture.", "funny_story": "It left."}
+""",
+        ),
         ("the picture only once", ASK.format(**{**ASK_RIGHT, "sent": "conversation[-1:]"})),
         (
             "asks forever",
@@ -795,6 +895,38 @@ def describe_as_json(chat, image, *, max_tries=3):
             ),
         ),
         (
+            "both models are asked twice",
+            COMPARE.format(
+                body="""def safe(f, q):
+        try:
+            f(image, q)
+            return f(image, q)
+        except Exception as error:
+            return f"{type(error).__name__}: {error}"
+    rows = [(q, safe(specialist, q), safe(generalist, q)) for q in questions]
+    return pd.DataFrame(rows, columns=["question", "specialist", "generalist"])"""
+            ),
+        ),
+        (
+            "no model is asked",
+            COMPARE.format(
+                body="""rows = [(q, "yes", "Yes, it is.") for q in questions]
+    return pd.DataFrame(rows, columns=["question", "specialist", "generalist"])"""
+            ),
+        ),
+        (
+            "only the error's class",
+            COMPARE.format(
+                body="""def safe(f, q):
+        try:
+            return f(image, q)
+        except Exception as error:
+            return type(error).__name__
+    rows = [(q, safe(specialist, q), safe(generalist, q)) for q in questions]
+    return pd.DataFrame(rows, columns=["question", "specialist", "generalist"])"""
+            ),
+        ),
+        (
             "a question twice has one row",
             COMPARE.format(
                 body="""def safe(f, q):
@@ -859,3 +991,40 @@ def compare(image, questions, *, specialist, generalist):
         ),
     ],
 }
+
+PARTIAL = {
+    "image_tokens": (
+        "class token always dropped",
+        "layers are always counted from the end",
+        "a layer too late: skips the embeddings",
+    ),
+    "data_url": (
+        "transparency lost",
+        "JPEG of a picture with transparency fails",
+        "everything is converted in place",
+    ),
+    "build_message": ("the address stands too high", "one list for all messages", "only RGB pictures"),
+    "parse_reply": (
+        "from the first brace to the last",
+        "the first object decides",
+        "the parser's own error where there is no object",
+        "other keys stay in",
+        "the last good object wins",
+        "values are trimmed",
+    ),
+    "describe_as_json": (
+        "gives up with None",
+        "an error that says nothing",
+        "another number of tries by default",
+        "swallows the service's errors",
+        "ValueErrors of the service are taken for bad replies",
+        "asks again although the reply is good",
+    ),
+    "compare": (
+        "both models are asked twice",
+        "a question twice has one row",
+        "no columns without questions",
+        "the list of questions is emptied",
+    ),
+}
+"""Faults that miss an edge alone: what the exercise is about is right, so they keep at least half of the points."""

@@ -84,7 +84,7 @@ def readable(tokens):
     mask = torch.ones(picture.shape[:-1], dtype=torch.long, device=picture.device)
     queries = model.query_tokens.expand(len(picture), -1, -1)
     found = model.qformer(query_embeds=queries, encoder_hidden_states=picture, encoder_attention_mask=mask)[0]
-    return model.language_projection(found).squeeze(0)"""
+    return model.language_projection(found.to(model.language_projection.weight.dtype)).squeeze(0)"""
         ),
         """
 def soft_prompts(model, pixel_values):
@@ -92,7 +92,7 @@ def soft_prompts(model, pixel_values):
         seen = model.vision_model(pixel_values)
         found = model.qformer(model.query_tokens, encoder_hidden_states=seen.last_hidden_state).last_hidden_state[0]
         weight, bias = model.language_projection.weight, model.language_projection.bias
-        return (found @ weight.T + bias).clone()
+        return (found.type_as(weight) @ weight.T + bias).clone()
 """,
         """
 @torch.inference_mode()
@@ -101,9 +101,9 @@ def soft_prompts(model, pixel_values):
     summary = model.qformer(
         query_embeds=model.query_tokens.repeat(patches.shape[0], 1, 1), encoder_hidden_states=patches, return_dict=True
     )
-    return torch.nn.functional.linear(
-        summary.last_hidden_state[0], model.language_projection.weight, model.language_projection.bias
-    )
+    layer = model.language_projection
+    found = summary.last_hidden_state[0].to(layer.weight.dtype)
+    return torch.nn.functional.linear(found, layer.weight, layer.bias)
 """,
     ],
     "caption": [
@@ -298,6 +298,12 @@ WRONG = {
     return tokens"""
             ),
         ),
+        ("a map in place of a list", READABLE.format(body='return map(lambda t: t.replace("Ġ", "_"), tokens)')),
+        (
+            "makes line ends visible, too",
+            READABLE.format(body='return [t.replace("Ġ", "_").replace("Ċ", "\\\\n") for t in tokens]'),
+        ),
+        ("the tokens as they are", READABLE.format(body="return list(tokens)")),
         ("prints instead of returning", READABLE.format(body='print([t.replace("Ġ", "_") for t in tokens])')),
     ],
     "soft_prompts": [
@@ -336,6 +342,28 @@ WRONG = {
         (
             "lets the model do it",
             SOFT.format(body="return model.get_image_features(pixel_values).pooler_output[0]"),
+        ),
+        (
+            "squeezes every dimension of size 1",
+            SOFT.format(
+                body="""seen = model.vision_model(pixel_values).last_hidden_state
+    found = model.qformer(query_embeds=model.query_tokens, encoder_hidden_states=seen).last_hidden_state
+    return model.language_projection(found.to(model.language_projection.weight.dtype)).squeeze()"""
+            ),
+        ),
+        (
+            "only where all parts have one number format",
+            SOFT.format(
+                body="""seen = model.vision_model(pixel_values).last_hidden_state
+    found = model.qformer(query_embeds=model.query_tokens, encoder_hidden_states=seen).last_hidden_state
+    return model.language_projection(found)[0]"""
+            ),
+        ),
+        (
+            "zeros of the right shape",
+            SOFT.format(
+                body="""return torch.zeros(model.query_tokens.shape[1], model.config.text_config.hidden_size)"""
+            ),
         ),
         (
             "sixteen queries, whatever the model has",
@@ -406,6 +434,30 @@ WRONG = {
     return processor.decode(ids[0], skip_special_tokens=True).strip()"""
             ),
         ),
+        (
+            "beam search",
+            CAPTION.format(
+                body="""inputs = processor(images=image, return_tensors="pt")
+    ids = model.generate(**inputs, max_new_tokens=60, num_beams=4, do_sample=False)
+    return processor.decode(ids[0], skip_special_tokens=True).strip()"""
+            ),
+        ),
+        (
+            "begins the caption itself",
+            CAPTION.format(
+                body="""inputs = processor(images=image, text="a picture of", return_tensors="pt")
+    ids = model.generate(**inputs, max_new_tokens=60, do_sample=False)
+    return processor.decode(ids[0], skip_special_tokens=True).strip()"""
+            ),
+        ),
+        (
+            "spaces left in",
+            CAPTION.format(
+                body="""inputs = processor(images=image, return_tensors="pt")
+    ids = model.generate(**inputs, max_new_tokens=60, do_sample=False)
+    return processor.decode(ids[0], skip_special_tokens=True)"""
+            ),
+        ),
         ("knows the world by heart", CAPTION.format(body='return "a large red cat, on a meadow"')),
         (
             "at most 50 tokens",
@@ -468,6 +520,26 @@ def caption(image):
             ),
         ),
         (
+            "spaces left in",
+            COMPLETE.format(
+                body="""inputs = processor(images=image, text=prompt, return_tensors="pt")
+    ids = model.generate(**inputs, max_new_tokens=30, do_sample=False)[:, inputs["input_ids"].shape[1]:]
+    return processor.decode(ids[0], skip_special_tokens=True)"""
+            ),
+        ),
+        (
+            "loads the model at each call",
+            COMPLETE.format(
+                body="""from transformers import Blip2ForConditionalGeneration
+
+    fresh = Blip2ForConditionalGeneration.from_pretrained(settings.models_dir / "blip2").eval()
+    inputs = processor(images=image, text=prompt, return_tensors="pt")
+    ids = fresh.generate(**inputs, max_new_tokens=30, do_sample=False)[:, inputs["input_ids"].shape[1]:]
+    return processor.decode(ids[0], skip_special_tokens=True).strip()"""
+            ),
+        ),
+        ("says nothing", COMPLETE.format(body='return ""')),
+        (
             "at most 12 new tokens",
             """
 def complete(image, prompt):
@@ -498,6 +570,26 @@ def complete(image, prompt):
             ANSWER.format(
                 body="""prompt = f"Question: {question} Answer:"
     return prompt + " " + complete(image, prompt)"""
+            ),
+        ),
+        (
+            "the first word only",
+            ANSWER.format(body='return complete(image, f"Question: {question} Answer:").split()[0]'),
+        ),
+        (
+            "spaces left in",
+            ANSWER.format(
+                body="""inputs = processor(images=image, text=f"Question: {question} Answer:", return_tensors="pt")
+    ids = model.generate(**inputs, max_new_tokens=30, do_sample=False)[:, inputs["input_ids"].shape[1]:]
+    return processor.decode(ids[0], skip_special_tokens=True)"""
+            ),
+        ),
+        ("always yes", ANSWER.format(body='return "yes"')),
+        (
+            "asks about another picture",
+            ANSWER.format(
+                body="""image = draw(Scene((Thing("cat", "red"),), place="meadow", layout=4), size=128)
+    return complete(image, f"Question: {question} Answer:")"""
             ),
         ),
         ("a caption instead", ANSWER.format(body="return caption(image)")),
@@ -648,6 +740,52 @@ def chat_prompt(memory, question):
             ),
         ),
         (
+            "keeps a prompt beside its memory",
+            """
+class Conversation:
+    def __init__(self, image):
+        self.image = image
+        self.reset()
+
+    def ask(self, question):
+        self.told += f"Question: {question} Answer:"
+        said = complete(self.image, self.told)
+        self.told += f" {said.rstrip('.')}. "
+        self.memory.append((question, said))
+        return said
+
+    def reset(self):
+        self.memory, self.told = [], ""
+""",
+        ),
+        (
+            "one picture for all",
+            """
+class Conversation:
+    def __init__(self, image):
+        Conversation.image = image
+        self.memory = []
+
+    def ask(self, question):
+        said = complete(Conversation.image, chat_prompt(self.memory, question))
+        self.memory.append((question, said))
+        return said
+
+    def reset(self):
+        self.memory = []
+""",
+        ),
+        (
+            "always the same answer",
+            CONVERSATION.format(
+                **{
+                    **CONVERSATION_RIGHT,
+                    "ask": """self.memory.append((question, "red"))
+        return "red\"""",
+                }
+            ),
+        ),
+        (
             "asks with the last two turns",
             """
 class Conversation:
@@ -666,3 +804,34 @@ class Conversation:
         ),
     ],
 }
+
+PARTIAL = {
+    "readable": ("changes the list it was given", "a map in place of a list", "makes line ends visible, too"),
+    "soft_prompts": (
+        "batch dimension left in",
+        "squeezes every dimension of size 1",
+        "only where all parts have one number format",
+    ),
+    "caption": ("default length", "at most 50 tokens", "loads the model at each call", "spaces left in"),
+    "complete": (
+        "at most 12 new tokens",
+        "the prompt is trimmed",
+        "loads the model at each call",
+        "spaces left in",
+    ),
+    "answer": ("the first word only", "spaces left in"),
+    "chat_prompt": (
+        "two full stops",
+        "eats the memory",
+        "earlier questions keep their spaces",
+        "question marks are put where there are none",
+    ),
+    "Conversation": (
+        "one list for all",
+        "one default list for all",
+        "one picture for all",
+        "reset keeps the list",
+        "keeps a prompt beside its memory",
+    ),
+}
+"""Faults that miss an edge alone: what the exercise is about is right, so they keep at least half of the points."""

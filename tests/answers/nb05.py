@@ -237,6 +237,7 @@ def embed_images(images, *, batch_size=64):
     ],
     "create_table": [
         CREATE_TABLE.format(**TABLE),
+        CREATE_TABLE.format(**TABLE | {"engine": "MergeTree() ORDER BY (id)"}),
         """
 def create_table(client, table):
     if client.query("EXISTS TABLE {t:Identifier}", parameters={"t": table}).result_rows[0][0]:
@@ -607,6 +608,47 @@ WRONG = {
     return torch.cat(rows)"""
             ),
         ),
+        (
+            "texts as long as they are",
+            EMBED_TEXTS.format(
+                body="""rows = []
+    for i in range(0, len(texts), batch_size):
+        inputs = clip.processor(text=texts[i : i + batch_size], padding=True, return_tensors="pt")
+        with torch.no_grad():
+            rows.append(torch.nn.functional.normalize(clip.model.get_text_features(**inputs).pooler_output, dim=-1).numpy())
+    return np.concatenate(rows)"""
+            ),
+        ),
+        (
+            "one text gives a vector, not an array of one row",
+            EMBED_TEXTS.format(
+                body="""rows = []
+    for i in range(0, len(texts), batch_size):
+        inputs = clip.processor(text=texts[i : i + batch_size], padding=True, truncation=True, return_tensors="pt")
+        with torch.no_grad():
+            rows.append(torch.nn.functional.normalize(clip.model.get_text_features(**inputs).pooler_output, dim=-1).numpy())
+    return np.concatenate(rows).squeeze()"""
+            ),
+        ),
+        (
+            "takes the texts out of the list",
+            EMBED_TEXTS.format(
+                body="""rows = []
+    while texts:
+        inputs = clip.processor(text=texts[:batch_size], padding=True, truncation=True, return_tensors="pt")
+        del texts[:batch_size]
+        with torch.no_grad():
+            rows.append(torch.nn.functional.normalize(clip.model.get_text_features(**inputs).pooler_output, dim=-1).numpy())
+    return np.concatenate(rows)"""
+            ),
+        ),
+        (
+            "the same vector for all",
+            """
+def embed_texts(texts, *, batch_size=256):
+    return np.full((len(texts), 512), 512**-0.5, dtype=np.float32)
+""",
+        ),
     ],
     "embed_images": [
         (
@@ -653,6 +695,30 @@ WRONG = {
     return torch.nn.functional.normalize(features, dim=-1).numpy()"""
             ),
         ),
+        (
+            "only RGB pictures",
+            EMBED_IMAGES.format(
+                body="""rows = []
+    for i in range(0, len(images), batch_size):
+        if any(image.mode != "RGB" for image in images[i : i + batch_size]):
+            raise ValueError("RGB pictures only")
+        inputs = clip.processor(images=images[i : i + batch_size], return_tensors="pt")
+        with torch.no_grad():
+            rows.append(torch.nn.functional.normalize(clip.model.get_image_features(**inputs).pooler_output, dim=-1).numpy())
+    return np.concatenate(rows)"""
+            ),
+        ),
+        (
+            "one by one",
+            EMBED_IMAGES.format(
+                body="""rows = []
+    for image in images:
+        with torch.no_grad():
+            seen = clip.model.get_image_features(**clip.processor(images=image.convert("RGB"), return_tensors="pt"))
+        rows.append(torch.nn.functional.normalize(seen.pooler_output, dim=-1).numpy())
+    return np.concatenate(rows)"""
+            ),
+        ),
     ],
     "create_table": [
         ("no rule for the length", CREATE_TABLE.format(**TABLE | {"rule": ""})),
@@ -663,6 +729,23 @@ WRONG = {
         ("fails the second time", CREATE_TABLE.format(**TABLE | {"create": "TABLE"})),
         ("throws the old table away", CREATE_TABLE.format(**TABLE | {"create": "OR REPLACE TABLE"})),
         ("in memory", CREATE_TABLE.format(**TABLE | {"engine": "Memory"})),
+        (
+            "the name as it is in the SQL",
+            CREATE_TABLE.replace("{{store.quoted(table)}}", "{{table}}").format(**TABLE),
+        ),
+        (
+            "the vector first",
+            """
+def create_table(client, table):
+    client.command(
+        \"""CREATE TABLE IF NOT EXISTS {t:Identifier} (
+            prompt_vector Array(Float32), id String, prompt String, url String, width UInt32, height UInt32,
+            source_site String, CONSTRAINT vector_length CHECK length(prompt_vector) = 512
+        ) ENGINE = MergeTree ORDER BY id\""",
+        parameters={"t": table},
+    )
+""",
+        ),
         ("always the same table", CREATE_TABLE.replace("{{store.quoted(table)}}", "prompts").format(**TABLE)),
         (
             "vectors as text",
@@ -817,6 +900,11 @@ def create_table(client, table):
             ),
         ),
         (
+            "looks at nothing",
+            INSERT.format(**INSERT_RIGHT | {"loop": INSERT_RIGHT["loop"].replace("look_at(stored + i, row)", "row")}),
+        ),
+        ("stores nothing", INSERT.format(**INSERT_RIGHT | {"loop": ""})),
+        (
             "does not say what is wrong",
             TOLD_INSERT.replace("raise ValueError(fault)", 'raise ValueError(" ".join(fault.split()[:2]) + " is bad")'),
         ),
@@ -929,6 +1017,14 @@ def create_table(client, table):
             ),
         ),
         (
+            "all rows fetched, sorted in Python",
+            IMAGE_SEARCH.format(
+                body="""found = client.query_df("SELECT prompt, url, prompt_vector FROM {t:Identifier}", parameters={"t": table})
+    found["dist"] = 1 - np.stack(found.prompt_vector) @ embed_images([image])[0]
+    return found.sort_values("dist").head(k)[["prompt", "url", "dist"]].reset_index(drop=True)"""
+            ),
+        ),
+        (
             "columns missing",
             IMAGE_SEARCH.format(
                 body="""return client.query_df(
@@ -975,6 +1071,17 @@ def create_table(client, table):
             ),
         ),
         (
+            "the name as it is in the SQL",
+            INDEX.format(
+                body="""client.command(
+        f"ALTER TABLE {table} ADD INDEX IF NOT EXISTS vec_idx prompt_vector "
+        "TYPE vector_similarity('hnsw', 'cosineDistance', 512)"
+    )
+    client.command(f"ALTER TABLE {table} MATERIALIZE INDEX vec_idx SETTINGS mutations_sync = 2")"""
+            ),
+        ),
+        ("nothing at all", INDEX.format(body="client.command('SELECT 1')")),
+        (
             "an index of another name",
             """
 def create_index(client, table):
@@ -1016,6 +1123,28 @@ def create_index(client, table):
             "a sum, no mean",
             RECALL.format(body="return sum(len(set(a[:k]) & set(e[:k])) / k for a, e in zip(approximate, exact))"),
         ),
+        (
+            "divided by k",
+            RECALL.format(
+                body="return sum(len(set(a[:k]) & set(e[:k])) / k for a, e in zip(approximate, exact)) / len(exact)"
+            ),
+        ),
+        (
+            "an id that is found twice counts twice",
+            RECALL.format(
+                body="""shares = [sum(i in e[:k] for i in a[:k]) / len(e[:k]) for a, e in zip(approximate, exact)]
+    return sum(shares) / len(shares)"""
+            ),
+        ),
+        (
+            "cuts the lists themselves",
+            RECALL.format(
+                body="""for ids in approximate + exact:
+        del ids[k:]
+    return sum(len(set(a) & set(e)) / len(e) for a, e in zip(approximate, exact)) / len(exact)"""
+            ),
+        ),
+        ("always 1", RECALL.format(body="return 1.0")),
         (
             "at least one",
             RECALL.format(
@@ -1069,6 +1198,16 @@ def create_index(client, table):
     template = ChatPromptTemplate.from_template(f"Improve this image prompt: {idea}\\nHere are good prompts:\\n{examples}")
     reply = (template | chat).invoke({}).text.strip().strip('"').strip()
     if not reply:
+        raise ValueError("nothing")
+    return reply"""
+            ),
+        ),
+        (
+            "the farthest first",
+            IMPROVE.format(
+                body="""examples = "\\n".join(reversed(neighbours))
+    reply = chat.invoke(f"Improve this image prompt: {idea}\\nHere are good prompts:\\n{examples}").text.strip().strip('"')
+    if not reply.strip():
         raise ValueError("nothing")
     return reply"""
             ),
@@ -1164,3 +1303,73 @@ def improve_prompt(chat, idea, neighbours):
         ("another source_site", STORED_DRAWING.replace('"source_site": "generated"', '"source_site": "diffusion"')),
     ],
 }
+
+PARTIAL = {
+    "embed_texts": (
+        "all at once",
+        "one by one",
+        "a tensor",
+        "texts as long as they are",
+        "one text gives a vector, not an array of one row",
+        "takes the texts out of the list",
+    ),
+    "embed_images": ("double precision", "all at once", "one by one", "only RGB pictures"),
+    "create_table": (
+        "fails the second time",
+        "throws the old table away",
+        "in memory",
+        "in no order",
+        "sorted by prompt",
+        "rows of the same id replace each other",
+        "the name as it is in the SQL",
+        "the vector first",
+    ),
+    "insert_prompts": (
+        "row by row",
+        "the number within its batch",
+        "counted from 1",
+        "everything in memory",
+        "an empty field of pandas goes in",
+        "blank prompts go in",
+        "any number is a width",
+        "nothing returned",
+        "values in the order of the dict",
+        "no progress bar",
+        "the last bad row of a batch is named",
+        "prompts are trimmed before they are embedded and stored",
+        "names all rows of the batch",
+        "does not say what is wrong",
+    ),
+    "search_by_text": (
+        "vector written into the SQL",
+        "k written into the SQL",
+        "all rows fetched, sorted in Python",
+        "rows, no table",
+    ),
+    "search_by_image": ("vector written into the SQL", "all rows fetched, sorted in Python", "columns missing"),
+    "create_index": ("fails the second time", "the name as it is in the SQL", "an index of another name"),
+    "recall_at_k": ("divided by k", "an id that is found twice counts twice", "cuts the lists themselves"),
+    "improve_prompt": (
+        "quotation marks left on",
+        "texts written into a template",
+        "the farthest first",
+        "nothing is a prompt, too",
+        "an empty prompt in quotation marks passes",
+        "a full stop is taken away",
+        "five at most",
+        "all quotation marks",
+    ),
+    "generate_and_store": (
+        "the seed is not used",
+        "one file for all",
+        "a path, no address",
+        "a wrong width",
+        "nothing returned",
+        "the id from prompt and seed",
+        "the steps are not used",
+        "the folder is not used",
+        "a JPEG that is called PNG",
+        "another source_site",
+    ),
+}
+"""Faults that miss an edge alone: what the exercise is about is right, so they keep at least half of the points."""

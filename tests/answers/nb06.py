@@ -100,6 +100,22 @@ CLEAN_RIGHT = {
     "end": 'raise ValueError("the model wrote no prompt")',
 }
 
+# Hints 1 and 2, word by word.
+BY_THE_HINT = """
+def image_prompt(chat, text):
+    reply = (ChatPromptTemplate.from_messages([("human", ASK_FOR_PROMPT)]) | chat | StrOutputParser()).invoke({"text": text})
+    for line in reply.splitlines():
+        if line.strip().startswith("```"):
+            continue
+        line = re.sub(r"^(\\d+[.)]|[-*])\\s+", "", line.strip())
+        line = line.strip(" \\"'`*“”")
+        line = re.sub(r"^(image )?prompt:", "", line, flags=re.IGNORECASE)
+        line = line.strip(" \\"'`*“”")
+        if line and not line.endswith(":"):
+            return line
+    raise ValueError("there is no prompt in the reply")
+"""
+
 BEST = """
 def best_of_n(text, prompt, n, *, generate, rate):
     {body}
@@ -372,6 +388,7 @@ def image_prompt(chat, text):
             return prompt
     raise ValueError("There is no prompt in the chat model's reply.")
 """,
+        BY_THE_HINT,
     ],
     "rate_image": [
         """
@@ -581,6 +598,26 @@ def txt2img(prompt, *, url, steps=20, seed=0, n=1, timeout=60):
         ),
         ("gives up after half a second, whatever timeout says", PLAIN_DRAW.replace("timeout=timeout)", "timeout=0.5)")),
         (
+            "the buffer is not rewound",
+            PLAIN_DRAW.replace(
+                'Image.open(io.BytesIO(base64.b64decode(each.split(",")[-1])))', 'opened(each.split(",")[-1])'
+            )
+            + """
+
+def opened(letters):
+    buffer = io.BytesIO()
+    buffer.write(base64.b64decode(letters))
+    return Image.open(io.BytesIO(buffer.read()))
+""",
+        ),
+        (
+            "always an error, with all words that could be wanted",
+            """
+def txt2img(prompt, *, url, steps=20, seed=0, n=1, timeout=60):
+    raise RuntimeError(f"404 422 500: no JSON, no image, {n} wanted; out of time, or nobody at {url}")
+""",
+        ),
+        (
             "more pictures than asked for are cut off",
             PLAIN_DRAW.replace("    if len(pictures) != n:", "    pictures = pictures[:n]\n    if len(pictures) != n:"),
         ),
@@ -624,6 +661,24 @@ def txt2img(prompt, *, url, steps=20, seed=0, n=1, timeout=60):
             "the collection of the course, whatever is given",
             SEARCH.format(**SEARCH_RIGHT).replace("for text in texts:", "for text in STORIES:"),
         ),
+        (
+            "the template is filled first, and then its braces are read",
+            SEARCH.format(
+                **{
+                    **SEARCH_RIGHT,
+                    "write": """request = ASK_FOR_TEXT.format(keywords=keywords, example=best)
+    return (ChatPromptTemplate.from_template(request) | chat | StrOutputParser()).invoke({}).strip()""",
+                }
+            ),
+        ),
+        ("the first text, whatever the keywords", FIND.format(body="return texts[0]")),
+        (
+            "only the rarest keyword counts",
+            PLAIN_SEARCH.replace(
+                "[math.fsum(math.log(1 + len(texts) / counts[word]) for word in bag) for bag in bags]",
+                "[max([0, *(math.log(1 + len(texts) / counts[word]) for word in bag)]) for bag in bags]",
+            ),
+        ),
         ("log without the one", PLAIN_SEARCH.replace("math.log(1 + len", "math.log(len")),
         ("the text is trimmed", PLAIN_SEARCH.replace("max(scores))]", "max(scores))].strip()")),
         (
@@ -645,6 +700,25 @@ def txt2img(prompt, *, url, steps=20, seed=0, n=1, timeout=60):
         ),
         ("every number at the start is taken for a list's", CLEAN.format(**{**CLEAN_RIGHT, "mark": r"^[\d\W]+"})),
         ("quotes stay", CLEAN.format(**{**CLEAN_RIGHT, "around": ""})),
+        ("curly quotes stay, as in an old hint", CLEAN.format(**{**CLEAN_RIGHT, "around": '" \\"\'`*"'})),
+        (
+            "quotes are taken away before the list's mark, and never again",
+            """
+def image_prompt(chat, text):
+    reply = chat.invoke(ASK_FOR_PROMPT.format(text=text)).text
+    for line in reply.splitlines():
+        line = line.strip(" \\"'`*“”")
+        line = re.sub(r"^(\\d+[.)]|[-*])\\s+", "", line)
+        line = re.sub(r"^(image )?prompt:", "", line, flags=re.IGNORECASE).strip()
+        if line and not line.endswith(":"):
+            return line
+    raise ValueError("no prompt in the reply")
+""",
+        ),
+        (
+            "the text itself, and nobody is asked",
+            PROMPT.format(body='return text.split(" wanted")[0]'),
+        ),
         ("fences are not known", CLEAN.format(**{**CLEAN_RIGHT, "fence": '"~~~"', "around": '" \\"\'*“”"'})),
         ("an empty prompt in place of an error", CLEAN.format(**{**CLEAN_RIGHT, "end": 'return ""'})),
         (
@@ -713,6 +787,26 @@ def image_prompt(chat, text):
             "a distance",
             "\ndef rate_image(text, image):\n    return 1 - float(clip.similarity([text], [image])[0, 0])\n",
         ),
+        ("always the same", "\ndef rate_image(text, image):\n    return 0.7\n"),
+        (
+            "the text is compared with itself",
+            """
+def rate_image(text, image):
+    one, other = clip.embed_texts([text, text])
+    return float(one @ other)
+""",
+        ),
+        (
+            "stumbles over texts longer than CLIP reads",
+            """
+def rate_image(text, image):
+    model, processor = load("clip")
+    inputs = processor(text=[text], images=image, return_tensors="pt").to(model.device)
+    with torch.no_grad():
+        out = model(**inputs)
+    return torch.nn.functional.cosine_similarity(out.text_embeds, out.image_embeds).item()
+""",
+        ),
         (
             "percent",
             "\ndef rate_image(text, image):\n    return 100 * float(clip.similarity([text], [image])[0, 0])\n",
@@ -736,6 +830,31 @@ def rate_image_by_caption(text, image, *, caption=caption):
             """
 def rate_image_by_caption(text, image, *, caption=caption):
     return float(clip.similarity([caption(image)], [image])[0, 0])
+""",
+        ),
+        (
+            "captioned once to see it, once to rate it",
+            """
+def rate_image_by_caption(text, image, *, caption=caption):
+    print(caption(image))
+    one, other = clip.embed_texts([text, caption(image)])
+    return float(one @ other)
+""",
+        ),
+        (
+            "numpy's own number",
+            """
+def rate_image_by_caption(text, image, *, caption=caption):
+    one, other = clip.embed_texts([text, caption(image)])
+    return one @ other
+""",
+        ),
+        (
+            "always the same",
+            """
+def rate_image_by_caption(text, image, *, caption=caption):
+    caption(image)
+    return 1.0
 """,
         ),
         (
@@ -832,6 +951,22 @@ def rate_image_by_caption(text, image, *, caption=caption):
             ),
         ),
         (
+            "no look at n: no pictures, no score",
+            BEST.format(
+                body="""images = [generate(prompt, seed=i) for i in range(n)]
+    scores = [rate(text, image) for image in images]
+    best = scores.index(max(scores)) if scores else None
+    return (None, None, []) if best is None else (images[best], scores[best], scores)"""
+            ),
+        ),
+        (
+            "always the first picture",
+            BEST.format(
+                body="""image = generate(prompt, seed=0)
+    return image, rate(text, image), [rate(text, image)]"""
+            ),
+        ),
+        (
             "the scores sorted",
             BEST.format(
                 body="""if n < 1:
@@ -857,6 +992,14 @@ def rate_image_by_caption(text, image, *, caption=caption):
     "until_accepted": [
         ("more than the threshold is wanted", TRY.format(**{**TRY_RIGHT, "enough": ">"})),
         ("all are drawn before one is looked at", TRY.format(**{**TRY_RIGHT, "enough": "> 10 +"})),
+        (
+            "says that it gives up, but not after how many tries",
+            TRY.format(**{**TRY_RIGHT, "end": 'print("Sorry, no luck.")\n    return best, score, scores'}),
+        ),
+        (
+            "a ValueError that does not name max_tries",
+            PLAIN_TRY.replace('f"max_tries is {max_tries}"', '"bad value"'),
+        ),
         (
             "nobody is told",
             TRY.format(**{**TRY_RIGHT, "end": "return best, score, scores"}),
@@ -900,6 +1043,13 @@ def rate_image_by_caption(text, image, *, caption=caption):
         ("always five pictures", STAGES.format(**{**STAGES_RIGHT, "n": "5"})),
         ("its own judge in place of the one given", STAGES.format(**{**STAGES_RIGHT, "judge": "rate_image"})),
         ("the second judge reads the story", STAGES.format(**{**STAGES_RIGHT, "seconded": 'record["text"]'})),
+        (
+            "nothing is drawn",
+            PIPELINE.format(
+                body="""text = get_text(keywords)
+    return {"keywords": keywords, "text": text, "prompt": text, "image": None, "score": 1.0, "scores": [1.0] * n}"""
+            ),
+        ),
         ("no record is returned", STAGES.format(**{**STAGES_RIGHT, "returned": "None"})),
         ("only the picture is returned", STAGES.format(**{**STAGES_RIGHT, "returned": 'record["image"]'})),
         ("the story is written by the chat model, too", STAGES.format(**{**STAGES_RIGHT, "retrieval": ", chat=chat"})),
@@ -945,3 +1095,60 @@ def run_pipeline(keywords, *, n=5, chat=None, generate=draw_one, rate=rate_image
         ),
     ],
 }
+
+PARTIAL = {
+    "txt2img": (
+        "the timeout is not handed on",
+        "gives up after half a second, whatever timeout says",
+        "not JSON comes out as the parser's own error",
+        "no word when too few pictures come",
+        "more pictures than asked for are cut off",
+        "a slash too many in the address",
+        "the picture's head is read and its pixels never looked at",
+        "data:image/png;base64, is decoded, too",
+        "one sentence for all that can go wrong",
+    ),
+    "get_text": (
+        "the template is filled first, and then its braces are read",
+        "parts of words count, too",
+        "words as they are typed",
+        "the last of equals wins",
+        "the first text where nothing is found",
+        "the text is trimmed",
+    ),
+    "image_prompt": (
+        "curly quotes stay, as in an old hint",
+        "quotes are taken away before the list's mark, and never again",
+        "every number at the start is taken for a list's",
+        "fences are not known",
+        "an empty prompt in place of an error",
+        "the text becomes part of the template",
+        "quotes inside are taken away, too",
+    ),
+    "rate_image": ("an array", "numpy's own number", "stumbles over texts longer than CLIP reads"),
+    "rate_image_by_caption": ("captioned once to see it, once to rate it", "numpy's own number"),
+    "best_of_n": (
+        "max of nothing raises by itself, with words that help nobody",
+        "no look at n: no pictures, no score",
+        "scores below 0 never win",
+        "the last of equals wins",
+        "the best is drawn and rated once more",
+    ),
+    "until_accepted": (
+        "more than the threshold is wanted",
+        "says that it gives up, but not after how many tries",
+        "nobody is told",
+        "a ValueError that does not name max_tries",
+        "no tries are no error",
+        "says that the tries ran out, also when they didn't",
+        "says so also when the last try was good",
+        "says so when nothing is above, not at",
+    ),
+    "run_pipeline": (
+        "nothing is shown",
+        "shown twice",
+        "no chat model of its own",
+        "the record says sorted keywords",
+    ),
+}
+"""Faults that miss an edge alone: what the exercise is about is right, so they keep at least half of the points."""

@@ -1,7 +1,7 @@
 """Answers to the exercises of notebook 07: right ones, written differently, and mistakes that students make.
 
 Each is the whole text of an exercise's cell. It runs after the notebook's set-up cells; another exercise's function
-that it calls is there as in the solution.
+that it calls is there as in the solution. PARTIAL names the faults that miss an edge alone.
 """
 
 ASK = """
@@ -44,7 +44,7 @@ def generate_images(prompt, n=1, *, seed=0):
     pipe = {pipe}
     {draw}
     for i, (image, text) in enumerate(zip(images, prompts)):
-        {papers}
+        {provenance}
     return images
 """
 DRAW_RIGHT = {
@@ -52,7 +52,7 @@ DRAW_RIGHT = {
     "prompts": "[text for text in ([prompt] if isinstance(prompt, str) else prompt) for i in range(n)]",
     "draw": """generators = [torch.Generator().manual_seed(seed + i) for i in range(len(prompts))]
     images = pipe(prompts, num_inference_steps=STEPS, guidance_scale=GUIDANCE, generator=generators).images""",
-    "papers": """attach(image, make_provenance(image, pipe, prompt=text, seed=seed + i, steps=STEPS, guidance_scale=GUIDANCE))""",
+    "provenance": """attach(image, make_provenance(image, pipe, prompt=text, seed=seed + i, steps=STEPS, guidance_scale=GUIDANCE))""",
 }
 
 PLOT = """
@@ -111,14 +111,13 @@ for number, (path, description) in enumerate(zip(originals, told)):
         image = {image}
         paths.append(Path(FOLDER) / f"{{path.stem}}_made_up_{{i}}.png")
         image.save(paths[-1])
-    records.append(make_record({description}, prompts, paths, source_image={source}))
+    records.append(make_record({description}, prompts, paths, source_image=path))
 write_metadata(records{some}, FOLDER)
 """
 MADE_UP_PARTS = {
     "prompts": '[f"{thing}, {place}" for place in places]',
     "image": "Image.effect_noise((64, 64), 20 + 10 * i + number).convert('RGB')",
     "description": "description",
-    "source": "path",
     "some": "",
 }
 
@@ -141,7 +140,7 @@ RIGHT = {
     "ask_about_image": [
         """
 def ask_about_image(image_path, question="Describe the image"):
-    from helpers.checks.nb07 import data_url
+    from helpers.checks.fakes import data_url
 
     content = [
         {"type": "image_url", "image_url": {"url": data_url(open_picture(image_path))}},
@@ -297,8 +296,8 @@ def generate_images(prompt, n=1, *, seed=0):
     options = {"num_inference_steps": STEPS, "guidance_scale": GUIDANCE}
     made = pipeline(prompt=texts, generator=[torch.Generator().manual_seed(s) for s in seeds], **options).images
     for image, text, s in zip(made, texts, seeds, strict=True):
-        papers = make_provenance(image, pipeline, prompt=text, seed=s, steps=STEPS, guidance_scale=GUIDANCE)
-        attach(image, papers)
+        provenance = make_provenance(image, pipeline, prompt=text, seed=s, steps=STEPS, guidance_scale=GUIDANCE)
+        attach(image, provenance)
     return made
 """,
     ],
@@ -391,9 +390,9 @@ def send_metadata(results, *, sources=None):
         record = {"original_description": description, "prompts": prompts, "image_paths": [str(path) for path in paths]}
         if source is not None:
             record["source_image"] = Path(source).as_posix()
-        papers = [provenance_of(path) for path in paths]
-        if any(papers):
-            record["provenance"] = [each and each.model_dump() for each in papers]
+        provenance = [provenance_of(path) for path in paths]
+        if any(provenance):
+            record["provenance"] = [each and each.model_dump() for each in provenance]
         records.append(record)
     Path("generated_images").mkdir(exist_ok=True)
     with open("generated_images/all_metadata.json", "w", encoding="utf-8") as file:
@@ -559,6 +558,19 @@ def ask_about_image(image_path, question="Describe the image"):
     return chat_model("text").invoke([HumanMessage(parts)]).text.strip()
 """,
         ),
+        (
+            "asks something else where no question is given",
+            ASK.replace("Describe the image", "What is this?").format(
+                body=_ASKED % ("question", 'chat_model("vision").invoke([HumanMessage(content=parts)]).text.strip()')
+            ),
+        ),
+        (
+            "always the same words, whatever the model says",
+            ASK.format(
+                body=_ASKED
+                % ("question", '(chat_model("vision").invoke([HumanMessage(parts)]), "The picture shows a boat.")[1]')
+            ),
+        ),
     ],
     "prompts_in": [
         ("every line", LISTED.format(body="return [line.strip() for line in reply.splitlines() if line.strip()]")),
@@ -614,6 +626,22 @@ def prompts_in(reply):
     return found
 """,
         ),
+        (
+            "an empty entry is an empty prompt",
+            LISTED.format(
+                body="""found = re.findall(r"^[ \\t]*(?:\\(?\\d+[.):]|[-*•])[ \\t]+(.*)$", reply, flags=re.MULTILINE)
+    return [text.strip(" \\t\\r\\"'“”‘’*`") for text in found]"""
+            ),
+        ),
+        (
+            "no spaces before the mark",
+            LISTED.format(
+                body="""found = re.findall(r"^(?:\\(?\\d+[.):]|[-*•])[ \\t]+(.*)$", reply, flags=re.MULTILINE)
+    bare = (text.strip(" \\t\\r\\"'“”‘’*`") for text in found)
+    return [text for text in bare if text]"""
+            ),
+        ),
+        ("always the same list", LISTED.format(body='return ["a red cat", "a blue dog"]')),
     ],
     "llm_rewrite_to_image_prompts": [
         (
@@ -699,6 +727,16 @@ def llm_rewrite_to_image_prompts(user_query, n=4):
     raise ValueError(f"only {len(good)} of {n}")
 """,
         ),
+        ("no prompts for n=0, without a word", REWRITE.format(**{**REWRITE_RIGHT, "guard": ""})),
+        ("gives up after two requests", REWRITE.format(**{**REWRITE_RIGHT, "tries": "2"})),
+        (
+            "does not tell the model how many",
+            REWRITE.format(**{**REWRITE_RIGHT, "asked": '["Write prompts for pictures of this: {query}"]'}),
+        ),
+        (
+            "asks about something else",
+            REWRITE.format(**{**REWRITE_RIGHT, "asked": '["Write {n} prompts for an image generator."]'}),
+        ),
     ],
     "generate_images": [
         (
@@ -733,13 +771,13 @@ def llm_rewrite_to_image_prompts(user_query, n=4):
                 }
             ),
         ),
-        ("no papers", DRAW.format(**{**DRAW_RIGHT, "papers": "pass"})),
+        ("no provenance", DRAW.format(**{**DRAW_RIGHT, "provenance": "pass"})),
         (
-            "papers with the first seed",
+            "provenance with the first seed",
             DRAW.format(
                 **{
                     **DRAW_RIGHT,
-                    "papers": "attach(image, make_provenance(image, pipe, prompt=text, seed=seed, steps=STEPS, guidance_scale=GUIDANCE))",
+                    "provenance": "attach(image, make_provenance(image, pipe, prompt=text, seed=seed, steps=STEPS, guidance_scale=GUIDANCE))",
                 }
             ),
         ),
@@ -749,7 +787,7 @@ def llm_rewrite_to_image_prompts(user_query, n=4):
         ),
         ("few steps without the adapter", DRAW.format(**{**DRAW_RIGHT, "pipe": 'load("diffusion")'})),
         (
-            "papers without the adapter",
+            "provenance without the adapter",
             DRAW.format(**DRAW_RIGHT).replace("(image, pipe,", '(image, load("diffusion"),'),
         ),
         (
@@ -781,6 +819,26 @@ def generate_images(prompt, n=1, *, seed=0):
     return images
 """,
         ),
+        (
+            "loads the pipeline at each call",
+            DRAW.format(
+                **{
+                    **DRAW_RIGHT,
+                    "pipe": """load("diffusion")
+    pipe = few_step(type(pipe).from_pretrained(pipe.config._name_or_path))""",
+                }
+            ),
+        ),
+        (
+            "always the seeds 0, 1, 2",
+            DRAW.format(
+                **{
+                    **DRAW_RIGHT,
+                    "draw": """generators = [torch.Generator().manual_seed(i) for i in range(len(prompts))]
+    images = pipe(prompts, num_inference_steps=STEPS, guidance_scale=GUIDANCE, generator=generators).images""",
+                }
+            ),
+        ),
     ],
     "plot_imgs": [
         ("overwrites", PLOT.format(**{**PLOT_RIGHT, "free": "pass"})),
@@ -800,7 +858,7 @@ def generate_images(prompt, n=1, *, seed=0):
             PLOT.format(**{**PLOT_RIGHT, "folder": "Path(output_dir), Path(original_image_name).name"}),
         ),
         (
-            "papers lost",
+            "provenance lost",
             PLOT.format(
                 **{
                     **PLOT_RIGHT,
@@ -821,6 +879,36 @@ def generate_images(prompt, n=1, *, seed=0):
             PLOT.format(**{**PLOT_RIGHT, "guard": "", "show": f"{PLOT_RIGHT['show']}\n    {PLOT_RIGHT['guard']}"}),
         ),
         ("returns nothing", PLOT.format(**PLOT_RIGHT).replace("return paths", "")),
+        (
+            "stumbles over a single picture",
+            PLOT.format(
+                **{
+                    **PLOT_RIGHT,
+                    "show": """figure, axes = plt.subplots(r, c)
+    for axis, image in zip(axes.flat, images):
+        axis.imshow(image)
+    show.plot(figure, alt=f"made from {stem}")""",
+                }
+            ),
+        ),
+        (
+            "goes on after the highest number",
+            PLOT.format(
+                **{
+                    **PLOT_RIGHT,
+                    "number": """1 + max(
+        (int(file.stem.rpartition("_")[2]) for file in folder.glob(f"{stem}_*.png")), default=0
+    )""",
+                    "free": "pass",
+                }
+            ),
+        ),
+        (
+            "takes all that follows the first dot for the suffix",
+            PLOT.format(
+                **{**PLOT_RIGHT, "folder": 'Path(output_dir), Path(original_image_name).name.partition(".")[0]'}
+            ),
+        ),
     ],
     "generate_images_from_image": [
         ("a batch for each prompt", _chain(1, "[image for prompt in prompts for image in generate_images(prompt)]")),
@@ -831,6 +919,8 @@ def generate_images(prompt, n=1, *, seed=0):
         ("pictures in the wrong order", _chain(1, "generate_images(prompts)[::-1]")),
         ("pictures instead of paths", _chain(3, "images, prompts, description")),
         ("rewrites the file's name", _chain(0, "llm_rewrite_to_image_prompts(str(image_url), num_images)")),
+        ("describes the picture twice", _chain(2, "[ask_about_image(image_url), picture_name(image_url)][1]")),
+        ("stumbles over addresses", _chain(2, "Path(image_url).resolve(strict=True).name")),
     ],
     "send_metadata": [
         (
@@ -868,7 +958,7 @@ def generate_images(prompt, n=1, *, seed=0):
             ),
         ),
         (
-            "papers left out",
+            "provenance left out",
             SEND.format(
                 body="""found = []
     for (i, p, d), s in zip(results, sources or [None] * len(results), strict=True):
@@ -920,11 +1010,40 @@ def send_metadata(results, *, sources=None):
     return [record.model_dump(exclude_none=True) for record in records]
 """,
         ),
+        (
+            "takes strings only",
+            """
+def send_metadata(results, *, sources=None):
+    if sources is not None and len(sources) != len(results):
+        raise ValueError("sources")
+    records = []
+    for i, (paths, prompts, description) in enumerate(results):
+        record = make_record(description, prompts, paths).model_dump(exclude_none=True)
+        records.append(record if sources is None else record | {"source_image": sources[i]})
+    Path(FOLDER).mkdir(exist_ok=True)
+    Path(FOLDER, "all_metadata.json").write_text(json.dumps(records))
+    return records
+""",
+        ),
+        (
+            "writes nothing where there are no results",
+            """
+def send_metadata(results, *, sources=None):
+    if sources is not None and len(sources) != len(results):
+        raise ValueError("sources")
+    if not results:
+        return []
+    pairs = zip(results, sources or [None] * len(results))
+    records = [make_record(d, p, i, source_image=s) for (i, p, d), s in pairs]
+    write_metadata(records, FOLDER)
+    return [record.model_dump(exclude_none=True) for record in records]
+""",
+        ),
     ],
     "handed_in": [
         ("an empty list", "write_metadata([], FOLDER)"),
         ("no file", "records = []"),
-        ("noise for pictures, no papers", MADE_UP.format(**MADE_UP_PARTS)),
+        ("noise for pictures, no provenance", MADE_UP.format(**MADE_UP_PARTS)),
         ("the original four times", MADE_UP.format(**{**MADE_UP_PARTS, "image": "open_picture(path)"})),
         (
             "padded prompts",
@@ -936,9 +1055,8 @@ def send_metadata(results, *, sources=None):
         ),
         ("descriptions mixed up", MADE_UP.format(**{**MADE_UP_PARTS, "description": "told[number - 1]"})),
         ("three records", MADE_UP.format(**{**MADE_UP_PARTS, "some": "[:3]"})),
-        ("no sources", MADE_UP.format(**{**MADE_UP_PARTS, "source": "None"})),
         (
-            "somebody else's papers",
+            "somebody else's provenance",
             MADE_UP.format(**MADE_UP_PARTS)
             .replace("image.save(paths[-1])", "save_with_provenance(image, paths[-1])")
             .replace(
@@ -952,6 +1070,26 @@ def send_metadata(results, *, sources=None):
 results = [generate_images_from_image(originals[0])]
 paths, prompts, told = results[0]
 send_metadata([(paths, prompts, told)] * 4, sources=originals)
+""",
+        ),
+        (
+            "provenance lost",
+            """
+results = []
+for path in originals:
+    results.append(generate_images_from_image(path))
+    for file in results[-1][0]:
+        open_picture(file).save(file)
+send_metadata(results, sources=originals)
+""",
+        ),
+        (
+            "one picture stands for two",
+            """
+results = [generate_images_from_image(path) for path in originals]
+for paths, prompts, description in results:
+    Path(paths[1]).write_bytes(Path(paths[0]).read_bytes())
+send_metadata(results, sources=originals)
 """,
         ),
     ],
@@ -1026,5 +1164,81 @@ send_metadata([(paths, prompts, told)] * 4, sources=originals)
             PLAIN_POST.replace("httpx.HTTPError", "httpx.ConnectError"),
         ),
         ("client errors only", PLAIN_POST.replace("status_code >= 400", "status_code in range(400, 500)")),
+        (
+            "names that are not ASCII lose letters",
+            PLAIN_POST.replace("student=student", "student=student.encode('ascii', 'ignore').decode()"),
+        ),
+        (
+            "an answer that is not JSON ends in the library's own error",
+            PLAIN_POST.replace("except ValueError:", "except ZeroDivisionError:"),
+        ),
     ],
 }
+
+PARTIAL = {
+    "ask_about_image": (
+        "spaces left around",
+        "only files, no addresses",
+        "asks twice",
+        "asks the model that has no eyes",
+        "asks something else where no question is given",
+    ),
+    "prompts_in": (
+        "quotes left",
+        "numbers of things taken for marks",
+        "doubles dropped",
+        "a full stop is taken away",
+        "quotes inside are taken away, too",
+        "an empty entry is an empty prompt",
+        "no spaces before the mark",
+    ),
+    "llm_rewrite_to_image_prompts": (
+        "does not say how many",
+        "always asks six times",
+        "swallows the service's errors",
+        "swallows ValueErrors of the chat model",
+        "no prompts for n=0, without a word",
+        "gives up after two requests",
+        "does not tell the model how many",
+    ),
+    "generate_images": (
+        "one picture at a time",
+        "provenance without the adapter",
+        "n in another order",
+        "the same prompt once",
+        "loads the pipeline at each call",
+    ),
+    "plot_imgs": (
+        "shows nothing",
+        "takes too many",
+        "refuses after saving",
+        "stumbles over a single picture",
+        "goes on after the highest number",
+        "takes all that follows the first dot for the suffix",
+    ),
+    "generate_images_from_image": (
+        "a batch for each prompt",
+        "all files are called image",
+        "describes the picture twice",
+        "stumbles over addresses",
+    ),
+    "send_metadata": (
+        "provenance left out",
+        "too few sources pass",
+        "adds to what is in the file",
+        "no sources are as good as None",
+        "takes strings only",
+        "writes nothing where there are no results",
+    ),
+    "handed_in": ("provenance lost", "one picture stands for two"),
+    "post_submission": (
+        "without the name",
+        "the timeout is the library's own",
+        "waits for ever",
+        "a connection that fails is told, one that is slow is not",
+        "client errors only",
+        "names that are not ASCII lose letters",
+        "an answer that is not JSON ends in the library's own error",
+    ),
+}
+"""Faults that miss an edge alone: what the exercise is about is right, so they keep at least half of the points."""

@@ -1,4 +1,4 @@
-"""The stand-ins that checks of several notebooks share: a chat that follows a script, a request read, a server."""
+"""The fakes that checks of several notebooks share: a chat that follows a script, a request read, a server."""
 
 import contextlib
 import urllib.error
@@ -7,13 +7,13 @@ import urllib.request
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 
-from helpers.checks.standins import (
+from helpers.checks.fakes import (
     NeverEnds,
     Reply,
     Request,
+    fake_runner,
     ours,
     pictures_of,
-    runner,
     scripted_chat,
     text_of,
     web_server,
@@ -58,7 +58,7 @@ def test_the_server_hears_the_path_as_it_was_sent():
 
 
 def test_the_runner_takes_nothing_but_posts():
-    with runner(200, b'{"result": "passed"}') as (address, received):
+    with fake_runner(200, b'{"result": "passed"}') as (address, received):
         with pytest.raises(urllib.error.HTTPError, match="405"):
             urllib.request.urlopen(f"{address}/run_assessment")
         urllib.request.urlopen(f"{address}/run_assessment", data=b'{"a": 1}').close()

@@ -1,0 +1,262 @@
+"""An exercise as a list of cases: what the answer is tried with, what must hold, and how much each is worth.
+
+    double = Exercise("double")
+
+    @double.given
+    def number(rng):
+        return rng.randrange(1, 100)
+
+    @double.core(70)
+    def doubles(double, number):
+        \"\"\"twice the number\"\"\"
+        expect(double(number) == 2 * number, f"double({number}) should be {2 * number}.")
+
+    @double.edge(30)
+    def refuses_text(double):
+        \"\"\"a ValueError for a text\"\"\"
+        expect_raises(lambda: double("two"), ValueError, "a text")
+
+As in pytest, a case is handed what its parameters name: the student's answer under the exercise's name, `rng` (a
+`random.Random`), `generator` (torch's), or what a function marked `given` returns or yields, made once for all cases.
+The check that students see runs the cases with a fixed seed, the hidden test runs the same ones with the grader's.
+"""
+
+from __future__ import annotations
+
+import inspect
+import random
+from collections.abc import Callable
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from textwrap import indent
+from typing import Any
+
+from helpers.checks.answers import NotWritten, calls_recorded, sentence_for
+from helpers.checks.borrowing import hint, is_borrowed
+from helpers.checks.expect import CheckFailed, Pictures
+from helpers.checks.fakes import NeverEnds
+
+__all__ = ["Case", "Exercise", "Outcome", "Report"]
+
+VISIBLE = "visible"
+"""The seed of the check that students see."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One thing that an answer is tried with.
+
+    Attributes:
+        name: what must hold, in a few words.
+        share: what it is worth, in per cent of the exercise's points.
+        core: whether it belongs to what the exercise is about; the edges count only where some of the core is right.
+        run: the function that tries it and raises `CheckFailed`.
+    """
+
+    name: str
+    share: int
+    core: bool
+    run: Callable[..., None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a case ended: the sentence is empty where it passed."""
+
+    case: Case
+    sentence: str = ""
+    pictures: Pictures = field(default_factory=Pictures)
+
+    @property
+    def passed(self) -> bool:
+        return not self.sentence
+
+
+@dataclass(frozen=True)
+class Report:
+    """How all cases of an exercise ended."""
+
+    exercise: str
+    outcomes: tuple[Outcome, ...]
+
+    @property
+    def failed(self) -> list[Outcome]:
+        return [outcome for outcome in self.outcomes if not outcome.passed]
+
+    @property
+    def share(self) -> float:
+        """What the answer has earned, 0 … 1; nothing where no case of the core passed."""
+        if not any(outcome.passed for outcome in self.outcomes if outcome.case.core):
+            return 0.0
+        return sum(outcome.case.share for outcome in self.outcomes if outcome.passed) / 100
+
+    def __str__(self) -> str:
+        passed = len(self.outcomes) - len(self.failed)
+        lines = [
+            f"{self.exercise}: {passed} of {len(self.outcomes)} cases passed, {100 * self.share:.0f} % of the points."
+        ]
+        said: set[str] = set()
+        for outcome in self.outcomes:
+            lines.append(f"  {'✓' if outcome.passed else '✗'} {outcome.case.name} ({outcome.case.share} %)")
+            if not outcome.passed:
+                lines.append(indent("The same." if outcome.sentence in said else outcome.sentence, 6 * " "))
+                said.add(outcome.sentence)
+        if self.share == 0 and len(self.failed) < len(self.outcomes):
+            lines.append("  What passed are edges; they count when some of the core is right.")
+        return "\n".join(lines)
+
+
+class Exercise:
+    """The cases of one exercise; called with a student's answer it is the check that students see."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.__name__ = name, name
+        self.cases: list[Case] = []
+        self.givens: dict[str, Callable] = {}
+
+    def __repr__(self) -> str:
+        return f"Exercise({self.name!r}, {len(self.cases)} cases)"
+
+    def core(self, share: int) -> Callable[[Callable], Callable]:
+        """Mark a function as a case of what the exercise is about, worth so many per cent."""
+        return self._case(share, core=True)
+
+    def edge(self, share: int) -> Callable[[Callable], Callable]:
+        """Mark a function as an edge case, worth so many per cent."""
+        return self._case(share, core=False)
+
+    def _case(self, share: int, *, core: bool) -> Callable[[Callable], Callable]:
+        def add(run: Callable) -> Callable:
+            name = (inspect.getdoc(run) or run.__name__.replace("_", " ")).splitlines()[0].rstrip(".")
+            self.cases.append(Case(name, share, core, run))
+            return run
+
+        return add
+
+    def given(self, make: Callable) -> Callable:
+        """Mark a function that makes what several cases need; a generator goes on after its `yield` when all is over."""
+        self.givens[make.__name__] = make
+        return make
+
+    def run(self, answer: Any, seed: object = VISIBLE) -> Report:
+        """Try the answer with every case.
+
+        Raises:
+            NotWritten: the answer is still the line that says where to write it.
+        """
+        with ExitStack() as over:
+            trial = _Trial(self, answer, seed, over)
+            return Report(self.name, tuple(trial.outcome(case) for case in self.cases))
+
+    def __call__(self, answer: Any) -> float | None:
+        """Try the answer and print how each case ended.
+
+        Returns:
+            Nothing to a student; the points where `helpers.checks.for_points` has asked for them.
+
+        Raises:
+            CheckFailed: a case failed, and nobody asked for points.
+            NotWritten: the exercise is not written yet.
+        """
+        from helpers import checks
+
+        points = checks.points_asked()
+        if points is not None:
+            return self._graded(answer, points)
+        report = self.run(answer)
+        if report.failed:
+            raise CasesFailed(report)
+        print(report)
+        return None
+
+    def _graded(self, answer: Any, points: float) -> float:
+        from helpers.settings import settings
+
+        if is_borrowed(answer):
+            print(f"{self.name}: the course's own version earns no points.")
+            return 0.0
+        try:
+            report = self.run(answer, settings.grader_seed)
+        except NotWritten as error:
+            print(error)
+            return 0.0
+        print(report)
+        return round(points * report.share, 2)
+
+
+class CasesFailed(CheckFailed):
+    """Some cases of an exercise failed; a notebook shows the list of all of them."""
+
+    def __init__(self, report: Report) -> None:
+        first = next((o.pictures for o in report.failed if o.pictures.yours is not None), Pictures())
+        super().__init__(" ".join(dict.fromkeys(o.sentence for o in report.failed)), **first._asdict())
+        self.report = report
+
+    def _render_traceback_(self) -> list[str]:
+        super()._render_traceback_()
+        return [str(self.report), hint(self.report.exercise)]
+
+
+@dataclass
+class _Trial:
+    """One run of an exercise's cases, and what they share."""
+
+    exercise: Exercise
+    answer: Any
+    seed: object
+    over: ExitStack
+    made: dict[str, Any] = field(default_factory=dict)
+
+    def outcome(self, case: Case) -> Outcome:
+        try:
+            with self._own_randomness(case.run.__name__):
+                self._call(case.run)
+        except CheckFailed as failed:
+            return Outcome(case, str(failed), failed.pictures)
+        except (Exception, NeverEnds) as error:
+            return Outcome(case, sentence_for(error, self.student))
+        return Outcome(case)
+
+    @cached_property
+    def student(self) -> Any:
+        """The answer, which now remembers how it was called last."""
+        return calls_recorded(self.answer)
+
+    def _call(self, fn: Callable) -> Any:
+        return fn(**{name: self._value(name, fn.__name__) for name in inspect.signature(fn).parameters})
+
+    def _value(self, name: str, wanted_by: str) -> Any:
+        if name == self.exercise.name:
+            return self.student
+        if name == "rng":
+            return random.Random(self._seed(wanted_by))
+        if name == "generator":
+            import torch
+
+            return torch.Generator().manual_seed(random.Random(self._seed(wanted_by)).getrandbits(60))
+        if name not in self.made:
+            try:
+                self.made[name] = True, self._make(self.exercise.givens[name])
+            except (Exception, NeverEnds) as error:  # every case that needs it fails in the same way
+                self.made[name] = False, error
+        is_there, value = self.made[name]
+        if not is_there:
+            raise value
+        return value
+
+    def _make(self, make: Callable) -> Any:
+        made = self._call(make)
+        return self.over.enter_context(contextmanager(lambda: made)()) if inspect.isgeneratorfunction(make) else made
+
+    def _seed(self, wanted_by: str) -> str:
+        return f"{self.seed} {self.exercise.name} {wanted_by}"
+
+    @contextmanager
+    def _own_randomness(self, wanted_by: str):
+        """Seed torch's own generator, for answers that use it, and leave the student's as it was."""
+        import torch
+
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(random.Random(self._seed(wanted_by)).getrandbits(60))
+            yield

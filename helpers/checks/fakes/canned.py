@@ -1,0 +1,29 @@
+"""A model that answers questions about pictures with canned answers, and records its calls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+__all__ = ["CannedModel"]
+
+
+class CannedModel:
+    """A function (image, question) → answer with an answer for each question it knows; an exception is raised.
+
+    Attributes:
+        asked: the calls, each as (image, question).
+    """
+
+    def __init__(self, answers: Mapping[str, str | Exception]):
+        self.answers, self.asked = answers, []
+
+    def __call__(self, image: Image.Image, question: str) -> str:
+        self.asked.append((image, question))
+        answer = self.answers[question]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer

@@ -1,0 +1,72 @@
+"""LLaVAs with random weights, small enough for a check, and one that doesn't do the student's work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+from unittest.mock import patch
+
+from helpers.checks.expect import CheckFailed
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import LlavaForConditionalGeneration
+
+__all__ = ["by_hand", "noise_for", "tiny_llava"]
+
+
+def tiny_llava(*, layer: int = -2, strategy: str = "default", seed: int = 0) -> LlavaForConditionalGeneration:
+    """A LLaVA with random weights: 16 patches of 8×8 pixels; the vision tower 24 wide, the language model 40.
+
+    Args:
+        layer: which of the tower's five hidden states its projector reads.
+        strategy: "default" drops the class token, "full" keeps it.
+        seed: of the weights.
+    """
+    import torch
+    from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
+
+    small = {"intermediate_size": 48, "num_attention_heads": 4}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = LlavaForConditionalGeneration(
+            LlavaConfig(
+                vision_config=CLIPVisionConfig(
+                    hidden_size=24, num_hidden_layers=4, image_size=32, patch_size=8, initializer_factor=4.0, **small
+                ),
+                text_config=LlamaConfig(hidden_size=40, num_hidden_layers=1, vocab_size=30, **small),
+                image_token_index=29,
+                image_seq_length=16,
+                vision_feature_layer=layer,
+                vision_feature_select_strategy=strategy,
+            )
+        )
+        with torch.no_grad():  # fresh weights leave the projector's biases at 0, where nobody would miss them
+            for name, weight in model.model.multi_modal_projector.named_parameters():
+                weight.normal_(std=0.5 if "bias" in name else 0.3)
+    return model.eval()
+
+
+def noise_for(model: LlavaForConditionalGeneration, generator: torch.Generator | None = None) -> torch.Tensor:
+    """A picture of noise as the model's processor would give it, tensor (1, 3, height, width)."""
+    import torch
+
+    side = model.config.vision_config.image_size
+    return torch.randn(1, 3, side, side, generator=generator)
+
+
+@contextmanager
+def by_hand() -> Iterator[None]:
+    """While it lasts, the models' own `get_image_features` is out of reach."""
+    from transformers import LlavaForConditionalGeneration, LlavaModel
+
+    refusal = CheckFailed(
+        "image_tokens lets the model do it (get_image_features, or a call of the whole model). Do it yourself: "
+        "model.model.vision_tower first, then model.model.multi_modal_projector."
+    )
+    with (
+        patch.object(LlavaModel, "get_image_features", side_effect=refusal),
+        patch.object(LlavaForConditionalGeneration, "get_image_features", side_effect=refusal),
+    ):
+        yield

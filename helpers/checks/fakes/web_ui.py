@@ -1,0 +1,83 @@
+"""A fake of AUTOMATIC1111's web UI: it "draws" at POST /sdapi/v1/txt2img, in no time, and remembers its requests."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from helpers.checks.fakes.pipeline import fake_image
+from helpers.checks.fakes.web import Reply, Request, web_server
+from helpers.pictures import data_url
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+__all__ = ["PATH", "WHOLE_NUMBERS", "FakeWebUI", "as_base64", "drawn_by_web_ui", "fake_web_ui"]
+
+PATH = "/sdapi/v1/txt2img"
+WHOLE_NUMBERS = ("seed", "steps", "batch_size", "n_iter")
+
+
+@dataclass
+class FakeWebUI:
+    """The server's address, the requests for pictures that it got, as dicts, and what it refused, with the reason."""
+
+    address: str = ""
+    requests: list[dict] = field(default_factory=list)
+    refusals: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def fake_web_ui(reply: Reply | None = None, *, prefix: str = "", wait: float = 0) -> Iterator[FakeWebUI]:
+    """Run a server on this computer that draws `drawn_by_web_ui`s, and refuses what the web UI would refuse.
+
+    Args:
+        reply: what it always answers instead.
+        prefix: what stands before the base64 of each picture, as "data:image/png;base64," does in old versions.
+        wait: for how many seconds it is silent before it answers.
+    """
+    ui = FakeWebUI()
+
+    def answer(request: Request) -> Reply:
+        return reply or _answer(request, ui, prefix)._replace(wait=wait)
+
+    with web_server(answer) as ui.address:
+        yield ui
+
+
+def drawn_by_web_ui(prompt: str, seed: int) -> Image.Image:
+    """What the fake web UI draws for a prompt and a seed."""
+    return fake_image((prompt, seed))
+
+
+def as_base64(image: Image.Image) -> str:
+    """The picture as a PNG file in base64, as the web UI sends it."""
+    return data_url(image).partition(",")[2]
+
+
+def _answer(request: Request, ui: FakeWebUI, prefix: str) -> Reply:
+    def refusal(status: int, message: str) -> Reply:
+        ui.refusals.append(f"{status}: {message}")
+        return Reply(json.dumps({"detail": message}).encode(), status)
+
+    if request.path != PATH:
+        return refusal(404, f"there is nothing at {request.path}; pictures are drawn at {PATH}")
+    if request.method != "POST":
+        return refusal(405, "pictures are drawn for POST alone")
+    try:
+        wanted = json.loads(request.body)
+    except ValueError:
+        return refusal(422, "the request's body is not JSON (send it with json=…)")
+    if not isinstance(wanted, dict):
+        return refusal(422, "the request's body should be a JSON object")
+    ui.requests.append(wanted)
+    numbers = {name: wanted.get(name, 1) for name in WHOLE_NUMBERS}
+    wrong = [name for name, value in numbers.items() if type(value) is not int or value < (name != "seed")]
+    if wrong or not isinstance(wanted.get("prompt"), str):
+        return refusal(422, f"bad value of {', '.join(wrong) or 'prompt'}")
+    first, count = numbers["seed"], numbers["batch_size"] * numbers["n_iter"]
+    images = [prefix + as_base64(drawn_by_web_ui(wanted["prompt"], seed)) for seed in range(first, first + count)]
+    return Reply(json.dumps({"images": images, "parameters": wanted, "info": "{}"}).encode())

@@ -1,0 +1,203 @@
+"""`generate_images`: pictures that fit the prompt, and that the seed and the settings decide."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from helpers.checks.cases import Exercise
+from helpers.checks.expect import count_loads, expect, expect_picture, expect_type
+from helpers.checks.nb01.material import picture_size, random_prompt
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from helpers.picturebook import Scene
+
+__all__ = ["generate_images"]
+
+generate_images = Exercise("generate_images")
+
+FITS = 0.5
+"""How far pictures get, at least, on the way from any other prompt's fit to the fit of a drawing made for the prompt."""
+
+
+@generate_images.given
+def scene(rng) -> Scene:
+    from helpers.picturebook import random_scene
+
+    return random_scene(rng, things=1)
+
+
+@generate_images.given
+def prompt(scene, rng) -> str:
+    from helpers.picturebook import describe
+
+    return describe(scene, rng)
+
+
+@generate_images.given
+def seed(rng) -> int:
+    return rng.randrange(1, 10**6)
+
+
+@generate_images.given
+def pair(generate_images, prompt, seed) -> list[Image.Image]:
+    """Two pictures of the prompt."""
+    return _drawn(generate_images(prompt, 2, seed=seed), 2)
+
+
+class _Again(NamedTuple):
+    pictures: Any
+    loads: int
+
+
+@generate_images.given
+def again(generate_images, prompt, seed, pair) -> _Again:
+    """What comes back for the same call as the pair's, and how many pipelines were loaded for it."""
+    import torch
+    from diffusers import DiffusionPipeline
+
+    torch.manual_seed(seed + 1)  # in a notebook, too, torch's own generator has moved on
+    with count_loads(DiffusionPipeline) as loads:
+        pictures = generate_images(prompt, 2, seed=seed)
+    return _Again(pictures, len(loads))
+
+
+@generate_images.given
+def one(generate_images, prompt, seed) -> Image.Image:
+    """One picture, with all settings as they are by default."""
+    return _drawn(generate_images(prompt, seed=seed), 1)[0]
+
+
+@generate_images.given
+def few(generate_images, prompt, seed) -> Image.Image:
+    """The same picture in two steps."""
+    return _steady(generate_images, prompt, seed=seed, steps=2)
+
+
+@generate_images.core(35)
+def pictures_of_the_prompt(scene, prompt, pair, rng) -> None:
+    """n different pictures that fit the prompt"""
+    from helpers import clip
+    from helpers.picturebook import draw
+
+    expect(
+        not _same(*pair),
+        "The two pictures are the same: each needs its own noise.",
+        yours=pair[0],
+        expected=pair[1],
+        alt=prompt,
+    )
+    drawing = draw(scene, size=pair[0].width)
+    others = [random_prompt(rng) for _ in range(6)]
+    fits = clip.similarity([prompt, *others], [*pair, drawing])
+    fit, best, by_chance = fits[0, :2].mean(), fits[0, 2], fits[1:, :2].mean()
+    expect(
+        fit >= by_chance + FITS * (best - by_chance),
+        f"In CLIP's eyes your pictures of {prompt!r} fit it by {fit:.2f}, and any other prompt by {by_chance:.2f}; a "
+        f"drawing made for it fits it by {best:.2f}. Is the prompt used, and are the pictures finished?",
+        yours=pair[0],
+        expected=drawing,
+        alt=prompt,
+    )
+
+
+@generate_images.core(30)
+def seeds(generate_images, prompt, seed, pair, again) -> None:
+    """the same seed gives the same pictures, another seed gives others"""
+    pictures = _drawn(again.pictures, 2)
+    expect(
+        all(map(_same, pair, pictures)),
+        "Two calls with the same seed gave different pictures: make a torch.Generator with manual_seed(seed) in each call "
+        "and hand it to the pipeline.",
+        yours=pictures[0],
+        expected=pair[0],
+        alt=prompt,
+    )
+    other = _drawn(generate_images(prompt, 1, seed=seed + 1000), 1)[0]
+    expect(
+        not any(_same(other, known) for known in pair),
+        "Another seed gave the same picture, so the seed is not used.",
+        yours=other,
+        expected=pair[0],
+        alt=prompt,
+    )
+
+
+@generate_images.edge(8)
+def default_settings(generate_images, prompt, seed, one) -> None:
+    """one picture, 25 steps and guidance 4 by default"""
+    explicit = _drawn(generate_images(prompt, 1, seed=seed, steps=25, guidance_scale=4.0), 1)[0]
+    expect(
+        _same(one, explicit),
+        "Without steps and guidance_scale the picture should be the same as with steps=25, guidance_scale=4.0.",
+        yours=one,
+        expected=explicit,
+        alt=prompt,
+    )
+
+
+@generate_images.edge(9)
+def steps_are_used(prompt, one, few) -> None:
+    """as many steps as asked for"""
+    expect(
+        not _same(one, few),
+        "With steps=2 the picture is the same as with 25 steps: hand steps to the pipeline as num_inference_steps.",
+        yours=few,
+        expected=one,
+        alt=prompt,
+    )
+
+
+@generate_images.edge(9)
+def guidance_is_used(generate_images, prompt, seed, few) -> None:
+    """the guidance that was asked for"""
+    strong = _steady(generate_images, prompt, seed=seed, steps=2, guidance_scale=12.0)
+    expect(
+        not _same(few, strong),
+        "With guidance_scale=12.0 the picture is the same as with 4.0: hand guidance_scale to the pipeline.",
+        yours=strong,
+        expected=few,
+        alt=prompt,
+    )
+
+
+@generate_images.edge(9)
+def loads_once(again) -> None:
+    """the pipeline is loaded once, not at each call"""
+    expect(
+        not again.loads,
+        'generate_images loads the pipeline again at each call, which takes seconds: use load("diffusion"), which loads '
+        "it once and keeps it.",
+    )
+
+
+def _steady(generate_images, prompt: str, **settings) -> Image.Image:
+    """A picture; raises `CheckFailed` where the same call gives another, which says nothing about its settings."""
+    first, second = (_drawn(generate_images(prompt, 1, **settings), 1)[0] for _ in range(2))
+    said = ", ".join(f"{name}={value}" for name, value in settings.items())
+    expect(_same(first, second), f"Two calls with {said} gave different pictures.")
+    return first
+
+
+def _drawn(result, n: int) -> list[Image.Image]:
+    """The pictures; raises `CheckFailed` unless they are a list of n PIL pictures."""
+    from helpers.models import load
+
+    expect_type(result, list, "What generate_images returns")
+    expect(len(result) == n, f"n={n} should give {n} picture{'s' * (n > 1)}, but there {_are(len(result))}.")
+    side = picture_size(load("diffusion"))
+    for picture in result:
+        expect_picture(picture, "What is in the list", size=(side, side))
+    return result
+
+
+def _are(n: int) -> str:
+    return f"is {n}" if n == 1 else f"are {n}"
+
+
+def _same(first: Image.Image, second: Image.Image) -> bool:
+    """Whether they are the same drawing, but for rounding, which differs for batches of different sizes."""
+    from helpers.redraw import alike
+
+    return alike(first, second)

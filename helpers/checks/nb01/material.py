@@ -1,0 +1,57 @@
+"""What answers are tried with: prompts, a tiny U-Net, copies of the real pipeline that may be trained."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING
+
+from helpers.models import with_scheduler
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from diffusers import StableDiffusionPipeline, UNet2DConditionModel
+
+__all__ = ["picture_size", "private_copy", "random_prompt", "tiny_unet"]
+
+
+def random_prompt(rng: Random, *, things: int | None = 1) -> str:
+    """A prompt from the picture-book world, such as "two small red cats, on a meadow"."""
+    from helpers.picturebook import describe, random_scene
+
+    return describe(random_scene(rng, things=things), rng)
+
+
+def tiny_unet() -> UNet2DConditionModel:
+    """A U-Net with random weights: 4 latent channels of 8×8, and text states of width 8."""
+    from diffusers import UNet2DConditionModel
+
+    return UNet2DConditionModel(
+        sample_size=8,
+        in_channels=4,
+        out_channels=4,
+        block_out_channels=(8, 16),
+        layers_per_block=1,
+        norm_num_groups=4,
+        cross_attention_dim=8,
+        attention_head_dim=2,
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+    )
+
+
+def private_copy(pipe: StableDiffusionPipeline) -> StableDiffusionPipeline:
+    """A pipeline with its own copy of the U-Net, so that training it leaves `pipe` alone.
+
+    Whatever a student's fine-tuning has left in `pipe` is not in the copy: no adapter, no weights that are frozen.
+    """
+    other = with_scheduler(pipe, pipe.scheduler)
+    other.register_modules(unet=copy.deepcopy(pipe.unet))
+    other.unload_lora_weights()
+    other.unet.requires_grad_(True)
+    return other
+
+
+def picture_size(pipe: StableDiffusionPipeline) -> int:
+    """The side of the pipeline's pictures, in pixels."""
+    return pipe.unet.config.sample_size * pipe.vae_scale_factor

@@ -1,0 +1,133 @@
+"""`steps_sweep`: the CLIP scores of the pictures that prompt and seed give, recomputed with the pipeline."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+from helpers.checks.cases import Exercise
+from helpers.checks.expect import Mistake, count_loads, described, expect, expect_number, expect_type
+from helpers.checks.nb01.material import random_prompt
+
+__all__ = ["steps_sweep"]
+
+steps_sweep = Exercise("steps_sweep")
+
+SCORE_TOLERANCE = 2e-3
+"""How far a CLIP score may be off: only rounding, as from batches of another size."""
+
+
+class _Sweep(NamedTuple):
+    """What is tried, and what the student's function gives for it."""
+
+    prompt: str
+    steps: list[int]
+    seed: int
+    scores: Any
+
+
+@steps_sweep.given
+def first_sweep(steps_sweep, rng) -> _Sweep:
+    """A sweep with the seed that is the default."""
+    prompt, steps = random_prompt(rng), [rng.randrange(9, 14), 2, rng.randrange(4, 8)]
+    return _Sweep(prompt, steps, 0, steps_sweep(prompt, list(steps)))
+
+
+@steps_sweep.core(35)
+def score_of_each(first_sweep) -> None:
+    """the CLIP score of the picture drawn with each number of steps"""
+    _compare_scores(first_sweep)
+
+
+@steps_sweep.core(30)
+def same_noise(steps_sweep, rng) -> None:
+    """every picture starts from the noise of the seed"""
+    prompt, steps, seed = random_prompt(rng), [3, rng.randrange(5, 8)], rng.randrange(1, 10**6)
+    _compare_scores(_Sweep(prompt, steps, seed, steps_sweep(prompt, list(steps), seed=seed)))
+
+
+@steps_sweep.edge(12)
+def plain_floats(first_sweep) -> None:
+    """scores that are plain floats"""
+    wrong = {type(score).__name__ for score in _scores(first_sweep).values()} - {"float"}
+    expect(not wrong, f"The scores should be plain floats, but there is {', '.join(wrong)}: wrap them in float(…).")
+
+
+@steps_sweep.edge(11)
+def in_order(first_sweep) -> None:
+    """scores in the order of steps"""
+    keys = list(_scores(first_sweep))
+    expect(
+        keys == first_sweep.steps,
+        f"For steps={first_sweep.steps} the keys should be in this order, but they are {keys}.",
+    )
+
+
+@steps_sweep.edge(12)
+def pipeline_is_loaded_once(steps_sweep, first_sweep) -> None:
+    """the pipeline is loaded once, not for each number of steps"""
+    from diffusers import DiffusionPipeline
+
+    with count_loads(DiffusionPipeline) as loads:
+        steps_sweep(first_sweep.prompt, [1, 2])
+    expect(not loads, 'steps_sweep loads the pipeline again: use load("diffusion"), which loads it once and keeps it.')
+
+
+def _scores(sweep: _Sweep) -> dict:
+    expect_type(sweep.scores, dict, "What steps_sweep returns")
+    return sweep.scores
+
+
+def _compare_scores(sweep: _Sweep) -> None:
+    scores = _scores(sweep)
+    expect(
+        set(scores) == set(sweep.steps),
+        f"The keys should be the numbers of steps, {sweep.steps}, but they are {list(scores)}.",
+    )
+    for steps in sweep.steps:
+        mistakes = (
+            Mistake(f"For {steps} steps you draw with 25.", lambda: _score(sweep, 25)),
+            Mistake(
+                "You leave the guidance to the pipeline, which takes 7.5; it should be 4.",
+                lambda steps=steps: _score(sweep, steps, guidance_scale=7.5),
+            ),
+            Mistake(
+                f"seed={sweep.seed} was asked for, but you draw with seed 0.",
+                lambda steps=steps: _score(sweep._replace(seed=0), steps),
+            ),
+        )
+        expect_number(
+            _number(scores[steps]),
+            _score(sweep, steps),
+            f"The CLIP score of the picture with {steps} steps",
+            mistakes,
+            tolerance=SCORE_TOLERANCE,
+            hint="Every picture should start from the noise of the seed, with guidance 4, and be compared with the prompt "
+            "by clip.similarity.",
+        )
+
+
+def _number(score: Any) -> float:
+    """A score as a number, whatever it is wrapped in."""
+    try:
+        number = float(score.item() if hasattr(score, "item") else score)
+    except (TypeError, ValueError, RuntimeError):
+        number = math.nan
+    expect(math.isfinite(number), f"The scores should be numbers, but one is {described(score)}.")
+    return number
+
+
+def _score(sweep: _Sweep, steps: int, *, guidance_scale: float = 4.0) -> float:
+    """The CLIP score of the pipeline's picture."""
+    import torch
+
+    from helpers import clip
+    from helpers.models import load
+
+    picture = load("diffusion")(
+        sweep.prompt,
+        num_inference_steps=steps,
+        guidance_scale=guidance_scale,
+        generator=torch.Generator().manual_seed(sweep.seed),
+    ).images[0]
+    return float(clip.similarity([sweep.prompt], [picture])[0, 0])

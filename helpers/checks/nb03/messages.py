@@ -1,0 +1,198 @@
+"""`data_url` and `build_message`: a picture in a string, and that string in a message."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from helpers.checks.cases import Exercise
+from helpers.checks.expect import described, expect
+from helpers.checks.nb03.pictures import close_pixels, decode, kind_of, looks_like, same_pixels
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+__all__ = ["build_message", "data_url"]
+
+data_url = Exercise("data_url")
+build_message = Exercise("build_message")
+
+
+@data_url.given
+@build_message.given
+def drawing(rng) -> Image.Image:
+    """Part of a drawing, wider than high or higher than wide."""
+    from helpers.picturebook import draw, random_scene
+
+    width, height = rng.sample(range(40, 90), 2)
+    return draw(random_scene(rng), size=128).crop((9, 20, 9 + width, 20 + height))
+
+
+# -- data_url
+
+
+@data_url.core(40)
+def keeps_every_pixel(data_url, drawing) -> None:
+    """an RGB picture as PNG, with every pixel as it was"""
+    same_pixels(data_url(drawing.copy()), drawing, "The data URL")
+
+
+@data_url.core(25)
+def other_format(data_url, drawing) -> None:
+    """a JPEG where the format says so"""
+    close_pixels(data_url(drawing.copy(), format="JPEG"), drawing, "The data URL", kind="JPEG")
+
+
+@data_url.edge(10)
+def keeps_transparency(data_url, drawing) -> None:
+    """a PNG keeps the transparency of an RGBA picture"""
+    image = clear_at_the_top(drawing)
+    same_pixels(data_url(image.copy()), image, "The data URL")
+
+
+@data_url.edge(5)
+def grey_and_palette(data_url, drawing) -> None:
+    """PNGs of pictures in grey (L) and with a palette (P)"""
+    for mode in ("L", "P"):
+        image = drawing.convert(mode)
+        same_pixels(data_url(image.copy()), image, f"The data URL of a picture of mode {mode}")
+
+
+@data_url.edge(10)
+def jpeg_of_other_modes(data_url, drawing) -> None:
+    """JPEGs of pictures that are not RGB"""
+    for image in (drawing.convert("RGBA"), drawing.quantize(32), drawing.convert("L")):
+        what = f"The data URL of a picture of mode {image.mode}"
+        close_pixels(data_url(image.copy(), format="JPEG"), image, what, kind="JPEG")
+
+
+@data_url.edge(5)
+def webp(data_url, drawing) -> None:
+    """a WEBP where the format says so"""
+    close_pixels(data_url(drawing.copy(), format="WEBP"), drawing, "The data URL", kind="WEBP")
+
+
+@data_url.edge(5)
+def picture_stays(data_url, drawing) -> None:
+    """the picture stays as it is"""
+    for image in (drawing, clear_at_the_top(drawing), drawing.quantize(32)):
+        for kind in ("PNG", "JPEG"):
+            given = image.copy()
+            data_url(given, format=kind)
+            expect(
+                (given.mode, given.size, given.tobytes()) == (image.mode, image.size, image.tobytes()),
+                f"data_url changed the picture that it was given ({image.mode}, format={kind!r}); work on a copy.",
+            )
+
+
+def clear_at_the_top(picture: Image.Image) -> Image.Image:
+    """The picture as RGBA, clear at the top and solid at the bottom."""
+    from PIL import Image
+
+    made = picture.convert("RGBA")
+    made.putalpha(Image.linear_gradient("L").resize(made.size))
+    return made
+
+
+# -- build_message
+
+
+@build_message.given
+def texts(rng) -> list[str]:
+    """What users say, with characters that templates and formats would trip over."""
+    number = rng.randrange(100, 1000)
+    return [f"What is number {number}?", f'Is it a "cat"?\nOr a dog {{{number}}}?', "¿Qué es esto?", "☃ <image> ?"]
+
+
+@build_message.given
+def drawings(drawing) -> list[Image.Image]:
+    """Two pictures of the same size."""
+    from PIL import ImageOps
+
+    return [drawing, ImageOps.invert(drawing)]
+
+
+@build_message.core(40)
+def text_part(build_message, texts, drawing) -> None:
+    """the text, in a part beside the picture's"""
+    for text in texts:
+        _expect_text(_parts(build_message(text, drawing.copy())), text)
+
+
+@build_message.core(30)
+def picture_part(build_message, texts, drawings) -> None:
+    """the picture's data URL, in the other part"""
+    for image in drawings:
+        _expect_picture(_parts(build_message(texts[0], image.copy())), image)
+
+
+@build_message.edge(12)
+def one_level_deeper(build_message, texts, drawing) -> None:
+    """the URL under "url", one level deeper"""
+    parts = _parts(build_message(texts[0], drawing.copy()))
+    _expect_picture(parts, drawing)
+    inner = parts["image_url"]["image_url"]
+    expect(
+        isinstance(inner, dict) and not set(inner) - {"url", "detail"},
+        'The URL stands one level deeper: {"type": "image_url", "image_url": {"url": data_url(image)}}. Some services '
+        "take it as you have it, others refuse it.",
+    )
+
+
+@build_message.edge(8)
+def other_modes(build_message, texts, drawing) -> None:
+    """pictures in grey, with a palette, with four channels"""
+    for image in (drawing.convert("RGBA"), drawing.quantize(32), drawing.convert("L")):
+        parts = _parts(build_message(texts[1], image.copy()))
+        _expect_text(parts, texts[1])
+        _expect_picture(parts, image)
+
+
+@build_message.edge(10)
+def each_has_its_own_list(build_message, texts, drawings) -> None:
+    """a second message leaves the first one as it is"""
+    pairs = [*zip(texts, drawings, strict=False)]
+    messages = [build_message(text, image.copy()) for text, image in pairs]
+    for message, (text, image) in zip(messages, pairs, strict=True):
+        _expect_text(_parts(message), text)
+        _expect_picture(_parts(message), image)
+
+
+def _parts(message) -> dict[str, dict]:
+    """The parts of a message by their type; raises `CheckFailed` unless it is a user's, with a text and a picture."""
+    from langchain_core.messages import HumanMessage
+
+    expect(
+        isinstance(message, HumanMessage),
+        f"build_message should return a HumanMessage, but what it returned is {described(message)}.",
+    )
+    content = message.content
+    expect(
+        isinstance(content, list) and all(isinstance(part, dict) for part in content),
+        "The message's content should be a list of two dicts, the text part and the image_url part, but it is "
+        f"{described(content)}.",
+    )
+    kinds = sorted(str(part.get("type")) for part in content)
+    expect(
+        kinds == ["image_url", "text"],
+        f'The parts should be one of type "text" and one of type "image_url", but their types are {kinds}.',
+    )
+    return {part["type"]: part for part in content}
+
+
+def _expect_text(parts: dict[str, dict], text: str) -> None:
+    found = parts["text"].get("text")
+    expect(found == text, f'The text part should be {{"type": "text", "text": {text!r}}}; its text is {found!r}.')
+
+
+def _expect_picture(parts: dict[str, dict], image: Image.Image) -> None:
+    """Raise `CheckFailed` unless the picture is in the message, at either level."""
+    inner = parts["image_url"].get("image_url")
+    url = inner.get("url") if isinstance(inner, dict) else inner
+    found = decode(url, "The url of the image_url part", kind=kind_of(url))
+    expect(
+        looks_like(found, image),
+        "The message holds another picture than the one that was given.",
+        yours=found.convert("RGB"),
+        expected=image.convert("RGB"),
+        alt="the picture of the message",
+    )

@@ -1,0 +1,22 @@
+"""The exercises of notebook 05, Prompt management."""
+
+from helpers.checks.nb05.drawing import generate_and_store
+from helpers.checks.nb05.embedding import embed_images, embed_texts
+from helpers.checks.nb05.filling import insert_prompts
+from helpers.checks.nb05.improving import improve_prompt
+from helpers.checks.nb05.recall import recall_at_k
+from helpers.checks.nb05.searching import search_by_image, search_by_text
+from helpers.checks.nb05.tables import create_index, create_table
+
+__all__ = [
+    "create_index",
+    "create_table",
+    "embed_images",
+    "embed_texts",
+    "generate_and_store",
+    "improve_prompt",
+    "insert_prompts",
+    "recall_at_k",
+    "search_by_image",
+    "search_by_text",
+]

@@ -1,0 +1,233 @@
+"""`embed_texts` and `embed_images`: against CLIP's own vectors, with the same cases for both."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from helpers.checks.cases import Exercise
+from helpers.checks.expect import CheckFailed, call, compare_tensors, described, expect, name_of
+from helpers.checks.nb05.rows import TOLERANCE, same_direction
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL import Image
+
+__all__ = ["embed_images", "embed_texts"]
+
+embed_texts = Exercise("embed_texts")
+embed_images = Exercise("embed_images")
+
+
+def _texts(rng) -> list[str]:
+    from helpers.picturebook import describe, random_scene
+
+    texts: dict[str, None] = {}
+    while len(texts) < 8:
+        texts[describe(random_scene(rng), rng, detail=rng.random())] = None
+    return list(texts)
+
+
+def _pictures(rng) -> list[Image.Image]:
+    from helpers.picturebook import draw, random_scene
+
+    return [draw(random_scene(rng), size=rng.choice((64, 128, 160))) for _ in range(8)]
+
+
+embed_texts.givens |= {"embed": lambda embed_texts: embed_texts, "items": _texts}
+embed_images.givens |= {"embed": lambda embed_images: embed_images, "items": _pictures}
+
+
+@embed_texts.given
+@embed_images.given
+def right(items) -> np.ndarray:
+    """CLIP's vectors of the items, float32 (n, 512)."""
+    return _clip(items)
+
+
+@embed_texts.core(40)
+@embed_images.core(40)
+def as_clip_does(embed, items, right) -> None:
+    """one row for each, in the direction of CLIP's vector"""
+    for n, batch_size in ((7, 3), (8, 4)):
+        _expect_directions(embed(items[:n], batch_size=batch_size), right[:n], _words(items[:n], batch_size))
+
+
+@embed_texts.core(25)
+@embed_images.core(25)
+def of_length_1(embed, items, right) -> None:
+    """each row has length 1, and CLIP's numbers"""
+    import numpy as np
+    import torch
+
+    what = _words(items[:6], 3)
+    result = _rows(embed(items[:6], batch_size=3), what)
+    _expect_shape(result, right[:6], what)
+    lengths = np.linalg.norm(result, axis=1)
+    expect(
+        bool(np.allclose(lengths, 1, atol=TOLERANCE)),
+        f"Each row should have length 1, but the first has length {lengths[0]:.2f}. Divide each row by its norm; with "
+        "torch: torch.nn.functional.normalize(features, dim=-1).",
+    )
+    yours, wanted = torch.from_numpy(result).double(), torch.from_numpy(right[:6]).double()
+    compare_tensors(yours, wanted, f"The array of {name_of(embed)}", tolerance=TOLERANCE)
+
+
+@embed_texts.edge(8)
+@embed_images.edge(7)
+def a_float32_array(embed, items) -> None:
+    """a numpy array of float32"""
+    import numpy as np
+
+    result = embed(items[:3], batch_size=2)
+    expect(
+        isinstance(result, np.ndarray),
+        f"{name_of(embed)} should return a numpy array, but what it returned is {described(result)}. A tensor becomes "
+        "one with .cpu().numpy(), a list of arrays with np.concatenate.",
+    )
+    expect(
+        result.dtype == np.float32,
+        f"The array should be float32, but it is {result.dtype}: the model may compute in another format, so make it "
+        "float32 with .float() or .astype(np.float32).",
+    )
+
+
+@embed_texts.edge(8)
+@embed_images.edge(6)
+def not_all_at_once(embed, items) -> None:
+    """no more than batch_size go through the model at a time"""
+    for batch_size in (3, 4):
+        with _batches(items) as sizes:
+            embed(list(items), batch_size=batch_size)
+        expect(
+            max(sizes, default=0) <= batch_size,
+            f"With batch_size={batch_size} the model got {max(sizes, default=0)} at a time. Take the next batch_size of "
+            "them in each round: 900,000 at once don't fit into memory.",
+        )
+
+
+@embed_texts.edge(5)
+@embed_images.edge(4)
+def whole_batches(embed, items) -> None:
+    """no more rounds than needed"""
+    for batch_size in (3, 4):
+        with _batches(items) as sizes:
+            embed(list(items), batch_size=batch_size)
+        rounds = -(-len(items) // batch_size)
+        expect(
+            len(sizes) <= rounds,
+            f"{len(items)} in batches of {batch_size} need {rounds} rounds, but the model was called {len(sizes)} "
+            "times. Give it a whole batch each time: that is many times faster.",
+        )
+
+
+@embed_texts.edge(5)
+@embed_images.edge(3)
+def one_alone(embed, items, right) -> None:
+    """a list with one alone gives an array with one row"""
+    _expect_directions(embed(items[:1]), right[:1], _words(items[:1]))
+
+
+@embed_texts.edge(4)
+@embed_images.edge(3)
+def list_stays(embed, items) -> None:
+    """the list is left as it was"""
+    call(embed, list(items), batch_size=3)
+
+
+@embed_texts.edge(5)
+def longer_than_clip_reads(embed_texts, items) -> None:
+    """a text that is longer than CLIP can read"""
+    texts = [items[0], " and ".join(items * 3)]
+    right = _clip(texts)
+    _expect_directions(embed_texts(texts), right, "2 texts, one of which is very long")
+
+
+@embed_images.edge(12)
+def other_modes(embed_images, items, rng: random.Random) -> None:
+    """pictures in grey, with a palette, with four channels"""
+    for mode in ("RGBA", "L", "P"):
+        pictures = [items[0], rng.choice(items[1:]).convert(mode)]
+        right = _clip(pictures)
+        _expect_directions(embed_images(pictures), right, f"2 pictures, one of which has mode {mode}")
+
+
+def _clip(items: Sequence) -> np.ndarray:
+    from helpers import clip
+
+    return (clip.embed_texts if isinstance(items[0], str) else clip.embed_images)(items)
+
+
+def _words(items: Sequence, batch_size: int | None = None) -> str:
+    """ "7 texts in batches of 3"."""
+    noun = "text" if isinstance(items[0], str) else "picture"
+    batches = f" in batches of {batch_size}" if batch_size else ""
+    return f"{len(items)} {noun}{'s' if len(items) > 1 else ''}{batches}"
+
+
+def _rows(result, what: str) -> np.ndarray:
+    """What came back as an array, also where it is a tensor or a list of rows: a case of its own asks for its type."""
+    import numpy as np
+    import torch
+
+    try:
+        rows = result.detach().cpu().double().numpy() if torch.is_tensor(result) else np.asarray(result, dtype=float)
+    except (TypeError, ValueError):
+        rows = np.zeros(())
+    expect(
+        rows.ndim > 0, f"With {what}, there should be an array of numbers, but what came back is {described(result)}."
+    )
+    return rows
+
+
+def _expect_shape(result: np.ndarray, right: np.ndarray, what: str) -> None:
+    expect(
+        result.shape != right.shape[::-1] or len(right) == right.shape[1],
+        f"With {what}, there should be one row for each, and you have one column for each.",
+    )
+    hint = " Are they CLIP's features, of get_text_features or get_image_features?"
+    expect(
+        result.shape == right.shape,
+        f"With {what}, the array should have shape {right.shape}, one row for each, but it has {result.shape}."
+        f"{hint if result.ndim == 2 and len(result) == len(right) else ''}",
+    )
+
+
+def _expect_directions(result, right: np.ndarray, what: str) -> None:
+    """Raise `CheckFailed` unless the rows point where CLIP's vectors do; their length is another case's."""
+    result = _rows(result, what)
+    _expect_shape(result, right, what)
+    good = same_direction(result, right)
+    if good.all():
+        return
+    bad = int((~good).argmax())
+    others = [i for i in range(len(right)) if i != bad and same_direction(result[bad : bad + 1], right[i : i + 1])[0]]
+    if others:
+        raise CheckFailed(
+            f"With {what}, row {bad} holds the vector of number {others[0]} (counted from 0): keep their order, and take "
+            "each of them once."
+        )
+    raise CheckFailed(
+        f"With {what}, row {bad} (counted from 0) does not point where CLIP's vector does. Does the model get what it was "
+        "given, and is each row normalised by itself (dim=-1)?"
+    )
+
+
+@contextmanager
+def _batches(items: Sequence) -> Iterator[list[int]]:
+    """Give a list of how many inputs each call of CLIP's text or vision model got."""
+    from helpers import models
+
+    sizes: list[int] = []
+    tower = "text_model" if isinstance(items[0], str) else "vision_model"
+
+    def count(module, args, options):
+        sizes.append(len(args[0] if args else next(iter(options.values()))))
+
+    hook = getattr(models.load("clip").model, tower).register_forward_pre_hook(count, with_kwargs=True)
+    try:
+        yield sizes
+    finally:
+        hook.remove()

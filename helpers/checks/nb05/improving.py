@@ -1,0 +1,160 @@
+"""`improve_prompt`: what a scripted chat model is told, and what becomes of its replies."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from helpers.checks.cases import Exercise
+from helpers.checks.expect import CheckFailed, call, cut, expect, expect_raises, expect_type
+from helpers.checks.fakes import scripted_chat, text_of
+from helpers.checks.nb05.rows import fresh_rows
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
+__all__ = ["improve_prompt"]
+
+NAMES = ("Momo", "Pippin", "Tilly", "Bruno", "Wanda", "Otis")
+"""With a name in it, an idea can't be in a neighbour by chance."""
+
+improve_prompt = Exercise("improve_prompt")
+
+
+@improve_prompt.given
+def idea(rng) -> str:
+    from helpers.picturebook import KINDS
+
+    return f"a {rng.choice(KINDS)} called {rng.choice(NAMES)}"
+
+
+@improve_prompt.given
+def neighbours(rng) -> list[str]:
+    return _prompts(7, rng)
+
+
+@improve_prompt.given
+def reply(rng) -> str:
+    from helpers.picturebook import describe, random_scene
+
+    return describe(random_scene(rng), rng)
+
+
+@improve_prompt.core(45)
+def told_the_model(improve_prompt, idea, neighbours, reply) -> None:
+    """the model is told the idea and the neighbours"""
+    _expect_told(improve_prompt, idea, neighbours[:3], reply)
+
+
+@improve_prompt.core(20)
+def text_of_the_reply(improve_prompt, idea, neighbours, reply) -> None:
+    """the text of the reply comes back"""
+    for each in (reply, neighbours[-1]):
+        result = improve_prompt(scripted_chat([each]), idea, neighbours[:2])
+        expect_type(result, str, "The improved prompt", "The text of a reply is in reply.text.")
+        expect(result == each, f"The model replied {each!r}, but improve_prompt returned {cut(repr(result), 200)}.")
+
+
+@improve_prompt.edge(8)
+def around_it(improve_prompt, idea, neighbours, reply) -> None:
+    """spaces and quotation marks around the reply are taken away"""
+    for form in ('"{}"', " {}\n", '  "{}"\n', '\n "{}." '):
+        said = form.format(reply)
+        clean = said.strip().strip('"')
+        result = improve_prompt(scripted_chat([said]), idea, neighbours[:2])
+        expect(
+            result == clean,
+            f"The model replied {said!r}, so improve_prompt should return {clean!r}, without spaces and quotation marks "
+            f"around it, but it returned {cut(repr(result), 200)}.",
+        )
+
+
+@improve_prompt.edge(4)
+def inside_it(improve_prompt, idea, neighbours, reply) -> None:
+    """what is inside the reply stays as it is"""
+    for said in (f"{reply}.", f'{reply}, with "OPEN" on it, by night'):
+        result = improve_prompt(scripted_chat([said]), idea, neighbours[:2])
+        expect(
+            result == said,
+            f"The model replied {said!r}, which should come back as it is, but improve_prompt returned "
+            f"{cut(repr(result), 200)}.",
+        )
+
+
+@improve_prompt.edge(7)
+def nothing_left(improve_prompt, idea, neighbours) -> None:
+    """a ValueError where nothing is left of the reply"""
+    for said in ("  \n", ' ""\n', ""):
+        expect_raises(
+            lambda said=said: improve_prompt(scripted_chat([said]), idea, neighbours[:2]),
+            ValueError,
+            f"the reply {said!r}, of which nothing is left without spaces and quotation marks,",
+            instead="There is nothing that could be drawn.",
+        )
+
+
+@improve_prompt.edge(3)
+def nearest_first(improve_prompt, idea, neighbours, reply) -> None:
+    """the neighbours are told in their order"""
+    text = _expect_told(improve_prompt, idea, neighbours[:4], reply)
+    places = [text.find(prompt) for prompt in neighbours[:4]]
+    expect(places == sorted(places), "The neighbours should be told in the order they come in, the nearest first.")
+
+
+@improve_prompt.edge(3)
+def many_or_none(improve_prompt, idea, neighbours, reply) -> None:
+    """all of seven neighbours are told, and there may be none"""
+    _expect_told(improve_prompt, idea, neighbours, reply)
+    _expect_told(improve_prompt, idea, [], reply)
+
+
+@improve_prompt.edge(3)
+def asked_once(improve_prompt, idea, neighbours, reply) -> None:
+    """the model is asked once"""
+    chat = scripted_chat([reply])
+    improve_prompt(chat, idea, neighbours[:3])
+    expect(len(chat.heard) == 1, f"The model should be asked once, but it was asked {len(chat.heard)} times.")
+
+
+@improve_prompt.edge(4)
+def braces(improve_prompt, reply) -> None:
+    """braces in an idea or a neighbour stay as they are"""
+    idea, neighbours = "a {kind} in {0}", ["100 % {neon}", "{} and {prompt}"]
+    try:
+        _expect_told(improve_prompt, idea, neighbours, reply)
+    except (KeyError, IndexError, ValueError) as error:
+        raise CheckFailed(
+            f"An idea with braces, {idea!r}, ends in {type(error).__name__}: it was taken for a place in a template. Put "
+            "ideas and prompts into the finished message (an f-string does), not into the template itself."
+        ) from error
+
+
+@improve_prompt.edge(3)
+def list_stays(improve_prompt, idea, neighbours, reply) -> None:
+    """the list of neighbours is left as it was"""
+    call(improve_prompt, scripted_chat([reply]), idea, neighbours[:3])
+
+
+def _expect_told(improve_prompt: Callable, idea: str, neighbours: Sequence[str], reply: str) -> str:
+    """Raise `CheckFailed` unless one request has the idea and all neighbours in it; gives its text."""
+    chat: BaseChatModel = scripted_chat([reply])
+    improve_prompt(chat, idea, list(neighbours))
+    expect(bool(chat.heard), "The chat model was not asked.")
+    text = max(map(text_of, chat.heard), key=lambda text: sum(each in text for each in (idea, *neighbours)))
+    expect(idea in text, f"The model was not told the idea, {idea!r}. It was asked: {cut(text, 300)!r}")
+    told = sum(prompt in text for prompt in neighbours)
+    expect(
+        told == len(neighbours),
+        f"Of the {len(neighbours)} neighbours the model was told {told}. It was asked: {cut(text, 300)!r}",
+    )
+    return text
+
+
+def _prompts(n: int, rng: random.Random) -> list[str]:
+    """n prompts none of which is a part of another: each is found in a request only where it was told."""
+    found: list[str] = []
+    for row in fresh_rows(5 * n, rng):
+        if not any(row["prompt"] in other or other in row["prompt"] for other in found):
+            found.append(row["prompt"])
+    return found[:n]

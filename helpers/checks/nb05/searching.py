@@ -1,0 +1,244 @@
+"""`search_by_text` and `search_by_image`: against distances that numpy computes, with the same cases for both."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from helpers.checks.cases import Exercise
+from helpers.checks.expect import CheckFailed, described, expect, name_of
+from helpers.checks.fakes.store import RecordingClient, scratch_table, stored_rows
+from helpers.checks.nb05.rows import TOLERANCE, fresh_rows, vectors_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    from pandas import DataFrame
+
+__all__ = ["search_by_image", "search_by_text"]
+
+search_by_text = Exercise("search_by_text")
+search_by_image = Exercise("search_by_image")
+
+
+def _ideas(rng) -> list[str]:
+    from helpers.picturebook import describe, random_scene
+
+    return [describe(random_scene(rng), rng, detail=0.5) for _ in range(3)]
+
+
+def _pictures(rows, rng) -> list:
+    from helpers.picturebook import draw, parse, random_scene
+
+    pictures = [draw(parse(row["prompt"]), size=128) for row in rng.sample(rows, 2)]
+    return [*pictures, draw(random_scene(rng), size=200)]
+
+
+search_by_text.givens |= {"search": lambda search_by_text: search_by_text, "queries": _ideas}
+search_by_image.givens |= {"search": lambda search_by_image: search_by_image, "queries": _pictures}
+
+
+@search_by_text.given
+@search_by_image.given
+def rows(rng) -> list[dict]:
+    return fresh_rows(20, rng)
+
+
+@dataclass
+class Table:
+    """A filled table, and the client that is asked for it."""
+
+    client: RecordingClient
+    name: str
+    rows: list[dict]
+    vectors: np.ndarray
+
+    def distances(self, query) -> dict[str, float]:
+        """The cosine distance of each prompt to a text or a picture."""
+        from helpers import clip
+
+        (target,) = clip.embed_texts([query]) if isinstance(query, str) else clip.embed_images([query])
+        return dict(zip([row["prompt"] for row in self.rows], (1 - self.vectors @ target).tolist(), strict=True))
+
+
+@search_by_text.given
+@search_by_image.given
+def table(rows) -> Iterator[Table]:
+    vectors = vectors_of(rows)
+    with scratch_table(rows, vectors) as (client, name):
+        yield Table(client, name, rows, vectors)
+
+
+@search_by_text.core(40)
+@search_by_image.core(40)
+def nearest_first(search, table, queries, rng) -> None:
+    """the k nearest prompts, the nearest first"""
+    for query, k in zip(queries, rng.sample(range(1, 12), len(queries)), strict=True):
+        asked = len(table.client.statements)
+        found = search(table.client, table.name, query, k=k)
+        expect(len(table.client.statements) > asked, f"{name_of(search)} did not ask the client that it was given.")
+        _expect_nearest(found, table, query, k)
+
+
+@search_by_text.core(20)
+@search_by_image.core(25)
+def cosine_distances(search, table, queries) -> None:
+    """dist is the cosine distance"""
+    for query in queries:
+        found = _expect_columns(search(table.client, table.name, query), ("dist",))
+        _expect_distances(found["dist"], sorted(table.distances(query).values()), _words(query, 5))
+
+
+@search_by_text.edge(8)
+@search_by_image.edge(8)
+def a_data_frame(search, table, queries) -> None:
+    """a DataFrame with the columns prompt, url and dist"""
+    import pandas as pd
+
+    found = search(table.client, table.name, queries[0], k=4)
+    expect(
+        isinstance(found, pd.DataFrame),
+        f"The search should return a pandas DataFrame, but what it returned is {described(found)}. client.query_df gives "
+        "one.",
+    )
+    expect(
+        list(found.columns) == ["prompt", "url", "dist"],
+        f"The columns should be prompt, url and dist, but they are {', '.join(map(str, found.columns))}.",
+    )
+    urls = {row["prompt"]: row["url"] for row in table.rows}
+    for prompt, url in zip(found["prompt"], found["url"], strict=True):
+        expect(urls.get(prompt) == url, f"The row of {prompt!r} has the url of another prompt.")
+
+
+@search_by_text.edge(20)
+@search_by_image.edge(12)
+def bound_parameters(search, table, queries) -> None:
+    """the vector and k are parameters: the SQL is the same for each search"""
+    texts = []
+    for query, k in ((queries[0], 3), (queries[1], 7)):
+        before = len(table.client.statements)
+        search(table.client, table.name, query, k=k)
+        texts.append(table.client.statements[before:])
+    expect(bool(texts[0]), f"{name_of(search)} did not ask the client that it was given.")
+    expect(
+        not any(re.search(r"\d\.\d+(e-?\d+)?\s*,\s*-?\d\.\d+", sql) for sql in texts[0]),
+        "The vector's numbers are written into the SQL. Bind them: write {emb:Array(Float32)} in the SQL, and give "
+        'parameters={"emb": vector.tolist()}.',
+    )
+    expect(
+        texts[0] == texts[1],
+        "The SQL changes with the query or with k. Values belong in parameters, whatever is in them: write {k:UInt32} in "
+        'the SQL, and give parameters={"k": k}.',
+    )
+
+
+@search_by_text.edge(7)
+@search_by_image.edge(7)
+def database_sorts_and_cuts(search, table, queries) -> None:
+    """the database sorts and cuts: only k rows travel"""
+    table.client.most_rows = 0
+    search(table.client, table.name, queries[1], k=3)
+    expect(
+        table.client.most_rows <= 3,
+        f"{table.client.most_rows} rows came from the database for k = 3. Let the database sort and cut, with ORDER BY and "
+        "LIMIT: of 900,000 rows only k should travel.",
+    )
+
+
+@search_by_text.edge(5)
+def any_text(search_by_text, table, rng) -> None:
+    """any text will do, and any k; the table stays as it is"""
+    drop = f"'); DROP TABLE `{table.name}`; --"
+    for query, k in (('it\'s \\ "strange"', 6), (drop, 4), (rng.choice(table.rows)["prompt"], 40)):
+        _expect_nearest(search_by_text(table.client, table.name, query, k=k), table, query, k)
+    expect(len(stored_rows(table.client, table.name)) == len(table.rows), "The search changed the table.")
+
+
+@search_by_image.edge(8)
+def any_picture(search_by_image, table, queries) -> None:
+    """pictures in grey, with a palette, with four channels, and any k"""
+    for mode, k in (("RGBA", 4), ("L", 2), ("P", 40)):
+        picture = queries[0].convert(mode)
+        _expect_nearest(search_by_image(table.client, table.name, picture, k=k), table, picture, k)
+
+
+def _words(query, k: int) -> str:
+    """ "the query 'a cat' and k = 3"."""
+    what = f"the query {query!r}" if isinstance(query, str) else f"a picture of mode {query.mode}"
+    return f"{what} and k = {k}"
+
+
+def _expect_columns(found: Any, names: Sequence[str]) -> DataFrame:
+    """What was found as a DataFrame with these columns; rows in a list will do: a case of its own asks for the type."""
+    import pandas as pd
+
+    if isinstance(found, (list, tuple)) and found and all(len(row) == 3 for row in found if hasattr(row, "__len__")):
+        made = pd.DataFrame(list(found))
+        found = made if isinstance(found[0], dict) else made.set_axis(["prompt", "url", "dist"], axis=1)
+    expect(
+        isinstance(found, pd.DataFrame),
+        f"The search should return a pandas DataFrame, but what it returned is {described(found)}. client.query_df gives "
+        "one.",
+    )
+    for name in names:
+        expect(name in found.columns or not len(found), f"There is no column {name} in what the search returned.")
+    return found.reindex(columns=list(names))
+
+
+def _expect_nearest(found: Any, table: Table, query, k: int) -> None:
+    """Raise `CheckFailed` unless the prompts of the k nearest rows were found, nearest first."""
+    what, own = _words(query, k), table.distances(query)
+    found = _expect_columns(found, ("prompt",))
+    ranked, n = sorted(own.values()), min(k, len(own))
+    expect(len(found) == n, f"For {what} there should be {n} rows, but there are {len(found)}.")
+    strange = [prompt for prompt in found["prompt"] if prompt not in own]
+    expect(not strange, f"For {what} there are prompts that are not in the table that the function was given.")
+    distances = [own[prompt] for prompt in found["prompt"]]
+    if _close(distances, ranked[:n]) and found["prompt"].is_unique:
+        return
+    if _close(distances, ranked[::-1][:n]):
+        raise CheckFailed(
+            f"For {what} the farthest came first. The smaller the distance, the better: ORDER BY dist, without DESC."
+        )
+    raise CheckFailed(
+        f"For {what} the distances of the prompts that were found should be {_listed(ranked[:n])}, but they are "
+        f"{_listed(distances)}. ORDER BY puts the nearest first, LIMIT keeps the first k."
+    )
+
+
+def _expect_distances(dist: Iterable, ranked: list[float], what: str) -> None:
+    """Raise `CheckFailed` unless these are the five smallest cosine distances; names known mistakes."""
+    import numpy as np
+
+    expect(len(dist) == 5, f"For a search without k there should be 5 rows, but there are {len(dist)}.")
+    try:
+        dist = np.asarray(dist, dtype=float)
+    except (TypeError, ValueError):
+        raise CheckFailed(f"The column dist should hold numbers, but the first is {described(dist.iloc[0])}.") from None
+    right = np.array(ranked[:5])
+    if _close(dist, right):
+        return
+    for mistake, said in (
+        (
+            1 - right,
+            "dist holds the cosine similarity, which is 1 for the same direction. The distance is 1 minus that.",
+        ),
+        (right - 1, "dist holds the negative cosine similarity. The distance is 1 minus the similarity."),
+        (np.sqrt(2 * right), "dist holds the straight (L2) distance. Take cosineDistance."),
+        (2 * right, "dist holds the squared L2 distance. Take cosineDistance."),
+        (np.array(ranked[::-1][:5]), "The farthest came first. The smaller the distance, the better: no DESC."),
+    ):
+        if _close(dist, mistake):
+            raise CheckFailed(said)
+    raise CheckFailed(f"For {what} dist should be {_listed(right)}, but it is {_listed(dist)}.")
+
+
+def _close(a: Sequence[float], b: Sequence[float]) -> bool:
+    import numpy as np
+
+    return len(a) == len(b) and bool(np.allclose(a, b, rtol=0, atol=TOLERANCE))
+
+
+def _listed(numbers: Iterable[float]) -> str:
+    return ", ".join(f"{number:.3f}" for number in numbers)

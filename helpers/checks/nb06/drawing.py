@@ -1,0 +1,260 @@
+"""`txt2img`: what it asks of a web UI, which pictures it returns, and what it says when none come."""
+
+from __future__ import annotations
+
+import base64
+import json
+import socket
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from helpers.checks.cases import Exercise
+from helpers.checks.expect import CheckFailed, cut, described, expect, expect_raises
+from helpers.checks.fakes import Reply, encoded
+from helpers.checks.fakes.web_ui import PATH, FakeWebUI, as_base64, drawn_by_web_ui, fake_web_ui
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+__all__ = ["txt2img"]
+
+PICTURE = ("picture", "image")
+TOO_SLOW = ("tim", "second", "too long", "slow")
+REFUSALS = (400, 401, 404, 422, 500, 502, 503)
+WHOLE = (
+    "Decode what comes after the comma, if there is one, with base64.b64decode, and open io.BytesIO(data); a buffer that you "
+    "write to yourself is read from its start only after .seek(0)."
+)
+LATE = "Without timeout it should wait for a minute."
+
+txt2img = Exercise("txt2img")
+
+
+@txt2img.given
+def prompt(rng) -> str:
+    from helpers.picturebook import describe, random_scene
+
+    return describe(random_scene(rng), rng) + rng.choice(["", ' "☃"', " {x}\n"])
+
+
+@txt2img.given
+def word(rng) -> str:
+    """A word that a server can't say by chance."""
+    return "".join(rng.choices("abcdefgh", k=12))
+
+
+# -- when all goes well
+
+
+@txt2img.core(20)
+def draws_one(txt2img, prompt, rng) -> None:
+    """one picture, by a request with prompt, steps and seed"""
+    _expect_drawn(txt2img, prompt, steps=rng.randrange(2, 19), seed=rng.randrange(1, 10**6))
+    _expect_drawn(txt2img, "a dog")
+
+
+@txt2img.core(20)
+def draws_several(txt2img, prompt, rng) -> None:
+    """n pictures by one request, in order"""
+    for n in (2, rng.randrange(3, 6)):
+        _expect_drawn(txt2img, prompt, steps=rng.randrange(21, 40), seed=rng.randrange(1, 10**6), n=n)
+
+
+@txt2img.edge(4)
+def takes_any_address(txt2img, prompt) -> None:
+    """the address may end with a slash, or with /sdapi/v1/txt2img"""
+    for ending in ("/", PATH):
+        _expect_drawn(txt2img, prompt, ending=ending)
+
+
+@txt2img.edge(4)
+def reads_data_urls(txt2img, prompt) -> None:
+    """data:image/png;base64, may stand before a picture"""
+    _expect_drawn(txt2img, prompt, prefix="data:image/png;base64,")
+
+
+# -- when it doesn't
+
+
+@txt2img.core(25)
+def reports_refusals(txt2img, word, rng) -> None:
+    """a RuntimeError with the status and the server's words where it refuses"""
+    bodies = [
+        {"detail": word},
+        {"error": "X", "detail": "", "errors": word},
+        {"detail": [{"loc": ["body", "steps"], "msg": f"should be at most {word}", "type": "x"}]},
+    ]
+    for status in REFUSALS:
+        said = _expect_refused(
+            txt2img, _json(rng.choice(bodies), status), f"a server that answers {status}", [str(status)]
+        )
+        expect(
+            word in said,
+            f"For a server that answers {status} the RuntimeError should repeat what the server says in the body of its "
+            f"answer (answer.text), here {word!r}, but it says {cut(said, 200)!r}.",
+        )
+
+
+@txt2img.edge(7)
+def gives_up_in_time(txt2img, prompt) -> None:
+    """waits as long as timeout says, and then a RuntimeError that says so"""
+    _expect_drawn(txt2img, prompt, wait=1.2)
+    with fake_web_ui(wait=3) as ui:
+        said = _expect_complaint(
+            lambda: txt2img(prompt, url=ui.address, timeout=0.4),
+            ui.address,
+            "a server that takes three seconds, with timeout=0.4,",
+            TOO_SLOW,
+        )
+    expect(
+        "json" not in said.lower(),
+        f"When the time is over, the RuntimeError should say that and nothing else, but it talks of JSON: {cut(said, 200)!r}",
+    )
+
+
+@txt2img.edge(5)
+def names_the_address(txt2img) -> None:
+    """a RuntimeError with the address where nobody answers"""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    address = f"http://127.0.0.1:{port}"
+    said = expect_raises(
+        lambda: txt2img("a dog", url=address), RuntimeError, "an address where nobody answers", mentions=[str(port)]
+    )
+    expect(
+        "json" not in said.lower(),
+        f"When nobody answers, the RuntimeError should say that and nothing else, but it talks of JSON: {cut(said, 200)!r}",
+    )
+
+
+@txt2img.edge(5)
+def reports_other_answers(txt2img, word) -> None:
+    """a RuntimeError that says so where the answer is not JSON, or has no images"""
+    for body in (b"", b"<html>" + word.encode(), b'{"images": ['):
+        _expect_refused(txt2img, Reply(body), f"the answer {body!r}, which is not JSON,", ["json"])
+    for found in ({"detail": word}, [1, 2], None):
+        _expect_refused(txt2img, _json(found), f"the JSON {found!r}, which has no images,", PICTURE)
+
+
+@txt2img.edge(5)
+def reports_damaged_pictures(txt2img, word) -> None:
+    """a RuntimeError that says so where a picture is cut off, or none at all"""
+    whole = encoded(drawn_by_web_ui(word, 0))
+    damaged = {
+        "a file that is cut off": base64.b64encode(whole[: len(whole) - 40]).decode(),
+        "the base64 of a text": base64.b64encode(word.encode()).decode(),
+        "text that is not base64": "&&&&",
+        "half a base64 letter": "?",
+        "an empty text": "",
+        "an address without data": "data:image/png;base64,",
+    }
+    for what, text in damaged.items():
+        images = [as_base64(drawn_by_web_ui(word, 1)), text]
+        _expect_refused(txt2img, _json({"images": images}), f"{what} in place of the second picture", PICTURE, n=2)
+
+
+@txt2img.edge(5)
+def counts_pictures(txt2img) -> None:
+    """a RuntimeError with their number where too few or too many pictures come"""
+    _expect_refused(txt2img, _json({"images": []}), "an empty list of images", PICTURE)
+    for sent, n in ((7, 9), (9, 7)):
+        images = [as_base64(drawn_by_web_ui("a dog", i)) for i in range(sent)]
+        when = f"{sent} pictures where {n} were asked for"
+        _expect_refused(txt2img, _json({"images": images}), when, ["7", "9", "seven", "nine"], n=n)
+
+
+# -- helpers
+
+
+def _expect_drawn(txt2img, prompt: str, *, ending: str = "", prefix: str = "", wait: float = 0, **options) -> None:
+    """Raise `CheckFailed` unless the right pictures are asked for and returned.
+
+    Args:
+        txt2img: the student's function.
+        prompt: what to draw.
+        ending: what the server's address ends with.
+        prefix: what stands before each picture in the answer.
+        wait: for how many seconds the server is silent.
+        options: steps, seed and n, where they are not to be left out.
+    """
+    with fake_web_ui(prefix=prefix, wait=wait) as ui:
+        try:
+            result = txt2img(prompt, url=ui.address + ending, **options)
+        except NotImplementedError:
+            raise
+        except RuntimeError as error:
+            _expect_request(ui, prompt, options)
+            raise CheckFailed(
+                f"The server sent what it was asked for{f' after {wait} seconds' if wait else ''}, but txt2img raised a "
+                f"RuntimeError: {cut(str(error), 200)!r}. {LATE if wait else WHOLE}"
+            ) from error
+    request, n = _expect_request(ui, prompt, options), options.get("n", 1)
+    expect(len(ui.requests) == 1, f"One request draws all {n} pictures, but you sent {len(ui.requests)}.")
+    _expect_pictures(result, [drawn_by_web_ui(prompt, request["seed"] + i) for i in range(n)])
+
+
+def _expect_request(ui: FakeWebUI, prompt: str, options: dict) -> dict:
+    """Raise `CheckFailed` unless the last request asked for the right pictures; gives it."""
+    if not ui.requests:
+        refused = f": it answered {ui.refusals[-1]}" if ui.refusals else ""
+        raise CheckFailed(f"No request for pictures reached the server{refused}.")
+    request, n = ui.requests[-1], options.get("n", 1)
+    for name, wanted in (("prompt", prompt), ("steps", options.get("steps", 20)), ("seed", options.get("seed", 0))):
+        expect(
+            type(request.get(name)) is type(wanted) and request[name] == wanted,
+            f"The request should have {name!r}: {wanted!r}, but it is {cut(str(request), 200)}. What is left out takes the "
+            "server's own value.",
+        )
+    count = request.get("batch_size", 1) * request.get("n_iter", 1)
+    expect(
+        count == n,
+        f'For n={n} the request should have "batch_size": {n}, but it asks for {count}: {cut(str(request), 200)}.',
+    )
+    return request
+
+
+def _expect_pictures(result, expected: Sequence[Image.Image]) -> None:
+    """Raise `CheckFailed` unless the result is a list of just these pictures."""
+    from PIL import Image
+
+    kinds = [type(picture).__name__ for picture in result] if isinstance(result, list) else described(result)
+    expect(
+        isinstance(result, list)
+        and len(result) == len(expected)
+        and all(isinstance(picture, Image.Image) for picture in result),
+        f"txt2img should return a list of {len(expected)} PIL picture{'s' * (len(expected) > 1)}, but it returned {kinds}.",
+    )
+    for i, (picture, right) in enumerate(zip(result, expected, strict=True)):
+        picture = picture.convert("RGB")
+        expect(
+            picture.size == right.size and picture.tobytes() == right.tobytes(),
+            f"Picture {i} is not the one that the server sent as number {i}.",
+            yours=picture,
+            expected=right,
+            alt=f"the picture that the server sent as number {i}",
+        )
+
+
+def _expect_refused(txt2img, reply: Reply, when: str, mentions: Sequence[str], **options) -> str:
+    """Raise `CheckFailed` unless the reply makes txt2img raise a RuntimeError with one of these words; gives its text."""
+    with fake_web_ui(reply) as ui:
+        return _expect_complaint(lambda: txt2img("a dog", url=ui.address, **options), ui.address, when, mentions)
+
+
+def _expect_complaint(call: Callable, address: str, when: str, mentions: Sequence[str]) -> str:
+    """As `expect_raises` for a RuntimeError, but words inside the server's address don't count.
+
+    Its digits could be taken for a status or a number of pictures.
+    """
+    said = expect_raises(call, RuntimeError, when, instead="Whoever calls it would go on as if all were well.")
+    without_address = said.replace(address, "").replace(PATH, "").lower()
+    expect(
+        any(word in without_address for word in mentions),
+        f"For {when} the RuntimeError should say what happened, but it says {cut(said, 200)!r}. Whoever reads it should find "
+        f"{' or '.join(map(repr, mentions))} in it.",
+    )
+    return said
+
+
+def _json(found, status: int = 200) -> Reply:
+    return Reply(json.dumps(found).encode(), status)

@@ -1,0 +1,216 @@
+"""`llm_rewrite_to_image_prompts`: with a chat model that pads, loses the subject, and runs out of ideas."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable, Sequence
+
+from helpers.checks.cases import Exercise
+from helpers.checks.expect import CheckFailed, cut, described, expect, expect_raises, expect_type
+from helpers.checks.fakes import ChatRequest, fake_chat
+from helpers.checks.fakes.rewriter import RewritingScript, fake_rewriter, rewriting_script
+from helpers.prompts import on_subject, same
+
+__all__ = ["expect_propagates", "llm_rewrite_to_image_prompts"]
+
+DEFAULT_N = 4
+FEWEST_REQUESTS, MOST_REQUESTS = 3, 10
+NUMBERS = ("no", "one", "two", "three", "four", "five", "six")
+
+llm_rewrite_to_image_prompts = Exercise("llm_rewrite_to_image_prompts")
+
+
+@llm_rewrite_to_image_prompts.core(22)
+def sifts_a_reply(llm_rewrite_to_image_prompts, rng) -> None:
+    """exactly n good prompts out of one reply: no padding, nothing off the subject"""
+    for good, n in ((4, None), (1, 1), (6, 6), (6, 4), (5, 3)):
+        script = rewriting_script(rng, [good])
+        _expect_first(_rewritten(llm_rewrite_to_image_prompts, script, n), script, n)
+
+
+@llm_rewrite_to_image_prompts.core(24)
+def asks_again(llm_rewrite_to_image_prompts, rng) -> None:
+    """asks again while there are too few, and keeps the good ones of earlier replies"""
+    for per_reply in ([2, 2], [0, 3, 1], [0, 1], [4, 2], [3, 0, 2]):
+        script, n = rewriting_script(rng, per_reply), sum(per_reply)
+        _expect_first(_rewritten(llm_rewrite_to_image_prompts, script, n), script, n)
+
+
+@llm_rewrite_to_image_prompts.core(22)
+def gives_up(llm_rewrite_to_image_prompts, rng) -> None:
+    """a ValueError where the model has too few good prompts"""
+    script = rewriting_script(rng, [3])
+    _expect_first(_rewritten(llm_rewrite_to_image_prompts, script, 3), script, 3)  # it does not give up for nothing
+    _expect_gives_up(llm_rewrite_to_image_prompts, script, 4)
+    for found, n in ((0, 4), (1, 3), (4, 6)):
+        _expect_gives_up(llm_rewrite_to_image_prompts, rewriting_script(rng, [found]), n)
+
+
+@llm_rewrite_to_image_prompts.edge(7)
+def says_how_many(llm_rewrite_to_image_prompts, rng) -> None:
+    """the error says how many were found"""
+    for found, n in ((0, 4), (1, 5), (3, 6)):
+        script = rewriting_script(rng, [found])
+        said = _expect_gives_up(llm_rewrite_to_image_prompts, script, n)
+        rest = said.replace(script.query, "")
+        for prompt in script.good:
+            rest = rest.replace(prompt, "")
+        words = [str(found), NUMBERS[found], *(["none"] if not found else [])]
+        expect(
+            bool(re.search(rf"\b({'|'.join(words)})\b", rest, re.IGNORECASE)),
+            f"The error should say how many prompts were found ({found} of {n}); yours says: {said}",
+        )
+
+
+@llm_rewrite_to_image_prompts.edge(6)
+def number_of_requests(llm_rewrite_to_image_prompts, rng) -> None:
+    """3 to 10 requests before it gives up"""
+    requests = _requests_for(llm_rewrite_to_image_prompts, rewriting_script(rng, [2]), 4)
+    expect(
+        FEWEST_REQUESTS <= len(requests) <= MOST_REQUESTS,
+        f"With too few good prompts there should be {FEWEST_REQUESTS} to {MOST_REQUESTS} requests in all, but there were "
+        f"{len(requests)}.",
+    )
+
+
+@llm_rewrite_to_image_prompts.edge(5)
+def stops_when_there_are_enough(llm_rewrite_to_image_prompts, rng) -> None:
+    """no more requests once there are n"""
+    for good, n in ((4, 4), (5, 2)):
+        requests = _requests_for(llm_rewrite_to_image_prompts, rewriting_script(rng, [good]), n)
+        expect(
+            len(requests) == 1,
+            f"After the first reply there were {good} good prompts for n={n}, but your function made {len(requests)} "
+            "requests. Stop as soon as there are enough.",
+        )
+
+
+@llm_rewrite_to_image_prompts.edge(4)
+def what_is_in_the_requests(llm_rewrite_to_image_prompts, rng) -> None:
+    """the text is in every request, and n in the first"""
+    script, n = rewriting_script(rng, [2, 3]), 5
+    requests = _requests_for(llm_rewrite_to_image_prompts, script, n)
+    expect(bool(requests), "The chat model was not asked at all; where do the prompts come from?")
+    for number, request in enumerate(requests, start=1):
+        expect(
+            script.query in request.text, f"Request {number} does not contain the text to rewrite: {request.text!r}."
+        )
+    rest = requests[0].text.replace(script.query, "")
+    expect(
+        bool(re.search(rf"\b({n}|{NUMBERS[n]})\b", rest, re.IGNORECASE)),
+        f"The first request does not say how many prompts you want ({n}): {requests[0].text!r}.",
+    )
+
+
+@llm_rewrite_to_image_prompts.edge(5)
+def less_than_one(llm_rewrite_to_image_prompts, rng) -> None:
+    """a ValueError for n less than 1"""
+    script = rewriting_script(rng, [4])
+    for n in (0, -1):
+        with fake_rewriter(script):
+            expect_raises(lambda n=n: llm_rewrite_to_image_prompts(script.query, n), ValueError, f"n={n}")
+
+
+@llm_rewrite_to_image_prompts.edge(5)
+def errors_of_the_chat_model(llm_rewrite_to_image_prompts) -> None:
+    """an error of the chat model itself comes out at once"""
+    for down in (ConnectionError("the service is down"), ValueError("the service has no such model")):
+
+        def fail(request: ChatRequest, down=down) -> str:
+            raise down
+
+        with fake_chat(fail) as requests:
+            expect_propagates(lambda: llm_rewrite_to_image_prompts("a red cat, on a meadow", 4), down)
+        expect(
+            len(requests) == 1,
+            f"The chat model raised an error, {down!r}, but your function asked it {len(requests)} times. Asking again in "
+            "other words does not help where there is no network or no key.",
+        )
+
+
+def expect_propagates(call: Callable[[], object], error: Exception) -> None:
+    """Raise `CheckFailed` unless the call ends in just this error, which something that it uses has raised."""
+    try:
+        result = call()
+    except NotImplementedError:
+        raise
+    except Exception as raised:
+        came = f"what came out was {type(raised).__name__}({cut(str(raised), 100)!r})"
+        expect(raised is error, f"The chat model raised {error!r}, and that error should come out, but {came}.")
+    else:
+        raise CheckFailed(
+            f"The chat model raised {error!r}, and that error should come out, but your function returned "
+            f"{described(result)}."
+        )
+
+
+def _rewritten(llm_rewrite_to_image_prompts, script: RewritingScript, n: int | None):
+    """What the function returns for a script that has enough good prompts."""
+    with fake_rewriter(script) as requests:
+        try:
+            return llm_rewrite_to_image_prompts(script.query, *([] if n is None else [n]))
+        except ValueError as error:
+            wanted = DEFAULT_N if n is None else n
+            raise CheckFailed(
+                f"{_replies(len(script.replies))} had {wanted} good prompts or more, but your function gave up after "
+                f"{_requests(len(requests))}: {error}{_why(requests)}"
+            ) from error
+
+
+def _why(requests: Sequence[ChatRequest]) -> str:
+    if len(requests) > 1 and len({request.text for request in requests}) == 1 and not requests[-1].temperature:
+        return " It asked in the same words each time with temperature 0, and so got the same reply each time."
+    return ""
+
+
+def _requests_for(llm_rewrite_to_image_prompts, script: RewritingScript, n: int) -> list[ChatRequest]:
+    """The requests that the function makes, whether it gives up or not."""
+    with fake_rewriter(script) as requests, contextlib.suppress(ValueError):
+        llm_rewrite_to_image_prompts(script.query, n)
+    return requests
+
+
+def _expect_first(result, script: RewritingScript, n: int | None) -> None:
+    """Raise `CheckFailed` unless the result is the first n good prompts of the script."""
+    n = DEFAULT_N if n is None else n
+    expect_type(result, list, "What llm_rewrite_to_image_prompts returns")
+    for prompt in result:
+        expect(isinstance(prompt, str), f"Each prompt should be a string, but there is {described(prompt)}.")
+    for i, prompt in enumerate(result):
+        for other in result[:i]:
+            expect(
+                not same(prompt, other),
+                f"These two prompts ask for the same picture, only decorated differently: {other!r} and {prompt!r}. Sift "
+                "all that you have with distinct(…).",
+            )
+        expect(
+            on_subject(prompt, script.query),
+            f"The prompt {prompt!r} is not about the subject of {script.query!r}. Keep only those with "
+            "on_subject(prompt, user_query).",
+        )
+    expect(len(result) == n, f"There should be exactly {n} prompts, but there are {len(result)}.")
+    expect(
+        result == script.good[:n],
+        f"The good prompts of all replies together, as the model wrote them and in the order in which they came, are "
+        f"{script.good[:n]}, but your function returned {result}. Keep what earlier replies gave.",
+    )
+
+
+def _expect_gives_up(llm_rewrite_to_image_prompts, script: RewritingScript, n: int) -> str:
+    """The text of the ValueError; raises `CheckFailed` where there is none."""
+    with fake_rewriter(script):
+        return expect_raises(
+            lambda: llm_rewrite_to_image_prompts(script.query, n),
+            ValueError,
+            f"a model with {len(script.good)} good prompts of {n}",
+            instead="Padding and what is off the subject do not count, and fewer than n are not enough.",
+        )
+
+
+def _replies(n: int) -> str:
+    return "The reply" if n == 1 else f"The {n} replies together"
+
+
+def _requests(n: int) -> str:
+    return f"{n} request{'' if n == 1 else 's'}"

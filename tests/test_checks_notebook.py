@@ -1,0 +1,71 @@
+"""What a notebook shows where an exercise is not written yet: one sentence, also in the cells that hang on it."""
+
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from traitlets.config import Config
+
+from helpers.checks import notebook
+
+
+@pytest.fixture
+def run(monkeypatch):
+    """Runs a cell and gives what it shows."""
+    monkeypatch.setattr(notebook, "UNMADE", {})
+    monkeypatch.setattr(notebook, "FAILED", set())
+    shell = InteractiveShell(config=Config(HistoryManager={"enabled": False}))
+    shown = []
+    monkeypatch.setattr(shell, "_showtraceback", lambda kind, error, lines: shown.append("\n".join(lines)))
+    notebook.watch(shell)
+    notebook.watch(shell)
+
+    def run(cell):
+        shown.clear()
+        shell.run_cell(cell)
+        return "\n".join(shown)
+
+    return run
+
+
+STUB = 'def embed(texts):\n    raise NotImplementedError("embed: put your code here, in place of this line.")'
+
+
+def test_a_cell_that_calls_an_unwritten_exercise_shows_one_sentence(run):
+    assert run(STUB) == ""
+    assert run("vectors = embed(['a cat'])").startswith("embed is not written yet.")
+
+
+def test_cells_that_need_what_it_would_have_made_name_the_exercise(run):
+    run(STUB)
+    run("vectors = embed(['a cat'])\nfirst, *others = vectors")
+    shown = run("best = vectors.argmax()")
+    assert shown.startswith("This cell needs vectors, which an earlier cell makes when embed is written. embed is not")
+    assert "Traceback" not in shown
+    assert run("print(best)").startswith("This cell needs best, which an earlier cell makes when embed is written.")
+    assert run("others").startswith("This cell needs others,")
+
+
+def test_what_a_cell_has_made_only_half_is_not_used(run):
+    run(STUB)
+    run("groups = []\nfor vector in embed(['a cat']):\n    groups.append(vector)")
+    assert run("print(sum(groups) / len(groups))").startswith("This cell needs groups, which an earlier cell makes")
+    assert run("groups = [1]\nprint(sum(groups) / len(groups))") == "" and run("groups") == ""
+
+
+def test_once_it_is_written_all_is_as_always(run):
+    run(STUB)
+    run("vectors = embed(['a cat'])")
+    run("def embed(texts):\n    return [1, 2]")
+    assert run("vectors = embed(['a cat'])") == "" and run("vectors") == ""
+    run("del vectors")
+    assert "NameError" in run("vectors")
+
+
+def test_other_errors_keep_their_trace_and_what_they_leave_out_is_said(run):
+    assert "ZeroDivisionError" in run("share = 1 / 0")
+    assert run("share") == "This cell needs share, but the cell that makes it ended in an error."
+    assert "NameError" in run("a_slip")
+    assert "NotImplementedError" in run("raise NotImplementedError('later')")
+
+
+def test_a_cell_with_a_slip_in_its_syntax_does_no_harm(run):
+    assert "SyntaxError" in run("def f(:\n    pass") or run("1") == ""

@@ -1,0 +1,40 @@
+"""A way on: with any exercise left unwritten, every later cell runs, or stops with a sentence that names the exercise."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from judge import ROOT
+from unsolved import dependents
+
+SOLUTIONS = sorted((ROOT / "solutions").glob("*.py"))
+
+
+def test_what_hangs_on_an_exercise_is_found_through_names():
+    sources = [
+        "def mean(x): ...",
+        "a = mean([1])",
+        "b = 2",
+        "def centre(x):\n    return mean(x)",
+        "a = 5",
+        "c = a",
+        "centre(b)",
+    ]
+    assert dependents(sources, 0, "mean") == ([1, 3, 4, 6], {"mean", "a", "centre"})
+
+
+@pytest.mark.parametrize("solution", SOLUTIONS, ids=lambda solution: solution.stem)
+def test_without_an_exercise_later_cells_run_or_name_it_in_a_sentence(solution):
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore", ROOT / "tests" / "unsolved.py", solution], capture_output=True, text=True
+    )
+    assert run.returncode == 0, run.stderr
+    ended = [json.loads(line) for line in run.stdout.splitlines()]
+    assert ended, "the exercise's own check should say that it is not written"
+    lost = [
+        one
+        for one in ended
+        if f"{one['exercise']} is not written yet." not in one["shown"] or "Traceback" in one["shown"]
+    ]
+    assert lost == []

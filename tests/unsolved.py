@@ -1,0 +1,123 @@
+"""Runs a solved notebook, takes away one exercise at a time, and runs again whatever hangs on it.
+
+    python tests/unsolved.py solutions/02_vqa_specialist.py
+
+prints a line of JSON per cell that ends in an error: exercise, cell, shown. Cells that hang on an exercise are those
+that use its name, or a name that such a cell defines. Each exercise is taken away in a fork of the process that has run
+the whole notebook, so that the others stay as they were, and only what hangs on it costs time.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import json
+import os
+import re
+import sys
+import tempfile
+from multiprocessing import get_context
+from pathlib import Path
+
+from judge import LIBRARIES, ROOT
+
+
+def names(source: str) -> tuple[set[str], set[str]]:
+    """(used, defined): the names that a cell's code uses, in functions too, and those that it defines."""
+    tree = ast.parse("\n".join(line for line in source.splitlines() if not line.startswith(("%", "!"))))
+    used = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+    defined = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    defined |= {n.name for n in ast.walk(tree) if isinstance(n, (ast.FunctionDef, ast.ClassDef))}
+    return used, defined
+
+
+def dependents(sources: list[str], at: int, exercise: str) -> tuple[list[int], set[str]]:
+    """(cells, lost): the cells after the exercise's own to run again, and the names that are not to be had until then.
+
+    These are the cells that use the exercise, or what such a cell defines, and those that define one of these names anew.
+    What was there before the exercise stays.
+    """
+    before = set().union(*(names(source)[1] for source in sources[:at]))
+    tainted, lost, found = {exercise}, {exercise}, []
+    for i in range(at + 1, len(sources)):
+        used, defined = names(sources[i])
+        if used & tainted:
+            tainted |= defined
+            lost |= defined - before
+        else:
+            tainted -= defined
+            if not defined & lost:
+                continue
+        found.append(i)
+    return found, lost
+
+
+def take_away(shell, sources: list[str], at: int, exercise: str, stub: str) -> list[dict]:
+    """What the cells that hang on an exercise show where they end in an error; the exercise is a stub now."""
+    from IPython.utils.capture import capture_output
+
+    cells, lost = dependents(sources, at, exercise)
+    for name in lost:
+        shell.user_ns.pop(name, None)
+    ended = []
+    for source in [stub, *(sources[i] for i in cells)]:
+        with capture_output() as shown:
+            outcome = shell.run_cell(source)
+        if outcome.error_before_exec or outcome.error_in_exec:
+            text = re.sub(r"\x1b\[[0-9;]*m", "", shown.stdout).strip()
+            ended.append({"exercise": exercise, "cell": source.strip().splitlines()[0][:80], "shown": text[-600:]})
+    return ended
+
+
+def _in_fork(shell, file: Path, task: tuple) -> None:
+    file.write_text("".join(f"{json.dumps(one)}\n" for one in take_away(shell, *task)), "utf-8")
+
+
+def main(solution: Path) -> None:
+    """Runs the notebook, and then without each of its exercises."""
+    from IPython.core.interactiveshell import InteractiveShell
+    from IPython.utils.capture import capture_output
+    from traitlets.config import Config
+
+    from course.build import read_solution, release, solve
+    from course.nbgrader_hooks import GRADER_ENVIRONMENT
+    from helpers.checks.notebook import watch
+
+    os.environ |= GRADER_ENVIRONMENT
+    for library in LIBRARIES:
+        importlib.import_module(library)
+    solved = solve(read_solution(solution))
+    stubs = {cell.id: cell.source for cell in release(solved).cells}
+    code = [cell for cell in solved.cells if cell.cell_type == "code"]
+    # Visible checks: what graders add comes out again.
+    sources = [stubs[cell.id] if cell.id.endswith("_tests") else cell.source for cell in code]
+    shell = InteractiveShell.instance(config=Config(HistoryManager={"enabled": False}))
+    exercises = [(i, cell.id) for i, cell in enumerate(code) if cell.metadata.get("nbgrader", {}).get("solution")]
+    watch(shell)  # `helpers.checks` was there before the shell
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        with capture_output() as shown:
+            for source in sources:
+                outcome = shell.run_cell(source)
+                if outcome.error_before_exec or outcome.error_in_exec:
+                    break
+        if not outcome.success:
+            raise SystemExit(
+                f"The solved notebook stops at {source.strip().splitlines()[0]!r}:\n{shown.stdout[-3000:]}"
+            )
+        forks = []
+        for at, name in exercises:
+            while len(forks) >= os.cpu_count():
+                forks.pop(0).join()
+            task = (sources, at, name, stubs[name])
+            forks.append(get_context("fork").Process(target=_in_fork, args=(shell, Path(folder, f"{name}.said"), task)))
+            forks[-1].start()
+        for fork in forks:
+            fork.join()
+        for _, name in exercises:
+            print(Path(folder, f"{name}.said").read_text("utf-8"), end="", flush=True)
+        os.chdir(ROOT)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]).resolve())
