@@ -51,6 +51,14 @@ def test_what_a_cell_has_made_only_half_is_not_used(run):
     assert run("groups = [1]\nprint(sum(groups) / len(groups))") == "" and run("groups") == ""
 
 
+def test_a_function_with_a_variable_of_the_same_name_is_defined_all_the_same(run):
+    run(STUB)
+    run("found = embed(['a cat'])")
+    assert run("def search():\n    found = 1\n    return found") == ""
+    assert run("value = search() + sum(found for found in [1])") == ""
+    assert run("first = found[0]").startswith("This cell needs found")
+
+
 def test_once_it_is_written_all_is_as_always(run):
     run(STUB)
     run("vectors = embed(['a cat'])")

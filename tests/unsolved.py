@@ -16,6 +16,7 @@ import os
 import re
 import sys
 import tempfile
+from collections.abc import Iterator
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -69,8 +70,36 @@ def take_away(shell, sources: list[str], at: int, exercise: str, stub: str) -> l
     return ended
 
 
-def _in_fork(shell, file: Path, task: tuple) -> None:
-    file.write_text("".join(f"{json.dumps(one)}\n" for one in take_away(shell, *task)), "utf-8")
+def _in_forks(shell, tasks: list[tuple], folder: Path) -> Iterator[list[dict]]:
+    """What each exercise's absence leads to, tried in a fork of its own."""
+
+    def write(task: tuple) -> None:
+        (folder / f"{task[2]}.said").write_text(json.dumps(take_away(shell, *task)), "utf-8")
+
+    forks = []
+    for task in tasks:
+        while len(forks) >= os.cpu_count():
+            forks.pop(0).join()
+        forks.append(get_context("fork").Process(target=write, args=(task,)))
+        forks[-1].start()
+    for fork in forks:
+        fork.join()
+    for task in tasks:
+        yield json.loads((folder / f"{task[2]}.said").read_text("utf-8"))
+
+
+def _one_by_one(shell, tasks: list[tuple]) -> Iterator[list[dict]]:
+    """The same in this process, for chDB answers nobody in a fork; afterwards the exercise is put back."""
+    from IPython.utils.capture import capture_output
+
+    from helpers.checks.notebook import UNMADE
+
+    for sources, at, name, stub in tasks:
+        yield take_away(shell, sources, at, name, stub)
+        UNMADE.clear()
+        with capture_output():
+            for i in (at, *dependents(sources, at, name)[0]):
+                shell.run_cell(sources[i])
 
 
 def main(solution: Path) -> None:
@@ -105,17 +134,10 @@ def main(solution: Path) -> None:
             raise SystemExit(
                 f"The solved notebook stops at {source.strip().splitlines()[0]!r}:\n{shown.stdout[-3000:]}"
             )
-        forks = []
-        for at, name in exercises:
-            while len(forks) >= os.cpu_count():
-                forks.pop(0).join()
-            task = (sources, at, name, stubs[name])
-            forks.append(get_context("fork").Process(target=_in_fork, args=(shell, Path(folder, f"{name}.said"), task)))
-            forks[-1].start()
-        for fork in forks:
-            fork.join()
-        for _, name in exercises:
-            print(Path(folder, f"{name}.said").read_text("utf-8"), end="", flush=True)
+        tasks = [(sources, at, name, stubs[name]) for at, name in exercises]
+        for ended in _one_by_one(shell, tasks) if "chdb" in sys.modules else _in_forks(shell, tasks, Path(folder)):
+            for one in ended:
+                print(json.dumps(one), flush=True)
         os.chdir(ROOT)
 
 

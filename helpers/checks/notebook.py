@@ -74,15 +74,22 @@ def _remember(shell: InteractiveShell, result: ExecutionResult) -> None:
 
 
 def _used(cell: ast.Module) -> Iterator[str]:
-    """The names that a cell uses before it defines them itself."""
+    """The names that a cell needs when it runs: before it defines them itself, and outside of functions' bodies."""
     made: set[str] = set()
     for statement in cell.body:
-        yield from (
-            node.id
-            for node in ast.walk(statement)
-            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id not in made
-        )
+        yield from (name for name in _loaded(statement) if name not in made)
         made |= _assigned(statement)
+
+
+def _loaded(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+        yield node.id
+    elif isinstance(node, (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)):
+        own = set().union(*(_assigned(part.target) for part in node.generators))
+        yield from (name for child in ast.iter_child_nodes(node) for name in _loaded(child) if name not in own)
+    elif not isinstance(node, (ast.FunctionDef, ast.Lambda)):
+        for child in ast.iter_child_nodes(node):
+            yield from _loaded(child)
 
 
 def _assigned(tree: ast.AST) -> set[str]:
