@@ -39,18 +39,17 @@ def dependents(sources: list[str], at: int, exercise: str) -> tuple[list[int], s
     What was there before the exercise stays.
     """
     before = set().union(*(names(source)[1] for source in sources[:at]))
-    tainted, lost, found = {exercise}, {exercise}, []
+    tainted, lost, hanging = {exercise}, {exercise}, set()
     for i in range(at + 1, len(sources)):
         used, defined = names(sources[i])
         if used & tainted:
             tainted |= defined
             lost |= defined - before
+            hanging.add(i)
         else:
             tainted -= defined
-            if not defined & lost:
-                continue
-        found.append(i)
-    return found, lost
+    again = [i for i in range(at + 1, len(sources)) if i in hanging or names(sources[i])[1] & lost]
+    return again, lost
 
 
 def take_away(shell, sources: list[str], at: int, exercise: str, stub: str) -> list[dict]:

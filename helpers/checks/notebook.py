@@ -92,12 +92,14 @@ def _loaded(node: ast.AST) -> Iterator[str]:
             yield from _loaded(child)
 
 
-def _assigned(tree: ast.AST) -> set[str]:
-    """The names that some code defines, functions and imports included."""
-    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-    for node in ast.walk(tree):
-        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
-            names.add(node.name)
-        elif isinstance(node, (ast.Import, ast.ImportFrom)):
-            names |= {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
-    return names
+def _assigned(node: ast.AST) -> set[str]:
+    """The names that some code defines, functions and imports included, what functions keep to themselves not."""
+    if isinstance(node, ast.Name):
+        return {node.id} if isinstance(node.ctx, ast.Store) else set()
+    if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+        return {node.name}
+    if isinstance(node, (ast.Import, ast.ImportFrom)):
+        return {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
+    if isinstance(node, (ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)):
+        return set()
+    return set().union(*(_assigned(child) for child in ast.iter_child_nodes(node)))
