@@ -17,8 +17,11 @@ __all__ = ["generate_images"]
 
 generate_images = Exercise("generate_images")
 
-FITS = 0.5
-"""How far pictures get, at least, on the way from any other prompt's fit to the fit of a drawing made for the prompt."""
+FITS = 0.6
+"""How far pictures get, at least, on the way from any other prompt's fit to the fit of a drawing made for the prompt.
+
+The mini model's get 0.76 to 1.04 (24 prompts), pictures of another prompt at most 0.47.
+"""
 
 
 @generate_images.given
@@ -44,6 +47,27 @@ def seed(rng) -> int:
 def pair(generate_images, prompt, seed) -> list[Image.Image]:
     """Two pictures of the prompt."""
     return _drawn(generate_images(prompt, 2, seed=seed), 2)
+
+
+@generate_images.given
+def fitting_pair(scene, prompt, pair, rng) -> list[Image.Image]:
+    """The same two, which fit the prompt: pictures of anything else say nothing about seeds."""
+    from helpers import clip
+    from helpers.picturebook import draw
+
+    drawing = draw(scene, size=pair[0].width)
+    others = [random_prompt(rng) for _ in range(6)]
+    fits = clip.similarity([prompt, *others], [*pair, drawing])
+    fit, best, by_chance = fits[0, :2].mean(), fits[0, 2], fits[1:, :2].mean()
+    expect(
+        fit >= by_chance + FITS * (best - by_chance),
+        f"In CLIP's eyes your pictures of {prompt!r} fit it by {fit:.2f}, and any other prompt by {by_chance:.2f}; a "
+        f"drawing made for it fits it by {best:.2f}. Is the prompt used, and are the pictures finished?",
+        yours=pair[0],
+        expected=drawing,
+        alt=prompt,
+    )
+    return pair
 
 
 class _Again(NamedTuple):
@@ -75,51 +99,37 @@ def few(generate_images, prompt, seed) -> Image.Image:
     return _steady(generate_images, prompt, seed=seed, steps=2)
 
 
-@generate_images.core(35)
-def pictures_of_the_prompt(scene, prompt, pair, rng) -> None:
-    """n different pictures that fit the prompt"""
-    from helpers import clip
-    from helpers.picturebook import draw
-
-    expect(
-        not _same(*pair),
-        "The two pictures are the same: each needs its own noise.",
-        yours=pair[0],
-        expected=pair[1],
-        alt=prompt,
-    )
-    drawing = draw(scene, size=pair[0].width)
-    others = [random_prompt(rng) for _ in range(6)]
-    fits = clip.similarity([prompt, *others], [*pair, drawing])
-    fit, best, by_chance = fits[0, :2].mean(), fits[0, 2], fits[1:, :2].mean()
-    expect(
-        fit >= by_chance + FITS * (best - by_chance),
-        f"In CLIP's eyes your pictures of {prompt!r} fit it by {fit:.2f}, and any other prompt by {by_chance:.2f}; a "
-        f"drawing made for it fits it by {best:.2f}. Is the prompt used, and are the pictures finished?",
-        yours=pair[0],
-        expected=drawing,
-        alt=prompt,
-    )
-
-
 @generate_images.core(30)
-def seeds(generate_images, prompt, seed, pair, again) -> None:
+def pictures_of_the_prompt(prompt, fitting_pair) -> None:
+    """n different pictures that fit the prompt"""
+    first, second = fitting_pair
+    expect(
+        not _same(first, second),
+        "The two pictures are the same: each needs its own noise.",
+        yours=first,
+        expected=second,
+        alt=prompt,
+    )
+
+
+@generate_images.core(35)
+def seeds(generate_images, prompt, seed, fitting_pair, again) -> None:
     """the same seed gives the same pictures, another seed gives others"""
     pictures = _drawn(again.pictures, 2)
     expect(
-        all(map(_same, pair, pictures)),
+        all(map(_same, fitting_pair, pictures)),
         "Two calls with the same seed gave different pictures: make a torch.Generator with manual_seed(seed) in each call "
         "and hand it to the pipeline.",
         yours=pictures[0],
-        expected=pair[0],
+        expected=fitting_pair[0],
         alt=prompt,
     )
     other = _drawn(generate_images(prompt, 1, seed=seed + 1000), 1)[0]
     expect(
-        not any(_same(other, known) for known in pair),
+        not any(_same(other, known) for known in fitting_pair),
         "Another seed gave the same picture, so the seed is not used.",
         yours=other,
-        expected=pair[0],
+        expected=fitting_pair[0],
         alt=prompt,
     )
 

@@ -1,129 +1,34 @@
-"""`fine_tune`: judged by what the tuned model draws, the new thing and the old ones, with the same seeds as before."""
+"""`fine_tune`: judged by what the tuned model draws, and by what it still knows of the old world."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from helpers.checks.cases import Exercise
 from helpers.checks.expect import count_optimizer_steps, described, expect
-from helpers.checks.nb01.material import picture_size, private_copy, random_prompt
-
-if TYPE_CHECKING:
-    from diffusers import StableDiffusionPipeline
-    from PIL import Image
+from helpers.checks.nb01.material import picture_size, private_copy
+from helpers.checks.nb01.tuned import Tuned, draw_new, put_in, tune
 
 __all__ = ["fine_tune"]
 
 LEARNED = 0.5
-"""How far the pictures get, at least, from what the untaught model draws to how the new thing's own pictures look."""
-FORGOTTEN = 0.12
-"""How far old prompts' pictures get, at most, from how they were to how pictures of other prompts look."""
-NEW, OLD = 4, 8
+"""How far the pictures get, at least, from what the untaught model draws to how the new thing's own pictures look.
+
+The solution and others with prior preservation reach 0.76 to 0.88. To be set anew when the models change.
+"""
+FORGOTTEN = 0.25
+"""By how much the loss on pictures of the old world may grow.
+
+With prior preservation it grows by 0.04 to 0.20, without by 0.31 to 0.42. To be set anew when the models change.
+"""
 
 fine_tune = Exercise("fine_tune")
 
 
-class Drawn(NamedTuple):
-    """What a model draws: the new thing, and what it knew already."""
-
-    new: list[Image.Image]
-    old: list[Image.Image]
-
-
-class Tuned(NamedTuple):
-    """What came out of a fine-tuning.
-
-    Attributes:
-        kind: the new thing.
-        example: a picture of it that it was taught with.
-        adapter: what fine_tune returned.
-        own_changed: names of the U-Net's own weights that are not as they were.
-        before, after: what the model drew, with the same seeds.
-        learned, forgotten: shares, from 0 to 1, as `LEARNED` and `FORGOTTEN` say.
-    """
-
-    kind: str
-    example: Image.Image
-    adapter: Any
-    own_changed: list[str]
-    before: Drawn
-    after: Drawn
-    learned: float
-    forgotten: float
-
-
 @fine_tune.given
 def tuned(fine_tune, rng) -> Tuned:
-    """The real pipeline, taught a new thing: the one fine-tuning from beginning to end that all cases share."""
-    import torch
-
-    from helpers import newthing
-    from helpers.models import load
-
-    pipe = private_copy(load("diffusion"))
-    own = {name: weight.clone() for name, weight in pipe.unet.state_dict().items()}
-    kind = rng.choice(["robot", "snowman"])  # the notebook has the mushroom
-    images, fresh = (newthing.pictures(kind, 16, seed=rng.randrange(10**6), size=picture_size(pipe)) for _ in range(2))
-    old_prompts = [random_prompt(rng) for _ in range(OLD)]
-
-    before = _draw(pipe, kind, old_prompts)
-    adapter = fine_tune(pipe, images, f"a {kind}")
-    if not pipe.get_active_adapters():
-        _put_in(pipe, adapter)
-    after = _draw(pipe, kind, old_prompts)
-    pipe.unload_lora_weights()
-    left = pipe.unet.state_dict()
-    changed = [name for name in own if name not in left or not torch.equal(own[name], left[name])]
-    return Tuned(
-        kind=kind,
-        example=images[0],
-        adapter=adapter,
-        own_changed=changed,
-        before=before,
-        after=after,
-        learned=_learned(before, after, images, fresh),
-        forgotten=_forgotten(before, after),
-    )
-
-
-def _draw(pipe: StableDiffusionPipeline, kind: str, old_prompts: list[str]) -> Drawn:
-    import torch
-
-    prompts = [f"a {kind}"] * NEW + old_prompts
-    generators = [torch.Generator().manual_seed(i) for i in range(len(prompts))]
-    images = pipe(prompts, num_inference_steps=15, guidance_scale=4.0, generator=generators).images
-    return Drawn(images[:NEW], images[NEW:])
-
-
-def _put_in(pipe: StableDiffusionPipeline, adapter: Any) -> None:
-    """Load an adapter, whether its names start with "unet." or not."""
-    import torch
-
-    expect(
-        isinstance(adapter, dict) and bool(adapter) and all(map(torch.is_tensor, adapter.values())),
-        "fine_tune should return the adapter's state dict, names with tensors, as get_peft_model_state_dict gives it, but "
-        f"what it returned is {described(adapter)}.",
-    )
-    prefix = "unet" if all(str(name).startswith("unet.") for name in adapter) else None
-    pipe.unet.load_lora_adapter(adapter, prefix=prefix, adapter_name="tried")
-
-
-def _learned(before: Drawn, after: Drawn, images: list[Image.Image], fresh: list[Image.Image]) -> float:
-    """In CLIP's eyes, by the likeness to pictures of the new thing that the student's function has not seen."""
-    from helpers.clip import embed_images
-
-    seen = embed_images(fresh).mean(0)
-    first, last, best = (float((embed_images(some) @ seen).mean()) for some in (before.new, after.new, images))
-    return (last - first) / (best - first)
-
-
-def _forgotten(before: Drawn, after: Drawn) -> float:
-    """In CLIP's eyes, by how unlike a picture is to the one of the same prompt and seed before."""
-    from helpers.clip import embed_images
-
-    likeness = embed_images(before.old) @ embed_images(after.old).T
-    own, strangers = likeness.diagonal().mean(), (likeness.sum() - likeness.trace()) / (OLD * OLD - OLD)
-    return float((1 - own) / (1 - strangers))
+    """The one fine-tuning from beginning to end, which takes half a minute, for all cases."""
+    return tune(fine_tune, rng)
 
 
 @fine_tune.core(25)
@@ -134,18 +39,19 @@ def draws_the_new_thing(tuned) -> None:
 
 @fine_tune.core(25)
 def remembers_the_old_ones(tuned) -> None:
-    """the tuned model draws the old things as before"""
+    """the tuned model still knows the old things"""
+    from helpers.redraw import difference
+
     _has_learned(tuned)  # a model that learns nothing forgets nothing
-    changes = [_difference(*pair) for pair in zip(tuned.before.old, tuned.after.old, strict=True)]
-    worst = changes.index(max(changes))
+    worst = max(zip(tuned.before.old, tuned.after.old, strict=True), key=lambda pair: difference(*pair))
     expect(
         tuned.forgotten <= FORGOTTEN,
-        f"The tuned model has forgotten too much: with the same seeds, its pictures of old prompts have come "
-        f"{tuned.forgotten:.0%} of the way to how pictures of other prompts look; it should be {FORGOTTEN:.0%} or less. Are "
-        "there old pictures, drawn by the model before, in each batch (prior preservation)?",
-        yours=tuned.after.old[worst],
-        expected=tuned.before.old[worst],
-        alt="an old prompt's picture",
+        f"The tuned model has forgotten too much: on drawings of what it knew, with the same noise, its loss has grown by "
+        f"{tuned.forgotten:.0%}; it should be {FORGOTTEN:.0%} or less. Are there old pictures, drawn by the model as it "
+        "was, in each batch (prior preservation)?",
+        yours=worst[1],
+        expected=worst[0],
+        alt="what the model draws for an old prompt",
     )
 
 
@@ -167,10 +73,10 @@ def adapter_is_returned(tuned) -> None:
     from helpers.redraw import alike
 
     other = private_copy(load("diffusion"))
-    _put_in(other, tuned.adapter)
+    put_in(other, tuned.adapter)
     stray = next((name for name in tuned.adapter if "lora" not in name), "")
     expect(not stray, f"The adapter should hold LoRA weights and nothing else, but there is {stray!r}.")
-    drawn = _draw(other, tuned.kind, []).new[0]
+    drawn = draw_new(other, tuned.kind)[0]
     expect(
         alike(drawn, tuned.after.new[0]),
         "The adapter that you return draws something else than the tuned pipeline. Does it have all LoRA weights, after the "
@@ -238,9 +144,3 @@ def _has_learned(tuned: Tuned) -> None:
         expected=tuned.example,
         alt=f"a {tuned.kind}",
     )
-
-
-def _difference(first: Image.Image, second: Image.Image) -> float:
-    from helpers.redraw import difference
-
-    return difference(first, second)
