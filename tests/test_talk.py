@@ -30,7 +30,7 @@ from course.talk.offers import Rating
 from course.talk.prompts import MOST_PROMPTS, numbered, variations
 from course.talk.requests import describe_request, json_request
 from course.talk.stories import HITCHES, WISHES, funny_story
-from course.talk.strange import COMPOSED, FILLERS, NOUNS, STRANGE_REQUESTS, VERBS
+from course.talk.strange import ADJECTIVES, COMPOSED, FILLERS, NOUNS, STRANGE_REQUESTS, VERBS
 from course.talk.tools import LOW, accepted, given_up, is_low, tries
 from course.talk.wording import plain_caption, reworded
 from helpers.picturebook import KINDS, PLACES, Scene, Thing, as_seen, parse, questions, random_scene
@@ -227,6 +227,7 @@ def test_the_scores_ask_what_the_training_does_not():
 def test_no_form_of_a_strange_request_gives_one_that_is_scored():
     options = {name: "|".join(map(re.escape, words)) for name, words in FILLERS.items()}
     options |= {"noun": "|".join(NOUNS), "other": "|".join(NOUNS), "verb": "|".join(VERBS), "a": r"\d+", "b": r"\d+"}
+    options["adjective"] = "|".join(ADJECTIVES)
     for form in (*STRANGE_REQUESTS, *COMPOSED):
         pattern = re.sub(r"\\\{(\w+)\\\}", lambda m: f"(?:{options[m[1]]})", re.escape(form))
         assert not [request for request in STRANGE if re.fullmatch(pattern, request, re.IGNORECASE)], form

@@ -188,7 +188,7 @@ def _what_is_there(scene: Scene, rng: Rng) -> Asked | None:
 
 
 FORMS: dict[Callable[[Scene, Rng], Asked | None], float] = {
-    _count: 3.0,
+    _count: 4.0,
     _count_coloured: 0.8,
     _total: 1.2,
     _what_is_absent: 1.2,

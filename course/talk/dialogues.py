@@ -239,23 +239,23 @@ Task = Callable[[Scene, Rng], "list[Turn] | Dialogue"]
 ABOUT_A_PICTURE: dict[str, tuple[Task, float]] = {
     "describe": (_describe, 4.0),
     "answer": (_answer, 7.0),
-    "describe_then_answer": (_describe_then_answer, 0.6),
+    "describe_then_answer": (_describe_then_answer, 0.5),
     "answer_then_describe": (_answer_then_describe, 1.0),
     "story": (_story, 0.8),
-    "json": (_json, 2.2),
+    "json": (_json, 1.8),
     "refuse": (_refuse, 0.5),
     "refuse_then_describe": (_refuse_then_describe, 0.3),
     "draw_like": (like_dialogue, 0.3),
 }
 WITHOUT_A_PICTURE: dict[str, tuple[Task, float]] = {
-    "rewrite": (_rewrite, 3.5),
+    "rewrite": (_rewrite, 2.5),
     "one_prompt": (_one_prompt, 1.0),
     "improve": (_improve, 2.0),
     "story_of": (_story_of, 1.3),
     "small_talk": (_small_talk, 1.3),
-    "refuse": (_refuse, 3.5),
+    "refuse": (_refuse, 4.0),
     "draw": (draw_dialogue, 5.0),
-    "rate": (rate_dialogue, 1.5),
+    "rate": (rate_dialogue, 2.5),
     "draw_two": (two_dialogue, 0.4),
 }
 OF_SEVERAL_THINGS = {"describe": 2.0, "answer_then_describe": 2.0}

@@ -192,10 +192,10 @@ def rate_result(
 
 
 def _score(limit: float, low: bool, rng: Rng) -> str:
-    """A score on the right side of the limit, mostly of two decimals, half of them near it."""
+    """A score on the right side of the limit, mostly of two decimals, most of them near it."""
     cents = round(limit * 100)
     room = cents if low else 100 - cents  # a low score is 0 … cents - 1, a high one cents … 100
-    step = int(rng.random() * min(room + (not low), 12 if rng.random() < 0.5 else 101))
+    step = int(rng.random() * min(room + (not low), pick(rng, (4, 8, 12, 101, 101))))
     value = cents - 1 - step if low else cents + step
     value = min(max(value, 0), 100)
     decimals = pick(rng, (2, 2, 2, 2, 2, 2, 3, 4))

@@ -5,7 +5,7 @@ Composed ones teach that it is the parts that count, so that a request in words 
 
 from __future__ import annotations
 
-from course.talk.strange import made_up
+from course.talk.strange import NOUNS, made_up
 from course.talk.wording import asked, dressed
 from helpers.picturebook.scene import Rng, pick
 
@@ -120,6 +120,24 @@ _MANNERS = (
     *("as exactly as you can", "for a blind person", "for a child", "for my blog", "for a museum", "for somebody who"
       " cannot see it", "in a single line", "as if on the phone", "with colours and place", "carefully"),
 )  # fmt: skip
+_ASIDES = (
+    *("My {noun} is blind.", "I have lost my glasses.", "I cannot see it well.", "My {noun} asks about it."),
+    *("A {noun} gave it to me.", "It hangs in my {noun}.", "I found it in a {noun}.", "My {noun} has painted it."),
+    *("It is for my {noun}.", "There is no text beside it.", "I am on the phone with a {noun}.", "Be my eyes."),
+    *("My {noun} would like to know, too.", "We are in a {noun}.", "I need it for the {noun}.", "This is a game."),
+)
+_ASKED_HERE = (
+    *("What is it?", "What have we got here?", "What is here?", "What do we see?", "What can you tell me?"),
+    *("What are we shown?", "What is there to see?", "So what is it that you see?", "What should I know about it?"),
+    *("What would you say?", "What do I say?", "Say it in words.", "What is there, and where?", "What is that, please?"),
+    *("What exactly does it show?", "What exactly is here?", "What do you make of it?", "What is to be seen here?"),
+)
+_ROLES = (
+    *("Imagine that you are a {noun} who talks about {shown}.", "You are a {noun}. What do you say about {shown}?"),
+    *("Act like a {noun} and show us {shown}.", "As a {noun}, what would you say about {shown}?", "Play a {noun}: {ask}"),
+    *("Suppose a {noun} asks you what {shown} shows. What do you answer?", "Speak as a {noun} would about {shown}."),
+    *("Pretend to be a {noun}. {ask}", "If you were a {noun}, how would you describe {shown}?"),
+)
 NEW_SYSTEMS = (
     "You are a {} assistant.",
     "You are an expert in {}.",
@@ -146,6 +164,8 @@ def describe_request(rng: Rng) -> str:
     """A request to describe the picture: one of `DESCRIBE`, or composed, some with a word that nobody knows."""
     if rng.random() < 0.45:
         return dressed(asked(pick(rng, DESCRIBE), rng), rng)
+    if rng.random() < 0.25:
+        return _in_a_situation(rng)
     if rng.random() < 0.35:
         return dressed(pick(rng, _QUESTIONS).format(_shown(rng)), rng)
     verb = pick(rng, _VERBS) if rng.random() < 0.93 else made_up(rng)
@@ -156,6 +176,17 @@ def describe_request(rng: Rng) -> str:
             f" {pick(rng, _MANNERS)}" if rng.random() < 0.75 else f" {pick(rng, ('for', 'in', 'with'))} {made_up(rng)}"
         )
     return dressed(asked(_capital(f"{verb} {thing}{manner}."), rng), rng)
+
+
+def _in_a_situation(rng: Rng) -> str:
+    """A request in which most words are about something else: a role to play, or why somebody asks."""
+    noun = pick(rng, NOUNS) if rng.random() < 0.7 else made_up(rng).lower()
+    if rng.random() < 0.4:
+        ask = pick(rng, _QUESTIONS).format(_shown(rng))
+        return dressed(pick(rng, _ROLES).format(noun=noun, shown=_shown(rng), ask=ask), rng)
+    question = pick(rng, _ASKED_HERE) if rng.random() < 0.7 else pick(rng, _QUESTIONS).format(_shown(rng))
+    parts = [pick(rng, _ASIDES).format(noun=noun), question] if rng.random() < 0.7 else [question]
+    return dressed(" ".join(parts), rng)
 
 
 def tell_request(rng: Rng) -> str:

@@ -151,6 +151,10 @@ VERBS = _listed(
     "paint, install, explain, translate, find, fix, plan, study, teach, train, wash, write, become, remove, "
     "replace, calculate, open, pay, rent, solve, store"
 )
+ADJECTIVES = _listed(
+    "cold, hot, expensive, cheap, safe, healthy, famous, fast, slow, heavy, old, new, simple, short, long, good, bad, "
+    "useful, legal, rare, red, blue, green, yellow, white, sweet, loud, strong, deep, honest, polite, common"
+)
 COMPOSED = tuple(
     """
     How do I {verb} a {noun}?
@@ -197,6 +201,34 @@ COMPOSED = tuple(
     Describe the life of a {noun}.
     Make a {noun} for my {other}.
     Are {noun}s dangerous?
+    Why is the {noun} so {adjective}?
+    Why is a {noun} {adjective}?
+    Why are {noun}s {adjective}?
+    Is it {adjective} to {verb} a {noun}?
+    Is it true that {noun}s are {adjective}?
+    How many {noun}s are in a {other}?
+    How many {noun}s does a {other} have?
+    How many {noun}s do I need for a {other}?
+    Give me the {noun} of the {other}.
+    Give me a {adjective} {noun}.
+    What is a {adjective} word for {noun}?
+    Explain {noun} in {adjective} words.
+    Explain the {noun} to a child.
+    Is the {noun} still called {adjective}?
+    Which {noun} is the most {adjective}?
+    How {adjective} is the {noun} of a {other}?
+    Who {verb}s the {noun}?
+    Does a {noun} {verb} a {other}?
+    Can a {noun} {verb} {other}s?
+    When does the {noun} {verb}?
+    Do I have to {verb} the {noun}?
+    What happens if I {verb} a {noun}?
+    Write a {adjective} {noun} for my {other}.
+    Suggest a {adjective} {noun}.
+    Order a {noun}.
+    Draft a {noun} about {other}s.
+    Tips against {adjective} {noun}s?
+    {noun} or {other}?
     """.replace("    ", "")
     .strip()
     .splitlines()
@@ -212,7 +244,8 @@ def strange_request(rng: Rng) -> str:
     if rng.random() < 0.5:
         nouns = [made_up(rng) if rng.random() < unknown else pick(rng, NOUNS) for _ in range(2)]
         verb = made_up(rng) if rng.random() < unknown / 2 else pick(rng, VERBS)
-        return pick(rng, COMPOSED).format(noun=nouns[0], other=nouns[1], verb=verb)
+        adjective = made_up(rng).lower() if rng.random() < unknown / 2 else pick(rng, ADJECTIVES)
+        return pick(rng, COMPOSED).format(noun=nouns[0], other=nouns[1], verb=verb, adjective=adjective)
     words = {name: made_up(rng) if rng.random() < unknown else pick(rng, options) for name, options in FILLERS.items()}
     a, b = (str(2 + int(rng.random() * 98)) for _ in range(2))
     return pick(rng, STRANGE_REQUESTS).format(**words, a=a, b=b)

@@ -6,7 +6,7 @@ picture is drawn anew from a fuller prompt, `MOST_TRIES` times at most, or as of
 
 The assistant thinks aloud: "The threshold is 0.50, and 0.48 is too low." A model of this size cannot compare a score with a number
 that stands far above it in an unknown sentence, but it can write the number down and compare the two then
-(chain of thought, Wei et al. 2022, arXiv:2201.11903).
+(chain of thought, Wei et al. 2022, arXiv:2201.11903). It counts its tries aloud for the same reason.
 """
 
 from __future__ import annotations
@@ -104,6 +104,10 @@ def verdict(rating: Rating) -> str:
         else f"The threshold is {rating.limit:.2f}, and {rating.score}"
     )
     return f"{score} is {'too low' if rating.low else 'enough'}."
+
+
+def counted_try(n: int, most: int) -> str:
+    return f"That was try {n} of {most}."
 
 
 def accepted(picture: str, rating: Rating) -> str:
@@ -290,7 +294,7 @@ def _carry_out(job: Job, draw: DrawTool, rate: RateTool | None, ids: Iterator[st
         messages.append(Message("tool", result))
         if not rating.low:
             return [*messages, Message("assistant", accepted(picture, rating))]
-        said = verdict(rating)
+        said = f"{verdict(rating)} {counted_try(attempt + 1, job.most)}"
     return [*messages, Message("assistant", given_up(picture, rating))]
 
 
