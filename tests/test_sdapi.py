@@ -25,8 +25,10 @@ from waiting import Turnstile, until
 
 from course.serve.app import create_app
 from course.serve.engine import Engine
-from course.serve.painter import LCM, SAMPLERS, Painter
+from course.serve.painter import Painter
+from course.serve.samplers import LCM, SAMPLERS
 from course.serve.sdapi import sdapi
+from course.serve.sdinfo import read_infotext
 from helpers import models
 
 FEW = {"prompt": "a cat", "steps": 2, "seed": 7}
@@ -71,6 +73,11 @@ def pictures(answer):
 
 def pixels(answer):
     return [np.asarray(picture).astype(int) for picture in pictures(answer)]
+
+
+def told(answer):
+    """What the answer says of settings that have no effect, in one line."""
+    return " ".join(json.loads(answer["info"])["comments"])
 
 
 def same(one, other):
@@ -148,8 +155,9 @@ def test_every_sampler_draws_and_leaves_the_next_drawing_alone(http):
 
 def test_unknown_fields_nulls_and_numbers_in_quotes_are_let_pass(http):
     plain = draw(http)["images"]
-    extra = {"restore_faces": True, "alwayson_scripts": {}, "override_settings": {"x": 1}, "styles": None}
-    assert draw(http, **extra, negative_prompt=None, steps="2", sampler_name=None)["images"] == plain
+    extra = {"restore_faces": False, "alwayson_scripts": {}, "override_settings": {}, "styles": None, "subseed": -1}
+    answer = draw(http, **extra, negative_prompt=None, steps="2", sampler_name=None)
+    assert answer["images"] == plain and told(answer) == ""
 
 
 def test_what_else_a_client_asks_for(http):
@@ -158,6 +166,190 @@ def test_what_else_a_client_asks_for(http):
     (model,) = http.get("sd-models").json()
     assert http.get("options").json()["sd_model_checkpoint"] == model["title"] == models.entry("diffusion").id
     assert http.get("scripts").json()["txt2img"] == []
+    assert {"karras", "sgm_uniform"} <= {scheduler["name"] for scheduler in http.get("schedulers").json()}
+    for path in ("upscalers", "latent-upscale-modes", "sd-vae", "hypernetworks", "prompt-styles", "script-info"):
+        assert http.get(path).json() == []
+    assert http.get("embeddings").json()["loaded"] == http.get("cmd-flags").json() == {}
+    for path in ("refresh-checkpoints", "refresh-loras", "refresh-vae"):
+        assert http.post(path).status_code == 200
+
+
+def test_options_may_be_set_to_what_they_are(http):
+    options = http.get("options").json()
+    assert http.post("options", json=options).status_code == 200
+    for wanted, words in (
+        (
+            {"sd_model_checkpoint": "v1-5-pruned"},
+            f"'sd_model_checkpoint' can't be changed: it is '{models.entry('diffusion').id}'",
+        ),
+        ({"CLIP_stop_at_last_layers": 2}, "'CLIP_stop_at_last_layers' can't be changed: it is 1"),
+        ({"face_restoration": True}, "no option 'face_restoration'"),
+        ({"\ud83d": True}, "no option"),
+    ):
+        assert words in refused(post_raw(http, "options", options | wanted), 422)
+        assert words in told(post_raw(http, "txt2img", FEW | {"override_settings": wanted}).json())
+
+
+def post_raw(http, path, body):
+    """``httpx`` sends no half of a character."""
+    return http.post(path, content=json.dumps(body), headers={"content-type": "application/json"})
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"enable_hr": True, "styles": ["anime"]}, "no effect here: enable_hr, styles."),
+        ({"prompt": "a (red:1.3) cat"}, "Weights such as (word:1.2) have no effect"),
+        ({"negative_prompt": "dog", "cfg_scale": 1}, "negative_prompt has no effect with a cfg_scale of 1"),
+        ({"prompt": "x" * 40}, "prompt has 40 tokens, of which the model reads the first 30."),
+        ({"negative_prompt": "x" * 31}, "negative_prompt has 31 tokens, of which the model reads the first 30."),
+        ({"prompt": "x" * 30, "negative_prompt": "a (red) dog: 1"}, ""),
+    ],
+)
+def test_what_has_no_effect_is_told(http, fields, words):
+    comments = told(draw(http, **fields))
+    assert words in comments and bool(words) == bool(comments)
+
+
+# -- schedules
+
+
+@pytest.mark.parametrize("sampler", [name for name in SAMPLERS if name != LCM])
+def test_a_schedule_is_followed_or_refused(http, sampler):
+    for scheduler in ("Karras", "SGM Uniform"):
+        answer = http.post("txt2img", json=FEW | {"steps": 4, "sampler_name": sampler, "scheduler": scheduler})
+        if scheduler not in SAMPLERS[sampler].schedules:
+            assert f"{sampler} can't follow 'Karras', only: Automatic, SGM Uniform" in refused(answer, 422)
+            continue
+        drawn = answer.json()
+        assert not same(pixels(drawn)[0], pixels(draw(http, steps=4, sampler_name=sampler))[0])
+        assert drawn["parameters"]["scheduler"] == scheduler
+        assert f"Sampler: {sampler}, Schedule type: {scheduler}" in pictures(drawn)[0].text["parameters"]
+
+
+def test_a_schedule_by_every_name_that_it_has_had(http):
+    karras = draw(http, sampler_name="DPM++ 2M", scheduler="Karras")["images"]
+    assert draw(http, sampler_name="DPM++ 2M", scheduler="karras")["images"] == karras
+    assert draw(http, sampler_name="DPM++ 2M Karras")["images"] == karras
+    plain = draw(http)["images"]
+    assert plain != karras and draw(http, scheduler="Automatic")["images"] == plain
+    assert draw(http, sampler_name="DPM++ 2M Karras", scheduler="automatic")["images"] == plain
+
+
+# -- from a picture
+
+
+def base64_of(picture, **options):
+    file = io.BytesIO()
+    picture.save(file, "PNG", **options)
+    return base64.b64encode(file.getvalue()).decode()
+
+
+RED = Image.new("RGB", (64, 64), "red")
+
+
+def redraw(http, picture=RED, **fields):
+    answer = http.post("img2img", json=FEW | {"init_images": [base64_of(picture)], "steps": 4} | fields)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_a_picture_is_drawn_anew_as_the_pipeline_does_it(http, pipe):
+    from diffusers import StableDiffusionImg2ImgPipeline
+
+    answer = redraw(http, denoising_strength=0.5, batch_size=2, cfg_scale=3, sampler_name="Euler")
+    own = StableDiffusionImg2ImgPipeline(**pipe.components, requires_safety_checker=False)
+    own.scheduler = diffusers_euler(pipe)
+    expected = own(
+        ["a cat"] * 2,
+        image=[RED] * 2,
+        strength=0.5,
+        num_inference_steps=4,
+        guidance_scale=3.0,
+        generator=[torch.Generator().manual_seed(seed) for seed in (7, 8)],
+    ).images
+    drawn = pixels(answer)
+    assert all(same(np.asarray(one).astype(int), other) for one, other in zip(expected, drawn, strict=True))
+    info = json.loads(answer["info"])
+    assert info["denoising_strength"] == answer["parameters"]["denoising_strength"] == 0.5
+    assert info["all_seeds"] == [7, 8] and "init_images" not in answer["parameters"]
+    assert "Denoising strength: 0.5" in pictures(answer)[0].text["parameters"]
+
+
+def diffusers_euler(pipe):
+    from diffusers import EulerDiscreteScheduler
+
+    return EulerDiscreteScheduler.from_config(pipe.scheduler.config)
+
+
+def test_the_picture_its_strength_and_how_it_is_resized_have_a_say(http):
+    blue = Image.new("RGB", (64, 64), "blue")
+    answers = (redraw(http, RED, denoising_strength=0.25), redraw(http, blue, denoising_strength=0.25), redraw(http))
+    drawn = [pixels(answer)[0] for answer in (*answers, draw(http, steps=4))]
+    assert not any(same(one, other) for i, one in enumerate(drawn) for other in drawn[:i])
+    wide = Image.new("RGB", (128, 64), "red")
+    wide.paste("blue", (80, 0, 128, 64))
+    modes = [pixels(redraw(http, wide, denoising_strength=0.25, resize_mode=mode))[0] for mode in (0, 1, 2)]
+    assert not any(same(one, other) for i, one in enumerate(modes) for other in modes[:i])
+
+
+def test_a_picture_comes_in_base64_as_people_send_it(http):
+    plain = redraw(http)["images"]
+    text = base64_of(RED)
+    for sent in (f"data:image/png;base64,{text}", f"{text[:76]}\r\n{text[76:]}\n"):
+        assert redraw(http, init_images=[sent])["images"] == plain
+
+
+@pytest.mark.parametrize(
+    ("fields", "words", "status"),
+    [
+        ({"init_images": []}, "init_images", 422),
+        ({"init_images": None}, "init_images", 422),
+        ({"init_images": [7]}, "init_images.0", 422),
+        ({"init_images": ["!!!!"]}, "not whole in base64", 400),
+        ({"init_images": ["aGVsbG8="]}, "no picture", 400),
+        ({"init_images": ["file:///etc/passwd"]}, "data:image/png;base64", 400),
+        ({"init_images": ["http://127.0.0.1/x.png"]}, "fetches no URLs", 400),
+        ({"denoising_strength": 0}, "denoising_strength", 422),
+        ({"denoising_strength": 0.2}, "0.2 of 4 steps is less than one", 422),
+        ({"resize_mode": 3}, "resize_mode", 422),
+        ({"mask": "aGVsbG8="}, "'mask'", 422),
+    ],
+)
+def test_what_a_picture_can_not_be_drawn_from(http, fields, words, status):
+    body = FEW | {"init_images": [base64_of(RED)], "steps": 4} | fields
+    assert words in refused(http.post("img2img", json=body), status)
+
+
+# -- the words in a picture
+
+
+def test_a_pictures_words_are_read_as_they_were_written(http):
+    answer = draw(http, prompt="a cat,\nSteps: on a stair", negative_prompt="dog", scheduler="Karras")
+    read = http.post("png-info", json={"image": answer["images"][0]}).json()
+    assert read["info"] == read["items"]["parameters"] == json.loads(answer["info"])["infotexts"][0]
+    facts = read["parameters"]
+    assert (facts["Prompt"], facts["Negative prompt"]) == ("a cat,\nSteps: on a stair", "dog")
+    assert (facts["Steps"], facts["Seed"], facts["Schedule type"]) == ("2", "7", "Karras")
+
+
+def test_a_picture_without_words_has_none(http):
+    assert http.post("png-info", json={"image": base64_of(RED)}).json() == {"info": "", "items": {}, "parameters": {}}
+    assert "no picture" in refused(http.post("png-info", json={"image": "aGVsbG8="}), 400)
+
+
+def test_words_of_the_web_ui_and_of_others():
+    text = 'Negative prompt: dog\nSteps: 20, Sampler: Euler a, Lora hashes: "a: 12, b: 34", Size: 512x512'
+    assert read_infotext(text) == {
+        "Prompt": "",
+        "Negative prompt": "dog",
+        "Steps": "20",
+        "Sampler": "Euler a",
+        "Lora hashes": "a: 12, b: 34",
+        "Size": "512x512",
+    }
+    assert read_infotext("just some words, as: these") == {"Prompt": "just some words, as: these"}
+    read_infotext('a: "' * 500_000)  # in no time
 
 
 def test_the_mini_model_draws_what_the_pipeline_draws():
@@ -306,6 +498,22 @@ def test_progress_tells_how_far_it_is_and_shows_the_picture_so_far(slow):
     assert http.get("progress").json() == idle
 
 
+def test_a_drawing_that_is_interrupted_comes_as_it_is(slow):
+    http, _, turnstile, pool = slow
+    assert http.post("interrupt").status_code == 200  # there is none
+    drawing = pool.submit(draw, http, steps=50, n_iter=3, batch_size=2)
+    turnstile.give(2)
+    until(lambda: http.get("progress").json()["state"]["sampling_step"] == 2)
+    http.post("interrupt")
+    assert http.get("progress").json()["state"]["interrupted"]
+    turnstile.give(1)
+    answer = drawing.result()
+    assert turnstile.steps <= 3 and len(answer["images"]) == 2
+    assert json.loads(answer["info"])["all_seeds"] == [7, 8]
+    turnstile.give(100)
+    assert len(draw(http)["images"]) == 1
+
+
 def test_a_full_queue_is_told_to_come_again(slow):
     http, painter, turnstile, pool = slow
     taken = [pool.submit(draw, http) for _ in range(2)]
@@ -380,6 +588,11 @@ BAD_FIELDS = [
     ({"prompt": "half a character \ud83d"}, "prompt"),
     ({"sampler_name": "Euler b"}, "there are: DPM++ 2M, Euler,"),
     ({"sampler_name": "\ud83d"}, "sampler_name"),
+    ({"sampler_name": "Euler b Karras"}, "there are: DPM++ 2M, Euler,"),
+    ({"scheduler": "Cubic"}, "there is no scheduler 'Cubic' here; there are: Automatic, Karras,"),
+    ({"sampler_name": "LCM", "scheduler": "Karras"}, "LCM can't follow 'Karras', only: Automatic"),
+    ({"prompt": "a cat <lora:snowman:0.8>"}, "there is no lora 'snowman' here"),
+    ({"override_settings": 7}, "override_settings"),
     ({"batch_size": 64, "n_iter": 64}, "at most 256 of that size"),
 ]
 
@@ -397,8 +610,19 @@ def test_a_body_that_is_no_json_object(http, content, status):
     refused(http.post("txt2img", content=content, headers={"content-type": "application/json"}), status)
 
 
+@pytest.mark.parametrize("path", ["txt2img", "img2img", "png-info", "options"])
+def test_json_that_is_not_called_json(http, path):
+    headers = {"content-type": "application/x-www-form-urlencoded"}  # which is curl -d's
+    assert "Content-Type: application/json" in refused(http.post(path, content=json.dumps(FEW), headers=headers), 415)
+
+
+def test_a_body_that_is_cut_has_no_field(http):
+    answer = http.post("txt2img", content=b'{"prompt": ', headers={"content-type": "application/json"})
+    assert "not valid JSON" in refused(answer, 422) and answer.json()["detail"][0]["loc"] == ["body"]
+
+
 def test_other_paths_and_methods(http):
-    assert refused(http.get("img2img"), 404)
+    assert "GET /sdapi/v1/interrogate here: /sdapi/v1/docs" in refused(http.get("interrogate"), 404)
     assert refused(http.get("txt2img"), 405)
 
 

@@ -143,17 +143,59 @@ def test_openai_client_reads_models_replies_and_streams(endpoint):
             streamed[choice.index] += choice.delta.content or ""
     assert streamed == [choice.message.content for choice in whole.choices]
     assert chunk.usage == whole.usage and chunk.choices == []
-    with pytest.raises(openai.NotFoundError) as error:
-        client.chat.completions.create(**{**asked, "model": "gpt-4o"})
-    assert error.value.code == "model_not_found" and MODEL in str(error.value)
 
 
-def langchain_models(url):
+@pytest.mark.parametrize("prefix", ["/v1", "/openai/v1"])
+def test_a_model_is_told_of_by_its_name(prefix):
+    http = TestClient(create_app(SimpleNamespace(), MODEL), base_url=LOCAL)
+    (listed,) = http.get(f"{prefix}/models").json()["data"]
+    assert http.get(f"{prefix}/models/{MODEL}").json() == listed and listed["id"] == MODEL
+
+
+def test_a_request_for_another_model_is_answered_and_told_who_answers(endpoint, http, caplog):
+    import openai
+
+    client = openai.OpenAI(base_url=f"{endpoint.url}/v1", api_key="none", max_retries=0)
+    assert client.models.retrieve("org/some-model").id == MODEL
+    expected = post(http)["choices"][0]["message"]["content"]
+    for _ in range(2):
+        reply = client.chat.completions.create(**body() | {"model": "org/some-model"})
+        assert reply.model == MODEL and reply.choices[0].message.content == expected
+    for chunk in client.chat.completions.create(**body() | {"model": "org/another-model"}, stream=True):
+        assert chunk.model == MODEL
+    told = [record.getMessage() for record in caplog.records if record.name == "course.serve.chat"]
+    assert [("org/some-model" in line, "org/another-model" in line) for line in told] == [(True, False), (False, True)]
+    assert all(MODEL in line for line in told)
+
+
+def test_it_can_be_strict_with_the_names_of_models():
+    http = TestClient(create_app(SimpleNamespace(), MODEL, strict_models=True), base_url=LOCAL)
+    answers = [
+        http.post("/v1/chat/completions", json=body(model="gpt-\N{SNOWMAN}")),
+        http.get("/v1/models/gpt-\N{SNOWMAN}"),
+    ]
+    for error in (refused(answer, 404) for answer in answers):
+        assert error["code"] == "model_not_found" and error["param"] == "model" and MODEL in error["message"]
+    assert http.get(f"/v1/models/{MODEL}").json()["id"] == MODEL
+
+
+def test_its_routes_have_a_page():
+    http = TestClient(create_app(SimpleNamespace(), MODEL), base_url=LOCAL)
+    assert "swagger" in http.get("/").text and http.get("/").url.path == "/docs"
+    assert "swagger" in http.get("/sdapi/v1/docs").text
+    routes, drawing = (http.get(f"{app}/openapi.json").json() for app in ("", "/sdapi/v1"))
+    assert {"/v1/models", "/v1/chat/completions", "/pictures/{name}.png"} <= set(routes["paths"])
+    asked = routes["components"]["schemas"]["ChatRequest"]["properties"]
+    assert {"messages", "temperature", "tools"} <= set(asked)
+    assert {"/txt2img", "/img2img", "/png-info"} <= set(drawing["paths"])
+
+
+def langchain_models(url, model=MODEL):
     from langchain_groq import ChatGroq
     from langchain_nvidia_ai_endpoints import ChatNVIDIA
     from langchain_openai import ChatOpenAI
 
-    common = {"model": MODEL, "temperature": 0, "api_key": "none"}
+    common = {"model": model, "temperature": 0, "api_key": "none"}
     yield ChatOpenAI(base_url=f"{url}/v1", max_tokens=8, **common)
     yield ChatGroq(base_url=url, max_tokens=8, **common)
     yield ChatNVIDIA(base_url=f"{url}/v1", max_completion_tokens=8, **common)
@@ -175,6 +217,14 @@ def test_langchains_clients_invoke_and_stream_with_pictures(endpoint, http, monk
         assert "".join(chunk.content for chunk in chat.stream(messages)) == expected, chat
         as_json = chat.bind(response_format={"type": "json_object"}, max_tokens=200).invoke(messages)
         assert isinstance(json.loads(as_json.content), dict), chat
+
+
+@pytest.mark.filterwarnings("ignore:.*is unknown, check `available_models`")
+def test_langchains_clients_may_name_a_model_of_another_service(endpoint, monkeypatch):
+    monkeypatch.setenv("NVIDIA_USAGE_TELEMETRY_ENABLED", "false")
+    expected = [chat.invoke("hello").content for chat in langchain_models(endpoint.url)]
+    others = langchain_models(endpoint.url, "meta-llama/llama-4-maverick-17b-128e-instruct")
+    assert [chat.invoke("hello").content for chat in others] == expected
 
 
 # -- what a request can ask for
@@ -222,6 +272,17 @@ def test_the_picture_is_seen(http):
         for colour in ("white", "black", "red")
     }
     assert len(set(contents.values())) > 1
+
+
+def test_a_picture_may_be_a_plain_string_and_have_line_breaks(http):
+    url = picture("navy")
+    head, _, content = url.partition(",")
+    broken = f"{head},{content[:76]}\r\n{content[76:]}\n"
+    (expected,) = http.post("/v1/chat/completions", json=body("look", url)).json()["choices"]
+    for image_url in (url, {"url": broken}, broken):
+        content = [{"type": "text", "text": "look"}, {"type": "image_url", "image_url": image_url}]
+        answer = http.post("/v1/chat/completions", json=body(messages=[{"role": "user", "content": content}]))
+        assert answer.json()["choices"] == [expected]
 
 
 def test_seeds_repeat_and_differ(http):
@@ -294,9 +355,10 @@ def test_a_stream_is_made_of_chunks(http):
         assert not any("usage" in chunk for chunk in events(answer))
 
 
-def test_fields_it_does_not_know_and_nulls_are_let_pass(http):
+def test_fields_it_does_not_know_and_nulls_and_settings_that_ask_for_nothing_are_let_pass(http):
     plain = post(http)["choices"]
     extra = {"reasoning_format": "hidden", "user": "x", "stop": None, "n": None, "stream": None, "seed": None}
+    extra |= {"logprobs": False, "frequency_penalty": 0.0, "presence_penalty": 0, "logit_bias": {}, "top_k": -1}
     assert post(http, **extra)["choices"] == plain
     answer = http.post(
         "/v1/chat/completions", json=body() | {"messages": [{"role": "user", "content": "hello", "name": "Ada"}]}
@@ -479,14 +541,26 @@ BAD_FIELDS = [
     ({"messages": [{"role": "robot", "content": "x"}]}, "messages.0.role"),
     ({"messages": [{"role": "user", "content": 3}]}, "messages.0.content"),
     ({"messages": [{"role": "user", "content": [{"type": "input_audio"}]}]}, "messages.0.content.0"),
+    ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages.0.content.0.image_url"),
     (
-        {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": "data:"}]}]},
-        "messages.0.content.0.image_url.image_url",
+        {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]},
+        "messages.0.content.0.image_url.url",
     ),
+    (
+        {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": 7}}]}]},
+        "messages.0.content.0.image_url.url",
+    ),
+    (
+        {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": "data:\ud83d"}]}]},
+        "messages.0.content.0.image_url",
+    ),
+    ({"messages": [{"role": "user", "content": [{"type": "text"}]}]}, "messages.0.content.0.text"),
+    ({"messages": [{"role": "user", "content": [{"type": "text", "text": {}}]}]}, "messages.0.content.0.text"),
+    ({"messages": [{"role": "user", "content": "half a character \ud83d"}]}, "messages.0.content"),
     ({"messages": [{"role": "system", "content": user(picture())["content"]}]}, "messages.0"),
     ({"messages": [{"role": "assistant", "content": "me first"}]}, "messages"),
     ({"messages": [user("an <image> here")]}, "messages"),
-    ({"messages": [user("half a character \ud83d")]}, "messages.0.content.0.text.text"),
+    ({"messages": [user("half a character \ud83d")]}, "messages.0.content.0.text"),
     ({"n": 0}, "n"),
     ({"n": 9}, "n"),
     ({"n": "2"}, "n"),
@@ -499,11 +573,24 @@ BAD_FIELDS = [
     ({"stop": [""]}, "stop.0"),
     ({"stop": ["x" * 201]}, "stop.0"),
     ({"stop": 7}, "stop"),
+    ({"stop": "x" * 201}, "stop"),
     ({"messages": [user("x")] * 201}, "messages"),
     ({"messages": [user(*["x"] * 51)]}, "messages.0.content"),
     ({"stream": "yes"}, "stream"),
     ({"response_format": {"type": "xml"}}, "response_format.type"),
     ({"model": None}, "model"),
+    ({"model": "x" * 201}, "model"),
+    ({"logprobs": True}, "logprobs"),
+    ({"top_logprobs": 3}, "top_logprobs"),
+    ({"logit_bias": {"50256": -100}}, "logit_bias"),
+    ({"frequency_penalty": 0.5}, "frequency_penalty"),
+    ({"presence_penalty": -1}, "presence_penalty"),
+    ({"repetition_penalty": 1.2}, "repetition_penalty"),
+    ({"top_k": 40}, "top_k"),
+    ({"min_p": 0.1}, "min_p"),
+    ({"modalities": ["text", "audio"]}, "modalities"),
+    ({"audio": {"voice": "alloy"}}, "audio"),
+    ({"web_search_options": {}}, "web_search_options"),
 ]
 
 
@@ -521,16 +608,33 @@ def test_a_wrong_field_is_named(http, fields, param):
     "content", [b"", b"{", b"[]", b"7", b'{"model": "\xff"}', b"[" * 100_000, b'{"n": ' + b"9" * 5000 + b"}"]
 )
 def test_a_body_that_is_no_json_object(http, content):
-    for kind in ("application/json", "text/plain"):
-        answer = http.post("/v1/chat/completions", content=content, headers={"content-type": kind})
-        assert refused(answer, 400)["type"] == "invalid_request_error"
+    answer = http.post("/v1/chat/completions", content=content, headers={"content-type": "application/json"})
+    error = refused(answer, 400)
+    assert error["type"] == "invalid_request_error" and error["param"] is None
 
 
-def test_an_unknown_model_or_path_or_method(http):
-    error = refused(http.post("/v1/chat/completions", json=body(model="gpt-\N{SNOWMAN}")), 404)
-    assert error["code"] == "model_not_found" and error["param"] == "model" and MODEL in error["message"]
-    refused(http.get("/v1/completions"), 404)
-    refused(http.get("/v1/chat/completions"), 405)
+@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "text/plain"])  # the first is curl -d's
+def test_json_that_is_not_called_json(http, kind):
+    for path in ("/v1/chat/completions", "/openai/v1/chat/completions"):
+        answer = http.post(path, content=json.dumps(body()), headers={"content-type": kind})
+        assert "Content-Type: application/json" in refused(answer, 415)["message"]
+    for kind in ("application/json; charset=utf-8", "application/vnd.api+json"):
+        answer = http.post("/v1/chat/completions", content=json.dumps(body()), headers={"content-type": kind})
+        assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_json_in_every_encoding_of_unicode_and_no_other(http, encoding):
+    asked, headers = json.dumps(body("caf\xe9"), ensure_ascii=False), {"content-type": "application/json"}
+    assert http.post("/v1/chat/completions", content=asked.encode(encoding), headers=headers).status_code == 200
+    answer = http.post("/v1/chat/completions", content=asked.encode("latin-1"), headers=headers)
+    assert "UTF-8" in refused(answer, 400)["message"]
+
+
+def test_an_unknown_path_or_method(http):
+    for method, path, status in (("GET", "/v1/completions", 404), ("GET", "/v1/chat/completions", 405)):
+        message = refused(http.request(method, path), status)["message"]
+        assert f"{method} {path}" in message and "/docs" in message
 
 
 def test_too_long_input(http):
@@ -589,7 +693,7 @@ BAD_PICTURES = {
 def test_a_bad_picture_is_refused(http, url, message):
     content = [{"type": "text", "text": "x"}, {"type": "image_url", "image_url": {"url": url}}]
     error = refused(http.post("/v1/chat/completions", json=body(messages=[{"role": "user", "content": content}])), 400)
-    assert error["code"] == "invalid_image" and error["param"] == "messages.0.content.1.image_url.url"
+    assert error["code"] == "invalid_image" and error["param"] == "messages.0.content.1.image_url"
     assert message in error["message"]
 
 
@@ -856,13 +960,22 @@ def test_the_command_hands_its_options_on(monkeypatch):
     monkeypatch.setitem(
         sys.modules, "course.serve.server", SimpleNamespace(serve=lambda **options: calls.append(options))
     )
-    options = ["--port", "9999", "--parent-pid", "7", "--allow-image-urls", "--submissions", "sqlite://"]
+    options = ["--port", "9999", "--parent-pid", "7", "--allow-image-urls", "--strict-models"]
+    options += ["--submissions", "sqlite://"]
     assert CliRunner().invoke(app, ["serve"]).exit_code == 0
     assert CliRunner().invoke(app, ["serve", *options]).exit_code == 0
-    usual = {"host": "127.0.0.1", "allow_image_urls": False, "parent_pid": None, "submission_root": None}
+    usual = {"host": "127.0.0.1", "allow_image_urls": False, "strict_models": False}
+    usual |= {"parent_pid": None, "submission_root": None}
     assert calls == [
         {**usual, "port": 8765, "submissions": None},
-        {**usual, "port": 9999, "allow_image_urls": True, "parent_pid": 7, "submissions": "sqlite://"},
+        {
+            **usual,
+            "port": 9999,
+            "allow_image_urls": True,
+            "strict_models": True,
+            "parent_pid": 7,
+            "submissions": "sqlite://",
+        },
     ]
 
 

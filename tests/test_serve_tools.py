@@ -365,7 +365,7 @@ BAD = {
     "choice of none": ({"tool_choice": "required"}, "tool_choice", "the request has no tools"),
     "choice of another": ({"tools": [DRAW], "tool_choice": NAMED}, "tool_choice", "no tool 'rate'; there are: draw"),
     "parallel": ({"tools": [DRAW], "parallel_tool_calls": "yes"}, "parallel_tool_calls", "boolean"),
-    "functions": ({"functions": [{"name": "draw"}]}, "functions", "older API is not served: send tools"),
+    "functions": ({"functions": [{"name": "draw"}]}, "functions", "older API, send tools"),
     "function_call": ({"function_call": "auto"}, "function_call", "send tool_choice"),
     "role": ({"messages": [{"role": "function", "content": "x"}]}, "messages.0.role", 'send role "tool"'),
     "past function_call": (

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
+import logging
 import time
 import uuid
 from collections.abc import AsyncIterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from fastapi import APIRouter, Request, Response
@@ -26,6 +27,7 @@ from course.serve.answer import (
     Usage,
 )
 from course.serve.choice import Sampling
+from course.serve.disconnect import CLIENT_CLOSED_REQUEST, when_gone
 from course.serve.engine import Engine, Piece, Replies
 from course.serve.errors import error_body
 from course.serve.images import download, read_picture
@@ -35,31 +37,50 @@ from course.serve.tools import CallReader, grammar
 
 __all__ = ["chat_router"]
 
+log = logging.getLogger(__name__)
+
 
 class ClientGone(Exception):
     """The client closed its connection before the answer was there."""
 
 
-def chat_router(engine: Engine, model_id: str, *, allow_image_urls: bool) -> APIRouter:
-    """The routes of one chat model, called ``model_id``."""
+def chat_router(engine: Engine, model_id: str, *, strict_models: bool, allow_image_urls: bool) -> APIRouter:
+    """The routes of one chat model, called ``model_id``.
+
+    Programs written for other services name those services' models. It answers them too and says who it is, in the
+    reply's ``model`` and once in the log; with ``strict_models`` they get a 404.
+    """
     router = APIRouter()
-    started = int(time.time())
+    card = {"id": model_id, "object": "model", "created": int(time.time()), "owned_by": "picture-this"}
 
-    @router.get("/models")
-    async def models() -> dict:
-        card = {"id": model_id, "object": "model", "created": started, "owned_by": "picture-this"}
-        return {"object": "list", "data": [card]}
-
-    @router.post("/chat/completions")
-    async def complete(asked: ChatRequest, request: Request) -> Response:
-        if asked.model != model_id:
+    @lru_cache(maxsize=100)  # each stranger's name is logged once, and forgotten for others
+    def check(name: str) -> None:
+        if name == model_id:
+            return
+        if strict_models:
             raise ApiError(
                 404,
-                f"There is no model {asked.model!r} here; this endpoint serves {model_id!r}.",
+                f"There is no model {name!r} here; this endpoint serves {model_id!r}.",
                 code="model_not_found",
                 param="model",
             )
+        log.warning("There is no model %r here: %r answers in its place.", name, model_id)
 
+    @router.get("/models")
+    async def models() -> dict:
+        """The model that answers."""
+        return {"object": "list", "data": [card]}
+
+    @router.get("/models/{name:path}")
+    async def model(name: str) -> dict:
+        """The model that answers to this name."""
+        check(name)
+        return card
+
+    @router.post("/chat/completions")
+    async def complete(asked: ChatRequest, request: Request) -> Response:
+        """Replies to a conversation, whole or as a stream of server-sent events."""
+        check(asked.model)
         shown = pictures_of(asked.messages)
 
         async def fetch() -> dict[str, bytes]:
@@ -127,16 +148,14 @@ def _read(reader: CallReader, piece: Piece) -> _Part:
 async def _whole(replies: Replies, head: dict, asked: ChatRequest, request: Request) -> Response:
     texts, reasons = [""] * asked.n, [None] * asked.n
     calls: list[list[Call]] = [[] for _ in range(asked.n)]
-    watch = asyncio.create_task(_cancel_when_gone(request, replies))
     try:
-        async for part in _parts(replies, asked):
-            texts[part.index] += part.text
-            calls[part.index] += part.calls
-            reasons[part.index] = part.finish_reason
+        async with when_gone(request, lambda: replies.cancel(ClientGone())):
+            async for part in _parts(replies, asked):
+                texts[part.index] += part.text
+                calls[part.index] += part.calls
+                reasons[part.index] = part.finish_reason
     except ClientGone:
-        return Response(status_code=499)  # the word for it in servers' logs; nobody is there to read it
-    finally:
-        watch.cancel()
+        return Response(status_code=CLIENT_CLOSED_REQUEST)
     choices = [
         CompletionChoice(
             index=index,
@@ -147,12 +166,6 @@ async def _whole(replies: Replies, head: dict, asked: ChatRequest, request: Requ
     ]
     answer = Completion(**head, choices=choices, usage=_usage(replies))
     return Response(answer.model_dump_json(), media_type="application/json")
-
-
-async def _cancel_when_gone(request: Request, replies: Replies) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-    replies.cancel(ClientGone())
 
 
 async def _events(replies: Replies, head: dict, asked: ChatRequest) -> AsyncIterator[str]:

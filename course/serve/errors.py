@@ -1,8 +1,9 @@
-"""Errors as OpenAI's clients know them, ``{"error": {"message", "type", "param", "code"}}``, and the size limit."""
+"""Errors in the shape that OpenAI's clients know, ``{"error": {"message", "type", "param", "code"}}``; the size limit."""
 
 from __future__ import annotations
 
-import logging
+from http import HTTPStatus
+from typing import Any, NamedTuple
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -12,14 +13,78 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from course.api_error import ApiError
 
-__all__ = ["BodyLimit", "add_error_handlers", "error_body", "readable"]
+__all__ = ["BodyLimit", "Fault", "add_error_handlers", "error_body", "faults", "sentence_of", "was_json"]
 
-log = logging.getLogger(__name__)
+
+# -- what is wrong with a request, whatever the shape of the answer
 
 
 def readable(text: str) -> str:
     """``text``, in which a part of a request may stand: JSON can hold half a character that UTF-8 cannot."""
     return text.encode("utf-8", "backslashreplace").decode()
+
+
+def sentence_of(request: Request, error: HTTPException) -> str:
+    """What ``error`` says, in more words than the framework's where those don't help."""
+    if isinstance(error.__cause__, UnicodeDecodeError):
+        return f"The request's body is not UTF-8 (its byte {error.__cause__.start}): send JSON in UTF-8."
+    if error.status_code in (404, 405) and error.detail == HTTPStatus(error.status_code).phrase:
+        here = request.scope.get("root_path", "")
+        return readable(f"There is no {request.method} {request.url.path} here: {here}/docs lists what there is.")
+    return readable(error.detail)
+
+
+class Fault(NamedTuple):
+    """What is wrong with one field of a request; ``path`` leads to it, and is empty for the request as a whole."""
+
+    path: tuple[str | int, ...]
+    message: str
+    type: str
+
+    @property
+    def field(self) -> str:
+        return ".".join(map(str, self.path))
+
+    def __str__(self) -> str:
+        return f"In {self.field!r}: {self.message}." if self.path else f"The request's body: {self.message}."
+
+
+def was_json(error: RequestValidationError) -> bool:
+    """Whether the request's body was sent as JSON; FastAPI leaves another one as it came."""
+    return not isinstance(error.body, bytes)
+
+
+def faults(error: RequestValidationError) -> list[Fault]:
+    """All that is wrong with a request."""
+    if not was_json(error):
+        return [Fault((), "expected JSON, sent with the header Content-Type: application/json", "content_type")]
+    return [Fault(_path(fault, error.body), _message(fault), fault["type"]) for fault in error.errors()]
+
+
+def _message(fault: dict[str, Any]) -> str:
+    if fault["type"] == "json_invalid":
+        return f"it is not valid JSON ({fault['ctx']['error']})"
+    return readable(fault["msg"].removeprefix("Value error, ").rstrip("."))
+
+
+def _path(fault: dict[str, Any], body: Any) -> tuple[str | int, ...]:
+    """The way to the field in ``body`` as it was sent.
+
+    Pydantic's way also names the member of a union, and goes on inside what a validator has made of a field.
+    """
+    source, *way = fault["loc"]
+    if source != "body":
+        return tuple(way)
+    lacking = [way.pop()] if way and fault["type"] == "missing" else []
+    path = []
+    for part in way:
+        if (isinstance(body, dict) and part in body) or (isinstance(body, list) and isinstance(part, int)):
+            path.append(part)
+            body = body[part]
+    return (*path, *lacking)
+
+
+# -- in OpenAI's shape
 
 
 def error_body(error: HTTPException) -> dict:
@@ -45,18 +110,13 @@ def add_error_handlers(app: FastAPI) -> None:
 
 
 def _answer(request: Request, error: HTTPException) -> JSONResponse:
+    error.detail = sentence_of(request, error)
     return JSONResponse(error_body(error), error.status_code, error.headers)
 
 
 def _answer_invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-    first = error.errors()[0]
-    if first["type"] == "json_invalid":
-        return _answer(request, ApiError(400, f"The request's body is not valid JSON ({first['ctx']['error']})."))
-    # The path starts with the word "body"; the rest is the way to the field: messages.0.content.1.image_url
-    param = ".".join(map(str, first["loc"][1:])) or None
-    place = f"In {param!r}: " if param else "In the request's body: "
-    message = first["msg"].removeprefix("Value error, ").rstrip(".")
-    return _answer(request, ApiError(400, f"{place}{message}.", param=param))
+    first = faults(error)[0]
+    return _answer(request, ApiError(400 if was_json(error) else 415, str(first), param=first.field or None))
 
 
 def _answer_unexpected(request: Request, error: Exception) -> JSONResponse:

@@ -1,4 +1,4 @@
-"""Whom the endpoint answers: programs that call it by a name of its own, and no web page from elsewhere.
+"""Which clients may call the endpoint: programs that call it by its own name, and no web page from elsewhere.
 
 A browser lets a page of evil.example send requests to 127.0.0.1, and lets it read the answers if evil.example leads
 there by then (DNS rebinding). But it tells the name that the page used in ``Host``, and the page's own in ``Origin``.

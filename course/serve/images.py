@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 from collections.abc import Mapping, Sequence
 
 import httpx
@@ -13,7 +12,7 @@ from PIL import Image
 from course.api_error import ApiError
 from helpers.pictures import Unreadable, open_untrusted
 
-__all__ = ["download", "read_picture"]
+__all__ = ["download", "read_base64", "read_picture"]
 
 #: The longest side in shortest sides: a picture is scaled by its shortest side before it is cropped.
 MAX_ASPECT = 50
@@ -61,6 +60,11 @@ def read_picture(url: str, param: str, downloads: Mapping[str, bytes]) -> Image.
     return _open(content, param)
 
 
+def read_base64(text: str, param: str) -> Image.Image:
+    """The RGB picture in base64, or in a ``data:`` URL. Raises as `read_picture` does."""
+    return read_picture(text, param, {}) if ":" in text[:100] else _open(_decoded(text, param), param)
+
+
 def _scheme(url: str) -> str:
     return url.split(":", 1)[0].lower()
 
@@ -70,9 +74,13 @@ def _decode(url: str, param: str) -> bytes:
     words = head.lower().split(";")
     if not comma or not words[0].startswith("data:image/") or words[-1] != "base64":
         raise _bad(param, "Expected data:image/png;base64, (or jpeg, webp, gif) and then the picture in base64")
+    return _decoded(body, param)
+
+
+def _decoded(text: str, param: str) -> bytes:
     try:
-        return base64.b64decode(body, validate=True)
-    except (binascii.Error, ValueError) as error:
+        return base64.b64decode("".join(text.split()), validate=True)  # some encoders break lines
+    except ValueError as error:
         raise _bad(param, f"The picture is not whole in base64 ({error})") from error
 
 

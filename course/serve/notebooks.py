@@ -28,7 +28,7 @@ class Notebooks:
         self.join(pid)
 
     def join(self, pid: int) -> bool:
-        """Adds a process; one that has ended already counts for nothing. False if it is too late: the last has gone."""
+        """Adds a process, unless it has ended already. False if the endpoint is already shutting down."""
         with self._lock, suppress(psutil.NoSuchProcess):
             self._processes.add(psutil.Process(pid))
         return not self._closed

@@ -15,68 +15,19 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from course.api_error import ApiError
+from course.serve.samplers import SAMPLERS, make_scheduler
 from helpers.errors import PlainError
-from helpers.models import LCM_STEPS, defaults, few_step, has_few_step, lcm_scheduler, with_scheduler
+from helpers.models import few_step, has_few_step, with_scheduler
 from helpers.provenance import adapter_used
 
 if TYPE_CHECKING:
     import torch
-    from diffusers import SchedulerMixin, StableDiffusionPipeline
+    from diffusers import StableDiffusionImg2ImgPipeline, StableDiffusionPipeline
     from PIL import Image
 
-__all__ = ["LCM", "MAX_STEPS", "SAMPLERS", "Drawing", "Painter", "Sampler"]
-
-MAX_STEPS = 150
+__all__ = ["Cancelled", "Drawing", "Painter"]
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Sampler:
-    """A sampler by the web UI's names, and the scheduler of diffusers that does the same.
-
-    Attributes:
-        options: what the web UI tells of it.
-        config: what the scheduler needs beside the model's own scheduler config.
-        max_steps: the most steps that it can take.
-        way: whose `helpers.models.defaults` suit it.
-    """
-
-    name: str
-    aliases: tuple[str, ...]
-    scheduler: str
-    options: dict[str, str] = field(default_factory=dict)
-    config: dict[str, bool] = field(default_factory=dict)
-    max_steps: int = MAX_STEPS
-    way: str = "diffusion"
-
-    @property
-    def steps(self) -> int:
-        """How many it takes where a request does not say."""
-        return defaults(self.way).steps
-
-    @property
-    def cfg_scale(self) -> float:
-        """The guidance where a request does not say."""
-        return defaults(self.way).guidance_scale
-
-
-#: The sampler that goes with the adapter for few steps.
-LCM = "LCM"
-
-#: The first is the one to take where a request names none and the adapter for few steps is not there.
-SAMPLERS = {
-    sampler.name: sampler
-    for sampler in (
-        Sampler("DPM++ 2M", ("k_dpmpp_2m",), "DPMSolverMultistepScheduler"),
-        Sampler("Euler", ("k_euler",), "EulerDiscreteScheduler"),
-        Sampler("Euler a", ("k_euler_a", "k_euler_ancestral"), "EulerAncestralDiscreteScheduler"),
-        Sampler("Heun", ("k_heun",), "HeunDiscreteScheduler", {"second_order": "True"}),
-        Sampler("DDIM", ("ddim",), "DDIMScheduler", config={"clip_sample": False}),
-        Sampler("UniPC", ("unipc",), "UniPCMultistepScheduler"),
-        Sampler(LCM, ("k_lcm",), "LCMScheduler", max_steps=LCM_STEPS, way="few_step"),
-    )
-}
 
 
 @dataclass(eq=False)
@@ -86,12 +37,18 @@ class Drawing:
     Attributes:
         seeds: one a picture; the pictures are drawn in this order, ``batch_size`` at a time.
         width, height: in pixels, multiples of 8.
+        schedule: how the sampler's noise falls, one of `SCHEDULES`.
+        picture: what to start from, of that size; None to start from noise alone.
+        strength: how much of the picture is noise at the start: 1 for all of it.
+        comments: what the client should know: what of its request has no effect.
         lora: how much of the adapter for few steps is added; 0 for none.
         lora_revision: which adapter it is, once drawing has begun.
         batch: the number of batches that are done.
         step, steps_planned: how far the batch in the making is, in calls of the scheduler.
         latents: those of the batch in the making, shape (pictures, channels, height / 8, width / 8).
         started: when drawing began, in seconds of ``time.monotonic``; None while it waits.
+        cancelled: nobody waits for it any more.
+        interrupted: what there is by now is wanted.
     """
 
     prompt: str
@@ -103,7 +60,11 @@ class Drawing:
     width: int
     height: int
     sampler: str
+    schedule: str = "Automatic"
+    picture: Image.Image | None = None
+    strength: float = 1.0
     lora: float = 0.0
+    comments: list[str] = field(default_factory=list)
 
     lora_revision: str = ""
     batch: int = 0
@@ -112,6 +73,7 @@ class Drawing:
     latents: torch.Tensor | None = None
     started: float | None = None
     cancelled: bool = False
+    interrupted: bool = False
 
     @property
     def batches(self) -> int:
@@ -171,8 +133,13 @@ class Painter:
     async def _there(self) -> StableDiffusionPipeline:
         return self._pipe or await asyncio.get_running_loop().run_in_executor(self._desk, self._get)
 
+    def interrupt(self) -> None:
+        """Ends the drawing in the making with what there is of it."""
+        if drawing := self.at_work:
+            drawing.interrupted = True
+
     async def draw(self, drawing: Drawing) -> list[Image.Image]:
-        """The pictures, in the order of their seeds.
+        """The pictures, in the order of their seeds; of a drawing that is interrupted those that were begun.
 
         Raises:
             ApiError: status 429 when there is no place, 500 when the model fails.
@@ -221,9 +188,10 @@ class Painter:
     def _draw(self, drawing: Drawing) -> list[Image.Image]:
         pipe = self._pipeline(drawing)
         pictures = []
+        drawing.comments += _unread(pipe, drawing)
         drawing.started, self.at_work = time.monotonic(), drawing
         try:
-            while len(pictures) < len(drawing.seeds):
+            while len(pictures) < len(drawing.seeds) and not drawing.interrupted:
                 seeds = drawing.seeds[len(pictures) : len(pictures) + drawing.batch_size]
                 pictures += self._batch(pipe, drawing, seeds)
                 drawing.step, drawing.latents = 0, None
@@ -240,37 +208,52 @@ class Painter:
             drawing.latents = tensors["latents"]
             if drawing.cancelled:
                 raise Cancelled
+            pipe._interrupt = drawing.interrupted
             return tensors
 
         if drawing.cancelled:
             raise Cancelled
+        start = {"width": drawing.width, "height": drawing.height}
+        if drawing.picture:
+            start = {"image": [drawing.picture] * len(seeds), "strength": drawing.strength}
         # Noise is drawn on the CPU: there a seed means the same on every computer.
         return pipe(
             [drawing.prompt] * len(seeds),
             negative_prompt=[drawing.negative_prompt] * len(seeds),
             num_inference_steps=drawing.steps,
             guidance_scale=drawing.cfg_scale,
-            width=drawing.width,
-            height=drawing.height,
             generator=[torch.Generator().manual_seed(seed) for seed in seeds],
             callback_on_step_end=after_step,
+            **start,
         ).images
 
     def _pipeline(self, drawing: Drawing) -> StableDiffusionPipeline:
         """The same models with a scheduler of their own, so that one drawing leaves no trace in the next."""
         pipe = self._get()
-        scheduler = _scheduler(pipe, SAMPLERS[drawing.sampler])
+        scheduler = make_scheduler(pipe, SAMPLERS[drawing.sampler], drawing.schedule)
         try:
             drawn_with = few_step(pipe, drawing.lora) if drawing.lora else pipe
         except PlainError as error:
             raise ApiError(503, str(error)) from error
         drawing.lora_revision = adapter_used(drawn_with).revision if drawing.lora else ""
-        return with_scheduler(drawn_with, scheduler)
+        pipe = with_scheduler(drawn_with, scheduler)
+        return _from_pictures(pipe) if drawing.picture else pipe
 
 
-def _scheduler(pipe: StableDiffusionPipeline, sampler: Sampler) -> SchedulerMixin:
-    import diffusers
+def _from_pictures(pipe: StableDiffusionPipeline) -> StableDiffusionImg2ImgPipeline:
+    from diffusers import StableDiffusionImg2ImgPipeline
 
-    if sampler.name == LCM:
-        return lcm_scheduler(pipe.scheduler)
-    return getattr(diffusers, sampler.scheduler).from_config(pipe.scheduler.config, **sampler.config)
+    other = StableDiffusionImg2ImgPipeline(**pipe.components, requires_safety_checker=False)
+    other.set_progress_bar_config(disable=True)
+    return other
+
+
+def _unread(pipe: StableDiffusionPipeline, drawing: Drawing) -> list[str]:
+    """For each prompt that is longer than the model reads, a sentence that says so."""
+    tokenizer, sentences = pipe.tokenizer, []
+    room = tokenizer.model_max_length - tokenizer.num_special_tokens_to_add()
+    for name in ("prompt", "negative_prompt"):
+        count = len(tokenizer(getattr(drawing, name), add_special_tokens=False, verbose=False).input_ids)
+        if count > room:
+            sentences.append(f"{name} has {count} tokens, of which the model reads the first {room}.")
+    return sentences

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from course.api_error import ApiError
-from course.serve.schema import ImagePart, Message, TextPart, Tool
+from course.serve.messages import ImagePart, Message, TextPart
+from course.serve.schema import Tool
 
 if TYPE_CHECKING:
     import torch
@@ -40,7 +41,7 @@ class Prompt:
 def pictures_of(messages: Sequence[Message]) -> list[tuple[str, str]]:
     """The pictures' (URL, name of its field), in order. Raises ``ApiError`` 400 for more than ``MAX_IMAGES``."""
     found = [
-        (part.image_url.url, f"messages.{turn}.content.{place}.image_url.url")
+        (part.image_url.url, f"messages.{turn}.content.{place}.image_url")
         for turn, message in enumerate(messages)
         for place, part in enumerate(message.content)
         if isinstance(part, ImagePart)

@@ -1,164 +1,30 @@
 """What a chat request may hold: OpenAI's chat completions, as far as they are served here.
 
-Fields that are not listed are let pass unread, since each client sends some of its own.
+A setting that would change a reply, and that is not served, is refused by its name. Fields that are not listed are
+ignored, because each client sends some of its own.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-__all__ = [
-    "MAX_CHOICES",
-    "ChatRequest",
-    "Function",
-    "ImagePart",
-    "Incoming",
-    "Message",
-    "Text",
-    "TextPart",
-    "Tool",
-    "ToolChoice",
-]
+from course.serve.incoming import Incoming, JsonObject, Text, not_served
+from course.serve.messages import Message
+
+__all__ = ["MAX_CHOICES", "ChatRequest", "Function", "Tool", "ToolChoice"]
 
 MAX_CHOICES = 8
 # A list is read no further than its limit: pydantic would keep an error for each wrong item of a million.
 MAX_MESSAGES = 200
-MAX_PARTS = 50  # of one message
 MAX_STOPS = 16
 MAX_STOP = 200  # characters
 MAX_TOOLS = 64
+MAX_NAME = 200  # characters of a model's name
 
-
-class Incoming(BaseModel):
-    """Takes no "3" for 3, and null for a field that is left out."""
-
-    model_config = ConfigDict(strict=True, allow_inf_nan=False)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_nulls(cls, value: Any) -> Any:
-        return {key: item for key, item in value.items() if item is not None} if isinstance(value, dict) else value
-
-
-def _whole_characters(text: str) -> str:
-    """JSON can hold half of a character that UTF-16 writes in two; tokenizers can't read that."""
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise ValueError(f"character {error.start} of the text is only half a character (a lone surrogate)") from None
-    return text
-
-
-Text = Annotated[str, AfterValidator(_whole_characters)]
-
-
-def _any_reader_can_read(value: dict[str, Any]) -> dict[str, Any]:
-    try:
-        _whole_characters(json.dumps(value, ensure_ascii=False, allow_nan=False))
-    except RecursionError:
-        raise ValueError("the object is nested too deeply") from None
-    return value
-
-
-JsonObject = Annotated[dict[str, Any], AfterValidator(_any_reader_can_read)]
-
-
-def _from_json(value: Any) -> Any:
-    """Arguments come as JSON in a string, "" where there are none."""
-    if not isinstance(value, str):
-        return value
-    try:
-        value = json.loads(value or "{}")
-    except (ValueError, RecursionError):
-        raise ValueError("the string is not valid JSON") from None
-    if not isinstance(value, dict):
-        raise ValueError("the string holds no JSON object")
-    return value
-
-
-def _refused(instead: str) -> Any:
-    """A field of the older API, which is not served: ``instead`` is what to send."""
-
-    def refuse(value: Any) -> Any:
-        raise ValueError(f"this field of the older API is not served: send {instead}")
-
-    return Annotated[Any, BeforeValidator(refuse)]
-
-
-class TextPart(Incoming):
-    type: Literal["text"]
-    text: Text
-
-
-class ImageUrl(Incoming):
-    url: Text
-
-
-class ImagePart(Incoming):
-    type: Literal["image_url"]
-    image_url: ImageUrl
-
-
-class PastFunction(Incoming):
-    name: Annotated[Text, Field(min_length=1)]
-    arguments: Annotated[JsonObject, BeforeValidator(_from_json)]
-
-
-class PastCall(Incoming):
-    """A call that the assistant has made in an earlier turn."""
-
-    id: Text
-    type: Literal["function"] = "function"
-    function: PastFunction
-
-
-class Message(Incoming):
-    """One turn; its content is always a list of parts here, whichever way it came."""
-
-    role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: list[Annotated[TextPart | ImagePart, Field(discriminator="type")]] = Field([], max_length=MAX_PARTS)
-    tool_calls: list[PastCall] = Field([], max_length=MAX_PARTS)
-    tool_call_id: Text | None = None
-    function_call: _refused("tool_calls") = None
-
-    @field_validator("role", mode="before")
-    @classmethod
-    def _known(cls, value: Any) -> Any:
-        if value == "function":
-            raise ValueError('the older role "function" is not served: send role "tool" with its tool_call_id')
-        return value
-
-    @field_validator("content", mode="before")
-    @classmethod
-    def _as_parts(cls, value: Any) -> Any:
-        return [{"type": "text", "text": value}] if isinstance(value, str) else value
-
-    @model_validator(mode="after")
-    def _pictures_are_the_users(self) -> Message:
-        if self.role != "user" and any(part.type == "image_url" for part in self.content):
-            raise ValueError(f"only a user's message may hold pictures, this one is the {self.role}'s")
-        return self
-
-    @model_validator(mode="after")
-    def _calls_are_the_assistants(self) -> Message:
-        if self.tool_calls and self.role != "assistant":
-            raise ValueError(f"only an assistant's message may hold tool_calls, this one is the {self.role}'s")
-        if self.role == "tool" and self.tool_call_id is None:
-            raise ValueError("a tool's message needs tool_call_id, the id of the call that it answers")
-        return self
+LEAVE_OUT = "leave it out"
 
 
 class Function(Incoming):
@@ -166,7 +32,7 @@ class Function(Incoming):
 
     name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
     description: Text = ""
-    parameters: JsonObject = {}
+    parameters: JsonObject = Field({})
 
     @field_validator("parameters")
     @classmethod
@@ -222,7 +88,7 @@ class ChatRequest(Incoming):
     same request gives the same replies again.
     """
 
-    model: str
+    model: Annotated[Text, Field(max_length=MAX_NAME)]
     messages: list[Message] = Field(min_length=1, max_length=MAX_MESSAGES)
     n: int = Field(1, ge=1, le=MAX_CHOICES)
     max_tokens: int | None = Field(None, ge=1)
@@ -237,8 +103,19 @@ class ChatRequest(Incoming):
     tools: list[Tool] = Field([], max_length=MAX_TOOLS)
     tool_choice: Any = ToolChoice("auto")
     parallel_tool_calls: bool = True
-    functions: _refused("tools") = None
-    function_call: _refused("tool_choice") = None
+    functions: not_served("it is of the older API, send tools") = None
+    function_call: not_served("it is of the older API, send tool_choice") = None
+    logprobs: not_served(LEAVE_OUT, False) = None
+    top_logprobs: not_served(LEAVE_OUT, 0) = None
+    logit_bias: not_served(LEAVE_OUT, {}) = None
+    frequency_penalty: not_served(LEAVE_OUT, 0) = None
+    presence_penalty: not_served(LEAVE_OUT, 0) = None
+    repetition_penalty: not_served(LEAVE_OUT, 1) = None
+    top_k: not_served(LEAVE_OUT, 0, -1) = None
+    min_p: not_served(LEAVE_OUT, 0) = None
+    modalities: not_served(LEAVE_OUT, ["text"]) = None
+    audio: not_served(LEAVE_OUT) = None
+    web_search_options: not_served(LEAVE_OUT) = None
 
     @field_validator("stop", mode="before")
     @classmethod

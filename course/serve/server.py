@@ -25,6 +25,7 @@ def serve(
     port: int,
     allow_image_urls: bool,
     parent_pid: int | None,
+    strict_models: bool = False,
     submissions: str | None = None,
     submission_root: Path | None = None,
 ) -> None:
@@ -32,6 +33,7 @@ def serve(
 
     Args:
         parent_pid: if given, it also stops when this process and all notebooks that have joined it are gone.
+        strict_models: as for `create_app`.
         submissions: the database of submissions (`course.assess.submissions`); the one in the user's data folder if None.
         submission_root: the folder whose folders a submission may name.
 
@@ -50,13 +52,18 @@ def serve(
         runner=Runner.at_home(submissions),
         notebooks=notebooks,
         submission_root=submission_root,
+        strict_models=strict_models,
         allow_image_urls=allow_image_urls,
     )
     # A connection that is still open must not keep the endpoint alive.
     server = uvicorn.Server(uvicorn.Config(app, host, port, log_level="warning", timeout_graceful_shutdown=2))
     if notebooks:
         threading.Thread(target=_end_with, args=(notebooks, server), daemon=True).start()
-    print(f"{model_id} answers at {address}/v1, pictures are drawn at {address}/sdapi/v1; Ctrl+C stops it.", flush=True)
+    print(
+        f"{model_id} answers at {address}/v1, pictures are drawn at {address}/sdapi/v1; {address}/docs lists all "
+        "routes. Ctrl+C stops it.",
+        flush=True,
+    )
     with suppress(KeyboardInterrupt):  # uvicorn shuts down in good order, and then passes the signal on
         server.run()
 

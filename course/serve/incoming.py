@@ -1,0 +1,60 @@
+"""What all requests have in common: strict fields, text that tokenizers can read, fields that are not served."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, model_validator
+
+__all__ = ["Incoming", "JsonObject", "Text", "not_served"]
+
+
+class Incoming(BaseModel):
+    """Takes no "3" for 3, and null for a field that is left out."""
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, value: Any) -> Any:
+        return {key: item for key, item in value.items() if item is not None} if isinstance(value, dict) else value
+
+
+def _whole_characters(text: str) -> str:
+    """JSON can hold half of a character that UTF-16 writes in two; tokenizers can't read that."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"character {error.start} of the text is only half a character (a lone surrogate)") from None
+    return text
+
+
+Text = Annotated[str, AfterValidator(_whole_characters)]
+
+
+def _any_reader_can_read(value: dict[str, Any]) -> dict[str, Any]:
+    try:
+        _whole_characters(json.dumps(value, ensure_ascii=False, allow_nan=False))
+    except RecursionError:
+        raise ValueError("the object is nested too deeply") from None
+    return value
+
+
+JsonObject = Annotated[dict[str, Any], AfterValidator(_any_reader_can_read)]
+
+
+def not_served(instead: str, *harmless: Any) -> Any:
+    """The type of a field that is refused by name, but for the values with which it changes nothing.
+
+    Args:
+        instead: what to do.
+        harmless: those values.
+    """
+
+    def check(value: Any) -> Any:
+        if value not in harmless:
+            raise ValueError(f"this field is not served here: {instead}")
+        return value
+
+    return Annotated[Any, BeforeValidator(check)]
