@@ -14,11 +14,12 @@ Everything streams: rows are read, embedded and stored batch by batch, so a file
 
 from __future__ import annotations
 
+import codecs
 import csv
 import os
 import random
 import sys
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -146,12 +147,12 @@ class Report:
     already_there: int = 0
     #: How many rows were refused, by reason.
     refused: Counter[str] = field(default_factory=Counter)
-    #: For each reason the number of the first such row; the row after the header is 1.
-    first: dict[str, int] = field(default_factory=dict)
+    #: For each reason where the first such row is: "line 2" of a CSV (the header is line 1), "row 1" of a Parquet.
+    first: dict[str, str] = field(default_factory=dict)
 
-    def refuse(self, reason: str, row: int) -> None:
+    def refuse(self, reason: str, place: str) -> None:
         self.refused[reason] += 1
-        self.first.setdefault(reason, row)
+        self.first.setdefault(reason, place)
 
     def __str__(self) -> str:
         parts = [f"{self.stored:,} stored"]
@@ -159,8 +160,7 @@ class Report:
             parts.append(f"{self.already_there:,} were there already")
         if self.refused:
             reasons = (
-                f"{count:,} {reason} (first in row {self.first[reason]:,})"
-                for reason, count in self.refused.most_common()
+                f"{count:,} {reason} (first in {self.first[reason]})" for reason, count in self.refused.most_common()
             )
             parts.append(f"{self.refused.total():,} refused: {', '.join(reasons)}")
         return "; ".join(parts)
@@ -183,12 +183,12 @@ def read_prompts(path: str | Path, report: Report | None = None) -> Iterator[dic
     seen: set[int] = set()
     try:
         with _bar(total=path.stat().st_size, desc=path.name, unit="B", unit_scale=True) as bar:
-            for number, record in enumerate(read(path, bar), start=1):
+            for place, record in read(path, bar):
                 try:
                     row = _row(record)
                     _refuse_seen(row, seen)
                 except _Refused as reason:
-                    report.refuse(str(reason), number)
+                    report.refuse(str(reason), place)
                 else:
                     yield row
     except OSError as error:
@@ -199,42 +199,93 @@ class _Refused(Exception):
     """A row that can't be taken; the message is the reason, as it follows a number of rows."""
 
 
-def _read_csv(path: Path, bar: tqdm) -> Iterator[dict | _Refused]:
-    with path.open("rb") as raw, TextIOWrapper(raw, encoding="utf-8-sig", errors="replace", newline="") as file:
-        reader = csv.reader(file)
-        header = next(reader, [])
-        _expect_columns(path, header)
-        while True:
-            try:
-                values = next(reader)
-            except StopIteration:
-                break
-            except csv.Error as error:  # more than 131,072 characters in one field
-                yield _Refused(f"not readable ({error}: is a quote not closed?)")
-                continue
-            finally:
+def _read_csv(path: Path, bar: tqdm) -> Iterator[tuple[str, dict | _Refused]]:
+    with path.open("rb") as raw:
+        utf16 = raw.peek(2)[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # Excel's "Unicode text"
+        encoding = "utf-16" if utf16 else "utf-8-sig"
+        with TextIOWrapper(raw, encoding=encoding, errors="replace", newline="") as file:
+            header = _header(file.readline())
+            _expect_columns(path, header)
+            for number, values in _records(file, len(header)):
                 bar.update(raw.tell() - bar.n)
-            if not values:  # an empty line
-                continue
-            wanted = f"with another number of fields than the header's {len(header)}"
-            yield dict(zip(header, values, strict=True)) if len(values) == len(header) else _Refused(wanted)
+                if isinstance(values, list) and len(values) != len(header):
+                    values = _Refused(f"with another number of fields than the header's {len(header)}")
+                record = values if isinstance(values, _Refused) else dict(zip(header, values, strict=True))
+                yield f"line {number:,}", record
 
 
-def _read_parquet(path: Path, bar: tqdm) -> Iterator[dict]:
-    from pyarrow import ArrowInvalid
+def _records(file: Iterator[str], width: int) -> Iterator[tuple[int, list[str] | _Refused]]:
+    """The records of a CSV after its header, each with the number of its first line; empty lines are left out.
+
+    A quote that is not closed would take all that follows into its field. Where it did, only its line is lost: reading
+    goes on with the next one.
+    """
+    again: deque[str] = deque()
+    record: list[str] = []  # the lines of the record that is being read
+
+    def lines() -> Iterator[str]:
+        while again or (line := next(file, None)) is not None:
+            record.append(again.popleft() if again else line)
+            yield record[-1]
+
+    reader = csv.reader(lines(), strict=True)
+    number = 2
+    while True:
+        try:
+            values = next(reader)
+            closed = len(record) == 1 or len(values) == width
+        except StopIteration:
+            return
+        except csv.Error:
+            closed = False
+        if not closed:
+            again.extendleft(reversed(record[1:]))
+            del record[1:]
+            reader = csv.reader(lines(), strict=True)
+            values = _line(record[0])
+        if values:
+            yield number, values
+        number += len(record)
+        record.clear()
+
+
+def _line(line: str) -> list[str] | _Refused:
+    """The fields of a line by itself, also where quotes stand in them as they should not."""
+    try:
+        values = _fields(line)
+    except csv.Error:
+        return _Refused(f"with a field of more than {csv.field_size_limit():,} characters")
+    return _Refused("with a quote that is not closed") if values[-1].endswith("\n") else values
+
+
+def _header(line: str) -> list[str]:
+    try:
+        return [name.strip() for name in _fields(line)]
+    except csv.Error:  # one line of more than 131,072 characters: it is another kind of file
+        return [line]
+
+
+def _fields(line: str) -> list[str]:
+    """The fields of one line; where its last quote is open, the last one ends with the line's end."""
+    return next(csv.reader([line.rstrip("\r\n") + "\n"]))
+
+
+def _read_parquet(path: Path, bar: tqdm) -> Iterator[tuple[str, dict]]:
+    from pyarrow import ArrowException
     from pyarrow.parquet import ParquetFile
 
     try:
-        file = ParquetFile(path)
-    except ArrowInvalid as error:
+        with ParquetFile(path) as file:
+            _expect_columns(path, file.schema_arrow.names)
+            step = bar.total / max(file.metadata.num_rows, 1)
+            number = 0
+            for batch in file.iter_batches(columns=[name for name in COLUMNS if name in file.schema_arrow.names]):
+                for record in batch.to_pylist():
+                    bar.update(step)
+                    number += 1
+                    yield f"row {number:,}", record
+    except ArrowException as error:
         raise PlainError(f"{path} is no Parquet file, or is damaged ({error}).") from error
-    with file:
-        _expect_columns(path, file.schema_arrow.names)
-        step = bar.total / max(file.metadata.num_rows, 1)
-        for batch in file.iter_batches(columns=[name for name in COLUMNS if name in file.schema_arrow.names]):
-            for record in batch.to_pylist():
-                bar.update(step)
-                yield record
 
 
 def _expect_columns(path: Path, found: list[str]) -> None:

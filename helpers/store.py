@@ -17,8 +17,8 @@
 ``clickhouses://…``                         the same over TLS, port 8443 unless another is named
 ==========================================  ==================================================================
 
-The SQL is the same everywhere. Where MyScale differs (how an index is made, and the name of the distance
-function that uses it), `index_ddl` and `distance_function` know.
+The SQL is the same everywhere: ``distance`` of two vectors, which MyScale has, is made where the database has only
+``cosineDistance``. How MyScale makes an index, `index_ddl` knows.
 
 An embedded store belongs to one process at a time, and one process has one embedded store at a time. Never query it
 in a forked child (``multiprocessing`` on Linux forks up to Python 3.13): the engine's threads are not there, and
@@ -33,6 +33,7 @@ import os
 import re
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -43,6 +44,7 @@ from clickhouse_connect.driver.exceptions import DatabaseError, Error, Operation
 
 from helpers.errors import PlainError
 from helpers.settings import settings, store_address
+from helpers.shorten import in_short
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,7 +56,6 @@ __all__ = [
     "StoreError",
     "check_vectors",
     "connect",
-    "distance_function",
     "index_ddl",
     "is_myscale",
     "known_settings",
@@ -71,6 +72,10 @@ EXACT = {"use_skip_indexes": 0}
 _NOT_LET_IN = (192, 193, 194, 516)
 _CONSTRAINT = re.compile(
     r"at row (?P<row>\d+)\. Expression: \((?P<rule>.+?)\)\.(?: Column values: (?P<column>\w+) = \[(?P<vector>[^]]*)\])?"
+)
+_INDEX = re.compile(
+    r"(?P<vector>VECTOR\s+)?INDEX\s+(?:IF\s+NOT\s+EXISTS\s+)?(?P<name>\S+)\s+(?P<column>\S+)\s+TYPE\s+\w+(?:\s*\([^)]*\))?",
+    re.IGNORECASE,
 )
 
 # The client tells of lost connections on stderr, too; the error that it raises is enough.
@@ -91,9 +96,8 @@ def connect(dsn: str | None = None) -> Client:
     on. Any number of clients of one store may be open in a process; ``client.close()`` ends one.
 
     Raises:
-        StoreError: the store can't be had; the message says why and what to do. Later, the client's calls raise it
-            where a vector has the wrong length or only zeros, and where the server has gone away. Other errors of
-            the database come as it tells them.
+        StoreError: the store can't be had; the message says why and what to do. Later, the client's calls raise it,
+            too: with what to do where that is known, and else with what the database says, without long vectors.
     """
     address = settings.store if dsn is None else dsn
     try:
@@ -102,6 +106,8 @@ def connect(dsn: str | None = None) -> Client:
         raise StoreError(f"The address of a prompt store is not understood: {error}.") from None
     scheme, place = address.split("://", 1)
     client, name = _embedded(place) if scheme == "chdb" else _server(address)
+    with suppress(DatabaseError):  # MyScale has a distance; elsewhere this user may not be let make one
+        client.command("CREATE FUNCTION IF NOT EXISTS distance AS (a, b) -> cosineDistance(a, b)")
     for call in _CALLS:
         setattr(client, call, _plainly(getattr(client, call), name))
     return client
@@ -111,18 +117,21 @@ def connect(dsn: str | None = None) -> Client:
 
 
 def _embedded(place: str) -> tuple[Client, str]:
-    if place == "memory":
+    if place in ("memory", ":memory:"):
         return _open_embedded(None), "the prompt store in memory"
-    folder = Path(place).expanduser().absolute()
+    folder, reason = Path(place), ""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        usable = os.access(folder, os.W_OK)
-        reason = "this user may not write there"
-    except OSError as error:
-        usable, reason = False, error.strerror or str(error)
-    if not usable:
+        folder = folder.expanduser().absolute()
+        if "?" in str(folder.resolve()):  # chDB would store in a folder with the name before it
+            reason = "chDB takes no question mark in a name"
+        else:
+            folder.mkdir(parents=True, exist_ok=True)
+            reason = "" if os.access(folder, os.W_OK) else "this user may not write there"
+    except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: the ~ of nobody; ValueError: a null character
+        reason = getattr(error, "strerror", None) or str(error)
+    if reason:
         raise StoreError(
-            f"The prompt store can't be kept in {folder} ({reason}). Set COURSE_STORE=chdb:///FOLDER to a folder "
+            f"The prompt store can't be kept in {folder} ({reason}). Set COURSE_STORE=chdb:///FOLDER to another folder "
             "that you can write to, and restart the kernel."
         )
     return _open_embedded(folder), f"the prompt store in {folder}"
@@ -131,7 +140,9 @@ def _embedded(place: str) -> tuple[Client, str]:
 def _open_embedded(folder: Path | None) -> Client:
     _refuse_if_held(folder)
     try:
-        return clickhouse_connect.get_client(interface="chdb", path=str(folder) if folder else None)
+        return clickhouse_connect.get_client(
+            interface="chdb", path=str(folder) if folder else None, show_clickhouse_errors="scrub"
+        )
     except ImportError as error:
         raise StoreError(_no_engine()) from error
     except ProgrammingError as error:
@@ -143,7 +154,7 @@ def _open_embedded(folder: Path | None) -> Client:
             ) from error
         _refuse_if_held(folder)  # by one that was quicker
         raise StoreError(
-            f"The prompt store in {folder or 'memory'} does not open ({_first_line(error)}). If it was damaged, "
+            f"The prompt store in {folder or 'memory'} does not open ({in_short(str(error))}). If it was damaged, "
             "delete that folder and fill it again."
         ) from error
 
@@ -186,6 +197,10 @@ def _refuse_if_held(folder: Path | None) -> None:
 
 def _server(address: str) -> tuple[Client, str]:
     parts = urlsplit(address)
+    if parts.fragment:
+        raise StoreError(
+            "The address of a prompt store is not understood: a # ends it. Write %23 for a # in a name or password."
+        )
     secure = parts.scheme == "clickhouses"
     port = parts.port or (8443 if secure else 8123)
     user = unquote(parts.username or "default")
@@ -203,6 +218,7 @@ def _server(address: str) -> tuple[Client, str]:
             database=unquote(parts.path.strip("/")) or None,
             # A session allows one query at a time; without one, several threads can share the client.
             autogenerate_session_id=False,
+            show_clickhouse_errors="scrub",  # without the request's address and the database's version
         )
     except Error as error:
         raise StoreError(_refusal(error, name, user), code=error.code, name=error.name) from error
@@ -217,13 +233,13 @@ def _refusal(error: Error, name: str, user: str) -> str:
         )
     if error.code == 81:
         return (
-            f"{_capital(name)} has no such database ({_first_line(error)}). Name one that is there at the end of "
+            f"{_capital(name)} has no such database ({in_short(str(error))}). Name one that is there at the end of "
             "COURSE_STORE, or leave it out for the user's own."
         )
     if isinstance(error, OperationalError):
         return f"{_capital(name)} does not answer. {_ASK}"
     return (
-        f"{_capital(name)} speaks no ClickHouse over HTTP ({_first_line(error)}). Name its HTTP port (8123, or 8443 "
+        f"{_capital(name)} speaks no ClickHouse over HTTP ({in_short(str(error))}). Name its HTTP port (8123, or 8443 "
         "with TLS and clickhouses://), not 9000, which speaks another protocol."
     )
 
@@ -253,7 +269,7 @@ _CALLS = (
 
 
 def _plainly(call: Callable, name: str) -> Callable:
-    """``call`` of the client, raising `StoreError` for what students run into; other errors pass unchanged."""
+    """``call`` of the client, raising `StoreError` for every error of the database."""
 
     @functools.wraps(call)
     def plain(*args: Any, **options: Any) -> Any:
@@ -262,28 +278,53 @@ def _plainly(call: Callable, name: str) -> Callable:
         except StoreError:
             raise
         except Error as error:
-            if sentence := _sentence(error, name):
-                raise StoreError(sentence, code=error.code, name=error.name) from error
-            raise
+            statement = str(args[0] if args else options.get("cmd") or options.get("query"))
+            raise StoreError(_sentence(error, name, statement), code=error.code, name=error.name) from error
 
     return plain
 
 
-def _sentence(error: Error, name: str) -> str | None:
-    if error.code == 469:
-        return _broken_rule(str(error))
+def _sentence(error: Error, name: str, statement: str) -> str:
+    said = in_short(str(error))
+    if error.code == 469 and (broken := _broken_rule(str(error))):
+        return broken
+    if error.code in (62, 80) and (index := _index_of_myscale(statement, said)):
+        return index
     if error.code == 190 or (error.code == 80 and "dimension" in str(error)):  # without an index, with one
         return (
             "Two vectors of different lengths can't be compared: the one that was searched for is longer or shorter "
             "than the table's. Embed both with the same CLIP model."
         )
+    if error.code == 46 and re.search(r"function (with name )?[`']?distance\b", said, re.IGNORECASE):
+        return "This database has no function distance, and you may not make one there. Write cosineDistance instead."
+    if error.code == 60 and "vector_indices" in said:
+        return (
+            "Only MyScale has system.vector_indices. Here an index is complete when ALTER TABLE … MATERIALIZE INDEX … "
+            "SETTINGS mutations_sync = 2 has ended, and system.data_skipping_indices lists it."
+        )
     if error.code == 60:
         return (
             "There is no such table. Run the cell that makes it, with create_table, and then this one again. The "
-            f"database says: {_first_line(error)}"
+            f"database says: {said}."
         )
     if isinstance(error, OperationalError) and error.code is None:
         return f"{_capital(name)} stopped answering. {_ASK}"
+    return f"{said}."
+
+
+def _index_of_myscale(statement: str, said: str) -> str | None:
+    """What to write in place of a vector index that other databases know, where the statement makes or drops one."""
+    found = _INDEX.search(statement)
+    if found and (found["vector"] or "Unknown Index type" in said):
+        written, distance = " ".join(found[0].split()), "L2Distance" if "=L2" in found[0] else "cosineDistance"
+        return (
+            f"ClickHouse has other words for a vector index. In place of `{written}` write `INDEX {found['name']} "
+            f"{found['column']} TYPE vector_similarity('hnsw', '{distance}', {VECTOR_LENGTH})`. For rows that are there "
+            f"already it is built by ALTER TABLE … MATERIALIZE INDEX {found['name']}: store.index_ddl(client, table) "
+            "gives both statements."
+        )
+    if re.search(r"\bVECTOR\s+INDEX\b", statement, re.IGNORECASE):
+        return "ClickHouse has no VECTOR INDEX, only INDEX: leave out the word VECTOR."
     return None
 
 
@@ -330,14 +371,6 @@ def is_myscale(client: Client) -> bool:
     return bool(client.command("EXISTS TABLE system.vector_indices"))
 
 
-def distance_function(client: Client) -> str:
-    """The cosine distance in a SELECT that may use the index: ``cosineDistance``, on MyScale ``distance``.
-
-    A ClickHouse index is used where ``ORDER BY cosineDistance(column, vector)`` is followed by a ``LIMIT``.
-    """
-    return "distance" if is_myscale(client) else "cosineDistance"
-
-
 def index_ddl(
     client: Client,
     table: str,
@@ -379,10 +412,6 @@ def quoted(name: str) -> str:
     Values are never written into SQL: bind them, ``client.query("… {text:String}", parameters={"text": text})``.
     """
     return ".".join(quote_identifier(part) for part in name.split("."))
-
-
-def _first_line(error: BaseException) -> str:
-    return re.sub(r" *\(for url .*", "", str(error).splitlines()[0])[:300]
 
 
 def _capital(text: str) -> str:

@@ -42,12 +42,12 @@ roses are red
 """
 GOOD = ["00a1", "00a2", "00a5", "00a8"]
 REFUSED = {
-    "without prompt": 3,
-    "without id": 4,
-    "with the id of an earlier row": 5,
-    "with the prompt of an earlier row": 6,
-    "with another number of fields than the header's 6": 8,
-    "with a width that is none": 9,
+    "without prompt": "line 7",
+    "without id": "line 8",
+    "with the id of an earlier row": "line 9",
+    "with the prompt of an earlier row": "line 11",
+    "with another number of fields than the header's 6": "line 13",
+    "with a width that is none": "line 14",
 }
 
 
@@ -171,9 +171,9 @@ def test_the_datasets_csv_is_read_unchanged(kaggle):
 
 def test_a_report_reads_as_a_sentence():
     report = Report(stored=1200, already_there=3)
-    report.refuse("without prompt", 7)
-    report.refuse("without prompt", 1009)
-    assert str(report) == "1,200 stored; 3 were there already; 2 refused: 2 without prompt (first in row 7)"
+    report.refuse("without prompt", "line 7")
+    report.refuse("without prompt", "line 1,009")
+    assert str(report) == "1,200 stored; 3 were there already; 2 refused: 2 without prompt (first in line 7)"
     assert repr(Report()) == "0 stored"
 
 
@@ -184,7 +184,7 @@ def test_a_parquet_with_missing_values(tmp_path):
     frame.to_parquet(path)
     report = Report()
     assert [(row["id"], row["width"]) for row in read_prompts(path, report)] == [("a", 512)]
-    assert report.refused == {"without prompt": 1, "without id": 1}
+    assert report.first == {"without prompt": "row 2", "without id": "row 3"}
 
 
 @pytest.mark.parametrize(
@@ -194,6 +194,7 @@ def test_a_parquet_with_missing_values(tmp_path):
         ("empty.csv", b"", r"empty\.csv has no column id and no prompt.*first line has: nothing"),
         ("other.csv", b"text,label\nx,1\n", r"other\.csv has no column id and no prompt.*first line has: text, label"),
         ("zip.csv", b"PK\x03\x04\xff\xfe", r"has no column id and no prompt"),
+        ("one line.csv", b"x" * 200_000, r"has no column id and no prompt"),
         ("no.parquet", b"id,prompt\n", r"no\.parquet is no Parquet file, or is damaged"),
     ],
 )
@@ -204,15 +205,55 @@ def test_files_that_are_no_collection(tmp_path, name, content, sentence):
         list(read_prompts(tmp_path / name))
 
 
-def test_an_unclosed_quote_costs_its_rows_and_no_others(tmp_path):
+HEADER = ",".join(COLUMNS) + "\n"
+OPEN = "with a quote that is not closed"
+GOOD_ROWS = "".join(f"f{i},a frog {i},u,1,1,s\n" for i in range(498))
+QUOTED_ROWS = "".join(f'f{i},"a frog, {i}",u,1,1,s\n' for i in range(498))
+LONG_ROWS = "".join(f"f{i},{i} {'word ' * 400},u,1,1,s\n" for i in range(498))
+
+
+@pytest.mark.parametrize("rows", [GOOD_ROWS, QUOTED_ROWS, LONG_ROWS], ids=["plain", "quoted", "long"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"], ids=repr)
+def test_an_open_quote_is_named_with_its_line_and_costs_no_other(tmp_path, rows, end):
     path = tmp_path / "quote.csv"
-    filler = "".join(f"f{i},{i} {'word ' * 40},,,,\n" for i in range(1000))
-    path.write_text(f'{",".join(COLUMNS)}\na,first,,,,\nb,"never closed,,,,\n{filler}')
+    text = f'{HEADER}a,"two\nlines",u,1,1,s\n1,"a cat,u,1,1,s\n{rows}2,"a dog,u,1,1,s'
+    path.write_text(text.replace("\n", end), encoding="utf-8", newline="")
     report = Report()
-    rows = [row["id"] for row in read_prompts(path, report)]
-    assert rows[0] == "a" and rows[-1] == "f999"
-    (reason,) = [reason for reason in report.refused if "quote" in reason]
-    assert report.first[reason] == 2
+    assert [row["id"] for row in read_prompts(path, report)] == ["a", *(f"f{i}" for i in range(498))]
+    assert report.refused == {OPEN: 2} and report.first == {OPEN: "line 4"}
+
+
+@pytest.mark.parametrize(
+    ("damaged", "read", "reason"),
+    [
+        ('1,"a "big" cat",u,1,1,s', ["1", "2", "3"], None),  # as before: what is meant is clear enough
+        ('"1","a cat,"u","1","1","s"', ["2", "3"], "with another number of fields than the header's 6"),
+        ('1,a cat,u,1,1,"s', ["2", "3"], OPEN),
+        ('1,"a cat,u,1,1,s\n4,"a ""tall"" dog, too",u,1,1,s', ["4", "2", "3"], OPEN),
+        (f"1,{'x' * 140_000},u,1,1,s", ["2", "3"], "with a field of more than 131,072 characters"),
+    ],
+)
+def test_other_damage_with_quotes_costs_its_line(tmp_path, damaged, read, reason):
+    path = tmp_path / "quotes.csv"
+    path.write_text(f'{HEADER}{damaged}\n2,"a dog",u,1,1,s\n3,a frog,u,1,1,s\n', encoding="utf-8")
+    report = Report()
+    assert [row["id"] for row in read_prompts(path, report)] == read
+    assert report.first == ({reason: "line 2"} if reason else {})
+
+
+@pytest.mark.parametrize("header", ["id, prompt", 'id,"prompt'])
+def test_a_header_may_have_spaces_and_an_open_quote(tmp_path, header):
+    path = tmp_path / "header.csv"
+    path.write_text(f"{header}\n1,a cat\n2, a dog\n", encoding="utf-8")
+    assert [row["prompt"] for row in read_prompts(path)] == ["a cat", "a dog"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be"])
+def test_a_csv_as_spreadsheets_write_it(tmp_path, encoding):
+    path = tmp_path / "saved.csv"
+    mark = "\ufeff" if encoding == "utf-16-be" else ""
+    path.write_text(f"{mark}{HEADER}1,ein Frosch im Schnee 🐸,u,1,1,s\n", encoding=encoding)
+    assert [row["prompt"] for row in read_prompts(path)] == ["ein Frosch im Schnee 🐸"]
 
 
 def test_reading_holds_no_rows(tmp_path):

@@ -168,6 +168,24 @@ def test_the_index_finds_what_exact_search_finds(client, table):
     assert len({row[0] for row in exact} & {row[0] for row in approximate}) >= 4
 
 
+def test_distance_is_cosine_distance_and_uses_the_index(client, table):
+    insert(client, table, ("east", [1, 0, 0, 0]), ("north", [0, 1, 0, 0]))
+    asked = NEAREST.replace("cosineDistance", "distance").format(table)
+    parameters = {"v": [1.0, 0.1, 0, 0], "k": 2}
+    assert client.query(asked, parameters=parameters).result_rows == nearest(client, table, [1.0, 0.1, 0, 0])
+    for statement in store.index_ddl(client, table, length=4):
+        client.command(statement)
+    assert "vec_idx" in str(client.query(f"EXPLAIN indexes = 1 {asked}", parameters=parameters).result_rows)
+
+
+def test_who_may_make_no_function_is_told_to_write_cosine_distance(embedded, folder):
+    embedded.command("DROP FUNCTION distance")
+    with pytest.raises(StoreError, match=r"has no function distance.*Write cosineDistance instead"):
+        embedded.command("SELECT distance([1, 0], [0, 1])")
+    store.connect(f"chdb://{folder}").close()
+    assert embedded.command("SELECT distance([1, 0], [0, 1])") == 1
+
+
 def test_making_the_index_twice_is_no_fault(embedded):
     embedded.command("CREATE OR REPLACE TABLE twice (v Array(Float32)) ENGINE = MergeTree ORDER BY ()")
     for statement in store.index_ddl(embedded, "twice", column="v", length=4) * 2:
@@ -187,12 +205,10 @@ class FakeMyScale:
         return 1
 
 
-def test_myscale_differs_in_two_places(embedded):
+def test_myscale_makes_its_index_in_its_own_words():
     assert store.index_ddl(FakeMyScale(), "prompts") == [
         "ALTER TABLE `prompts` ADD VECTOR INDEX vec_idx `prompt_vector` TYPE SCANN('metric_type=Cosine')"
     ]
-    assert store.distance_function(FakeMyScale()) == "distance"
-    assert store.distance_function(embedded) == "cosineDistance"
 
 
 # -- sentences
@@ -234,10 +250,45 @@ def test_a_table_that_was_not_made_is_named(client):
         client.query("SELECT * FROM pt_no_such_table")
 
 
-def test_other_errors_come_as_the_database_tells_them(client):
-    with pytest.raises(DatabaseError, match="SYNTAX_ERROR") as caught:
-        client.query("SELECT FROM WHERE")
-    assert not isinstance(caught.value, StoreError)
+def test_other_errors_are_what_the_database_says_in_short(client, table):
+    vector = np.random.default_rng(0).normal(size=512).tolist()
+    with pytest.raises(StoreError, match=r"^Syntax error: failed at position \d+ \(FORM\)") as caught:
+        client.query(f"SELECT id, cosineDistance(prompt_vector, {vector}) AS d FORM {table}")
+    assert caught.value.code == 62 and len(str(caught.value)) <= 301
+    for asked, parameters in (
+        (f"SELECT cosineDistance(prompt_vektor, {vector}) FROM {table}", {}),
+        (f"SELECT cosineDistance(prompt_vektor, {{v:Array(Float32)}}) FROM {table}", {"v": vector}),
+    ):
+        with pytest.raises(StoreError, match=r"prompt_vektor.*\[-?0\.\d+, -?0\.\d+, -?0\.\d+, …\]") as caught:
+            client.query(asked, parameters=parameters)
+        assert len(str(caught.value)) <= 301 and "DB::" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("statement", "line"),
+    [
+        (
+            "ALTER TABLE {} ADD VECTOR INDEX vec_idx prompt_vector TYPE MSTG('metric_type=Cosine')",
+            "In place of `VECTOR INDEX vec_idx prompt_vector TYPE MSTG('metric_type=Cosine')` write "
+            "`INDEX vec_idx prompt_vector TYPE vector_similarity('hnsw', 'cosineDistance', 512)`",
+        ),
+        (
+            "CREATE TABLE other (id String, v Array(Float32),\n vector index i v TYPE SCANN('metric_type=L2')) "
+            "ENGINE = MergeTree ORDER BY id",
+            "write `INDEX i v TYPE vector_similarity('hnsw', 'L2Distance', 512)`",
+        ),
+        (
+            "ALTER TABLE {} ADD INDEX vec_idx prompt_vector TYPE annoy('cosineDistance')",
+            "In place of `INDEX vec_idx prompt_vector TYPE annoy('cosineDistance')` write `INDEX vec_idx",
+        ),
+        ("ALTER TABLE {} DROP VECTOR INDEX vec_idx", "leave out the word VECTOR"),
+        ("SELECT status FROM system.vector_indices", "Only MyScale has system.vector_indices"),
+    ],
+)
+def test_the_words_of_other_databases_for_a_vector_index(client, table, statement, line):
+    with pytest.raises(StoreError) as caught:
+        client.command(statement.format(table))
+    assert line in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -290,6 +341,53 @@ def test_a_folder_that_is_none(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match=r"can't be kept in .*/file \(File exists\). Set COURSE_STORE=chdb:///FOLDER"):
         store.connect(f"chdb://{tmp_path}/file")
+
+
+@pytest.mark.parametrize(
+    ("place", "reason"),
+    [
+        ("What is VQA?", r"What is VQA\? \(chDB takes no question mark in a name\)"),
+        ("Why?/prompts", r"Why\?/prompts \(chDB takes no question mark in a name\)"),
+        ("~nobody_of_this_name/prompts", r"~nobody_of_this_name/prompts \("),
+        ("nul\0", r"nul\0 \("),
+    ],
+)
+def test_a_folder_that_the_engine_would_take_for_another(monkeypatch, tmp_path, place, reason):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StoreError, match=f"can't be kept in .*{reason}"):
+        store.connect(f"chdb://{place}")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_working_folder_with_a_question_mark(monkeypatch, tmp_path):
+    (tmp_path / "What is VQA?").mkdir()
+    monkeypatch.chdir(tmp_path / "What is VQA?")
+    with pytest.raises(StoreError, match="takes no question mark"):
+        store.connect("chdb://prompt_store")
+    assert [folder.name for folder in tmp_path.iterdir()] == ["What is VQA?"]
+
+
+FOLDERS = ["sp ace", "ha#sh", "per%20cent", "a&b=c", "a+b", "a:b", "semi;colon", "quo'te", "Frösche 🐸"]
+
+
+def test_other_folders_are_taken_by_their_names(tmp_path):
+    code = (
+        "import sys; from helpers import store\n"
+        "for folder in sys.argv[1:]:\n"
+        "    client = store.connect(f'chdb://{folder}')\n"
+        "    client.command('CREATE TABLE t (x Int8) ENGINE = MergeTree ORDER BY x')\n"
+        "    client.close()"
+    )
+    ran = python(code, *FOLDERS, cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    assert sorted(folder.name for folder in tmp_path.iterdir()) == sorted(FOLDERS)
+    assert all((folder / "store").is_dir() for folder in tmp_path.iterdir())
+
+
+def test_a_server_address_that_a_hash_cuts_off():
+    with pytest.raises(StoreError, match="Write %23 for a #") as caught:
+        store.connect("clickhouse://ada:12#ss@db.example.org/course")
+    assert "12" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
