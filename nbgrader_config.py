@@ -46,6 +46,7 @@ c.GenerateAssignment.force = True
 c.GenerateAssignment.preprocessors = hooks.RELEASE
 
 # Autograding.
+c.Autograde.pre_convert_hook = hooks.expected_name
 c.Autograde.sanitize_preprocessors = [
     ClearOutput,
     hooks.OneOfEach,

@@ -3,6 +3,7 @@
 Releasing (also used by `course build`, so that both make the same notebook):
     `KindStubs`, `ClearTests`, `ClearRubrics`, and the list `RELEASE`.
 Autograding:
+    `expected_name`                a notebook is graded whatever its name
     `OneOfEach`, `RestoreCells`    damaged, doubled and deleted cells cost nobody points
     `GraderKernel`                 few threads; a kernel that dies costs only what it had not yet graded
     `PartialCredit`                only a plain number is partial credit
@@ -13,6 +14,7 @@ Feedback:
 import math
 import os
 import re
+from difflib import SequenceMatcher
 
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbconvert.filters import strip_ansi
@@ -39,6 +41,7 @@ from nbgrader.preprocessors import (
     SaveCells,
 )
 from traitlets import List
+from traitlets.log import get_logger
 
 GRADER_ENVIRONMENT = {
     # On a busy machine two threads are many times slower than one.
@@ -113,7 +116,43 @@ RELEASE = [
 ]
 
 
-# ---------------------------------------------------------------- autograding: cells as they came from the student
+# ---------------------------------------------------------------- autograding: files and cells as the student sent them
+
+
+def expected_name(assignment, student, notebooks):
+    """Gives the notebook of a submission the name that nbgrader expects, where none has it.
+
+    Colab calls a copy "Copy of NAME.ipynb", a browser "NAME (1).ipynb", Jupyter "NAME-Copy1.ipynb", each in its user's
+    language, and nbgrader skips names that it does not know. Of several notebooks the one whose name is most like the
+    expected one is taken.
+
+    It is nbgrader's `pre_convert_hook`. What is left in `notebooks` is graded; `assignment` and `student` may be
+    patterns, so the names come from the folder. The file is renamed in `submitted`, because there nbgrader looks for it
+    again, when feedback is released.
+    """
+    folder = os.path.dirname(notebooks[0])
+    name = os.path.basename(folder)
+    expected = os.path.join(folder, f"{name}.ipynb")
+    if expected in notebooks:
+        return
+    best = max(notebooks, key=lambda notebook: _likeness(os.path.basename(notebook), name))
+    others = ", ".join(os.path.basename(notebook) for notebook in notebooks if notebook != best)
+    get_logger().warning(
+        "%s: %s is graded as %s.ipynb, which is not there%s",
+        folder,
+        os.path.basename(best),
+        name,
+        f"; of these its name fits best, not graded: {others}" if others else "",
+    )
+    os.replace(best, expected)
+    notebooks[:] = [expected]
+
+
+def _likeness(file, name):
+    """How much a file's name is like another: first the longest part that both have, then all parts, then a later number."""
+    file, name = file.removesuffix(".ipynb").casefold(), name.casefold()
+    matcher = SequenceMatcher(None, file, name, autojunk=False)
+    return matcher.find_longest_match().size, matcher.ratio(), file
 
 
 class OneOfEach(DeduplicateIds):

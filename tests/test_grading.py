@@ -16,6 +16,7 @@ from instructor import ROOT, Instructor
 from judge import FIXTURES, SEED, Answer, answers_to, just
 
 from course.authoring import with_regions
+from course.nbgrader_hooks import expected_name
 
 TINY = FIXTURES / "00_tiny.py"
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning")
@@ -78,6 +79,49 @@ def test_packing_keeps_every_answer_once_and_wrong_ones_away_from_their_callers(
             assert "mean" not in submission or not submission["mean"].fault
 
 
+# ---------------------------------------------------------------- names of handed-in files
+
+
+@pytest.mark.parametrize(
+    ("best", "others"),
+    [
+        ("Copy of 00_tiny.ipynb", []),
+        ("00_tiny (1).ipynb", []),
+        ("00_tiny-Kopie1.ipynb", []),
+        ("Untitled.ipynb", []),
+        ("00_TINY.ipynb", ["01_large.ipynb"]),
+        ("ada_lovelace_00_tiny_final_version (really).ipynb", ["tiny.ipynb", "untitled.ipynb"]),
+        ("00_tiny (2).ipynb", ["00_tiny (1).ipynb", "Copy of 00_tiny.ipynb"]),
+    ],
+)
+def test_the_notebook_whose_name_fits_best_gets_the_expected_one(tmp_path, caplog, best, others):
+    folder = tmp_path / "submitted" / "ada" / "00_tiny"
+    folder.mkdir(parents=True)
+    for name in (best, *others):
+        (folder / name).write_text(name)
+    notebooks = sorted(str(file) for file in folder.iterdir())
+    expected_name(assignment="00_tiny", student="*", notebooks=notebooks)
+    assert notebooks == [str(folder / "00_tiny.ipynb")]
+    assert (folder / "00_tiny.ipynb").read_text() == best
+    assert sorted(file.name for file in folder.iterdir()) == sorted(["00_tiny.ipynb", *others])
+    (said,) = caplog.messages
+    assert f"{folder}: {best} is graded as 00_tiny.ipynb" in said
+    assert ("not graded" in said) == bool(others) and all(name in said for name in others)
+
+
+def test_a_notebook_with_the_expected_name_is_left_alone(tmp_path, caplog):
+    names = ["00_tiny (1).ipynb", "00_tiny.ipynb"]
+    notebooks = [str(tmp_path / "00_tiny" / name) for name in names]
+    expected_name(assignment="00_tiny", student="ada", notebooks=notebooks)
+    assert notebooks == [str(tmp_path / "00_tiny" / name) for name in names] and not caplog.messages
+
+
+def name_as_colab_does(instructor: Instructor, student: str) -> None:
+    """Renames what the student has handed in to what Colab calls a copy."""
+    (file,) = (instructor.root / "submitted" / student / instructor.name).iterdir()
+    file.rename(file.with_name(f"Copy of {file.name}"))
+
+
 # ---------------------------------------------------------------- every notebook
 
 
@@ -94,6 +138,7 @@ def graded(request, tmp_path_factory):
         instructor.hand_in("stub", instructor.released)
         for student, submission in packed.items():
             instructor.hand_in(student, essentials(instructor, submission))
+        name_as_colab_does(instructor, "answers 0")
         instructor.grade()
     return SimpleNamespace(instructor=instructor, solver=solver, packed=packed)
 
