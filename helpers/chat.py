@@ -11,12 +11,15 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from helpers import endpoint, models
+from helpers import endpoint, models, proxies
 from helpers.errors import PlainError
 from helpers.models import ChatChoice, Service
+from helpers.replies import content_of, expect_reply, quoted
 from helpers.settings import is_http, settings
 
 if TYPE_CHECKING:
+    import httpx
+    import requests
     from langchain_core.language_models import BaseChatModel
 
     from helpers.fallback import FallbackChat
@@ -104,10 +107,12 @@ def _first_listed(service: Service, key: SecretStr | None) -> str:
     """The first model that an OpenAI-compatible server lists; says so when there are others."""
     client = _openai(service, key, service.choices[0], {}).root_client
     try:
-        names = [listed.id for listed in client.models.list()]
+        names = [listed.id for listed in client.models.list() if listed.id]
     except Exception as error:
+        answer = getattr(error, "response", None)
+        says = "" if answer is None else quoted(content_of(answer.content), key)
         raise PlainError(
-            f"{service.title} does not tell which models it has ({type(error).__name__}). Check the address, set "
+            f"{service.title} does not tell which models it has ({type(error).__name__}){says}. Check the address, set "
             'COURSE_CHAT_KEY if it wants a key, or name the model yourself: chat_model(model="…").'
         ) from None
     if not names:
@@ -139,24 +144,46 @@ def _fallback_chat(
 
 
 def _openai(service: Service, key: SecretStr | None, choice: ChatChoice, options: dict) -> BaseChatModel:
-    # The client insists on a key, and would otherwise send OpenAI's from the environment to this server.
-    return _client("openai", service, choice, api_key=key or SecretStr("none"), **options)
+    # Given a client, it would warn that another, which nobody uses, knows of no proxy.
+    os.environ.setdefault("LANGCHAIN_OPENAI_TCP_KEEPALIVE", "0")
+    # It insists on a key, and would otherwise send OpenAI's from the environment to this server; the proxy likewise.
+    options = {"api_key": key or SecretStr("none"), "openai_proxy": None, **options}
+    return _client("openai", service, choice, http_client=_http_client(), **options)
 
 
 def _groq(service: Service, key: SecretStr | None, choice: ChatChoice, options: dict) -> BaseChatModel:
-    return _client("groq", service, choice, api_key=key, **options, **choice.parameters)
+    options = {"api_key": key, **options, **choice.parameters}
+    return _client("groq", service, choice, http_client=_http_client(), **options)
 
 
 def _nvidia(service: Service, key: SecretStr | None, choice: ChatChoice, options: dict) -> BaseChatModel:
     os.environ.setdefault("NVIDIA_USAGE_TELEMETRY_ENABLED", "false")
     room = {"temperature": options["temperature"], "max_completion_tokens": options["max_tokens"]}
-    return _client("nvidia", service, choice, api_key=key, **room, model_kwargs=choice.parameters)
+    model = _client("nvidia", service, choice, api_key=key, **room, model_kwargs=choice.parameters)
+    new_session = model._client.get_session_fn
+
+    def session() -> requests.Session:
+        made = new_session()
+        # The client's own error would have the words, or all that requests knows of the answer, as one text.
+        made.hooks["response"] += [expect_reply, lambda answer, **_: answer.raise_for_status()]
+        return made
+
+    model._client.get_session_fn = session
+    return model
+
+
+def _http_client() -> httpx.Client:
+    import httpx
+
+    return httpx.Client(follow_redirects=True, event_hooks={"response": [expect_reply]})
 
 
 def _client(provider: str, service: Service, choice: ChatChoice, **options: Any) -> BaseChatModel:
     """LangChain's own client for a provider."""
     from langchain.chat_models import init_chat_model
 
+    if fault := proxies.fault(service.url):
+        raise PlainError(fault)
     return init_chat_model(choice.id, model_provider=provider, base_url=service.url, **options)
 
 

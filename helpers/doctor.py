@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass
 from importlib import metadata
 
+from helpers import proxies
 from helpers.errors import PlainError
 from helpers.settings import SECRETS, settings
 
@@ -41,11 +42,11 @@ class Report(list[Finding]):
 
 
 def doctor() -> Report:
-    """Looks at what the notebooks need: Python, library versions, device, models, who answers chats, and secrets.
+    """Looks at what the notebooks need: Python, library versions, device, models, who answers chats, proxy and secrets.
 
     Secrets are reported as found or not found; their values never appear.
     """
-    return Report([_python(), *_libraries(), _device(), *_models(), _chat(), *_secrets()])
+    return Report([_python(), *_libraries(), _device(), *_models(), _chat(), _proxy(), *_secrets()])
 
 
 def _python() -> Finding:
@@ -98,7 +99,26 @@ def _models() -> list[Finding]:
         except PlainError as error:
             ok, detail = False, str(error)
         findings.append(Finding(f"model {role} ({settings.profile})", ok, detail))
-    return findings
+    return [*findings, _few_step()]
+
+
+def _few_step() -> Finding:
+    """The diffusion model's adapter for few steps, which lies beside it or is a download of its own."""
+    from helpers import models
+    from helpers.models.files import again
+
+    name = f"model few_step ({settings.profile})"
+    try:
+        wanted = models.adapter_entry("few_step")
+    except PlainError as error:
+        return Finding(name, False, str(error))
+    if settings.profile == "full":
+        download = f": {wanted.download_gb} GB to download"
+        return Finding(name, True, wanted.id + (download if models.cached(wanted) is None else " is downloaded"))
+    weights = settings.models_dir / "diffusion" / wanted.id / models.ADAPTER_WEIGHTS
+    if weights.is_file():
+        return Finding(name, True, str(weights.parent))
+    return Finding(name, False, f"there is no file {weights}", again(wanted))
 
 
 def _chat() -> Finding:
@@ -115,6 +135,15 @@ def _chat() -> Finding:
     if endpoint.is_local(settings.endpoint):
         return Finding("chat", True, f"local; a notebook starts it at {settings.endpoint} when it needs it")
     return Finding("chat", False, f"nobody answers at {settings.endpoint}", "unset COURSE_ENDPOINT, or start it there")
+
+
+def _proxy() -> Finding:
+    for address in ("https://", "http://"):
+        if wrong := proxies.fault(address):
+            return Finding("proxy", False, wrong)
+    variable, proxy = proxies.proxy_of("https://") or proxies.proxy_of("http://") or ("", "")
+    past = "requests to this computer go past it"
+    return Finding("proxy", True, f"{variable} is {proxy}; {past}" if variable else "none in the environment")
 
 
 def _secrets() -> list[Finding]:

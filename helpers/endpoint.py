@@ -16,7 +16,9 @@ from ipaddress import ip_address
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
+from helpers import proxies
 from helpers.errors import PlainError
+from helpers.replies import content_of, words_of
 from helpers.settings import REPOSITORY, settings
 
 __all__ = ["ensure", "is_local", "served_at"]
@@ -47,7 +49,8 @@ def served_at(address: str) -> list[str]:
             found = json.load(answer)
     except urllib.error.HTTPError as error:
         if error.code == 403:  # as the course's endpoint does when it is called by a name that is not its own
-            raise PlainError(f"The endpoint at {address} refuses to answer: {_reason(error)}") from None
+            reason = words_of(content_of(error.read(2000)))[:500]
+            raise PlainError(f"The endpoint at {address} refuses to answer: {reason}") from None
         found = None
     except OSError as error:
         if isinstance(getattr(error, "reason", error), ConnectionRefusedError) or not is_local(address):
@@ -64,15 +67,6 @@ def served_at(address: str) -> list[str]:
     return found["models"]
 
 
-def _reason(error: urllib.error.HTTPError) -> str:
-    """The sentence in an answer of OpenAI's shape; the beginning of any other answer."""
-    body = error.read(2000).decode(errors="replace")
-    try:
-        return json.loads(body)["error"]["message"]
-    except (ValueError, LookupError, TypeError):
-        return body[:500]
-
-
 def ensure(address: str) -> list[str]:
     """The names of the models served at ``address``; on this computer, starts the endpoint when nobody is there.
 
@@ -85,7 +79,8 @@ def ensure(address: str) -> list[str]:
             if served := served_at(address):
                 return served
             raise PlainError(
-                f"Nobody answers at {address}. Ask whoever runs that server, or unset COURSE_ENDPOINT and restart "
+                proxies.fault(address)
+                or f"Nobody answers at {address}. Ask whoever runs that server, or unset COURSE_ENDPOINT and restart "
                 "the kernel: the course then starts a chat endpoint on this computer."
             )
         for _ in range(ROUNDS):

@@ -7,6 +7,7 @@ It also asks the dead model again each time, and says nothing about it.
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 import warnings
@@ -19,7 +20,7 @@ from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.output_parsers import JsonOutputParser, PydanticOutputParser
 from langchain_core.output_parsers.openai_tools import JsonOutputKeyToolsParser, PydanticToolsParser
-from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
@@ -28,12 +29,25 @@ from pydantic import BaseModel, Field, PrivateAttr, SecretStr
 
 from helpers.errors import PlainError
 from helpers.models import ChatChoice, Service
+from helpers.proxies import proxy_of
+from helpers.replies import NO_REPLY, code_of, content_of, quoted, status_of
 from helpers.settings import settings
 
 __all__ = ["ChatError", "FallbackChat"]
 
 #: What OpenAI-compatible services call a model that they do not serve (any more).
 GONE = {"model_decommissioned", "model_not_found"}
+
+#: The clients' errors when there is no connection: of openai and groq, of requests, and of httpx amid a stream.
+#: "InvalidSchema" is what requests raises for a proxy that it can't speak to.
+UNREACHABLE = {
+    "APIConnectionError",
+    "ChunkedEncodingError",
+    "ConnectionError",
+    "InvalidSchema",
+    "Timeout",
+    "TransportError",
+}
 
 
 class ChatError(PlainError):
@@ -83,7 +97,11 @@ class FallbackChat(BaseChatModel):
         while True:
             place = self._place
             try:
-                return self._client(place)._generate(messages, stop, run_manager, **kwargs)
+                client = self._client(place)
+                result = client._generate(messages, stop, run_manager, **_options(client, kwargs))
+                for generation in result.generations:
+                    self._expect_words(_says(generation), _finish_reason(generation))
+                return result
             except Exception as error:
                 self._go_on(place, error)
 
@@ -95,12 +113,17 @@ class FallbackChat(BaseChatModel):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         while True:
-            place = self._place
+            place, said, finish_reason = self._place, False, None
             try:
-                yield from self._client(place)._stream(messages, stop, run_manager, **kwargs)
+                client = self._client(place)
+                for chunk in client._stream(messages, stop, run_manager, **_options(client, kwargs)):
+                    said = said or _says(chunk)
+                    finish_reason = finish_reason or _finish_reason(chunk)
+                    yield chunk
+                self._expect_words(said, finish_reason)
                 return
             except Exception as error:
-                self._go_on(place, error)
+                self._go_on(place, error, begun=said)
 
     def bind_tools(
         self,
@@ -153,9 +176,7 @@ class FallbackChat(BaseChatModel):
             else:
                 parser = JsonOutputKeyToolsParser(key_name=name, first_tool_only=True)
         elif method == "json_schema":
-            of_reply = convert_to_json_schema(schema, strict=strict)
-            described = {"name": of_reply.get("title", "reply"), "schema": of_reply, **limits}
-            response_format = {"type": "json_schema", "json_schema": described}
+            response_format = _json_schema(schema, strict)
             asked = self.bind(response_format=response_format, ls_structured_output_format=told, **kwargs)
         elif method == "json_mode":
             response_format = {"type": "json_object"}
@@ -174,29 +195,52 @@ class FallbackChat(BaseChatModel):
                 self._clients[place] = self.build(self.service.choices[place])
             return self._clients[place]
 
-    def _go_on(self, place: int, error: Exception) -> None:
-        """Moves to the next model if ``error`` says that the one at ``place`` is gone; raises for anything else."""
+    def _expect_words(self, said: bool, finish_reason: str | None) -> None:
+        if said:
+            return
+        if finish_reason is None:
+            raise _NoReply
+        if finish_reason == "length":
+            raise ChatError(
+                f"{self.model} had used up its tokens before it said anything, as models may do that think first. "
+                "Allow it more, for example chat_model(max_tokens=2000)."
+            )
+
+    def _go_on(self, place: int, error: Exception, begun: bool = False) -> None:
+        """Moves to the next model if the one at ``place`` is gone or gives no reply; raises for anything else.
+
+        Args:
+            begun: whether a part of the reply has been told already, so that none can begin anew.
+        """
         if isinstance(error, PlainError):
             raise error
-        if _status(error) in (404, 410) or _body(error).get("code") in GONE:
+        status, content = _told(error)
+        gone = status in (404, 410) or code_of(content) in GONE
+        if (gone or status == NO_REPLY) and not begun:
             with self._lock:
                 if place == self._place:  # else another thread was told the same and has moved on
-                    self._to_next(error)
+                    self._to_next(gone, quoted(content, self.key))
             return
         if _is_unreachable(error) and self.restart():
             raise ChatError(f"{self.service.title} had stopped and has been started again: run this once more.")
-        sentence = self._sentence(error)
+        sentence = self._sentence(error, status, quoted(content, self.key))
         if sentence is None:
             raise error
         # Without a cause: a server's own words may repeat the key.
         raise ChatError(sentence) from None
 
-    def _to_next(self, error: Exception) -> None:
-        service, gone = self.service, self.model
+    def _to_next(self, gone: bool, says: str) -> None:
+        service, left = self.service, self.model
         if self._place + 1 < len(service.choices):
             self._place += 1
-            print(f"{service.title} does not serve {gone} (any more). Taking {self.model} in its place.")
+            why = f"does not serve {left} (any more)" if gone else f"gives no reply from {left}{says}"
+            print(f"{service.title} {why}. Taking {self.model} in its place.")
             return
+        if not gone:
+            check = "" if service.models or service.name == "local" else f" Check that {service.url} is its address."
+            raise ChatError(
+                f"{service.title} answers without a reply{says}.{check} Ask once more.{self._local}"
+            ) from None
         tried = ", ".join(choice.id for choice in service.choices)
         if service.models:
             todo = (
@@ -205,18 +249,27 @@ class FallbackChat(BaseChatModel):
             )
         else:
             todo = f"Check the address ({service.url}) and the model's name."
-        raise ChatError(f"{service.title} serves none of: {tried}{self._says(error)}. {todo}") from None
+        raise ChatError(f"{service.title} serves none of: {tried}{says}. {todo}") from None
 
-    def _sentence(self, error: Exception) -> str | None:
+    @property
+    def _local(self) -> str:
+        return (
+            "" if self.service.name == "local" else ' Or take provider="local", which needs neither internet nor key.'
+        )
+
+    def _sentence(self, error: Exception, status: int | None, says: str) -> str | None:
         """What to tell about ``error``; None for one that has nothing to do with the service."""
-        service, status, says = self.service, _status(error), self._says(error)
-        local = "" if service.name == "local" else ' Or take provider="local", which needs neither internet nor key.'
+        service, local = self.service, self._local
         if _is_unreachable(error):
             what = "did not answer in time" if "Timeout" in type(error).__name__ else "can't be reached"
             check = "Try again" if service.name == "local" else "Check the internet connection and try again"
+            if proxy := proxy_of(service.url):
+                check = f"Check the proxy that {proxy[0]} names ({proxy[1]}), or unset it and start again"
             return f"{service.title} {what} ({service.url}). {check}.{local}"
         if status is None:
             return None
+        if status == NO_REPLY:
+            return f"{service.title} broke off in the middle of its reply{says}. Run this again.{local}"
         if status in (401, 403):
             settings.forget_secret(service.secret)
             what = "accept the key" if status == 401 else f"open {self.model} to the key"
@@ -248,43 +301,63 @@ class FallbackChat(BaseChatModel):
         limits = " and ".join(filter(None, (pictures, size)))
         return f" ({limits} in a request)" if limits else ""
 
-    def _says(self, error: Exception) -> str:
-        """The service's own words, in one line, without the key."""
-        words = _body(error).get("message") or _body(error).get("detail") or ""
-        words = " ".join(str(words).split()).rstrip(".")
-        if self.key:
-            words = words.replace(self.key.get_secret_value(), "***")
-        return f'; it says: "{words[:300]}"' if words else ""
+
+class _NoReply(Exception):
+    """The service ended a reply without having said anything."""
+
+
+def _says(generation: ChatGeneration) -> bool:
+    message = generation.message
+    return bool(message.content or message.tool_calls or message.invalid_tool_calls)
+
+
+def _finish_reason(generation: ChatGeneration) -> str | None:
+    """Why the reply ended, as the service calls it; None where it does not say."""
+    reason = (generation.generation_info or {}).get("finish_reason")
+    return reason or generation.message.response_metadata.get("finish_reason")
+
+
+def _json_schema(schema: dict[str, Any] | type, strict: bool | None = None) -> dict[str, Any]:
+    """The ``response_format`` of a reply that follows a schema."""
+    described = convert_to_json_schema(schema, strict=strict)
+    limits = {} if strict is None else {"strict": strict}
+    return {
+        "type": "json_schema",
+        "json_schema": {"name": described.get("title", "reply"), "schema": described, **limits},
+    }
+
+
+def _options(client: BaseChatModel, options: dict[str, Any]) -> dict[str, Any]:
+    """The options as a client is given them. OpenAI's would parse a formatted reply, and raise where it is cut off."""
+    if client._llm_type != "openai-chat" or "response_format" not in options:
+        return options
+    rest = dict(options)
+    wanted = rest.pop("response_format")
+    wanted = _json_schema(wanted) if isinstance(wanted, type) else wanted
+    return {**rest, "extra_body": {**rest.get("extra_body", {}), "response_format": wanted}}
 
 
 _TOO_LARGE = re.compile(r"too (large|big|long|many)|exceed|pixels|reduce the length", re.IGNORECASE)
 
-#: How ChatNVIDIA words the answer to a failed request: the status and title, then the detail.
-_NVIDIA = re.compile(r"\[(\d{3})\] ([^\n]*)\n?(.*)", re.DOTALL)
 
-
-def _status(error: Exception) -> int | None:
-    """The HTTP status of the answer that ``error`` tells of, or None."""
-    if isinstance(status := getattr(error, "status_code", None), int):
-        return status
-    found = _NVIDIA.match(str(error)) if type(error) is Exception else None
-    return int(found[1]) if found else None
-
-
-def _body(error: Exception) -> dict[str, Any]:
-    """The error object of the service's answer: OpenAI's {"message", "code", …} or NVIDIA's {"detail"}."""
-    body = getattr(error, "body", None)
-    if isinstance(body, dict):
-        inner = body.get("error", body)
-        return inner if isinstance(inner, dict) else {"message": inner}
-    found = _NVIDIA.match(str(error)) if type(error) is Exception else None
-    return {"detail": found[3] or found[2]} if found else {}
+def _told(error: Exception) -> tuple[int | None, Any]:
+    """The status and content of the answer that ``error`` tells of; no status where the service has not answered."""
+    if (response := getattr(error, "response", None)) is not None:
+        return response.status_code, content_of(response.content)
+    if _is_unreachable(error):
+        return None, None
+    if isinstance(error, _NoReply):
+        return NO_REPLY, None
+    # Amid a stream, whose status was 200: as openai and groq say it, and ChatNVIDIA; and what is not JSON at all.
+    if body := getattr(error, "body", None):
+        return status_of(body), body
+    if type(error) is Exception:
+        return NO_REPLY, str(error)
+    return (NO_REPLY, error.doc) if isinstance(error, json.JSONDecodeError) else (None, None)
 
 
 def _is_unreachable(error: Exception) -> bool:
-    """Whether the connection failed: in the words of openai and groq, of requests, and of httpx amid a stream."""
-    names = {parent.__name__ for parent in type(error).__mro__}
-    return bool(names & {"APIConnectionError", "ConnectionError", "Timeout", "ChunkedEncodingError", "TransportError"})
+    return any(parent.__name__ in UNREACHABLE for parent in type(error).__mro__)
 
 
 def _wait(error: Exception) -> str:

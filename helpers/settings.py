@@ -26,7 +26,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import MutableMapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 from urllib.parse import SplitResult, urlsplit
@@ -35,6 +34,7 @@ from pydantic import AfterValidator, Field, PrivateAttr, SecretStr, ValidationEr
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from helpers import proxies
 from helpers.errors import PlainError
 
 if TYPE_CHECKING:
@@ -44,8 +44,6 @@ __all__ = ["SECRETS", "Settings", "settings"]
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
-PROXIES = ("http_proxy", "https_proxy", "all_proxy")
-"""The environment variables that name a proxy."""
 #: The secrets that the course knows, each with what it is for. None is needed under the profile ``mini``.
 SECRETS = {
     "HF_TOKEN": "faster and gated downloads under COURSE_PROFILE=full",
@@ -211,21 +209,5 @@ def _colab_secret(name: str) -> str | None:
         return None
 
 
-def _past_the_proxy(environment: MutableMapping[str, str]) -> None:
-    """Keeps requests to this computer away from an http proxy, which would look for them on its own.
-
-    urllib, requests and httpx, and so every client that the notebooks use, send even 127.0.0.1 through the proxy that
-    the environment names, unless ``no_proxy`` says otherwise; some read it in small letters first, some in capitals.
-    Where no proxy is named it stays as it is: on Windows and macOS it would hide the one of the system's settings.
-    """
-    if not any(value for name, value in environment.items() if name.lower() in PROXIES):
-        return
-    listed = environment.get("no_proxy") or environment.get("NO_PROXY") or ""
-    hosts = [host.strip() for host in listed.split(",") if host.strip()]
-    if "*" not in hosts:
-        hosts += [host for host in ("127.0.0.1", "localhost", "::1") if host not in hosts]
-    environment["no_proxy"] = environment["NO_PROXY"] = ",".join(hosts)
-
-
-_past_the_proxy(os.environ)
+proxies.UNUSABLE.update(proxies.tidy(os.environ))
 settings = Settings()

@@ -74,11 +74,12 @@ class Stub(ThreadingHTTPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server_port}"
-        self.answers: dict[str, tuple[int, dict]] = {}
+        self.answers: dict[str, tuple[int, object] | list | str] = {}  # status and content, or a stream's events
         self.served = ["picture-book-chat"]
         self.requests: list[tuple[dict, dict]] = []  # (headers, body) of each chat request
         self.joined: list[dict] = []  # what notebooks said that joined
         self.joining = 204
+        self.retry_after = "7"
 
     @property
     def asked(self):
@@ -93,7 +94,8 @@ class Handler(BaseHTTPRequestHandler):
             self.reply(200, {"status": "ok", "course": "picture-this", "models": self.server.served})
         else:
             self.server.requests.append((self.plain_headers(), {"model": self.path}))
-            self.reply(200, {"object": "list", "data": [{"id": name} for name in self.server.served]})
+            listed = (200, {"object": "list", "data": [{"id": name} for name in self.server.served]})
+            self.reply(*self.server.answers.get(self.path, listed))
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -103,6 +105,8 @@ class Handler(BaseHTTPRequestHandler):
         self.server.requests.append((self.plain_headers(), {**body, "path": self.path}))
         if self.server.answers.get(body["model"]) == CUT:
             self.stream(body["model"], ["a "], cut=True)
+        elif isinstance(self.server.answers.get(body["model"]), list):
+            self.events(self.server.answers[body["model"]])
         elif body["model"] in self.server.answers:
             self.reply(*self.server.answers[body["model"]])
         elif body.get("stream"):
@@ -125,15 +129,22 @@ class Handler(BaseHTTPRequestHandler):
         self.send(200, text, "text/event-stream", more=100 if cut else 0)
         self.close_connection = cut
 
+    def events(self, events):
+        text = "".join(f"data: {json.dumps(event)}\n\n" for event in events)
+        self.send(200, f"{text}data: [DONE]\n\n", "text/event-stream")
+
     def reply(self, status, content):
-        self.send(status, json.dumps(content), "application/json")
+        if isinstance(content, str):
+            self.send(status, content, "text/html")
+        else:
+            self.send(status, json.dumps(content), "application/json")
 
     def send(self, status, text, kind, more=0):
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(text.encode()) + more))
         self.send_header("retry-after-ms", "1")  # or the clients wait before they try a 429 or a 500 again
-        self.send_header("retry-after", "7")
+        self.send_header("retry-after", self.server.retry_after)
         self.end_headers()
         self.wfile.write(text.encode())
 
@@ -218,10 +229,10 @@ def question(text="What is this?"):
     return [HumanMessage(content=parts)]
 
 
-def refusal(call, *arguments) -> str:
+def refusal(call, *arguments, **options) -> str:
     """What the error says; neither it nor its traceback may show a key."""
     with pytest.raises(PlainError) as caught:
-        call(*arguments)
+        call(*arguments, **options)
     shown = "".join(traceback.format_exception(caught.value))
     assert not any(key in shown for key in KEYS.values())
     return str(caught.value)
@@ -376,9 +387,9 @@ def call_of(name, arguments):
     return 200, {**head("any", "chat.completion"), "choices": [choice], "usage": usage}
 
 
-def text_of(text):
+def text_of(text, finish_reason="stop"):
     message = {"role": "assistant", "content": text}
-    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    choice = {"index": 0, "message": message, "finish_reason": finish_reason}
     usage = {"prompt_tokens": 1, "completion_tokens": 3, "total_tokens": 4}
     return 200, {**head("any", "chat.completion"), "choices": [choice], "usage": usage}
 
@@ -448,6 +459,127 @@ def test_there_is_no_such_method(local):
         chat_model().with_structured_output({"title": "X", "type": "object", "properties": {}}, method="magic")
 
 
+# -- answers with status 200 that are no reply, or not a whole one
+
+
+def stream_of(*words, finish_reason="stop"):
+    """A stream's events."""
+    choices = [{"index": 0, "delta": {"role": "assistant", "content": word}, "finish_reason": None} for word in words]
+    choices.append({"index": 0, "delta": {}, "finish_reason": finish_reason})
+    return [{**head("any", "chat.completion.chunk"), "choices": [choice]} for choice in choices]
+
+
+def told(chat, question="Hello"):
+    return "".join(chunk.content for chunk in chat.stream(question))
+
+
+NO_REPLY = {
+    "no choices": (200, {"choices": []}),
+    "null": (200, {"choices": None}),
+    "nothing": (200, {}),
+    "a list": (200, []),
+    "no message": (200, {"choices": [{"index": 0, "finish_reason": "stop"}]}),
+    "no role": (200, {"choices": [{"index": 0, "message": {"content": "a cat"}, "finish_reason": "stop"}]}),
+    "an error": (200, {"error": {"message": "try again"}}),
+    "an error beside it": (200, {"error": "try again", "choices": []}),
+    "a page": (200, "<!doctype html><html><style>p {}</style><p>try&nbsp;again</p></html>"),
+    "an empty stream": [],
+    "a stream that ends at once": stream_of(finish_reason=None),
+}
+QUOTED = {"an error", "an error beside it", "a page"}
+
+
+def asked(chat, answer):
+    """Asks for a stream where the answer is one."""
+    return told(chat) if isinstance(answer, list) else chat.invoke("Hello").content
+
+
+@pytest.mark.parametrize("provider", ["groq", "nvidia"])
+@pytest.mark.parametrize("what", NO_REPLY)
+def test_where_there_is_no_reply_the_next_model_is_asked(services, provider, what, capfd):
+    services.answers["old"] = NO_REPLY[what]
+    assert asked(chat_model("text", provider=provider), NO_REPLY[what]) == "a red cat"
+    assert services.asked == ["old", "new"]
+    title, says = models.service(provider, "text").title, '; it says: "try again"' if what in QUOTED else ""
+    said = f"{title} gives no reply from old{says}. Taking new in its place.\n"
+    assert capfd.readouterr() == (said, "")
+
+
+@pytest.mark.parametrize("what", NO_REPLY)
+def test_no_reply_at_all_is_a_sentence(local, what):
+    local.answers["picture-book-chat"] = NO_REPLY[what]
+    says = '; it says: "try again"' if what in QUOTED else ""
+    sentence = refusal(asked, chat_model(), NO_REPLY[what])
+    assert sentence == f"The chat endpoint answers without a reply{says}. Ask once more."
+    own = refusal(asked, chat_model(provider=local.url), NO_REPLY[what])
+    assert own.startswith(
+        f"The server at {local.url}/v1 answers without a reply{says}. Check that {local.url}/v1 is its"
+    )
+
+
+@pytest.mark.parametrize("provider", ["local", "groq", "nvidia"])
+def test_a_refusal_with_status_200_is_taken_as_what_it_says(services, local, provider):
+    for code, expected in ((429, "too many requests"), ("401", "does not accept the key"), (503, "a fault of its own")):
+        answer = (200, {"error": {"message": "no", "code": code}})
+        services.answers |= {"old": answer, "picture-book-chat": answer}
+        assert expected in refusal(chat_model("text", provider=provider).invoke, "Hello")
+    assert "new" not in services.asked
+
+
+@pytest.mark.parametrize("provider", ["local", "groq", "nvidia"])
+def test_an_error_amid_a_stream_is_a_sentence(services, local, provider):
+    error = {"error": {"object": "error", "type": "server_error", "message": "out of memory"}}
+    begun = [*stream_of("a red")[:1], error]
+    services.answers |= {"old": begun, "picture-book-chat": begun}
+    sentence = refusal(told, chat_model("text", provider=provider))
+    assert "broke off in the middle of its reply; it says:" in sentence and "out of memory" in sentence
+    assert "new" not in services.asked  # what has been told can't be taken back
+
+
+@pytest.mark.parametrize("provider", ["local", "groq", "nvidia"])
+@pytest.mark.parametrize("format", [None, {"type": "json_object"}])
+def test_a_reply_that_the_token_limit_cuts_off_is_given_as_far_as_it_goes(services, local, provider, format, capfd):
+    cut = text_of('{"description": "a re', finish_reason="length")
+    services.answers |= {"old": cut, "picture-book-chat": cut}
+    chat = chat_model("text", provider=provider)
+    bound = chat.bind(response_format=format) if format else chat
+    reply = bound.invoke("Hello")
+    assert reply.content == '{"description": "a re'
+    assert reply.response_metadata["finish_reason"] == "length"
+    assert services.requests[-1][1].get("response_format") == format
+    events = stream_of('{"description"', ': "a re', finish_reason="length")
+    services.answers |= {"old": events, "picture-book-chat": events}
+    assert told(bound) == '{"description": "a re'
+    assert services.requests[-1][1].get("response_format") == format
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("provider", ["local", "groq", "nvidia"])
+def test_tokens_that_run_out_before_the_first_word_are_told(services, local, provider):
+    nothing = text_of("", finish_reason="length")
+    services.answers |= {"old": nothing, "picture-book-chat": nothing}
+    chat = chat_model("text", provider=provider)
+    assert "used up its tokens before it said anything" in refusal(chat.invoke, "Hello")
+    nothing = stream_of("", finish_reason="length")
+    services.answers |= {"old": nothing, "picture-book-chat": nothing}
+    assert "chat_model(max_tokens=2000)" in refusal(told, chat)
+    assert "new" not in services.asked
+
+
+def test_a_class_as_the_format_of_a_reply_is_sent_as_its_schema(local):
+    from pydantic import BaseModel
+
+    class Sum(BaseModel):
+        """A sum."""
+
+        value: int
+
+    local.answers["picture-book-chat"] = text_of('{"value": ', finish_reason="length")
+    assert chat_model().bind(response_format=Sum).invoke("2 and 1?").content == '{"value": '
+    sent = local.requests[-1][1]["response_format"]
+    assert sent["type"] == "json_schema" and sent["json_schema"]["schema"]["properties"]["value"]["type"] == "integer"
+
+
 # -- everything else that goes wrong
 
 
@@ -462,7 +594,7 @@ def test_there_is_no_such_method(local):
             groq_error(429, "Rate limit reached for model `old`", "rate_limit_exceeded", "tokens"),
             r"too many requests \(429\).*Wait 7 seconds .*max_concurrency",
         ),
-        ("nvidia", nvidia_error(429, "Too Many Requests", ""), r"too many requests \(429\).*Wait a minute"),
+        ("nvidia", nvidia_error(429, "Too Many Requests", ""), r"too many requests \(429\).*Wait 7 seconds"),
         (
             "groq",
             groq_error(413, "Request Entity Too Large", "request_too_large"),
@@ -488,6 +620,78 @@ def test_every_refusal_is_a_sentence(services, provider, answer, expected):
     assert re.search(expected, refusal(chat.invoke, question()))
     assert re.search(expected, refusal(list, chat.stream(question())))
     assert set(services.asked) == {"old"}
+
+
+@pytest.mark.parametrize("provider", ["local", "groq", "nvidia"])
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ({"error": "some text"}, "some text"),
+        ({"error": {"message": "some text", "code": None}}, "some text"),
+        ({"error": {"message": {"detail": "some text"}}}, "some text"),
+        ({"errors": [{"message": "one"}, {"message": "two"}]}, "one; two"),
+        ({"message": "some text"}, "some text"),
+        ({"detail": "some text."}, "some text"),
+        ({"title": "Bad Request", "detail": "some text"}, "some text"),
+        ({"title": "Bad Request"}, "Bad Request"),
+        (
+            {"detail": [{"loc": ["body", "messages"], "msg": "Field required", "type": "missing"}]},
+            "body.messages: Field required",
+        ),
+        ([{"error": {"message": "some text"}}], "some text"),
+        ("some\n  text", "some text"),
+        ("<html><head><title>Bad Request</title></head><body>some &amp; text</body></html>", "Bad Request some & text"),
+        ({}, None),
+        ("", None),
+    ],
+)
+def test_a_services_words_are_shown_in_whatever_shape_they_come(services, local, provider, content, words):
+    services.answers |= {"old": (400, content), "picture-book-chat": (400, content)}
+    chat = chat_model("text", provider=provider)
+    expected = "refused the request (400)" + (f'; it says: "{words}".' if words else ".")
+    assert refusal(chat.invoke, "Hello").endswith(expected)
+    assert refusal(told, chat).endswith(expected)
+
+
+def test_a_server_that_lists_no_models_is_quoted(local, monkeypatch):
+    monkeypatch.setenv("COURSE_CHAT_KEY", "a_key_that_nobody_may_see")
+    local.answers["/v1/models"] = (401, {"error": "a_key_that_nobody_may_see is not known here"})
+    assert '(AuthenticationError); it says: "*** is not known here".' in refusal(chat_model, provider=local.url)
+
+
+@pytest.mark.parametrize("provider", KEYS)
+def test_a_proxy_that_no_client_can_use_is_named(provider, monkeypatch):
+    monkeypatch.setattr("helpers.proxies.UNUSABLE", {"ALL_PROXY": "socks://ada:secret@127.0.0.1:7891/"})
+    for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    sentence = refusal(chat_model(provider=provider).invoke, "Hello")
+    assert sentence.startswith("ALL_PROXY is socks://…@127.0.0.1:7891/, a proxy that")
+    assert "unset the variable" in sentence
+
+
+@pytest.mark.parametrize("provider", KEYS)
+def test_a_proxy_that_is_not_there_is_named(provider, monkeypatch):
+    for name in ("https_proxy", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{free_port()}")
+    assert "Check the proxy that HTTPS_PROXY names (http://127.0.0.1:" in refusal(
+        chat_model(provider=provider).invoke, "Hello"
+    )
+
+
+def test_behind_a_proxy_the_endpoint_is_asked_directly_and_in_silence(local, monkeypatch, caplog):
+    for name in ("http_proxy", "HTTPS_PROXY", "OPENAI_PROXY"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    chat = chat_model()
+    assert chat.invoke("Hello").content == told(chat) == "a red cat"
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
+
+
+@pytest.mark.parametrize("provider", KEYS)
+def test_how_long_to_wait_where_the_service_does_not_say(services, provider):
+    services.answers["old"], services.retry_after = (429, {}), "soon"
+    assert "Wait a minute" in refusal(chat_model(provider=provider).invoke, "Hello")
 
 
 @pytest.mark.parametrize("provider", KEYS)
@@ -653,7 +857,14 @@ def test_the_port_belongs_to_another_program(monkeypatch, stand_in):
     assert not stand_in.exists()
 
 
-@pytest.mark.parametrize("body", [b"not by this name", b'{"error": {"message": "not by this name", "type": "x"}}'])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"not by this name",
+        b'{"error": {"message": "not by this name", "type": "x"}}',
+        b'{"detail": "not by this name"}',
+    ],
+)
 def test_an_endpoint_that_refuses_is_quoted(body):
     with (
         web_server(lambda request: Reply(body, 403)) as address,

@@ -8,7 +8,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from helpers import doctor as doctor_module
-from helpers import endpoint
+from helpers import endpoint, models, proxies
 from helpers import settings as settings_module
 from helpers.doctor import Finding, Report, doctor
 from helpers.errors import PlainError
@@ -123,11 +123,93 @@ def test_a_wrong_value_is_named(bare, variable, value, expected):
 def test_no_proxy_names_this_computer_where_there_is_a_proxy(before, after):
     environment = dict(before)
     for _ in range(2):  # a process that this one starts does it again
-        settings_module._past_the_proxy(environment)
+        assert proxies.tidy(environment) == {}
         assert (environment.get("no_proxy"), environment.get("NO_PROXY")) == (after, after)
 
 
-def test_behind_a_proxy_this_computer_is_asked_directly():
+@pytest.mark.parametrize(
+    "proxy", ["socks://127.0.0.1:7891/", "socks4://127.0.0.1:7891", "ftp://proxy:21", "http://proxy:port", "http://"]
+)
+def test_a_proxy_that_no_client_can_use_is_set_aside(proxy):
+    environment = {"ALL_PROXY": proxy, "https_proxy": "http://proxy:3128", "PATH": "x"}
+    assert proxies.tidy(environment) == {"ALL_PROXY": proxy}
+    assert environment.keys() == {"https_proxy", "PATH", "no_proxy", "NO_PROXY"}
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_socks_proxy_is_used_where_httpx_can(bare, there):
+    bare.setattr(proxies, "find_spec", lambda name: "socksio" if there else None)
+    unusable = {} if there else {"all_proxy": "socks5h://ada:secret@proxy:1080"}
+    assert proxies.tidy({"all_proxy": "socks5h://ada:secret@proxy:1080"}) == unusable
+
+
+@pytest.fixture
+def proxied(bare):
+    """Sets the variables of proxies; those whose proxy no client can use are set aside as when a notebook starts."""
+
+    def name(**variables):
+        for variable in (*proxies.VARIABLES, "no_proxy"):
+            bare.delenv(variable, raising=False)
+            bare.delenv(variable.upper(), raising=False)
+        unusable = proxies.tidy(variables)
+        bare.setattr(proxies, "UNUSABLE", unusable)
+        for variable, value in variables.items():
+            bare.setenv(variable, value)
+
+    return name
+
+
+SOCKS = "socks://ada:secret@127.0.0.1:7891/"
+
+
+@pytest.mark.parametrize(
+    ("variables", "address", "named"),
+    [
+        ({}, "https://chat.example.org", None),
+        ({"ALL_PROXY": SOCKS}, "https://chat.example.org", "ALL_PROXY is socks://…@127.0.0.1:7891/"),
+        ({"https_proxy": SOCKS}, "https://chat.example.org", "https_proxy is socks://…@127.0.0.1:7891/"),
+        ({"https_proxy": SOCKS}, "http://chat.example.org", None),
+        ({"ALL_PROXY": SOCKS, "HTTPS_PROXY": "http://proxy:3128"}, "https://chat.example.org", None),
+        ({"ALL_PROXY": SOCKS, "no_proxy": "example.org"}, "https://chat.example.org", None),
+        ({"ALL_PROXY": SOCKS}, "http://127.0.0.1:8765", None),
+        ({"ALL_PROXY": SOCKS}, "http://localhost:8765/v1", None),
+    ],
+)
+def test_an_address_that_needs_the_proxy_is_told_of_it(proxied, variables, address, named):
+    proxied(**variables)
+    wrong = proxies.fault(address)
+    assert wrong.startswith(f"{named}, a proxy that the course's clients can't use") if named else wrong == ""
+
+
+def test_an_endpoint_elsewhere_that_needs_the_proxy_is_told_of_it(proxied):
+    proxied(http_proxy=SOCKS)
+    proxied_address = "http://lab.invalid:8765"
+    with pytest.raises(PlainError, match=r"^http_proxy is socks://…@127\.0\.0\.1:7891/, a proxy"):
+        endpoint.ensure(proxied_address)
+
+
+@pytest.mark.parametrize(
+    ("variables", "ok", "detail"),
+    [
+        ({}, True, "none in the environment"),
+        (
+            {"http_proxy": "ada:secret@proxy:3128"},
+            True,
+            "http_proxy is http://…@proxy:3128; requests to this computer go",
+        ),
+        ({"ALL_PROXY": SOCKS}, False, "ALL_PROXY is socks://…@127.0.0.1:7891/, a proxy"),
+        ({"HTTP_PROXY": SOCKS, "HTTPS_PROXY": "http://proxy:3128"}, False, "HTTP_PROXY is socks://…@127.0.0.1:7891/"),
+        ({"ALL_PROXY": SOCKS, "http_proxy": "http://p", "https_proxy": "http://p"}, True, "https_proxy is http://p; "),
+    ],
+)
+def test_the_doctor_looks_at_the_proxy(proxied, variables, ok, detail):
+    proxied(**variables)
+    finding = doctor_module._proxy()
+    assert finding.ok is ok and finding.detail.startswith(detail) and "secret" not in str(finding)
+
+
+@pytest.mark.parametrize("all_proxy", ["http://127.0.0.1:1", "socks://127.0.0.1:1/"])
+def test_behind_a_proxy_this_computer_is_asked_directly(all_proxy):
     code = """
 import os, httpx, requests
 from helpers.checks.fakes import Reply, web_server
@@ -142,7 +224,8 @@ with web_server(lambda request: Reply(b'{"course": "picture-this", "models": ["c
     print(served_at(url))
 """
     environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
-    environment |= dict.fromkeys(("http_proxy", "HTTP_PROXY", "all_proxy"), "http://127.0.0.1:1")  # nobody is there
+    environment |= dict.fromkeys(("http_proxy", "HTTP_PROXY"), "http://127.0.0.1:1")  # nobody is there
+    environment["ALL_PROXY"] = all_proxy
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
     assert ran.stdout.split("\n")[:2] == ["200 200", "['chat']"], ran.stderr
 
@@ -250,6 +333,24 @@ def test_the_doctor_survives_a_device_that_is_not_there(bare):
     bare.setattr(settings_module.settings, "device_choice", "cuda")
     wrong = {finding.name for finding in doctor() if not finding.ok}
     assert {"device", "model clip (mini)", "model diffusion (mini)"} <= wrong
+
+
+def few_step_finding(monkeypatch, **values):
+    for name, value in values.items():
+        monkeypatch.setattr(settings_module.settings, name, value)
+    (finding,) = [finding for finding in doctor() if finding.name.startswith("model few_step")]
+    return finding
+
+
+def test_the_doctor_looks_at_the_adapter_for_few_steps(bare, tmp_path):
+    there = few_step_finding(bare)
+    assert (there.name, there.ok) == ("model few_step (mini)", True) and there.detail.endswith("few_step")
+    missing = few_step_finding(bare, models_dir=tmp_path)
+    assert not missing.ok and models.ADAPTER_WEIGHTS in missing.detail and "git checkout" in missing.todo
+    bare.setattr(models, "cached", lambda wanted: None)
+    assert few_step_finding(bare, profile="full").detail == "latent-consistency/lcm-lora-sdv1-5: 0.1 GB to download"
+    bare.setattr(models, "cached", lambda wanted: tmp_path)
+    assert few_step_finding(bare).detail == "latent-consistency/lcm-lora-sdv1-5 is downloaded"
 
 
 def chat_finding(monkeypatch, served=None, **values):
