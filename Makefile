@@ -1,7 +1,7 @@
 # Everything is written once, in bootstrap.py; where there is no make, run `python bootstrap.py lab` and so on.
 # ARGS goes to the task: make lab ARGS="--no-browser --port 8899" · make train ARGS="clip --minutes 60"
 PYTHON ?= python3
-TASKS := setup demo lab doctor test build lint hooks train evaluate
+TASKS := setup demo lab doctor check test build lint hooks train evaluate
 
 .PHONY: $(TASKS)
 $(TASKS):

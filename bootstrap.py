@@ -21,22 +21,27 @@ STAMP = VENV / "installed.json"
 
 ALL = ["course", "dev", "lab"]
 
+# Style, declared dependencies, and whether made files are up to date.
+LINT = [
+    "ruff check",
+    "ruff format --check",
+    "deptry .",
+    "course sync --check",
+    "course build --check",
+]
+
+# What pip's environment may say of where it installs, and what. How it reaches its index is not among it.
+PIP_SETTINGS = ["TARGET", "PREFIX", "ROOT", "PYTHON", "DRY_RUN", "NO_DEPS", "REQUIREMENT", "EDITABLE", "CONSTRAINT"]
+PIP_SETTINGS += ["REQUIRE_HASHES", "NO_BUILD_ISOLATION", "NO_BINARY"]
+
 # task: (which optional dependencies of pyproject.toml it needs, its commands; each is run as `python -m …`)
 TASKS = {
     "setup": (ALL, []),
     "demo": (["course"], ["course demo"]),
     "lab": (["lab"], ["course lab"]),
     "doctor": (["lab"], ["course doctor"]),
-    "test": (
-        ALL,
-        [
-            "ruff check",
-            "ruff format --check",
-            "course sync --check",
-            "course build --check",
-            "pytest -n 3 --dist loadfile --nbval-lax --nbval-current-env tests build/source",
-        ],
-    ),
+    "check": (ALL, [*LINT, "pytest -n 2 -m quick tests"]),
+    "test": (ALL, [*LINT, "pytest -n 3 --dist loadfile --nbval-lax --nbval-current-env tests build/source"]),
     "build": (ALL, ["course sync", "course build"]),
     "lint": (ALL, ["pre_commit run --all-files"]),
     "hooks": (ALL, ["pre_commit install"]),
@@ -46,10 +51,13 @@ TASKS = {
 
 
 def main():
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # the folder's name may hold what a code page does not
     if len(sys.argv) < 2 or sys.argv[1] not in TASKS:
         sys.exit(f"Usage: python bootstrap.py TASK, where TASK is one of: {', '.join(TASKS)}")
     task, more = sys.argv[1], sys.argv[2:]
     extras, commands = TASKS[task]
+    set_aside_pip_settings()
     set_up(extras)
     # So that whatever the commands start in their turn (nbgrader, jupyter) is found in .venv first.
     os.environ["PATH"] = str(SCRIPTS) + os.pathsep + os.environ["PATH"]
@@ -57,6 +65,13 @@ def main():
         words = command.split() + (more if number == len(commands) else [])
         print("$ " + " ".join(words), flush=True)
         run(PYTHON, "-m", *words)
+
+
+def set_aside_pip_settings():
+    """Keeps settings of pip that are meant for other installations away from .venv."""
+    for name in PIP_SETTINGS:
+        os.environ.pop(f"PIP_{name}", None)
+    os.environ["PIP_USER"] = "0"  # and not only unset: pip's own file of settings may say it, too
 
 
 def set_up(extras):
