@@ -32,6 +32,7 @@ from course.authoring import (
     with_regions,
 )
 from helpers.checks.borrowing import packed, unpacked
+from helpers.errors import PlainError
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -56,7 +57,12 @@ def build(*, check: bool = False, root: Path = ROOT) -> list[str]:
     problems, solved_files, student_files, secrets, borrowable = [], {}, {}, [], {}
     for source in sources:
         name = source.stem
-        authored = read_solution(source)
+        cards = source.with_name(f"{name.split('_')[0]}_flashcards.md")
+        try:
+            authored, texts = read_solution(source), [read(cards)] if cards.exists() else []
+        except PlainError as error:
+            problems.append(str(error))
+            continue
         faults = [f"{name}, {fault}" for fault in authoring_problems(authored)]
         problems += faults
         if faults:
@@ -68,8 +74,8 @@ def build(*, check: bool = False, root: Path = ROOT) -> list[str]:
         student_files[f"{name}/{name}.ipynb"] = as_text(student)
         secrets += secret_regions(authored)
         borrowable |= {f"{name[:2]}/{exercise}": text for exercise, text in own_versions(authored)}
-        for cards in (root / "solutions").glob(f"{name.split('_')[0]}_flashcards.md"):
-            solved_files[f"{name}/flashcards.md"] = student_files[f"{name}/flashcards.md"] = read(cards)
+        for text in texts:
+            solved_files[f"{name}/flashcards.md"] = student_files[f"{name}/flashcards.md"] = text
 
     if not problems:
         problems += leak_problems(secrets, student_files)
@@ -300,7 +306,15 @@ def telling_lines(lines: Iterable[str]) -> list[str]:
 
 
 def read(path: Path) -> str:
-    return path.read_text(encoding="utf-8")
+    """The text of a file, with or without a byte order mark. Raises ``PlainError`` for one that is not in UTF-8."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise PlainError(
+            f"{path.name} should be in UTF-8, but line {line} is not ({error.reason}): "
+            "open it in an editor that shows it right, and save it with the encoding UTF-8."
+        ) from None
 
 
 def write(files: dict[str, str], folder: Path) -> None:

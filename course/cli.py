@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
@@ -16,6 +18,12 @@ from helpers.errors import PlainError
 
 class Plainly(TyperGroup):
     """Shows an error that says what to do as that sentence, without a stack trace, and exits 1."""
+
+    def main(self, *args, **kwargs):
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):  # which may write a code page, without arrows and dashes
+                stream.reconfigure(errors="replace")
+        return super().main(*args, **kwargs)
 
     def invoke(self, ctx):
         try:
@@ -93,6 +101,12 @@ def serve(
             help="Fetch pictures from http(s) URLs that requests name, this network's own too; redirects are refused.",
         ),
     ] = False,
+    strict_models: Annotated[
+        bool,
+        typer.Option(
+            "--strict-models", help="Answer 404 to requests for another model, not with the one that is here."
+        ),
+    ] = False,
     parent_pid: Annotated[int | None, typer.Option(min=1, help="End when the process with this id ends.")] = None,
     submissions: Annotated[
         str | None,
@@ -112,6 +126,7 @@ def serve(
         host=host,
         port=port,
         allow_image_urls=allow_image_urls,
+        strict_models=strict_models,
         parent_pid=parent_pid,
         submissions=submissions,
         submission_root=submission_root,

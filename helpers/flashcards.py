@@ -38,7 +38,7 @@ def find(notebook: str) -> Path:
 
 def read(path: str | Path) -> Deck:
     """Read a deck from its text file; a ValueError names the first card that is not a question and an answer."""
-    return parse(Path(path).read_text(encoding="utf-8"))
+    return parse(Path(path).read_text(encoding="utf-8-sig"))
 
 
 def parse(text: str) -> Deck:

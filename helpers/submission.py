@@ -19,6 +19,7 @@ alone, in a batch with others, and on a graphics card.
 from __future__ import annotations
 
 import base64
+import codecs
 import io
 import json
 import zipfile
@@ -168,7 +169,7 @@ def read_metadata(path: str | Path) -> list[Record]:
     """
     path = Path(path)
     try:
-        return Records.validate_json(path.read_bytes())
+        return Records.validate_json(path.read_bytes().removeprefix(codecs.BOM_UTF8))
     except OSError as error:
         raise PlainError(f"{path} can't be read ({error.strerror}). Run the cell with send_metadata first.") from error
     except ValidationError as error:

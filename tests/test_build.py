@@ -1,5 +1,6 @@
 """`course build`: what it makes, and what it refuses, each fault with its notebook and cell."""
 
+import codecs
 import json
 import shutil
 from pathlib import Path
@@ -188,6 +189,35 @@ def test_a_hint_that_gives_the_solution_away_is_refused(tmp_path):
     assert problem.startswith("notebooks/13_leak/13_leak.ipynb, cell ")
     assert problem.endswith(": shows lines of norm's SOLUTION, which students must not see.")
     assert not (course / "notebooks").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "encoding", "line"),
+    [
+        ("00_tiny.py", "latin-1", 2),
+        ("00_tiny.py", "utf-16", 1),
+        ("00_flashcards.md", "cp1252", 2),
+    ],
+)
+def test_a_source_in_another_encoding_is_told_with_its_line(course, name, encoding, line):
+    source = course / "solutions" / name
+    source.write_bytes(("# \n# naïve\n" + source.read_text(encoding="utf-8")).encode(encoding, errors="replace"))
+    shutil.copy(FIXTURES / "broken" / "10_roles.py", course / "solutions")
+    problem, *others = build(root=course)
+    assert others == [f"10_roles, {fault}" for fault in BROKEN["10_roles"]]
+    assert problem.startswith(f"{name} should be in UTF-8, but line {line} is not (")
+    assert not (course / "notebooks").exists()
+
+
+@pytest.mark.parametrize("name", ["00_tiny.py", "00_flashcards.md"])
+def test_a_byte_order_mark_changes_nothing(course, name):
+    build(root=course)
+    before = {path: path.read_bytes() for path in (course / "notebooks").rglob("*.*")}
+    source = course / "solutions" / name
+    source.write_bytes(codecs.BOM_UTF8 + source.read_bytes())
+    assert build(root=course, check=True) == []
+    assert build(root=course) == []
+    assert {path: path.read_bytes() for path in (course / "notebooks").rglob("*.*")} == before
 
 
 def test_a_folder_without_solutions_is_an_error(tmp_path):

@@ -96,6 +96,8 @@ def test_the_key_may_be_given_in_several_ways(signer, checked, issued):
     for key in (
         signer.public_key,
         f" {signer.public_key}\n",
+        f"\ufeff{signer.public_key}\n",  # out of a file with a byte order mark
+        f"\ufeff{json.dumps(signer.jwk)}",
         base64.urlsafe_b64encode(raw).decode().rstrip("="),
         json.dumps(signer.jwk),
         json.dumps({"public_key": signer.public_key, "jwk": signer.jwk}),  # as GET /run_assessment/key answers

@@ -1,6 +1,7 @@
 """The console script: what each command calls, prints and exits with; and JupyterLab really starting."""
 
 import json
+import os
 import re
 import socket
 import subprocess
@@ -166,6 +167,27 @@ def test_the_doctor_exits_1_when_something_needs_fixing(monkeypatch, ok, code):
     result = run("doctor")
     assert result.exit_code == code
     assert "torch: 2.13" in result.output
+
+
+WORDY_DOCTOR = """
+import sys, types
+from helpers.errors import PlainError
+
+def doctor():
+    print("\\u540d \\u2192 told")
+    raise PlainError("\\u540d \\u2192 refused")
+
+sys.modules["course.doctor"] = types.SimpleNamespace(doctor=doctor)
+import course.__main__
+"""
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "cp437", "utf-8"])
+def test_what_a_code_page_does_not_hold_is_replaced(encoding):
+    environment = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
+    ran = subprocess.run([sys.executable, "-c", WORDY_DOCTOR, "doctor"], capture_output=True, env=environment)
+    shown = [f"\u540d \u2192 {word}".encode(encoding, errors="replace") for word in ("told", "refused")]
+    assert (ran.returncode, [ran.stdout.strip(), ran.stderr.strip()]) == (1, shown)
 
 
 def test_the_doctor_looks_at_notebooks_lab_grading_and_port(monkeypatch, tmp_path):

@@ -126,6 +126,7 @@ BYTES = bytes(range(256)) * 3  # with + and / in base64
         lambda content: f"data:;base64,{in_base64(content)}",
         lambda content: f"DATA:image/png;charset=utf-8;BASE64,\n{base64.encodebytes(content).decode()}",
         lambda content: base64.urlsafe_b64encode(content).decode(),
+        lambda content: f"\ufeff{in_base64(content)}",  # out of a file with a byte order mark
     ],
 )
 @pytest.mark.parametrize("way", WAYS)

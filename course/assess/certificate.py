@@ -215,6 +215,7 @@ def read_token(token: str) -> Certificate:
 
 
 def _read_key(text: str) -> Ed25519PublicKey:
+    text = text.lstrip("\ufeff")  # as a file that holds the key may begin with
     try:
         words = json.loads(text) if text.lstrip().startswith("{") else {"x": text}
         x = words.get("jwk", words)["x"].strip().replace("-", "+").replace("_", "/").rstrip("=")

@@ -166,8 +166,8 @@ def _plain(path: str) -> str:
 
 
 def _from_base64(text: str) -> bytes:
-    """The bytes, also of text with line breaks, of a ``data:`` URL, and in the alphabet for URLs. Raises ``ValueError``."""
-    text = re.sub(r"\Adata:[^,]{0,200};base64,", "", text.strip(), flags=re.IGNORECASE)
+    """The bytes, be it with line breaks, a byte order mark, as a ``data:`` URL, or in the alphabet for URLs. Raises ``ValueError``."""
+    text = re.sub(r"\Adata:[^,]{0,200};base64,", "", text.strip().removeprefix("\ufeff"), flags=re.IGNORECASE)
     return base64.b64decode("".join(text.split()).replace("-", "+").replace("_", "/"), validate=True)
 
 
