@@ -129,12 +129,22 @@ _ASIDES = (
 _ASKED_HERE = (
     *("What is it?", "What have we got here?", "What is here?", "What do we see?", "What can you tell me?"),
     *("What are we shown?", "What is there to see?", "So what is it that you see?", "What should I know about it?"),
-    *("What would you say?", "What do I say?", "Say it in words.", "What is there, and where?", "What is that, please?"),
+    *(
+        "What would you say?",
+        "What do I say?",
+        "Say it in words.",
+        "What is there, and where?",
+        "What is that, please?",
+    ),
     *("What exactly does it show?", "What exactly is here?", "What do you make of it?", "What is to be seen here?"),
 )
 _ROLES = (
     *("Imagine that you are a {noun} who talks about {shown}.", "You are a {noun}. What do you say about {shown}?"),
-    *("Act like a {noun} and show us {shown}.", "As a {noun}, what would you say about {shown}?", "Play a {noun}: {ask}"),
+    *(
+        "Act like a {noun} and show us {shown}.",
+        "As a {noun}, what would you say about {shown}?",
+        "Play a {noun}: {ask}",
+    ),
     *("Suppose a {noun} asks you what {shown} shows. What do you answer?", "Speak as a {noun} would about {shown}."),
     *("Pretend to be a {noun}. {ask}", "If you were a {noun}, how would you describe {shown}?"),
 )
