@@ -33,7 +33,7 @@ from course.talk.requests import (
 )
 from course.talk.stories import funny_story
 from course.talk.strange import FILLERS, NOUNS, made_up, strange_request
-from course.talk.tools import draw_dialogue, like_dialogue, rate_dialogue, some_tools, two_dialogue
+from course.talk.tools import compare_dialogue, draw_dialogue, like_dialogue, rate_dialogue, some_tools, two_dialogue
 from course.talk.wording import as_typed, dressed, plain_caption, reworded
 from helpers.picturebook import Scene, describe, random_scene, with_article
 from helpers.picturebook.scene import Rng, pick
@@ -256,6 +256,7 @@ WITHOUT_A_PICTURE: dict[str, tuple[Task, float]] = {
     "refuse": (_refuse, 4.0),
     "draw": (draw_dialogue, 5.0),
     "rate": (rate_dialogue, 2.5),
+    "compare": (compare_dialogue, 2.0),
     "draw_two": (two_dialogue, 0.4),
 }
 OF_SEVERAL_THINGS = {"describe": 2.0, "answer_then_describe": 2.0}

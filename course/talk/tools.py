@@ -74,6 +74,15 @@ RATE = (
     ),
     *("Compare picture {id} with this text: {x}", "How good is {id} for {x}", "What is the score of {id} for {x}"),
 )
+COMPARE = (
+    *(
+        "The threshold is {t}. The score is {s}.",
+        "Is a score of {s} enough for a threshold of {t}?",
+        "{s}, threshold {t}",
+    ),
+    *("A picture has a score of {s}. Is that enough, if the threshold is {t}?", "Is {s} too low where {t} is needed?"),
+    *("Scores from {t} on are fine. What about {s}?", "Minimum score: {t}\nScore: {s}", "Does {s} reach {t}?"),
+)
 LIKE_THIS = (
     *("Draw a picture like this one", "Draw the same again", "Draw what you see", "Make a copy of this picture"),
     *("Draw this picture anew", "Paint the same scene", "Use the tool to draw this picture", "Draw this once more"),
@@ -249,7 +258,7 @@ def _request(job: Job, rng: Rng) -> tuple[str, str, Job]:
         threshold, words["t"] = _threshold(rng)
         rest += pick(rng, THRESHOLD)
         job = replace(job, threshold=threshold)
-    if rng.random() < 0.3:
+    if rng.random() < 0.4:
         n = pick(rng, (2, 3, 4, 5, 6, 6, 7, 8, 10))
         rest += pick(rng, CALLS)
         words["n"], job = (str(n) if rng.random() < 0.7 else NUMBER_WORDS[n]), replace(job, most=tries(n))
@@ -329,6 +338,18 @@ def _rate_dialogue(scene: Scene, rng: Rng) -> Dialogue:
             Message("assistant", rated(picture, rating.score) if threshold is None else verdict(rating)),
         ]
     return Dialogue(None, tuple(messages), "", tools)
+
+
+def compare_dialogue(scene: Scene, rng: Rng) -> Dialogue:
+    """Scores alone, one after the other, against one threshold: the step that all the checking hangs on."""
+    threshold, written = _threshold(rng)
+    messages: list[Message] = []
+    for i in range(pick(rng, (2, 4, 6, 8))):
+        _, rating = rate_result("", threshold, rng.random() < 0.5, rng, default=LOW, words=False)
+        frame = pick(rng, ("And {s}?", "{s}?", "What about {s}?", "Now {s}.", "{s}")) if i else pick(rng, COMPARE)
+        messages.append(Message("user", said_so(frame, rng, s=rating.score, t=written)))
+        messages.append(Message("assistant", verdict(rating)))
+    return Dialogue(None, tuple(messages))
 
 
 def two_dialogue(scene: Scene, rng: Rng) -> Dialogue:
