@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from helpers.likeness import TOLERANCE, difference, same_drawing
 from helpers.submission import adapter_used
 
 if TYPE_CHECKING:
@@ -15,10 +14,7 @@ if TYPE_CHECKING:
 
     from helpers.submission import Provenance
 
-__all__ = ["TOLERANCE", "alike", "difference", "redraw", "unlike_here"]
-
-#: The name that the checks of notebooks 01 and 07 still call it by.
-alike = same_drawing
+__all__ = ["redraw", "unlike_here"]
 
 
 def redraw(wanted: Sequence[Provenance]) -> list[Image.Image]:
@@ -48,7 +44,10 @@ def redraw(wanted: Sequence[Provenance]) -> list[Image.Image]:
 
 
 def unlike_here(said: Provenance) -> str:
-    """What of a provenance can't be had here, besides its checkpoint: a sentence without a full stop; empty for nothing."""
+    """What a provenance names that is not available here, besides its checkpoint, as a sentence without a full stop.
+
+    Empty where all is.
+    """
     from helpers.models import LCM_STEPS, ModelUnavailable, few_step, load
 
     if not (said.adapter or said.scheduler):

@@ -2,7 +2,6 @@
 
 import io
 from fractions import Fraction
-from pathlib import Path
 from random import Random
 
 import numpy as np
@@ -13,7 +12,7 @@ from PIL import Image
 from helpers import clip, redraw
 from helpers.assessment import CRITERIA, PASS, WEIGHTS, Fault, Finding, OpenedSubmission, Spot, clip_fit, examine, judge
 from helpers.assessment import provenance_criteria as provenance
-from helpers.checks import CheckFailed, handin, nb07
+from helpers.checks import nb07
 from helpers.originals import SCENES
 from helpers.picturebook import COLOURS, KINDS, PLACES, STYLES, draw
 from helpers.picturebook.facts import facts
@@ -464,21 +463,18 @@ def folder(tmp_path):
     return write
 
 
-def test_the_hand_in_is_judged_by_the_same_criteria(folder, capsys):
-    here = folder(another())
-    assert handin.points_of_hand_in(points=12, seed=5, folder=here) == 12
-    assert [each.fault for each in handin.criteria(here)] == [""] * 5 and handin.false_provenance(here, 3) == ""
-    assert nb07.handed_in.run(str(here / "generated_images")).share == 1
+def test_the_hand_in_is_judged_by_the_same_criteria(folder):
+    assert nb07.handed_in.run(str(folder(another()) / "generated_images"), seed=5).share == 1
 
 
 def test_a_fault_costs_the_points_of_its_criterion(folder):
     it = another()
     it.records[0]["prompts"][1] = f"{it.records[0]['prompts'][0]} zorp"
-    here = folder(it)
-    found = {each.name: each.fault for each in handin.criteria(here) if each.fault}
-    assert list(found) == ["prompts"] and "same picture as prompt 1" in found["prompts"]
-    assert handin.false_provenance(here, 0).startswith("provenance: Record 1, picture 2 was drawn from another prompt")
-    assert handin.points_of_hand_in(points=100, seed=0, folder=here) == 100 - 20 - 12
+    report = nb07.handed_in.run(str(folder(it) / "generated_images"), seed=0)
+    prompts, origin = (outcome.sentence for outcome in report.failed)
+    assert "same picture as prompt 1" in prompts
+    assert origin.startswith("Record 1, picture 2 was drawn from another prompt")
+    assert report.share == pytest.approx(1 - 0.20 - 0.12)
 
 
 def test_a_folder_opens_only_what_is_inside(folder, tmp_path):
@@ -487,8 +483,3 @@ def test_a_folder_opens_only_what_is_inside(folder, tmp_path):
     it.records[0]["image_paths"][0] = "../secret.png"
     pictures = OpenedSubmission.from_folder(folder(it)).pictures
     assert pictures[0][0].problem == "its path leads out of the submission's folder" and pictures[0][1].image
-
-
-def test_without_a_file_there_is_nothing_to_judge(tmp_path):
-    with pytest.raises(CheckFailed, match="Run the cell with send_metadata first"):
-        handin.criteria(Path(tmp_path))

@@ -3,14 +3,17 @@
 import functools
 import importlib
 import re
+import tempfile
+from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
 
+import helpers
 from helpers import checks, show
 from helpers.checks import borrowing
-from helpers.checks.answers import NotWritten
+from helpers.checks.answers import NotWritten, is_own
 from helpers.checks.cases import VISIBLE, CasesFailed, Exercise
 from helpers.checks.expect import CheckFailed, expect, expect_raises
 from helpers.checks.fakes import NeverEnds
@@ -101,11 +104,51 @@ def test_the_same_sentence_is_said_once():
 def test_an_error_in_the_answer_names_the_call_and_the_students_own_line(double):
     source = "def double(x):\n    y = x + 1\n    return y[5]\n"
     names = {}
-    exec(compile(source, "<cell>", "exec"), names)
+    exec(compile(source, "<ipython-input-1-0>", "exec"), names)
     said = double.run(names["double"], 3).failed[0].sentence
     assert re.match(
         r"double\(\d+\) ends in an error in line 3 of its cell\. TypeError: 'int' object is not subscript", said
     )
+
+
+def test_an_error_inside_a_compiled_library_names_the_students_own_line(double):
+    names = {}
+    source = "import numpy as np\n\ndef double(x):\n    return np.random.default_rng('a seed')\n"
+    exec(compile(source, "<ipython-input-2-0>", "exec"), names)
+    with pytest.raises(TypeError) as raised:
+        names["double"](1)
+    assert str(raised.traceback[-1].path).endswith(".pyx")
+    assert " ends in an error in line 4 of its cell. TypeError:" in double.run(names["double"]).failed[0].sentence
+
+
+@pytest.mark.parametrize(
+    "filename, own",
+    [
+        ("<ipython-input-1-0123abcd>", True),
+        (f"{tempfile.gettempdir()}/ipykernel_7/1234567.py", True),
+        (str(Path(helpers.__file__).parent.with_name("helpers_of_mine") / "tools.py"), True),
+        ("clickhouse_connect/driverc/dataconv.pyx", False),
+        ("pandas/_libs/hashtable_class_helper.pxi", False),
+        ("charset_normalizer/md.py", False),
+        (f"{tempfile.gettempdir()}/dist-packages/yaml/loader.py", False),
+        ("<string>", False),
+        ("<frozen importlib._bootstrap>", False),
+        ("<the course's embed_texts>", False),
+        (torch.__file__, False),
+        (re.__file__, False),
+        (helpers.__file__, False),
+    ],
+)
+def test_a_line_is_the_students_in_cells_and_in_their_modules(filename, own):
+    assert is_own(filename) is own
+
+
+def test_a_case_fails_also_without_a_sentence():
+    silent = Exercise("silent")
+    silent.core(70)(lambda silent: expect(False, ""))
+    silent.edge(30)(lambda: None)
+    report = silent.run(None)
+    assert [outcome.passed for outcome in report.outcomes] == [False, True] and report.share == 0
 
 
 def test_points_are_asked_for_once_and_drawn_from_the_graders_seed(double, capsys, monkeypatch):

@@ -1,9 +1,12 @@
 """Notebook 01's checks pass right answers and name the mistake in wrong ones, and every check shows its sentence alone."""
 
+import copy
 import functools
 import runpy
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -13,7 +16,10 @@ from torch.nn import functional as F
 from helpers import checks, models, show
 from helpers.checks import CheckFailed
 from helpers.checks.answers import NotWritten
-from helpers.checks.expect import count_optimizer_steps
+from helpers.checks.calls import count_optimizer_steps, expect_asked_once
+from helpers.checks.expect import expect_no_error, expect_propagates, expect_raises
+from helpers.checks.fakes import scripted_chat
+from helpers.checks.words import described_call, with_article
 
 ANSWERS = runpy.run_path(str(Path(__file__).parent / "answers" / "nb01.py"))
 OF_TENSORS = ("add_noise", "noise_prediction_loss", "guide")
@@ -185,3 +191,165 @@ def test_a_value_that_can_not_be_shown_is_described_all_the_same():
             raise RuntimeError
 
     assert checks.described(Shy()) == "the Shy that can't be shown"
+
+
+RED = Image.new("RGB", (4, 3), "red")
+
+
+class Opaque:
+    """Without a repr of its own."""
+
+
+@pytest.mark.parametrize(
+    "value, says",
+    [
+        ((x for x in "ab"), "a generator (list(…) makes a list of what it gives)"),
+        (iter([1]), "a list_iterator (list(…) makes a list of what it gives)"),
+        (enumerate([1]), "an enumerate (list(…) makes a list of what it gives)"),
+        (RED, "a picture of mode RGB and 4×3 pixels"),
+        ([RED, RED.convert("L")], "the list [RGB picture 4×3, L picture 4×3]"),
+        ({"image": RED, "next": (RED,)}, "the dict {'image': RGB picture 4×3, 'next': (RGB picture 4×3,)}"),
+        ([torch.zeros(2, 3)], "the list [tensor (2, 3)]"),
+        (np.zeros((2, 3)), "an ndarray of shape (2, 3)"),
+        (Opaque(), "an Opaque"),
+        ([Opaque(), SAID.get], "the list [Opaque, get]"),
+        (functools.partial(print, 1), "a partial"),
+        ("two  spaces\n", r"the str 'two  spaces\n'"),
+        (scripted_chat(["a cat"]), "the ScriptedChat chat model with the replies ['a cat']"),
+    ],
+)
+def test_a_value_is_described_by_what_it_is_and_holds(value, says):
+    assert checks.described(value) == says
+
+
+def test_no_address_in_memory_is_shown_however_deep_it_lies():
+    @dataclass
+    class Record:
+        image: object
+
+    assert "0x" in repr(Record(RED)) and "0x" not in checks.described([Record(RED), {"by": lambda: None}])
+    call = described_call("draw", [[RED, RED], iter([]), Opaque()], {"chat": scripted_chat(["a cat"])})
+    assert call == (
+        "draw([RGB picture 4×3, RGB picture 4×3], list_iterator, Opaque, chat=chat model with the replies ['a cat'])"
+    )
+    assert len(described_call("draw", [[RED] * 1000], {})) < 100
+
+
+@pytest.mark.parametrize(
+    "name", ["AttributeError", "IndexError", "OSError", "UnidentifiedImageError", "ndarray", "int"]
+)
+def test_names_that_begin_with_a_vowel_have_an(name):
+    assert with_article(name) == f"an {name}"
+
+
+@pytest.mark.parametrize("name", ["ValueError", "KeyError", "UnicodeError", "URLError", "Tensor"])
+def test_other_names_have_a(name):
+    assert with_article(name) == f"a {name}"
+
+
+# -- calls
+
+
+@pytest.mark.parametrize(
+    "change, given",
+    [
+        (lambda x: x[0][1].append("new"), [("a", ["b"])]),
+        (lambda x: x["a"].update(b=2), {"a": {"b": 1}}),
+        (lambda x: x.update(a=x.pop("a")), {"a": 1, "b": 2}),
+        (lambda x: x[1].append(1), ("a", [])),
+        (lambda x: x[0].putpixel((0, 0), (1, 2, 3)), [RED.copy()]),
+        (lambda x: x.putpixel((0, 0), (1, 2, 3)), RED.copy()),
+        (lambda x: x.fill(1), np.zeros(3)),
+        (lambda x: x["a"].add_(1), {"a": torch.zeros(2)}),
+    ],
+)
+def test_inputs_are_compared_with_all_that_is_in_them(change, given):
+    with pytest.raises(CheckFailed, match="changed one of its inputs"):
+        checks.call(lambda x: change(x), copy.deepcopy(given))
+    with pytest.raises(CheckFailed, match="changed one of its inputs"):
+        checks.call(lambda *, x: change(x), x=copy.deepcopy(given))
+    assert checks.call(repr, given) == repr(given)
+
+
+def test_what_is_no_data_may_change():
+    chat = scripted_chat(["a cat"])
+    assert checks.call(lambda chat: chat.invoke("what is it?").text, chat) == "a cat"
+
+
+def test_a_request_too_many_and_none_at_all_are_said():
+    expect_asked_once(["one"])
+    for requests in ([], ["one", "two"]):
+        with pytest.raises(CheckFailed, match=f"asked once, but it was asked {len(requests)} times"):
+            expect_asked_once(requests)
+
+
+# -- errors
+
+
+def raising(error):
+    def call():
+        raise error
+
+    return call
+
+
+@pytest.mark.parametrize(
+    "call, says",
+    [
+        (
+            raising(IndexError("1")),
+            r"should be a ValueError with a sentence of your own, but there is an IndexError \(1\)",
+        ),
+        (raising(KeyError(RED)), r"KeyError \(<PIL.Image.Image image mode=RGB size=4x3>\)"),
+        (lambda: iter([]), "but what came back is a list_iterator"),
+        (raising(ValueError("no")), "find 'grid' or 'size' in it"),
+        (raising(ValueError("http://grid:80 is away")), "find 'grid' or 'size' in it"),
+    ],
+)
+def test_another_error_or_another_sentence_is_named(call, says):
+    with pytest.raises(CheckFailed, match=says):
+        expect_raises(call, ValueError, "a grid", mentions=["grid", "size"], apart_from=["HTTP://grid"])
+
+
+def test_the_article_fits_the_error_that_is_wanted():
+    with pytest.raises(CheckFailed, match="there should be an AttributeError, but"):
+        expect_raises(lambda: 1, AttributeError, "a typo")
+
+
+def test_what_a_check_says_itself_is_no_error_of_the_answer():
+    def without_error(call):
+        with expect_no_error(Exception, str):
+            call()
+
+    for said in (CheckFailed("Look closer."), NotImplementedError("double: put your code here")):
+        for attempt in (
+            lambda said=said: expect_raises(raising(said), ValueError, "a grid"),
+            lambda said=said: expect_propagates(raising(said), ValueError(), "The chat model"),
+            lambda said=said: without_error(raising(said)),
+        ):
+            with pytest.raises(type(said)) as raised:
+                attempt()
+            assert raised.value is said
+
+
+def test_the_very_error_should_come_out():
+    down = ConnectionError("the service is down")
+    expect_propagates(raising(down), down, "The chat model")
+    for call, says in (
+        (raising(ConnectionError("the service is down")), "what came out is a ConnectionError"),
+        (raising(OSError("no")), r"what came out is an OSError \(no\)\. Catch less\.$"),
+        (lambda: None, r"your function returned None"),
+    ):
+        with pytest.raises(CheckFailed, match=says) as failed:
+            expect_propagates(call, down, "The chat model", "Catch less.")
+        assert str(failed.value).startswith("The chat model raised a ConnectionError (the service is down), and that")
+
+
+def test_an_error_where_there_should_be_none_becomes_a_sentence():
+    with (
+        pytest.raises(CheckFailed, match="It gives up: no"),
+        expect_no_error(ValueError, lambda e: f"It gives up: {e}"),
+    ):
+        raise ValueError("no")
+    with pytest.raises(KeyError), expect_no_error(ValueError, str):
+        raise KeyError("another")

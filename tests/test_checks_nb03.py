@@ -20,10 +20,9 @@ from torch.nn import functional as F
 from helpers import checks, models
 from helpers.checks import CheckFailed, nb03
 from helpers.checks.answers import NotWritten
-from helpers.checks.fakes import scripted_chat
-from helpers.checks.fakes.llava import tiny_llava
+from helpers.checks.data_urls import close_pixels, same_pixels
+from helpers.checks.fakes import scripted_chat, tiny_llava
 from helpers.checks.nb03.messages import clear_at_the_top
-from helpers.checks.nb03.pictures import same_pixels
 from helpers.picturebook import Scene, Thing, draw
 
 ANSWERS = runpy.run_path(str(Path(__file__).parent / "answers" / "nb03.py"))
@@ -92,7 +91,7 @@ SAID = {  # an answer of tests/answers with a fault → words of the sentence a 
     ("data_url", "JPEG of a picture with transparency fails"): "cannot write mode RGBA as JPEG",
     ("data_url", "line breaks in the address"): "line breaks",
     ("data_url", "the alphabet for file names"): "another alphabet",
-    ("data_url", "everything is converted in place"): "changed the picture",
+    ("data_url", "everything is converted in place"): "changed one of its inputs",
     ("build_message", "the address stands too high"): "one level deeper",
     ("build_message", "a dict in place of a message"): "what it returned is the dict",
     ("build_message", "the address as text"): "the str 'What",
@@ -115,7 +114,7 @@ SAID = {  # an answer of tests/answers with a fault → words of the sentence a 
     ("compare", "an error loses the row"): "one row for each of the 5 questions",
     ("compare", "sorted by question"): "order of the questions",
     ("compare", "a column a question"): "columns should be",
-    ("compare", "the list of questions is emptied"): "changed the list",
+    ("compare", "the list of questions is emptied"): "changed one of its inputs",
     ("compare", "both models are asked twice"): "each of 5 questions once",
 }
 
@@ -184,9 +183,9 @@ def test_lost_transparency_is_noticed_and_a_lossy_file_is_close_enough():
     same_pixels(url(clear), clear, "It")
     with pytest.raises(CheckFailed, match="lost the transparency"):
         same_pixels(url(clear.convert("RGB")), clear, "It")
-    nb03.close_pixels(url(PICTURE, format="JPEG"), PICTURE, "It", kind="JPEG")
+    close_pixels(url(PICTURE, format="JPEG"), PICTURE, "It", kind="JPEG")
     with pytest.raises(CheckFailed, match="looks different"):
-        nb03.close_pixels(url(PICTURE.rotate(180), format="JPEG"), PICTURE, "It", kind="JPEG")
+        close_pixels(url(PICTURE.rotate(180), format="JPEG"), PICTURE, "It", kind="JPEG")
 
 
 def test_tiny_models_leave_torchs_seed_alone_and_differ_by_theirs():
@@ -206,9 +205,9 @@ def test_a_scripted_chat_keeps_what_it_heard_as_it_was_then():
     assert "".join(piece.text for piece in chat.stream(messages)) == "b"
     with pytest.raises(ConnectionError, match="down"):
         chat.invoke(messages)
-    assert [len(heard) for heard in chat.heard] == [1, 2, 2]
+    assert [len(heard) for heard in chat.requests] == [1, 2, 2]
 
 
 def test_every_exercise_of_the_notebook_has_a_check():
-    assert {*nb03.__all__} == {*ANSWERS["RIGHT"], "close_pixels"}
+    assert {*nb03.__all__} == {*ANSWERS["RIGHT"]}
     assert all(checks.nb03 is nb03 and getattr(nb03, exercise).name == exercise for exercise in ANSWERS["RIGHT"])

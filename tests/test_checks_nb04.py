@@ -13,7 +13,7 @@ from transformers import TextIteratorStreamer
 
 from helpers import checks, models, picturebook
 from helpers.checks import CheckFailed, nb04
-from helpers.checks.fakes.blip2 import only_parts, scripted_blip2, tiny_blip2
+from helpers.checks.fakes import only_parts, scripted_blip2, tiny_blip2
 from helpers.checks.nb04.asking import ask, expect_loaded_once, expect_picture_and_text, some_words
 from helpers.checks.nb04.seeing import own_soft_prompts
 from helpers.models import Loaded

@@ -17,7 +17,7 @@ import torch
 
 from helpers import store
 from helpers.checks import CheckFailed, nb05
-from helpers.checks.fakes.store import insert_rows, scratch_table, stored_rows
+from helpers.checks.fakes import insert_rows, scratch_table, stored_rows
 from helpers.checks.nb05 import drawing
 from helpers.checks.nb05.rows import fresh_rows, same_direction
 from helpers.collection import COLUMNS
@@ -322,7 +322,7 @@ def test_recall_is_checked_by_lists_that_can_be_counted_by_hand(capsys):
     assert share(nb05.recall_at_k, lambda a, e, k: np.float64(recall(a, e, k))) == 1
     with pytest.raises(CheckFailed, match="the order within the top k does not count"):
         nb05.recall_at_k(lambda a, e, k: float(np.mean([x[:k] == y[:k] for x, y in zip(a, e, strict=True)])))
-    with pytest.raises(CheckFailed, match="changed the lists"):
+    with pytest.raises(CheckFailed, match="changed one of its inputs"):
         nb05.recall_at_k(lambda a, e, k: [recall(a, e, k), a[0].append(1)][0])
     with pytest.raises(CheckFailed, match="should return a float, but what it returned is None"):
         nb05.recall_at_k(lambda a, e, k: None)

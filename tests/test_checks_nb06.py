@@ -14,9 +14,7 @@ from course.build import read_solution
 from helpers import checks, clip, stories
 from helpers.checks import CheckFailed
 from helpers.checks.answers import NotWritten
-from helpers.checks.fakes import Reply, recorded_display
-from helpers.checks.fakes.generator import FakeGenerator
-from helpers.checks.fakes.web_ui import as_base64, drawn_by_web_ui, fake_web_ui
+from helpers.checks.fakes import FakeGenerator, Reply, as_base64, drawn_by_web_ui, fake_web_ui, recorded_display
 from helpers.picturebook import parse
 from helpers.records import show_record
 
@@ -70,7 +68,7 @@ SAID = {  # a wrong answer of tests/answers → words of a sentence that a stude
     ("txt2img", "a field called n, which no web UI knows"): '"batch_size": 2, but it asks for 1',
     ("txt2img", "one request a picture, all with the same seed"): '"batch_size": 2, but it asks for 1',
     ("txt2img", "an empty list in place of an error"): "should be a RuntimeError, but what came back is the list",
-    ("txt2img", "no look at the status"): "should say what happened",
+    ("txt2img", "no look at the status"): "should say what is wrong",
     (
         "txt2img",
         "raise_for_status, whose error is the library's own and without the server's words",
@@ -88,6 +86,13 @@ SAID = {  # a wrong answer of tests/answers → words of a sentence that a stude
     ("txt2img", "the buffer is not rewound"): r"only after \.seek\(0\)",
     ("txt2img", "the picture's head is read and its pixels never looked at"): "a file that is cut off in place of",
     ("txt2img", "more pictures than asked for are cut off"): "9 pictures where 7 were asked for",
+    (
+        "txt2img",
+        "where too few or too many pictures come, the server's name is told, and no number",
+    ): "7 pictures where 9 were asked for the RuntimeError should say",
+    ("txt2img", "not JSON is taken for nobody there"): "which is not JSON, the RuntimeError should say what is wrong",
+    ("txt2img", "the dict is sent as a form"): "it answered 415: the header Content-Type should be application/json",
+    ("txt2img", "JSON whose header does not say so"): "it answered 415: the header Content-Type",
     ("get_text", "every word counts the same"): "The rarer word counts more",
     ("get_text", "log without the one"): r"is the 1 in log\(1 \+ …\)",
     ("get_text", "the first text, whatever the keywords"): "Only one text has this word",
@@ -103,7 +108,7 @@ SAID = {  # a wrong answer of tests/answers → words of a sentence that a stude
     ): "in which there is no prompt, there should be a ValueError",
     ("rate_image", "a distance"): "That is a distance",
     ("rate_image", "percent"): "leave the per cent out",
-    ("rate_image", "an array"): "should be a float, but it is a ndarray",
+    ("rate_image", "an array"): "should be a float, but it is an ndarray",
     ("rate_image_by_caption", "the text against the picture"): "compare it with the picture's caption",
     ("rate_image_by_caption", "the caption against the picture"): "compare it with the text",
     ("rate_image_by_caption", "captioned once to see it, once to rate it"): "but there were 2 calls",
@@ -154,11 +159,12 @@ def test_the_fake_web_ui_draws_as_asked_and_refuses_what_the_web_ui_refuses():
         ]
         assert httpx.post(path, json={"prompt": "x", "steps": "20"}).status_code == 422
         assert httpx.post(path, json=["x"]).status_code == 422
-        assert httpx.post(path, content=b"x").status_code == 422
+        assert httpx.post(path, content=b"x", headers={"Content-Type": "application/json"}).status_code == 422
+        assert httpx.post(path, content=b'{"prompt": "x"}').status_code == 415
         assert httpx.get(path).status_code == 405
         assert httpx.post(f"{ui.address}//sdapi/v1/txt2img", json={"prompt": "x"}).status_code == 404
     assert [request["prompt"] for request in ui.requests] == ["x", "x"]
-    assert [refusal[:4] for refusal in ui.refusals] == ["422:", "422:", "422:", "405:", "404:"]
+    assert [refusal[:4] for refusal in ui.refusals] == ["422:", "422:", "422:", "415:", "405:", "404:"]
     with fake_web_ui(Reply(b"busy", 503)) as ui:
         assert httpx.get(ui.address).text == "busy"
 

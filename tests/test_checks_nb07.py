@@ -1,13 +1,14 @@
 """The checks of notebook 07: its fakes, the sentences that name a mistake, and the judging of a file."""
 
+import json
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from random import Random
 from types import SimpleNamespace
 
-import httpx
 import pytest
+import requests
 import torch
 from diffusers import StableDiffusionPipeline
 from langchain_core.messages import HumanMessage
@@ -18,8 +19,7 @@ from helpers.chat import chat_model
 from helpers.checks import CheckFailed, fakes, nb07
 from helpers.checks.answers import NotWritten
 from helpers.checks.cases import Exercise
-from helpers.checks.fakes.drawings import recorded_drawings
-from helpers.checks.fakes.rewriter import fake_rewriter, rewriting_script
+from helpers.checks.fakes import fake_rewriter, recorded_drawings, rewriting_script
 from helpers.models import Adapter
 from helpers.prompts import distinct, on_subject
 from helpers.submission import (
@@ -329,11 +329,11 @@ def post(metadata_file, url, *, student="", timeout=600, status=True, read=lambd
     """A student's post_submission; with `status` False a refusal is not looked at."""
     body = pack(read_metadata(metadata_file), student=student)
     try:
-        answer = httpx.post(f"{url}/run_assessment", json=body, timeout=timeout)
-        if status and answer.is_error:
+        answer = requests.post(f"{url}/run_assessment", json=body, timeout=timeout)
+        if status and not answer.ok:
             raise ValueError
         return read(answer)
-    except (httpx.HTTPError, ValueError):
+    except (requests.RequestException, ValueError):
         raise RuntimeError(f"{url}: {answer.text if 'answer' in locals() else 'away'}") from None
 
 
@@ -347,6 +347,15 @@ def test_a_refusal_that_is_taken_for_an_answer_is_found():
         "what came back is the dict"
         in failed(nb07.post_submission, careless)["a RuntimeError where the runner refuses"]
     )
+
+
+def test_json_whose_header_does_not_say_so_is_named():
+    def unlabelled(metadata_file, url, *, student="", timeout=600):
+        body = json.dumps(pack(read_metadata(metadata_file), student=student))
+        return requests.post(f"{url}/run_assessment", data=body, timeout=timeout).json()
+
+    sentences = failed(nb07.post_submission, unlabelled)
+    assert "Content-Type: application/json" in sentences["the student's name arrives, whatever its letters"]
 
 
 def test_the_checks_leave_the_folder_that_they_were_called_in(tmp_path, monkeypatch):

@@ -9,17 +9,11 @@ from __future__ import annotations
 import importlib
 
 from helpers.checks.borrowing import borrow
-from helpers.checks.expect import (
-    CheckFailed,
-    Mistake,
-    call,
-    compare_tensors,
-    count_loads,
-    described,
-    expect,
-    name_of,
-)
+from helpers.checks.calls import call, count_loads
+from helpers.checks.cases import for_points
+from helpers.checks.expect import CheckFailed, Mistake, compare_tensors, expect
 from helpers.checks.notebook import watch
+from helpers.checks.words import described, name_of
 
 __all__ = [
     "CheckFailed",
@@ -32,26 +26,7 @@ __all__ = [
     "expect",
     "for_points",
     "name_of",
-    "passed",
-    "points_asked",
 ]
-
-_asked: list[float] = []
-
-
-def for_points(points: float) -> None:
-    """Let the next check give points, at most so many, in place of raising an error; graders call this."""
-    _asked[:] = [points]
-
-
-def points_asked() -> float | None:
-    """The points that the next check can give; None where nobody asked for points."""
-    return _asked.pop() if _asked else None
-
-
-def passed(name: str) -> None:
-    """Print the friendly line at the end of a check."""
-    print(f"{name}: visible check passed (hidden tests decide the points).")
 
 
 def __getattr__(name: str):

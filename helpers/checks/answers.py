@@ -11,28 +11,24 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from helpers.checks.expect import cut, described_call
+from helpers.checks.borrowing import hint
+from helpers.checks.words import cut, described_call
 from helpers.errors import PlainError
+from helpers.shorten import in_short
 
 __all__ = ["NotWritten", "calls_recorded", "sentence_for", "unwritten"]
 
 STUB = re.compile(r"(\w+): put your code here")
 """What the line says that stands in an exercise until its code is written."""
-ELSEWHERE = tuple(
-    str(Path(place).resolve())
-    for place in (Path(__file__).parents[1], *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")))
-)
-"""Folders whose code is not the student's."""
-NUMBERS = re.compile(r"((?:-?\d[\w.+-]*,\s*){3})(?:-?\d[\w.+-]*,\s*){3,}-?\d[\w.+-]*")
-LONGEST = 300
+ELSEWHERE = (Path(__file__).resolve().parents[1], Path(sysconfig.get_path("stdlib")).resolve())
+PACKAGES = {"site-packages", "dist-packages"}
+"""Folders whose code is not the student's, and names of such folders."""
 
 
 class NotWritten(PlainError, NotImplementedError):
     """An exercise is not written yet; `needed` is what it should have made for the cell that runs."""
 
     def __init__(self, exercise: str, needed: str = "") -> None:
-        from helpers.checks.borrowing import hint
-
         needs = f"This cell needs {needed}, which an earlier cell makes when {exercise} is written. " if needed else ""
         super().__init__(f"{needs}{exercise} is not written yet. {hint(exercise)}".strip())
         self.exercise = exercise
@@ -47,7 +43,7 @@ def unwritten(error: BaseException) -> str:
 
 
 def calls_recorded(answer: Any) -> Any:
-    """The function, which from now on keeps its last call, as one would write it, in `last_call`; a class stays as it is."""
+    """The function, which keeps its last call, as one would write it, in `last_call` from now on; a class stays as it is."""
     if inspect.isclass(answer) or not callable(answer):
         return answer
     name = getattr(answer, "__name__", "your function")
@@ -82,11 +78,12 @@ def sentence_for(error: BaseException, answer: Any) -> str:
 
 
 def is_own(filename: str) -> bool:
-    """Whether a line of this file is the student's: no library's, not the course's, not Python's own."""
-    return not filename.startswith("<frozen") and not str(Path(filename).resolve()).startswith(ELSEWHERE)
+    """Whether a line of this file is the student's: of a cell, or of a module that is no library's and not the course's.
 
-
-def in_short(text: str) -> str:
-    """An error's text in one line, vectors cut to three numbers, and not too long."""
-    text = NUMBERS.sub(r"\1…", " ".join(text.split()))
-    return cut(text, LONGEST).rstrip(".")
+    Modules that are compiled name their source by a path that is not absolute, and code that is generated has no file.
+    """
+    if filename.startswith("<"):
+        return filename.startswith("<ipython-input")
+    path = Path(filename)
+    is_source = path.is_absolute() and path.suffix == ".py"
+    return is_source and not PACKAGES & {*path.parts} and not any(map(path.resolve().is_relative_to, ELSEWHERE))

@@ -69,7 +69,7 @@ def hint(exercise: str) -> str:
 
 
 def _versions(exercise: str) -> dict[str, str]:
-    """The notebooks with an exercise of this name, and its source; only those at work here where their checks tell."""
+    """The sources of an exercise by notebook; only this notebook's where the checks that are imported tell which it is."""
     found = _all_versions(exercise)
     here = {number: source for number, source in found.items() if f"helpers.checks.nb{number}" in sys.modules}
     return here if len(here) == 1 else found
@@ -85,5 +85,5 @@ def packed(solutions: Mapping[str, str]) -> bytes:
 
 
 def unpacked(file: Path) -> dict[str, str]:
-    """What `packed` has packed; nothing where the file is not there."""
+    """What `packed` has packed; nothing where there is no file."""
     return json.loads(zlib.decompress(file.read_bytes())) if file.exists() else {}

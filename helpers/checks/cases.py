@@ -37,10 +37,16 @@ from helpers.checks.borrowing import hint, is_borrowed
 from helpers.checks.expect import CheckFailed, Pictures
 from helpers.checks.fakes import NeverEnds
 
-__all__ = ["Case", "Exercise", "Outcome", "Report"]
+__all__ = ["Case", "Exercise", "Outcome", "Report", "for_points"]
 
 VISIBLE = "visible"
 """The seed of the check that students see."""
+_points_asked: list[float] = []
+
+
+def for_points(points: float) -> None:
+    """Let the next check return points, up to this many, instead of raising an error; graders call this."""
+    _points_asked[:] = [points]
 
 
 @dataclass(frozen=True)
@@ -50,7 +56,7 @@ class Case:
     Attributes:
         name: what must hold, in a few words.
         share: what it is worth, in per cent of the exercise's points.
-        core: whether it belongs to what the exercise is about; the edges count only where some of the core is right.
+        core: whether it belongs to what the exercise is about; edges count only where some of the core is right.
         run: the function that tries it and raises `CheckFailed`.
     """
 
@@ -62,15 +68,16 @@ class Case:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a case ended: the sentence is empty where it passed."""
+    """How a case ended: the sentence says what is wrong, and is None where it passed."""
 
     case: Case
-    sentence: str = ""
+    sentence: str | None = None
     pictures: Pictures = field(default_factory=Pictures)
 
     @property
     def passed(self) -> bool:
-        return not self.sentence
+        """Whether what should hold did hold."""
+        return self.sentence is None
 
 
 @dataclass(frozen=True)
@@ -82,6 +89,7 @@ class Report:
 
     @property
     def failed(self) -> list[Outcome]:
+        """The outcomes of the cases that did not pass."""
         return [outcome for outcome in self.outcomes if not outcome.passed]
 
     @property
@@ -119,11 +127,11 @@ class Exercise:
         return f"Exercise({self.name!r}, {len(self.cases)} cases)"
 
     def core(self, share: int) -> Callable[[Callable], Callable]:
-        """Mark a function as a case of what the exercise is about, worth so many per cent."""
+        """Mark a function as a case of what the exercise is about, worth this share in per cent."""
         return self._case(share, core=True)
 
     def edge(self, share: int) -> Callable[[Callable], Callable]:
-        """Mark a function as an edge case, worth so many per cent."""
+        """Mark a function as an edge case, worth this share in per cent."""
         return self._case(share, core=False)
 
     def _case(self, share: int, *, core: bool) -> Callable[[Callable], Callable]:
@@ -135,7 +143,7 @@ class Exercise:
         return add
 
     def given(self, make: Callable) -> Callable:
-        """Mark a function that makes what several cases need; a generator goes on after its `yield` when all is over."""
+        """Mark a function that makes what several cases need; a generator resumes after its `yield` when all are done."""
         self.givens[make.__name__] = make
         return make
 
@@ -153,17 +161,14 @@ class Exercise:
         """Try the answer and print how each case ended.
 
         Returns:
-            Nothing to a student; the points where `helpers.checks.for_points` has asked for them.
+            The points where `for_points` has asked for them, else None.
 
         Raises:
-            CheckFailed: a case failed, and nobody asked for points.
-            NotWritten: the exercise is not written yet.
+            CheckFailed: a case failed, and no points were asked for.
+            NotWritten: the exercise is not written yet, and no points were asked for.
         """
-        from helpers import checks
-
-        points = checks.points_asked()
-        if points is not None:
-            return self._graded(answer, points)
+        if _points_asked:
+            return self._graded(answer, _points_asked.pop())
         report = self.run(answer)
         if report.failed:
             raise CasesFailed(report)

@@ -8,30 +8,39 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
-from unittest.mock import patch
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from helpers.checks.words import cut, described, on_one_line, with_article
 
 if TYPE_CHECKING:
     import torch
     from PIL import Image
 
 __all__ = [
+    "A_PICTURE",
+    "TOO_SLOW",
     "CheckFailed",
     "Mistake",
     "Pictures",
-    "call",
+    "compare_gradients",
     "compare_tensors",
-    "count_loads",
-    "count_optimizer_steps",
-    "described",
-    "described_call",
+    "error_of",
     "expect",
+    "expect_floats",
+    "expect_no_error",
+    "expect_no_mistake",
     "expect_number",
     "expect_picture",
+    "expect_pictures",
+    "expect_propagates",
     "expect_raises",
+    "expect_tuple",
     "expect_type",
-    "name_of",
 ]
+
+A_PICTURE = ("picture", "image")
+TOO_SLOW = ("tim", "second", "too long", "slow")
+"""Words of which an error has one that says what it should of a picture, and of a server that is too slow."""
 
 
 class Pictures(NamedTuple):
@@ -76,13 +85,19 @@ class Mistake(NamedTuple):
     """A mistake that students make: the sentence that helps, and a function of no arguments that makes it."""
 
     message: str
-    result: Callable[[], torch.Tensor | float]
+    result: Callable[[], Any]
 
 
 def expect(holds: bool, message: str, **pictures) -> None:
     """Raise `CheckFailed` with the message (and pictures) unless the condition holds."""
     if not holds:
         raise CheckFailed(message, **pictures)
+
+
+def expect_no_mistake(mistakes: Iterable[Mistake], fits: Callable[[Any], bool], **pictures) -> None:
+    """Raise `CheckFailed` with the message of the first mistake whose result fits what the student has got."""
+    for mistake in mistakes:
+        expect(not fits(mistake.result()), mistake.message, **pictures)
 
 
 # -- values
@@ -92,7 +107,15 @@ def expect_type(value, kind: type, what: str, hint: str = "") -> None:
     """Raise `CheckFailed` unless the value is of exactly this type; `what` begins the sentence, `hint` ends it."""
     expect(
         type(value) is kind,
-        f"{what} should be {_a(kind.__name__)}, but it is {described(value)}.{f' {hint}' if hint else ''}",
+        f"{what} should be {with_article(kind.__name__)}, but it is {described(value)}.{f' {hint}' if hint else ''}",
+    )
+
+
+def expect_tuple(value, parts: Sequence[str], name: str) -> None:
+    """Raise `CheckFailed` unless the value, which the function of this name has returned, is a tuple of so named parts."""
+    expect(
+        isinstance(value, tuple) and len(value) == len(parts),
+        f"{name} should return a tuple ({', '.join(parts)}), but what it returned is {described(value)}.",
     )
 
 
@@ -103,22 +126,34 @@ def expect_number(
     expect_type(value, float, what, "Turn a tensor into a number with .item() or float(…).")
     if abs(value - right) <= tolerance:
         return
-    for mistake in mistakes:
-        if math.isclose(value, float(mistake.result()), abs_tol=tolerance):
-            raise CheckFailed(mistake.message)
+    expect_no_mistake(mistakes, lambda other: math.isclose(value, float(other), abs_tol=tolerance))
     raise CheckFailed(f"{what} should be {right:.4g}, but it is {value:.4g}.{f' {hint}' if hint else ''}")
 
 
-def expect_picture(value, what: str, *, size: tuple[int, int] | None = None, mode: str = "RGB", hint: str = "") -> None:
-    """Raise `CheckFailed` unless the value is a PIL picture of this mode (and size)."""
+def expect_floats(values: Iterable, what: str) -> None:
+    """Raise `CheckFailed` unless all values are plain floats."""
+    wrong = sorted({type(value).__name__ for value in values} - {"float"})
+    expect(not wrong, f"{what} should be plain floats, but there is {', '.join(wrong)}: use .item() or float(…).")
+
+
+def expect_picture(value, what: str, *, size: tuple[int, int] | None = None, hint: str = "") -> None:
+    """Raise `CheckFailed` unless the value is a PIL picture of mode RGB (and of this size)."""
     from PIL import Image
 
     expect(isinstance(value, Image.Image), f"{what} should be a PIL picture, but it is {described(value)}.")
-    expect(value.mode == mode, f"{what} should have mode {mode}, but it has {value.mode}.{f' {hint}' if hint else ''}")
+    expect(value.mode == "RGB", f"{what} should have mode RGB, but it has {value.mode}.{f' {hint}' if hint else ''}")
     expect(
         size is None or value.size == size,
         f"{what} should be {'×'.join(map(str, size or ()))} pixels large, but it is {value.width}×{value.height}.",
     )
+
+
+def expect_pictures(value, n: int, what: str, *, size: tuple[int, int] | None = None) -> None:
+    """Raise `CheckFailed` unless the value is a list of n RGB pictures (of this size)."""
+    expect_type(value, list, what)
+    expect(len(value) == n, f"{what} should be a list of {n} picture{'s' * (n != 1)}, but it has {len(value)}.")
+    for picture in value:
+        expect_picture(picture, "What is in the list", size=size)
 
 
 def compare_tensors(
@@ -144,9 +179,7 @@ def compare_tensors(
     expect(result.dtype == right.dtype, f"{what} should have dtype {right.dtype}, but it has {result.dtype}.")
     if _close(result, right, tolerance):
         return
-    for mistake in mistakes:
-        if _close(result, mistake.result(), tolerance):
-            raise CheckFailed(mistake.message, **pictures)
+    expect_no_mistake(mistakes, lambda other: _close(result, other, tolerance), **pictures)
     off = (result.detach().float() - right.float()).abs().max().item()
     raise CheckFailed(f"{what} has the right shape, but its values are off by up to {off:.3g}.", **pictures)
 
@@ -158,32 +191,21 @@ def _close(a: torch.Tensor, b: torch.Tensor, tolerance: float) -> bool:
     return a.shape == b.shape and torch.allclose(a, b, rtol=0, atol=tolerance * b.abs().max().item() + 1e-7)
 
 
-# -- calls
-
-
-def call(fn: Callable, *inputs, **options):
-    """Call a student's function; raise `CheckFailed` where it has changed one of its inputs."""
+def compare_gradients(
+    loss, right: torch.Tensor, inputs: Sequence[torch.Tensor], what: str, *, tolerance: float
+) -> None:
+    """Raise `CheckFailed` unless the loss has a gradient, the one that `right` has, for each of these inputs."""
     import torch
 
-    before = [_copy(x) for x in inputs]
-    result = fn(*inputs, **options)
-    for x, old in zip(inputs, before, strict=True):
-        same = torch.equal(x, old) if torch.is_tensor(x) else not isinstance(x, (list, dict)) or x == old
-        how = (
-            "Make a new tensor: write a * x or x - y, not x *= a, x -= y or a method whose name ends with an underscore."
-            if torch.is_tensor(x)
-            else "Make a new one: whoever calls it may need the old one again."
-        )
-        expect(same, f"{name_of(fn)} changed one of its inputs. {how}")
-    return result
+    expect(
+        torch.is_tensor(loss) and loss.requires_grad,
+        "No gradient can flow from this loss, so nothing could learn: remove torch.no_grad(), .detach() and .item().",
+    )
+    for yours, wanted in zip(torch.autograd.grad(loss, inputs), torch.autograd.grad(right, inputs), strict=True):
+        compare_tensors(yours, wanted, what, tolerance=tolerance)
 
 
-def _copy(value):
-    import torch
-
-    if torch.is_tensor(value):
-        return value.clone()
-    return type(value)(value) if type(value) in (list, dict) else value
+# -- errors
 
 
 def expect_raises(
@@ -192,6 +214,7 @@ def expect_raises(
     when: str,
     *,
     mentions: Sequence[str] = (),
+    apart_from: Sequence[str] = (),
     instead: str = "",
 ) -> str:
     """Raise `CheckFailed` unless the call raises an error of this kind whose words say what is wrong.
@@ -201,120 +224,80 @@ def expect_raises(
         kind: the kind of error that is wanted.
         when: the situation, as a sentence goes on after "For" or "With": "a grid of 3×5 tokens".
         mentions: words, in any case, of which the error's text must have one; none where any text will do.
+        apart_from: texts, such as an address, inside which no word counts.
         instead: a hint that ends the sentence where nothing is raised.
 
     Returns:
         The error's text.
     """
-    try:
-        result = call()
-    except NotImplementedError:
-        raise
-    except kind as error:
-        said = str(error)
-    except Exception as error:
-        raise CheckFailed(
-            f"For {when} there should be a {kind.__name__} with a sentence of your own, but there is a "
-            f"{type(error).__name__} ({cut(str(error), 100)})."
-        ) from error
-    else:
-        raise CheckFailed(
-            f"For {when} there should be a {kind.__name__}, but what came back is {described(result)}."
-            f"{f' {instead}' if instead else ''}"
-        )
+    result, error = _ending(call)
+    wanted = f"For {when} there should be {with_article(kind.__name__)}"
+    if error is None:
+        raise CheckFailed(f"{wanted}, but what came back is {described(result)}.{f' {instead}' if instead else ''}")
+    if not isinstance(error, kind):
+        raise CheckFailed(f"{wanted} with a sentence of your own, but there is {_named(error)}.") from error
+    said, counted = str(error), str(error).lower()
+    for text in apart_from:
+        counted = counted.replace(text.lower(), "")
     expect(
-        not mentions or any(word.lower() in said.lower() for word in mentions),
+        not mentions or any(word.lower() in counted for word in mentions),
         f"For {when} the {kind.__name__} should say what is wrong, but it says {cut(said, 200)!r}. Whoever reads it should "
         f"find {_one_of(mentions)} in it.",
     )
     return said
 
 
+def expect_propagates(call: Callable[[], object], error: Exception, raiser: str, hint: str = "") -> None:
+    """Raise `CheckFailed` unless the call ends in just this error.
+
+    Args:
+        call: a function of no arguments that makes the call.
+        error: what is raised by something that the student's function uses.
+        raiser: that something, to begin a sentence with: "The chat model".
+        hint: what ends the sentence.
+    """
+    result, raised = _ending(call)
+    came = f"your function returned {described(result)}" if raised is None else f"what came out is {_named(raised)}"
+    expect(
+        raised is error,
+        f"{raiser} raised {_named(error)}, and that error should come out, but {came}.{f' {hint}' if hint else ''}",
+    )
+
+
+@contextmanager
+def expect_no_error(
+    kind: type[Exception] | tuple[type[Exception], ...], sentence: Callable[[Exception], str]
+) -> Iterator[None]:
+    """Raise `CheckFailed` with a sentence about it where an error of this kind comes meanwhile; others go on their way."""
+    try:
+        yield
+    except (CheckFailed, NotImplementedError):
+        raise
+    except kind as error:
+        raise CheckFailed(sentence(error)) from error
+
+
+def error_of(call: Callable[[], object]) -> Exception | None:
+    """The error that a call of no arguments ends in; None where it ends well."""
+    return _ending(call)[1]
+
+
+def _ending(call: Callable[[], object]) -> tuple[object, Exception | None]:
+    """What the call returns, and the error that it ends in; what a check says itself goes on its way."""
+    try:
+        return call(), None
+    except (CheckFailed, NotImplementedError):  # the latter says that an exercise is not written yet
+        raise
+    except Exception as error:
+        return None, error
+
+
+def _named(error: Exception) -> str:
+    """ "a KeyError ('sample')"."""
+    return f"{with_article(type(error).__name__)} ({cut(on_one_line(str(error)), 100)})"
+
+
 def _one_of(words: Sequence[str]) -> str:
     """ "'a'", "'a' or 'b'", "'a', 'b' or 'c'"."""
     *first, last = [repr(word) for word in words[:4]] or ["a reason"]
     return f"{', '.join(first)} or {last}" if first else last
-
-
-@contextmanager
-def count_loads(base: type) -> Iterator[list]:
-    """Give a list that grows by one whenever a model of this class, or of one made from it, is loaded from disk.
-
-    base: such as transformers' `PreTrainedModel` or diffusers' `DiffusionPipeline`.
-    """
-    loads, load = [], base.from_pretrained.__func__
-
-    def counted(cls, *args, **kwargs):
-        loads.append(args)
-        return load(cls, *args, **kwargs)
-
-    with patch.object(base, "from_pretrained", classmethod(counted)):
-        yield loads
-
-
-@contextmanager
-def count_optimizer_steps() -> Iterator[list]:
-    """Give a list that grows by one at each step of any torch optimizer."""
-    from torch.optim.optimizer import register_optimizer_step_post_hook
-
-    steps = []
-    hook = register_optimizer_step_post_hook(lambda *args: steps.append(1))
-    try:
-        yield steps
-    finally:
-        hook.remove()
-
-
-# -- words
-
-
-def name_of(fn: Callable) -> str:
-    """A function's name to begin a sentence with; a `functools.partial` has none."""
-    return getattr(fn, "__name__", "Your function")
-
-
-def described(value) -> str:
-    """What a value is, in words for the middle or the end of a sentence; the full stop is the sentence's."""
-    if value is None:
-        return "None (does the function end with `return`?)"
-    if len(shape := getattr(value, "shape", ())) > 1:
-        return f"a {type(value).__name__} of shape {tuple(shape)}"
-    return f"the {type(value).__name__} {cut(_repr(value), 120)}"
-
-
-def described_call(name: str, inputs: Sequence, options: dict) -> str:
-    """A call as one would write it, with large values in words: "patchify(tensor (3, 48, 64), 16)"."""
-    written = [_in_short(value) for value in inputs]
-    written += [f"{key}={_in_short(value)}" for key, value in options.items()]
-    return f"{name}({', '.join(written)})"
-
-
-def _in_short(value) -> str:
-    kind = type(value).__name__
-    if hasattr(value, "shape"):
-        return f"{kind.lower()} {tuple(value.shape)}"
-    if hasattr(value, "size") and hasattr(value, "mode"):
-        return f"{value.mode} picture {value.size[0]}×{value.size[1]}"
-    if kind in ("ScriptedChat", "FallbackChat"):
-        return "chat model"
-    if isinstance(value, (list, tuple)) and value and not isinstance(value[0], (str, int, float)):
-        return f"{kind} of {len(value)}"
-    if callable(value):
-        return name_of(value) if hasattr(value, "__name__") else kind
-    return cut(_repr(value), 60)
-
-
-def _repr(value) -> str:
-    try:
-        return " ".join(repr(value).split())
-    except Exception:  # the student's own class may say anything
-        return "that can't be shown"
-
-
-def cut(text: str, length: int) -> str:
-    """The text, cut with an ellipsis where it is longer."""
-    return text if len(text) <= length else text[: length - 1] + "…"
-
-
-def _a(noun: str) -> str:
-    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"

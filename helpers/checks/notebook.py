@@ -1,4 +1,4 @@
-"""What a notebook shows where an exercise is not written yet: one sentence, and the same in the cells that hang on it."""
+"""What a notebook shows where an exercise is not written yet: one sentence, also in the cells that depend on it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["watch"]
 
 UNMADE: dict[str, str] = {}
-"""Names that are missing, or only half made, because of an exercise that is not written, each with that exercise."""
+"""Names that are missing, or only half made, because an exercise is not written, each with that exercise."""
 FAILED: set[str] = set()
 """Names that are missing because the cell that makes them ended in another error."""
 
@@ -93,7 +93,7 @@ def _loaded(node: ast.AST) -> Iterator[str]:
 
 
 def _assigned(node: ast.AST) -> set[str]:
-    """The names that some code defines, functions and imports included, what functions keep to themselves not."""
+    """The names that some code defines, with functions and imports, but without what is local to functions."""
     if isinstance(node, ast.Name):
         return {node.id} if isinstance(node.ctx, ast.Store) else set()
     if isinstance(node, (ast.FunctionDef, ast.ClassDef)):

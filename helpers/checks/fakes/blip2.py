@@ -113,7 +113,7 @@ def _request(tokenizer, table: torch.Tensor, vectors: torch.Tensor | None, token
 
 @contextmanager
 def only_parts(model: Blip2ForConditionalGeneration, message: str) -> Iterator[None]:
-    """While it lasts, the model can't be asked as a whole, only its parts; who tries reads the message."""
+    """While it lasts, only the model's parts can be called; a call of the whole is a `CheckFailed` with this message."""
 
     def refuse(*args, **kwargs):
         raise CheckFailed(message)

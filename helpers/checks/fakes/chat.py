@@ -1,4 +1,4 @@
-"""A chat model that says what the check wants, and remembers what it was asked."""
+"""A chat model that says what the check wants, and records what it was asked."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
     from langchain_core.messages import BaseMessage
 
-__all__ = ["ENDLESS", "ChatRequest", "NeverEnds", "fake_chat", "ours", "pictures_of", "scripted_chat", "text_of"]
+__all__ = ["ChatRequest", "NeverEnds", "fake_chat", "ours", "pictures_of", "scripted_chat", "text_of"]
 
 ENDLESS = 20
 """Requests to a chat model after which a loop is taken for endless."""
@@ -48,21 +48,24 @@ class NeverEnds(BaseException):
 def scripted_chat(replies: Sequence[str | Exception]) -> BaseChatModel:
     """A LangChain chat model that gives these replies in turn, the last one again and again; an exception is raised.
 
-    Its `heard` is the list of what it was sent: for each call the messages as they were then.
+    Its `requests` are what it was sent: for each call the messages as they were then.
     """
     from langchain_core.language_models import BaseChatModel
     from langchain_core.messages import AIMessage
     from langchain_core.outputs import ChatGeneration, ChatResult
 
     class ScriptedChat(BaseChatModel):
-        script: list
-        heard: list
+        replies: list
+        requests: list
+
+        def __repr__(self) -> str:
+            return f"chat model with the replies {self.replies}"  # sentences quote calls
 
         def _generate(self, messages, stop=None, run_manager=None, **options):
-            self.heard.append(copy.deepcopy(messages))
-            if len(self.heard) > ENDLESS:
+            self.requests.append(copy.deepcopy(messages))
+            if len(self.requests) > ENDLESS:
                 raise NeverEnds
-            reply = self.script[min(len(self.heard), len(self.script)) - 1]
+            reply = self.replies[min(len(self.requests), len(self.replies)) - 1]
             if isinstance(reply, Exception):
                 raise reply
             return ChatResult(generations=[ChatGeneration(message=AIMessage(content=reply))])
@@ -71,7 +74,7 @@ def scripted_chat(replies: Sequence[str | Exception]) -> BaseChatModel:
         def _llm_type(self) -> str:
             return "scripted"
 
-    return ScriptedChat(script=list(replies), heard=[])
+    return ScriptedChat(replies=list(replies), requests=[])
 
 
 @contextmanager
@@ -86,7 +89,7 @@ def fake_chat(reply: Callable[[ChatRequest], str]) -> Iterator[list[ChatRequest]
     from helpers import chat, models
     from helpers.fallback import FallbackChat
 
-    heard: list[ChatRequest] = []
+    requests: list[ChatRequest] = []
     made: list[tuple[FallbackChat, float, str]] = []
     make_local = chat._local
 
@@ -97,10 +100,10 @@ def fake_chat(reply: Callable[[ChatRequest], str]) -> Iterator[list[ChatRequest]
     def answer(model: FallbackChat, messages: Sequence[BaseMessage], temperature: float | None) -> str:
         known, role = next(((known, role) for each, known, role in made if each is model), (0.0, ""))
         temperature = known if temperature is None else temperature
-        heard.append(ChatRequest(text_of(ours(messages)).strip(), pictures_of(messages), temperature, role))
-        if len(heard) > ENDLESS:
+        requests.append(ChatRequest(text_of(ours(messages)).strip(), pictures_of(messages), temperature, role))
+        if len(requests) > ENDLESS:
             raise NeverEnds
-        return reply(heard[-1])
+        return reply(requests[-1])
 
     def generate(self, messages, stop=None, run_manager=None, *, temperature=None, **options):
         message = AIMessage(answer(self, messages, temperature))
@@ -115,7 +118,7 @@ def fake_chat(reply: Callable[[ChatRequest], str]) -> Iterator[list[ChatRequest]
         patch.object(chat, "_hosted", remember),
         patch.multiple(FallbackChat, _generate=generate, _stream=stream),
     ):
-        yield heard
+        yield requests
 
 
 def ours(messages: Sequence[BaseMessage]) -> list[BaseMessage]:

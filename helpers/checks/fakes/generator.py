@@ -10,7 +10,7 @@ from helpers.checks.fakes.pipeline import fake_image
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["Drawn", "FakeGenerator", "Rated"]
+__all__ = ["FakeGenerator"]
 
 
 class Drawn(NamedTuple):
@@ -30,7 +30,7 @@ class Rated(NamedTuple):
 
 
 class FakeGenerator:
-    """Its `generate` and `rate` remember every call in `drawn` and `rated`.
+    """Its `generate` and `rate` record every call in `drawn` and `rated`.
 
     The first picture that is drawn gets the first score, the next one the second, and so on. The same prompt and seed give
     the same picture again.

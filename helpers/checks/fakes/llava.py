@@ -1,4 +1,4 @@
-"""LLaVAs with random weights, small enough for a check, and one that doesn't do the student's work."""
+"""LLaVAs with random weights, small enough for a check, which can be kept from doing the student's work."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import LlavaForConditionalGeneration
 
-__all__ = ["by_hand", "noise_for", "tiny_llava"]
+__all__ = ["noise_for", "tiny_llava", "without_image_features"]
 
 
 def tiny_llava(*, layer: int = -2, strategy: str = "default", seed: int = 0) -> LlavaForConditionalGeneration:
@@ -57,14 +57,11 @@ def noise_for(model: LlavaForConditionalGeneration, generator: torch.Generator |
 
 
 @contextmanager
-def by_hand() -> Iterator[None]:
-    """While it lasts, the models' own `get_image_features` is out of reach."""
+def without_image_features(message: str) -> Iterator[None]:
+    """While it lasts, a call of the models' own `get_image_features` is a `CheckFailed` with this message."""
     from transformers import LlavaForConditionalGeneration, LlavaModel
 
-    refusal = CheckFailed(
-        "image_tokens lets the model do it (get_image_features, or a call of the whole model). Do it yourself: "
-        "model.model.vision_tower first, then model.model.multi_modal_projector."
-    )
+    refusal = CheckFailed(message)
     with (
         patch.object(LlavaModel, "get_image_features", side_effect=refusal),
         patch.object(LlavaForConditionalGeneration, "get_image_features", side_effect=refusal),

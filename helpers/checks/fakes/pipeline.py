@@ -1,4 +1,4 @@
-"""Stable Diffusion pipelines that draw nothing but coloured squares, in no time, and remember what they were asked."""
+"""Stable Diffusion pipelines that draw nothing but coloured squares, in no time, and record what they were asked."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class PipelineCall(NamedTuple):
 
 @contextmanager
 def fake_pipeline() -> Iterator[list[PipelineCall]]:
-    """While it lasts, Stable Diffusion pipelines only fake_image; gives the list of batches that were drawn.
+    """While it lasts, Stable Diffusion pipelines draw nothing but `fake_image`s; gives the list of their calls.
 
-    A fake_image depends on its prompt, the noise of its generator, the steps and the guidance, as a picture does.
+    Such a picture depends on its prompt, the noise of its generator, the steps and the guidance, as a picture does.
     """
     from helpers.models import adapter_of, quiet
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from helpers.checks.fakes.chat import ChatRequest, fake_chat
 
-__all__ = ["PADDING", "RewritingScript", "fake_rewriter", "rewriting_script"]
+__all__ = ["RewritingScript", "fake_rewriter", "rewriting_script"]
 
 PADDING = ("{} (variation 2)", "{}, beautiful", "{}.", "Once again: {}", "{}, option 3, very detailed")
 """Ways to write a prompt once more without asking for another picture."""

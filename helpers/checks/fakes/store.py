@@ -1,4 +1,4 @@
-"""A database client that remembers what it was asked, and tables that are gone when a check is over."""
+"""A database client that records what it was asked, and tables that are gone when a check is over."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
-
-from helpers.collection import COLUMNS
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -95,6 +93,8 @@ def scratch_table(
 
 def insert_rows(client: Client, table: str, rows: Sequence[dict], vectors: Iterable) -> None:
     """Put rows and their vectors into a table with the notebook's columns."""
+    from helpers.collection import COLUMNS
+
     data = [[*(row[column] for column in COLUMNS), list(vector)] for row, vector in zip(rows, vectors, strict=True)]
     client.insert(table, data, column_names=[*COLUMNS, "prompt_vector"])
 

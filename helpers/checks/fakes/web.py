@@ -1,4 +1,4 @@
-"""A web server on this computer, and pictures as it sends them."""
+"""A web server on this computer, and a fake of the assessment runner."""
 
 from __future__ import annotations
 
@@ -7,25 +7,29 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Event, Thread
+from typing import NamedTuple
 from unittest.mock import patch
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["Received", "Reply", "Request", "fake_runner", "web_server"]
 
 
 class Request(NamedTuple):
-    """A request as a server gets it."""
+    """A request as a server gets it.
+
+    Attributes:
+        kind: the type of its body, as its header Content-Type names it; "text/plain" where that is missing.
+    """
 
     method: str
     path: str
     body: bytes
+    kind: str = "text/plain"
 
 
 class Reply(NamedTuple):
-    """What a server answers: it is silent for `wait` seconds before, and need not say how long the body is."""
+    """What a server answers: it is silent for `wait` seconds first, and need not say how long the body is."""
 
     body: bytes
     status: int = 200
@@ -37,16 +41,13 @@ class Reply(NamedTuple):
 @contextmanager
 def web_server(answer: Callable[[Request], Reply]) -> Iterator[str]:
     """A server on a free port of this computer that answers every GET and POST like this; gives its address."""
-    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-    from threading import Event, Thread
-
     over = Event()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             path = self.requestline.split()[1]  # self.path would put the two slashes of //sdapi together
-            reply = answer(Request(self.command, path, body))
+            reply = answer(Request(self.command, path, body, self.headers.get_content_type()))
             over.wait(reply.wait)
             self.send_response(reply.status)
             self.send_header("Content-Type", reply.kind)
@@ -64,7 +65,7 @@ def web_server(answer: Callable[[Request], Reply]) -> Iterator[str]:
         daemon_threads, block_on_close = True, False
 
         def handle_error(self, *_):
-            pass  # who has seen enough, or waited long enough, hangs up
+            pass  # clients may disconnect early
 
     server = Server(("127.0.0.1", 0), Handler)
     Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
@@ -86,7 +87,7 @@ class Received(NamedTuple):
 
 @contextmanager
 def fake_runner(status: int, answer: bytes) -> Iterator[tuple[str, list[Received]]]:
-    """A server that answers every POST in this way; gives its address and what it got."""
+    """A server that answers every POST in this way; gives its address and the JSON that it got."""
     received: list[Received] = []
     kind = "application/json" if answer.startswith(b"{") else "text/plain"
 
@@ -94,7 +95,8 @@ def fake_runner(status: int, answer: bytes) -> Iterator[tuple[str, list[Received
         if request.method != "POST":
             return Reply(b"{}", 405)
         with contextlib.suppress(ValueError):
-            received.append(Received(request.path, json.loads(request.body)))
+            if request.kind == "application/json":
+                received.append(Received(request.path, json.loads(request.body)))
         return Reply(answer, status, kind)
 
     with web_server(reply) as address:

@@ -1,4 +1,4 @@
-"""A fake of AUTOMATIC1111's web UI: it "draws" at POST /sdapi/v1/txt2img, in no time, and remembers its requests."""
+"""A fake of AUTOMATIC1111's web UI: it "draws" at POST /sdapi/v1/txt2img, in no time, and records its requests."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from helpers.pictures import data_url
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["PATH", "WHOLE_NUMBERS", "FakeWebUI", "as_base64", "drawn_by_web_ui", "fake_web_ui"]
+__all__ = ["TXT2IMG_PATH", "FakeWebUI", "as_base64", "drawn_by_web_ui", "fake_web_ui"]
 
-PATH = "/sdapi/v1/txt2img"
+TXT2IMG_PATH = "/sdapi/v1/txt2img"
 WHOLE_NUMBERS = ("seed", "steps", "batch_size", "n_iter")
 
 
@@ -63,10 +63,12 @@ def _answer(request: Request, ui: FakeWebUI, prefix: str) -> Reply:
         ui.refusals.append(f"{status}: {message}")
         return Reply(json.dumps({"detail": message}).encode(), status)
 
-    if request.path != PATH:
-        return refusal(404, f"there is nothing at {request.path}; pictures are drawn at {PATH}")
+    if request.path != TXT2IMG_PATH:
+        return refusal(404, f"there is nothing at {request.path}; pictures are drawn at {TXT2IMG_PATH}")
     if request.method != "POST":
         return refusal(405, "pictures are drawn for POST alone")
+    if request.kind != "application/json":
+        return refusal(415, "the header Content-Type should be application/json (json=… sends JSON with this header)")
     try:
         wanted = json.loads(request.body)
     except ValueError:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
+from helpers.checks.calls import expect_no_load
 from helpers.checks.cases import Exercise
-from helpers.checks.expect import count_loads, expect, expect_picture, expect_type
-from helpers.checks.nb01.material import picture_size, random_prompt
+from helpers.checks.expect import expect, expect_pictures
+from helpers.checks.nb01.material import picture_size
+from helpers.checks.samples import random_prompt
+from helpers.likeness import same_drawing
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -56,7 +59,7 @@ def fitting_pair(scene, prompt, pair, rng) -> list[Image.Image]:
     from helpers.picturebook import draw
 
     drawing = draw(scene, size=pair[0].width)
-    others = [random_prompt(rng) for _ in range(6)]
+    others = [random_prompt(rng, things=1) for _ in range(6)]
     fits = clip.similarity([prompt, *others], [*pair, drawing])
     fit, best, by_chance = fits[0, :2].mean(), fits[0, 2], fits[1:, :2].mean()
     expect(
@@ -68,23 +71,6 @@ def fitting_pair(scene, prompt, pair, rng) -> list[Image.Image]:
         alt=prompt,
     )
     return pair
-
-
-class _Again(NamedTuple):
-    pictures: Any
-    loads: int
-
-
-@generate_images.given
-def again(generate_images, prompt, seed, pair) -> _Again:
-    """What comes back for the same call as the pair's, and how many pipelines were loaded for it."""
-    import torch
-    from diffusers import DiffusionPipeline
-
-    torch.manual_seed(seed + 1)  # in a notebook, too, torch's own generator has moved on
-    with count_loads(DiffusionPipeline) as loads:
-        pictures = generate_images(prompt, 2, seed=seed)
-    return _Again(pictures, len(loads))
 
 
 @generate_images.given
@@ -104,7 +90,7 @@ def pictures_of_the_prompt(prompt, fitting_pair) -> None:
     """n different pictures that fit the prompt"""
     first, second = fitting_pair
     expect(
-        not _same(first, second),
+        not same_drawing(first, second),
         "The two pictures are the same: each needs its own noise.",
         yours=first,
         expected=second,
@@ -113,11 +99,14 @@ def pictures_of_the_prompt(prompt, fitting_pair) -> None:
 
 
 @generate_images.core(35)
-def seeds(generate_images, prompt, seed, fitting_pair, again) -> None:
+def seeds(generate_images, prompt, seed, fitting_pair) -> None:
     """the same seed gives the same pictures, another seed gives others"""
-    pictures = _drawn(again.pictures, 2)
+    import torch
+
+    torch.manual_seed(seed + 1)  # in a notebook, too, torch's own generator has moved on
+    pictures = _drawn(generate_images(prompt, 2, seed=seed), 2)
     expect(
-        all(map(_same, fitting_pair, pictures)),
+        all(map(same_drawing, fitting_pair, pictures)),
         "Two calls with the same seed gave different pictures: make a torch.Generator with manual_seed(seed) in each call "
         "and hand it to the pipeline.",
         yours=pictures[0],
@@ -126,7 +115,7 @@ def seeds(generate_images, prompt, seed, fitting_pair, again) -> None:
     )
     other = _drawn(generate_images(prompt, 1, seed=seed + 1000), 1)[0]
     expect(
-        not any(_same(other, known) for known in fitting_pair),
+        not any(same_drawing(other, known) for known in fitting_pair),
         "Another seed gave the same picture, so the seed is not used.",
         yours=other,
         expected=fitting_pair[0],
@@ -139,7 +128,7 @@ def default_settings(generate_images, prompt, seed, one) -> None:
     """one picture, 25 steps and guidance 4 by default"""
     explicit = _drawn(generate_images(prompt, 1, seed=seed, steps=25, guidance_scale=4.0), 1)[0]
     expect(
-        _same(one, explicit),
+        same_drawing(one, explicit),
         "Without steps and guidance_scale the picture should be the same as with steps=25, guidance_scale=4.0.",
         yours=one,
         expected=explicit,
@@ -151,7 +140,7 @@ def default_settings(generate_images, prompt, seed, one) -> None:
 def steps_are_used(prompt, one, few) -> None:
     """as many steps as asked for"""
     expect(
-        not _same(one, few),
+        not same_drawing(one, few),
         "With steps=2 the picture is the same as with 25 steps: hand steps to the pipeline as num_inference_steps.",
         yours=few,
         expected=one,
@@ -164,7 +153,7 @@ def guidance_is_used(generate_images, prompt, seed, few) -> None:
     """the guidance that was asked for"""
     strong = _steady(generate_images, prompt, seed=seed, steps=2, guidance_scale=12.0)
     expect(
-        not _same(few, strong),
+        not same_drawing(few, strong),
         "With guidance_scale=12.0 the picture is the same as with 4.0: hand guidance_scale to the pipeline.",
         yours=strong,
         expected=few,
@@ -173,20 +162,17 @@ def guidance_is_used(generate_images, prompt, seed, few) -> None:
 
 
 @generate_images.edge(9)
-def loads_once(again) -> None:
+def loads_once(generate_images, prompt, seed, pair) -> None:
     """the pipeline is loaded once, not at each call"""
-    expect(
-        not again.loads,
-        'generate_images loads the pipeline again at each call, which takes seconds: use load("diffusion"), which loads '
-        "it once and keeps it.",
-    )
+    with expect_no_load("diffusion"):  # the pair has been drawn: the first call may load it
+        generate_images(prompt, seed=seed, steps=2)
 
 
 def _steady(generate_images, prompt: str, **settings) -> Image.Image:
     """A picture; raises `CheckFailed` where the same call gives another, which says nothing about its settings."""
     first, second = (_drawn(generate_images(prompt, 1, **settings), 1)[0] for _ in range(2))
     said = ", ".join(f"{name}={value}" for name, value in settings.items())
-    expect(_same(first, second), f"Two calls with {said} gave different pictures.")
+    expect(same_drawing(first, second), f"Two calls with {said} gave different pictures.")
     return first
 
 
@@ -194,20 +180,6 @@ def _drawn(result, n: int) -> list[Image.Image]:
     """The pictures; raises `CheckFailed` unless they are a list of n PIL pictures."""
     from helpers.models import load
 
-    expect_type(result, list, "What generate_images returns")
-    expect(len(result) == n, f"n={n} should give {n} picture{'s' * (n > 1)}, but there {_are(len(result))}.")
     side = picture_size(load("diffusion"))
-    for picture in result:
-        expect_picture(picture, "What is in the list", size=(side, side))
+    expect_pictures(result, n, f"What generate_images returns for n={n}", size=(side, side))
     return result
-
-
-def _are(n: int) -> str:
-    return f"is {n}" if n == 1 else f"are {n}"
-
-
-def _same(first: Image.Image, second: Image.Image) -> bool:
-    """Whether they are the same drawing, but for rounding, which differs for batches of different sizes."""
-    from helpers.redraw import alike
-
-    return alike(first, second)

@@ -1,4 +1,4 @@
-"""What answers are tried with: prompts, a tiny U-Net, copies of the real pipeline that may be trained."""
+"""What answers are tried with: a tiny U-Net, copies of the real pipeline that may be trained."""
 
 from __future__ import annotations
 
@@ -8,18 +8,9 @@ from typing import TYPE_CHECKING
 from helpers.models import with_scheduler
 
 if TYPE_CHECKING:
-    from random import Random
-
     from diffusers import StableDiffusionPipeline, UNet2DConditionModel
 
-__all__ = ["picture_size", "private_copy", "random_prompt", "tiny_unet"]
-
-
-def random_prompt(rng: Random, *, things: int | None = 1) -> str:
-    """A prompt from the picture-book world, such as "two small red cats, on a meadow"."""
-    from helpers.picturebook import describe, random_scene
-
-    return describe(random_scene(rng, things=things), rng)
+__all__ = ["picture_size", "private_copy", "tiny_unet"]
 
 
 def tiny_unet() -> UNet2DConditionModel:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from helpers.checks.calls import call
 from helpers.checks.cases import Exercise
-from helpers.checks.expect import Mistake, call, compare_tensors, expect
+from helpers.checks.expect import Mistake, compare_tensors, expect
 
 if TYPE_CHECKING:
     import torch

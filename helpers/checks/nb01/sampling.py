@@ -8,7 +8,7 @@ from unittest.mock import patch
 
 from helpers.checks.cases import Exercise
 from helpers.checks.expect import CheckFailed, Mistake, compare_tensors, expect
-from helpers.checks.nb01.material import random_prompt
+from helpers.checks.samples import random_prompt
 from helpers.models import with_scheduler
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class _Drawing(NamedTuple):
 
     @classmethod
     def at_random(cls, rng, *, steps: int) -> _Drawing:
-        return cls(random_prompt(rng, things=None), steps, rng.uniform(3, 7), rng.randrange(10**6))
+        return cls(random_prompt(rng), steps, rng.uniform(3, 7), rng.randrange(10**6))
 
     def generator(self) -> torch.Generator:
         import torch

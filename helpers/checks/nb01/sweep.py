@@ -6,9 +6,11 @@ import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from helpers.checks.calls import expect_no_load
 from helpers.checks.cases import Exercise
-from helpers.checks.expect import CheckFailed, Mistake, count_loads, described, expect, expect_type
-from helpers.checks.nb01.material import random_prompt
+from helpers.checks.expect import CheckFailed, Mistake, expect, expect_floats, expect_no_mistake, expect_type
+from helpers.checks.samples import random_prompt
+from helpers.checks.words import described
 
 __all__ = ["steps_sweep"]
 
@@ -30,7 +32,7 @@ class _Sweep(NamedTuple):
 @steps_sweep.given
 def first_sweep(steps_sweep, rng) -> _Sweep:
     """A sweep with the seed that is the default."""
-    prompt, steps = random_prompt(rng), [rng.randrange(9, 14), 2, rng.randrange(4, 8)]
+    prompt, steps = random_prompt(rng, things=1), [rng.randrange(9, 14), 2, rng.randrange(4, 8)]
     return _Sweep(prompt, steps, 0, steps_sweep(prompt, list(steps)))
 
 
@@ -43,15 +45,14 @@ def score_of_each(first_sweep) -> None:
 @steps_sweep.core(35)
 def same_noise(steps_sweep, rng) -> None:
     """every picture starts from the noise of the seed"""
-    prompt, steps, seed = random_prompt(rng), [3, rng.randrange(5, 8)], rng.randrange(1, 10**6)
+    prompt, steps, seed = random_prompt(rng, things=1), [3, rng.randrange(5, 8)], rng.randrange(1, 10**6)
     _compare_scores(_Sweep(prompt, steps, seed, steps_sweep(prompt, list(steps), seed=seed)))
 
 
 @steps_sweep.edge(12)
 def plain_floats(first_sweep) -> None:
     """scores that are plain floats"""
-    wrong = {type(score).__name__ for score in _scores(first_sweep).values()} - {"float"}
-    expect(not wrong, f"The scores should be plain floats, but there is {', '.join(wrong)}: wrap them in float(…).")
+    expect_floats(_scores(first_sweep).values(), "The scores")
 
 
 @steps_sweep.edge(11)
@@ -67,11 +68,8 @@ def in_order(first_sweep) -> None:
 @steps_sweep.edge(12)
 def pipeline_is_loaded_once(steps_sweep, first_sweep) -> None:
     """the pipeline is loaded once, not for each number of steps"""
-    from diffusers import DiffusionPipeline
-
-    with count_loads(DiffusionPipeline) as loads:
+    with expect_no_load("diffusion"):
         steps_sweep(first_sweep.prompt, [1, 2])
-    expect(not loads, 'steps_sweep loads the pipeline again: use load("diffusion"), which loads it once and keeps it.')
 
 
 def _scores(sweep: _Sweep) -> dict:
@@ -89,9 +87,7 @@ def _compare_scores(sweep: _Sweep) -> None:
     right = [_score(sweep, steps) for steps in sweep.steps]
     if _close(yours, right):
         return
-    for mistake in _mistakes(sweep):
-        if _close(yours, mistake.result()):
-            raise CheckFailed(mistake.message)
+    expect_no_mistake(_mistakes(sweep), lambda scores: _close(yours, scores))
     steps, score, wanted = next(x for x in zip(sweep.steps, yours, right, strict=True) if not _close([x[1]], [x[2]]))
     raise CheckFailed(
         f"The CLIP score of the picture with {steps} steps should be {wanted:.3f}, but it is {score:.3f}. Make a new "

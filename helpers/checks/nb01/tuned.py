@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from helpers.checks.expect import described, expect
-from helpers.checks.nb01.material import picture_size, private_copy, random_prompt
+from helpers.checks.expect import expect
+from helpers.checks.nb01.material import picture_size, private_copy
+from helpers.checks.samples import random_prompt
+from helpers.checks.words import described
 
 if TYPE_CHECKING:
     import torch
@@ -66,7 +68,7 @@ def tune(fine_tune: Callable, rng) -> Tuned:
     own = {name: weight.clone() for name, weight in pipe.unet.state_dict().items()}
     kind = rng.choice(["robot", "snowman"])  # the notebook has the mushroom
     images, fresh = (newthing.pictures(kind, 16, seed=rng.randrange(10**6), size=picture_size(pipe)) for _ in range(2))
-    old_prompts = [random_prompt(rng) for _ in range(OLD)]
+    old_prompts = [random_prompt(rng, things=1) for _ in range(OLD)]
     probe = _Probe.at_random(pipe, rng)
 
     before, losses = _draw(pipe, kind, old_prompts), probe.losses(pipe.unet)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from helpers.checks.calls import count_optimizer_steps
 from helpers.checks.cases import Exercise
-from helpers.checks.expect import count_optimizer_steps, described, expect
+from helpers.checks.expect import expect
 from helpers.checks.nb01.material import picture_size, private_copy
 from helpers.checks.nb01.tuned import Tuned, draw_new, put_in, tune
+from helpers.checks.words import described
+from helpers.likeness import difference, same_drawing
 
 __all__ = ["fine_tune"]
 
@@ -40,8 +43,6 @@ def draws_the_new_thing(tuned) -> None:
 @fine_tune.core(25)
 def remembers_the_old_ones(tuned) -> None:
     """the tuned model still knows the old things"""
-    from helpers.redraw import difference
-
     _has_learned(tuned)  # a model that learns nothing forgets nothing
     worst = max(zip(tuned.before.old, tuned.after.old, strict=True), key=lambda pair: difference(*pair))
     expect(
@@ -70,7 +71,6 @@ def old_model_comes_back(tuned) -> None:
 def adapter_is_returned(tuned) -> None:
     """the adapter that is returned draws the same in a new pipeline"""
     from helpers.models import load
-    from helpers.redraw import alike
 
     other = private_copy(load("diffusion"))
     put_in(other, tuned.adapter)
@@ -78,7 +78,7 @@ def adapter_is_returned(tuned) -> None:
     expect(not stray, f"The adapter should hold LoRA weights and nothing else, but there is {stray!r}.")
     drawn = draw_new(other, tuned.kind)[0]
     expect(
-        alike(drawn, tuned.after.new[0]),
+        same_drawing(drawn, tuned.after.new[0]),
         "The adapter that you return draws something else than the tuned pipeline. Does it have all LoRA weights, after the "
         "training? And is lora_alpha equal to r?",
         yours=drawn,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from helpers.checks.calls import expect_no_load
 from helpers.checks.cases import Exercise
-from helpers.checks.expect import count_loads, described, expect, expect_number, expect_raises, expect_type
+from helpers.checks.expect import expect, expect_number, expect_raises, expect_tuple, expect_type
 
 if TYPE_CHECKING:
     import torch
@@ -85,19 +86,13 @@ def other_modes(ask, asked) -> None:
 @ask.edge(15)
 def loads_once(ask, asked) -> None:
     """the model is loaded once, not at each call"""
-    from transformers import PreTrainedModel
-
     _pair(ask(*asked[0]))  # the first call may load the model
-    with count_loads(PreTrainedModel) as loads:
+    with expect_no_load("vqa"):
         _pair(ask(*asked[1]))
-    expect(not loads, 'ask loads the model again at each call: use load("vqa"), which loads once and keeps it.')
 
 
 def _pair(result) -> tuple[str, float]:
-    expect(
-        type(result) is tuple and len(result) == 2,
-        f"ask should return a pair (answer, score), but what it returned is {described(result)}.",
-    )
+    expect_tuple(result, ("answer", "score"), "ask")
     return result
 
 

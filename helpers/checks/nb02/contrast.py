@@ -5,14 +5,24 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from helpers.checks.calls import call
 from helpers.checks.cases import Exercise
-from helpers.checks.expect import CheckFailed, Mistake, call, compare_tensors, expect, expect_type
+from helpers.checks.expect import (
+    CheckFailed,
+    Mistake,
+    compare_gradients,
+    compare_tensors,
+    expect,
+    expect_floats,
+    expect_no_mistake,
+    expect_type,
+)
 
 if TYPE_CHECKING:
     import torch
     from PIL import Image
 
-__all__ = ["clip_cosines", "contrastive_loss", "zero_shot"]
+__all__ = ["contrastive_loss", "zero_shot"]
 
 PROBABILITY_TOLERANCE = 2e-3
 """How far a probability may be off: only rounding, as from batches of another size."""
@@ -71,18 +81,11 @@ def _mistakes(logits: torch.Tensor, temperature: float) -> tuple[Mistake, ...]:
 @contrastive_loss.core(20)
 def lets_gradients_through(contrastive_loss, generator) -> None:
     """a loss that something can learn from"""
-    import torch
     from torch.nn.functional import normalize
 
     images, texts = (normalize(x, dim=-1).requires_grad_() for x in _pairs(6, 5, generator))
-    loss = contrastive_loss(images, texts, 0.4)
-    expect(
-        torch.is_tensor(loss) and loss.requires_grad,
-        "No gradient can flow from this loss, so nothing could learn: remove torch.no_grad(), .detach() and .item().",
-    )
-    right = torch.autograd.grad(_right_loss(images, texts, 0.4), (images, texts))
-    for yours, wanted in zip(torch.autograd.grad(loss, (images, texts)), right, strict=True):
-        compare_tensors(yours, wanted, "The loss's gradient", tolerance=1e-2)
+    loss, right = contrastive_loss(images, texts, 0.4), _right_loss(images, texts, 0.4)
+    compare_gradients(loss, right, (images, texts), "The loss's gradient", tolerance=1e-2)
 
 
 @contrastive_loss.edge(20)
@@ -218,8 +221,7 @@ def _compare(zero_shot, image: Image.Image, labels: list[str]) -> None:
         result.keys() == right.keys(),
         f"zero_shot's keys should be the labels as they were given, {labels}, but they are {list(result)}.",
     )
-    wrong = {type(value).__name__ for value in result.values()} - {"float"}
-    expect(not wrong, f"The probabilities should be plain floats, but there is {', '.join(wrong)}: use .item().")
+    expect_floats(result.values(), "The probabilities")
     total = sum(result.values())
     expect(
         math.isfinite(total) and abs(total - 1) < 1e-3,
@@ -231,19 +233,18 @@ def _compare(zero_shot, image: Image.Image, labels: list[str]) -> None:
 
     if same(right):
         return
-    for factor, message in (
-        (
-            1.0,
+    mistakes = (
+        Mistake(
             "The cosines go into the softmax as they are, so that all labels look nearly alike. CLIP divides by its "
             "temperature first: multiply by model.logit_scale.exp().",
+            lambda: probs(1.0),
         ),
-        (
-            math.log(scale),
+        Mistake(
             "model.logit_scale is the logarithm of the factor: multiply by model.logit_scale.exp().",
+            lambda: probs(math.log(scale)),
         ),
-    ):
-        if same(probs(factor)):
-            raise CheckFailed(message)
+    )
+    expect_no_mistake(mistakes, same)
     label = max(right, key=lambda label: abs(result[label] - right[label]))
     raise CheckFailed(
         f"For {label!r} zero_shot gives {result[label]:.3f}, but CLIP's probability is {right[label]:.3f}. Are both "

@@ -11,26 +11,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from helpers.checks.cases import Exercise
-from helpers.checks.expect import expect, expect_picture, expect_raises
-from helpers.checks.fakes import Reply, Request, data_url, encoded, web_server
+from helpers.checks.expect import A_PICTURE, TOO_SLOW, expect, expect_picture, expect_raises
+from helpers.checks.fakes import Reply, Request, web_server
+from helpers.checks.samples import random_drawing
+from helpers.pictures import data_url, encoded
 
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["fetch_image", "serve", "vast_picture"]
+__all__ = ["fetch_image", "serve"]
 
-NOT_A_PICTURE = ("image", "picture")
 TOO_LARGE = ("large", "big", "limit", "size", "heavy", "exceed", "more than", "too many", "pixel", "mb", "byte")
-TOO_SLOW = ("tim", "second", "too long", "slow")
 
 fetch_image = Exercise("fetch_image")
 
 
 @fetch_image.given
 def picture(rng) -> Image.Image:
-    from helpers.picturebook import draw, random_scene
-
-    return draw(random_scene(rng), size=rng.randrange(40, 90))
+    return random_drawing(rng, rng.randrange(40, 90))
 
 
 @fetch_image.given
@@ -125,8 +123,8 @@ def refuses_what_is_not_a_picture(fetch_image, address, rng) -> None:
         ("404", "not found"),
     )
     for page in ("page.html", "half.png", "lie.png", "empty.png"):
-        _refuses(fetch_image, f"{address}/{page}", f"{page}, which is not a whole picture,", NOT_A_PICTURE)
-    _refuses(fetch_image, "data:text/plain;base64,bm8gcGljdHVyZQ==", "a data URL of a text", NOT_A_PICTURE)
+        _refuses(fetch_image, f"{address}/{page}", f"{page}, which is not a whole picture,", A_PICTURE)
+    _refuses(fetch_image, "data:text/plain;base64,bm8gcGljdHVyZQ==", "a data URL of a text", A_PICTURE)
     _refuses(fetch_image, Path(tempfile.gettempdir(), f"{rng.random()}.png").as_uri(), "a file that is not there", ())
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from helpers.checks.calls import call, count_optimizer_steps
 from helpers.checks.cases import Exercise
-from helpers.checks.expect import call, count_optimizer_steps, described, expect
+from helpers.checks.expect import expect
+from helpers.checks.words import described
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["held_out_accuracy", "train_head"]
+__all__ = ["train_head"]
 
 SEEN = 120
 ENOUGH = 0.75

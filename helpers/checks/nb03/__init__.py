@@ -3,13 +3,11 @@
 from helpers.checks.nb03.asking import describe_as_json
 from helpers.checks.nb03.comparing import compare
 from helpers.checks.nb03.messages import build_message, data_url
-from helpers.checks.nb03.pictures import close_pixels
 from helpers.checks.nb03.replies import parse_reply
 from helpers.checks.nb03.tokens import image_tokens
 
 __all__ = [
     "build_message",
-    "close_pixels",
     "compare",
     "data_url",
     "describe_as_json",

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 
 from helpers.checks.borrowing import hint
 from helpers.checks.cases import Exercise
-from helpers.checks.expect import cut, described, expect, expect_raises
+from helpers.checks.data_urls import decode, kind_of, looks_like
+from helpers.checks.expect import error_of, expect, expect_no_error, expect_propagates, expect_raises
 from helpers.checks.fakes import ours, pictures_of, scripted_chat, text_of
-from helpers.checks.nb03.errors import error_of, result_of
-from helpers.checks.nb03.pictures import decode, kind_of, looks_like
 from helpers.checks.nb03.replies import KEYS
+from helpers.checks.samples import random_drawing
+from helpers.checks.words import cut, described
 
 if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
@@ -73,9 +74,7 @@ def good(parse_reply, rng) -> list[str]:
 
 @describe_as_json.given
 def picture(rng) -> Image.Image:
-    from helpers.picturebook import draw, random_scene
-
-    return draw(random_scene(rng), size=rng.randrange(64, 97))
+    return random_drawing(rng, rng.randrange(64, 97))
 
 
 @describe_as_json.core(25)
@@ -84,17 +83,18 @@ def first_good_reply(describe_as_json, parse_reply, picture, bad, good, rng) -> 
     for max_tries, before in ((1, 0), (3, 0), (3, 2), (4, 3), (5, 3)):
         replies = [*rng.choices(bad, k=before), *rng.sample(good, len(good))]
         chat = scripted_chat(replies)
-        result = result_of(
-            lambda chat=chat, max_tries=max_tries: describe_as_json(chat, picture, max_tries=max_tries),
-            f"Reply {before + 1} of the chat model is good, and max_tries is {max_tries}, but describe_as_json gives up:",
-        )
+        asked = f"Reply {before + 1} of the chat model is good, and max_tries is {max_tries}"
+        with expect_no_error(
+            ValueError, lambda error, asked=asked: f"{asked}, but describe_as_json gives up: {cut(str(error), 200)}"
+        ):
+            result = describe_as_json(chat, picture, max_tries=max_tries)
         right = parse_reply(replies[before])
         expect(
             type(result) is type(right) and result == right,
             f"describe_as_json should return what parse_reply makes of the first good reply, {right}, but what it returned "
             f"is {described(result)}.",
         )
-        _expect_request(chat.heard[0], picture, "The first request")
+        _expect_request(chat.requests[0], picture, "The first request")
 
 
 @describe_as_json.core(25)
@@ -105,10 +105,10 @@ def says_what_was_wrong(describe_as_json, parse_reply, picture, bad, good, rng) 
     with suppress(ValueError):
         describe_as_json(chat, picture, max_tries=len(replies))
     expect(
-        len(chat.heard) > 1,
+        len(chat.requests) > 1,
         f"The first reply is bad, and max_tries is {len(replies)}, but the chat model is not asked again.",
     )
-    for number, (messages, reply) in enumerate(zip(chat.heard[1:], replies, strict=False), start=2):
+    for number, (messages, reply) in enumerate(zip(chat.requests[1:], replies, strict=False), start=2):
         _expect_picture(messages, picture, f"Request {number}")
         fault = _fault(parse_reply, reply)
         expect(
@@ -126,9 +126,9 @@ def stops(describe_as_json, picture, bad, rng) -> None:
         with suppress(ValueError):
             describe_as_json(chat, picture, max_tries=max_tries)
         expect(
-            len(chat.heard) == max_tries,
+            len(chat.requests) == max_tries,
             f"With max_tries={max_tries} and no good reply the chat model should be asked {_times(max_tries)}, but it is "
-            f"asked {_times(len(chat.heard))}.",
+            f"asked {_times(len(chat.requests))}.",
         )
 
 
@@ -156,8 +156,8 @@ def a_good_reply_ends_it(describe_as_json, picture, bad, good, rng) -> None:
         chat = scripted_chat([*rng.sample(bad, before), *good])
         describe_as_json(chat, picture)
         expect(
-            len(chat.heard) == before + 1,
-            f"Reply {before + 1} is good, but the chat model is asked {_times(len(chat.heard))}. Each request costs time, "
+            len(chat.requests) == before + 1,
+            f"Reply {before + 1} is good, but the chat model is asked {_times(len(chat.requests))}. Each request costs time, "
             "and with some services money.",
         )
 
@@ -168,7 +168,9 @@ def three_by_default(describe_as_json, picture, bad) -> None:
     chat = scripted_chat(bad[:1])
     with suppress(ValueError):
         describe_as_json(chat, picture)
-    expect(len(chat.heard) == 3, f"Without max_tries there should be 3 requests, but there are {len(chat.heard)}.")
+    expect(
+        len(chat.requests) == 3, f"Without max_tries there should be 3 requests, but there are {len(chat.requests)}."
+    )
 
 
 @describe_as_json.edge(10)
@@ -179,11 +181,12 @@ def errors_of_the_chat_model(describe_as_json, picture, bad, rng) -> None:
         for before in (0, 1):
             down = kind(f"fault {number} of the service")
             chat = scripted_chat([*bad[:before], down])
-            error = error_of(lambda chat=chat: describe_as_json(chat, picture))
+            advice = "Put parse_reply alone into the try block."
+            expect_propagates(lambda chat=chat: describe_as_json(chat, picture), down, "The chat model", advice)
             expect(
-                error is down and len(chat.heard) == before + 1,
-                f"When the chat model itself raises an error (here a {kind.__name__}), that error should come out, at once. "
-                "Put parse_reply alone into the try block.",
+                len(chat.requests) == before + 1,
+                f"An error of the chat model itself should come out at once, but the model is asked "
+                f"{_times(len(chat.requests))}. {advice}",
             )
 
 

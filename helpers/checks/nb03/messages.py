@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from helpers.checks.calls import call
 from helpers.checks.cases import Exercise
-from helpers.checks.expect import described, expect
-from helpers.checks.nb03.pictures import close_pixels, decode, kind_of, looks_like, same_pixels
+from helpers.checks.data_urls import close_pixels, decode, kind_of, looks_like, same_pixels
+from helpers.checks.expect import expect
+from helpers.checks.samples import random_drawing
+from helpers.checks.words import described
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -21,10 +24,8 @@ build_message = Exercise("build_message")
 @build_message.given
 def drawing(rng) -> Image.Image:
     """Part of a drawing, wider than high or higher than wide."""
-    from helpers.picturebook import draw, random_scene
-
     width, height = rng.sample(range(40, 90), 2)
-    return draw(random_scene(rng), size=128).crop((9, 20, 9 + width, 20 + height))
+    return random_drawing(rng, 128).crop((9, 20, 9 + width, 20 + height))
 
 
 # -- data_url
@@ -76,12 +77,7 @@ def picture_stays(data_url, drawing) -> None:
     """the picture stays as it is"""
     for image in (drawing, clear_at_the_top(drawing), drawing.quantize(32)):
         for kind in ("PNG", "JPEG"):
-            given = image.copy()
-            data_url(given, format=kind)
-            expect(
-                (given.mode, given.size, given.tobytes()) == (image.mode, image.size, image.tobytes()),
-                f"data_url changed the picture that it was given ({image.mode}, format={kind!r}); work on a copy.",
-            )
+            call(data_url, image.copy(), format=kind)
 
 
 def clear_at_the_top(picture: Image.Image) -> Image.Image:

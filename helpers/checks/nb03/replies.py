@@ -6,8 +6,8 @@ import json
 import random
 
 from helpers.checks.cases import Exercise
-from helpers.checks.expect import cut, described, expect, expect_raises
-from helpers.checks.nb03.errors import result_of
+from helpers.checks.expect import expect, expect_no_error, expect_raises
+from helpers.checks.words import cut, described
 
 __all__ = ["KEYS", "parse_reply"]
 
@@ -129,7 +129,11 @@ def _reply(right: dict[str, str], rng: random.Random, *, fence: tuple[str, str],
 def _expect_reads(parse_reply, text: str, right: dict[str, str], what: str) -> None:
     """Raise `CheckFailed` unless the answer reads just this record from the text; `what` names the text."""
     shown = f"For {what},\n{cut(text, 400)}\n"
-    result = result_of(lambda: parse_reply(text), f"{shown}there should be a dict, but what comes is a ValueError:")
+    with expect_no_error(
+        ValueError,
+        lambda error: f"{shown}there should be a dict, but what comes is a ValueError: {cut(str(error), 200)}",
+    ):
+        result = parse_reply(text)
     expect(
         type(result) is dict, f"{shown}parse_reply should return a dict, but what it returned is {described(result)}."
     )

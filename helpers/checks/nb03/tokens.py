@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from helpers.checks.calls import call
 from helpers.checks.cases import Exercise
-from helpers.checks.expect import Mistake, call, compare_tensors, expect
-from helpers.checks.fakes.llava import by_hand, noise_for, tiny_llava
+from helpers.checks.expect import Mistake, compare_tensors, expect
+from helpers.checks.fakes import noise_for, tiny_llava, without_image_features
+from helpers.checks.samples import random_drawing
 
 if TYPE_CHECKING:
     import torch
     from transformers import LlavaForConditionalGeneration
 
 __all__ = ["image_tokens"]
+
+AS_A_WHOLE = (
+    "image_tokens lets the model do it (get_image_features, or a call of the whole model). Do it yourself: "
+    "model.model.vision_tower first, then model.model.multi_modal_projector."
+)
 
 image_tokens = Exercise("image_tokens")
 
@@ -21,11 +28,10 @@ image_tokens = Exercise("image_tokens")
 def of_the_chat_model(image_tokens, rng) -> None:
     """the chat model's image tokens of a drawing"""
     from helpers.models import load
-    from helpers.picturebook import draw, random_scene
 
     model, processor = load("chat")
     for _ in range(2):
-        picture = draw(random_scene(rng), size=model.config.vision_config.image_size)
+        picture = random_drawing(rng, model.config.vision_config.image_size)
         pixels = processor.image_processor(picture, return_tensors="pt")["pixel_values"]
         _compare(
             image_tokens, model, pixels.to(model.device, model.dtype), "What image_tokens gives for the chat model"
@@ -56,7 +62,7 @@ def layers_from_the_front(image_tokens, rng, generator) -> None:
 def pixels_stay(image_tokens, generator) -> None:
     """the pixels stay as they are"""
     model = tiny_llava()
-    with by_hand():
+    with without_image_features(AS_A_WHOLE):
         call(image_tokens, model, noise_for(model, generator))
 
 
@@ -72,7 +78,7 @@ def _compare(image_tokens, model: LlavaForConditionalGeneration, pixels: torch.T
     with torch.no_grad():
         right = model.get_image_features(pixels).pooler_output[0]
         eyes = model.model.vision_tower(pixels, output_hidden_states=True)
-    with by_hand():
+    with without_image_features(AS_A_WHOLE):
         result = image_tokens(model, pixels.clone())
     _explain_shape(result, right, model.config, class_and_patches=eyes.last_hidden_state.shape[1])
     compare_tensors(result, right, what, _mistakes(model, eyes))

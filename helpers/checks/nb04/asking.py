@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from helpers.checks.expect import CheckFailed, count_loads, cut, expect, expect_type
-from helpers.checks.fakes.blip2 import Blip2Request, scripted_blip2
+from helpers.checks.calls import expect_no_load
+from helpers.checks.expect import CheckFailed, expect, expect_type
+from helpers.checks.fakes import Blip2Request, scripted_blip2
 from helpers.checks.nb04.seeing import own_soft_prompts
+from helpers.checks.samples import random_prompt
+from helpers.checks.words import cut
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -126,18 +129,14 @@ def expect_greedy(asked: Asked) -> None:
 
 def expect_loaded_once(fn: Callable, *inputs) -> None:
     """Raise `CheckFailed` where a function loads the model again at each call."""
-    from transformers import PreTrainedModel
-
     ask(fn, *inputs, says="a cat")  # the first call may load the model
-    with count_loads(PreTrainedModel) as loads:
+    with expect_no_load("blip2"):
         ask(fn, *inputs, says="a dog")
-    expect(not loads, 'The model is loaded again at each call, which takes seconds: use model, or load("blip2").')
 
 
 def some_words(rng, most: int, *, least: int = 1) -> str:
     """Whole words of captions, as many as fit into `most` tokens, and not fewer than `least` tokens."""
     from helpers.models import load
-    from helpers.picturebook import describe, random_scene
 
     tokenizer = load("blip2").processor.tokenizer
 
@@ -145,7 +144,7 @@ def some_words(rng, most: int, *, least: int = 1) -> str:
         return len(tokenizer(" ".join(words).rstrip(","), add_special_tokens=False)["input_ids"])
 
     while True:
-        words = ", and ".join(describe(random_scene(rng, things=2), rng) for _ in range(9)).split()
+        words = ", and ".join(random_prompt(rng, things=2) for _ in range(9)).split()
         while length(words) > most:
             words.pop()
         if length(words) >= least:

@@ -6,9 +6,12 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from helpers.checks.calls import call
 from helpers.checks.cases import Exercise
-from helpers.checks.expect import call, described, expect, expect_type
+from helpers.checks.expect import expect, expect_type
 from helpers.checks.nb04.asking import Asked, ask, expect_picture_and_text, expect_said
+from helpers.checks.samples import random_drawing
+from helpers.checks.words import described
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -134,9 +137,7 @@ def _both(result: str, right: str) -> str:
 @Conversation.given
 def drawings(rng) -> list[Image.Image]:
     """Two drawings."""
-    from helpers.picturebook import draw, random_scene
-
-    return [draw(random_scene(rng, things=2), size=128), draw(random_scene(rng, things=1), size=128)]
+    return [random_drawing(rng, 128, things=2), random_drawing(rng, 128, things=1)]
 
 
 @Conversation.core(40)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from helpers.checks.calls import call
 from helpers.checks.cases import Exercise
-from helpers.checks.expect import Mistake, call, compare_tensors, expect
-from helpers.checks.fakes.blip2 import only_parts, tiny_blip2
+from helpers.checks.expect import Mistake, compare_tensors, expect
+from helpers.checks.fakes import only_parts, tiny_blip2
+from helpers.checks.samples import random_drawing
 
 if TYPE_CHECKING:
     import torch
@@ -37,11 +39,10 @@ def all_three_steps(soft_prompts, generator) -> None:
 def of_drawings(soft_prompts, rng) -> None:
     """the soft prompts of drawings, from the course's BLIP-2"""
     from helpers.models import load
-    from helpers.picturebook import draw, random_scene
 
     model, processor = load("blip2")
     for _ in range(2):
-        pixels = processor(images=draw(random_scene(rng), size=128), return_tensors="pt")["pixel_values"]
+        pixels = processor(images=random_drawing(rng, 128), return_tensors="pt")["pixel_values"]
         _compare(soft_prompts, model, pixels.to(model.device, model.dtype), "of a drawing")
 
 

@@ -15,6 +15,7 @@ from helpers.checks.nb04.asking import (
     expect_said,
     some_words,
 )
+from helpers.checks.samples import random_drawing
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -29,11 +30,11 @@ caption, complete, answer = Exercise("caption"), Exercise("complete"), Exercise(
 @answer.given
 def drawings(rng) -> list[Image.Image]:
     """Three drawings of different sizes: a square one, one that is wider than high, and an inkblot."""
-    from helpers.picturebook import Scene, Thing, draw, random_scene
+    from helpers.picturebook import Scene, Thing, draw
 
     blot = Scene((Thing("inkblot", "purple"),), place="desert", layout=rng.randrange(1000))
-    square, wide = random_scene(rng, things=2), random_scene(rng, things=1)
-    return [draw(square, size=128), draw(wide, size=150).crop((0, 20, 150, 140)), draw(blot, size=96)]
+    square, wide = random_drawing(rng, 128, things=2), random_drawing(rng, 150, things=1).crop((0, 20, 150, 140))
+    return [square, wide, draw(blot, size=96)]
 
 
 @complete.given

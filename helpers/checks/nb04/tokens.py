@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 
+from helpers.checks.calls import call
 from helpers.checks.cases import Exercise
-from helpers.checks.expect import call, described, expect, expect_type
+from helpers.checks.expect import expect, expect_type
+from helpers.checks.samples import random_prompt
+from helpers.checks.words import described
 
 __all__ = ["readable"]
 
@@ -18,10 +21,8 @@ readable = Exercise("readable")
 @readable.core(40)
 def at_the_start(readable, rng) -> None:
     """_ for the space at the start of a token"""
-    from helpers.picturebook import describe, random_scene
-
     for _ in range(3):
-        _compare(readable, _tokens(describe(random_scene(rng, things=2), rng)))
+        _compare(readable, _tokens(random_prompt(rng, things=2)))
 
 
 @readable.core(25)

@@ -15,11 +15,18 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname, urlopen
 
 from helpers.checks.cases import Exercise
-from helpers.checks.expect import CheckFailed, described, expect
-from helpers.checks.fakes import PipelineCall, fake_pipeline, scratch_folder
-from helpers.checks.fakes.progress import recorded_bars
-from helpers.checks.fakes.store import RecordingClient, scratch_table, stored_rows
+from helpers.checks.expect import CheckFailed, expect
+from helpers.checks.fakes import (
+    PipelineCall,
+    RecordingClient,
+    fake_pipeline,
+    recorded_bars,
+    scratch_folder,
+    scratch_table,
+    stored_rows,
+)
 from helpers.checks.nb05.rows import fresh_rows, same_direction, vectors_of
+from helpers.checks.words import described
 from helpers.collection import COLUMNS
 
 if TYPE_CHECKING:

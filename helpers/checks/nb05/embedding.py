@@ -7,9 +7,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from helpers.checks.calls import call
 from helpers.checks.cases import Exercise
-from helpers.checks.expect import CheckFailed, call, compare_tensors, described, expect, name_of
+from helpers.checks.expect import CheckFailed, compare_tensors, expect
 from helpers.checks.nb05.rows import TOLERANCE, same_direction
+from helpers.checks.samples import random_drawing, random_prompts
+from helpers.checks.words import described, name_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,18 +25,11 @@ embed_images = Exercise("embed_images")
 
 
 def _texts(rng) -> list[str]:
-    from helpers.picturebook import describe, random_scene
-
-    texts: dict[str, None] = {}
-    while len(texts) < 8:
-        texts[describe(random_scene(rng), rng, detail=rng.random())] = None
-    return list(texts)
+    return random_prompts(rng, 8)
 
 
 def _pictures(rng) -> list[Image.Image]:
-    from helpers.picturebook import draw, random_scene
-
-    return [draw(random_scene(rng), size=rng.choice((64, 128, 160))) for _ in range(8)]
+    return [random_drawing(rng, rng.choice((64, 128, 160))) for _ in range(8)]
 
 
 embed_texts.givens |= {"embed": lambda embed_texts: embed_texts, "items": _texts}

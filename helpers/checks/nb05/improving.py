@@ -6,10 +6,13 @@ import random
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from helpers.checks.calls import call, expect_asked_once
 from helpers.checks.cases import Exercise
-from helpers.checks.expect import CheckFailed, call, cut, expect, expect_raises, expect_type
+from helpers.checks.expect import expect, expect_no_error, expect_raises, expect_type
 from helpers.checks.fakes import scripted_chat, text_of
 from helpers.checks.nb05.rows import fresh_rows
+from helpers.checks.samples import random_prompt
+from helpers.checks.words import cut
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -36,9 +39,7 @@ def neighbours(rng) -> list[str]:
 
 @improve_prompt.given
 def reply(rng) -> str:
-    from helpers.picturebook import describe, random_scene
-
-    return describe(random_scene(rng), rng)
+    return random_prompt(rng)
 
 
 @improve_prompt.core(45)
@@ -114,20 +115,21 @@ def asked_once(improve_prompt, idea, neighbours, reply) -> None:
     """the model is asked once"""
     chat = scripted_chat([reply])
     improve_prompt(chat, idea, neighbours[:3])
-    expect(len(chat.heard) == 1, f"The model should be asked once, but it was asked {len(chat.heard)} times.")
+    expect_asked_once(chat.requests)
 
 
 @improve_prompt.edge(4)
 def braces(improve_prompt, reply) -> None:
     """braces in an idea or a neighbour stay as they are"""
     idea, neighbours = "a {kind} in {0}", ["100 % {neon}", "{} and {prompt}"]
-    try:
-        _expect_told(improve_prompt, idea, neighbours, reply)
-    except (KeyError, IndexError, ValueError) as error:
-        raise CheckFailed(
+    with expect_no_error(
+        (KeyError, IndexError, ValueError),
+        lambda error: (
             f"An idea with braces, {idea!r}, ends in {type(error).__name__}: it was taken for a place in a template. Put "
             "ideas and prompts into the finished message (an f-string does), not into the template itself."
-        ) from error
+        ),
+    ):
+        _expect_told(improve_prompt, idea, neighbours, reply)
 
 
 @improve_prompt.edge(3)
@@ -140,8 +142,8 @@ def _expect_told(improve_prompt: Callable, idea: str, neighbours: Sequence[str],
     """Raise `CheckFailed` unless one request has the idea and all neighbours in it; gives its text."""
     chat: BaseChatModel = scripted_chat([reply])
     improve_prompt(chat, idea, list(neighbours))
-    expect(bool(chat.heard), "The chat model was not asked.")
-    text = max(map(text_of, chat.heard), key=lambda text: sum(each in text for each in (idea, *neighbours)))
+    expect(bool(chat.requests), "The chat model was not asked.")
+    text = max(map(text_of, chat.requests), key=lambda text: sum(each in text for each in (idea, *neighbours)))
     expect(idea in text, f"The model was not told the idea, {idea!r}. It was asked: {cut(text, 300)!r}")
     told = sum(prompt in text for prompt in neighbours)
     expect(

@@ -7,8 +7,10 @@ import random
 from collections.abc import Callable, Sequence
 from numbers import Real
 
+from helpers.checks.calls import call
 from helpers.checks.cases import Exercise
-from helpers.checks.expect import CheckFailed, Mistake, described, expect
+from helpers.checks.expect import CheckFailed, Mistake, expect
+from helpers.checks.words import described
 
 __all__ = ["recall_at_k"]
 
@@ -79,9 +81,7 @@ def found_twice(recall_at_k) -> None:
 def lists_stay(recall_at_k, rng) -> None:
     """the lists are left as they were"""
     lists = [[_ids(rng, 5, of=9) for _ in range(3)] for _ in range(2)]
-    before = copy.deepcopy(lists)
-    recall_at_k(*lists, 3)
-    expect(lists == before, "recall_at_k changed the lists that it was given: sort or cut copies of them.")
+    call(recall_at_k, *lists, 3)
 
 
 def _ids(rng: random.Random, n: int, *, of: int) -> list[str]:

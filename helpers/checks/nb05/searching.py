@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from helpers.checks.cases import Exercise
-from helpers.checks.expect import CheckFailed, described, expect, name_of
-from helpers.checks.fakes.store import RecordingClient, scratch_table, stored_rows
+from helpers.checks.expect import CheckFailed, Mistake, expect, expect_no_mistake
+from helpers.checks.fakes import RecordingClient, scratch_table, stored_rows
 from helpers.checks.nb05.rows import TOLERANCE, fresh_rows, vectors_of
+from helpers.checks.samples import random_drawing, random_prompt
+from helpers.checks.words import described, name_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,16 +25,14 @@ search_by_image = Exercise("search_by_image")
 
 
 def _ideas(rng) -> list[str]:
-    from helpers.picturebook import describe, random_scene
-
-    return [describe(random_scene(rng), rng, detail=0.5) for _ in range(3)]
+    return [random_prompt(rng, detail=0.5) for _ in range(3)]
 
 
 def _pictures(rows, rng) -> list:
-    from helpers.picturebook import draw, parse, random_scene
+    from helpers.picturebook import draw, parse
 
     pictures = [draw(parse(row["prompt"]), size=128) for row in rng.sample(rows, 2)]
-    return [*pictures, draw(random_scene(rng), size=200)]
+    return [*pictures, random_drawing(rng, 200)]
 
 
 search_by_text.givens |= {"search": lambda search_by_text: search_by_text, "queries": _ideas}
@@ -219,18 +219,19 @@ def _expect_distances(dist: Iterable, ranked: list[float], what: str) -> None:
     right = np.array(ranked[:5])
     if _close(dist, right):
         return
-    for mistake, said in (
-        (
-            1 - right,
+    mistakes = (
+        Mistake(
             "dist holds the cosine similarity, which is 1 for the same direction. The distance is 1 minus that.",
+            lambda: 1 - right,
         ),
-        (right - 1, "dist holds the negative cosine similarity. The distance is 1 minus the similarity."),
-        (np.sqrt(2 * right), "dist holds the straight (L2) distance. Take cosineDistance."),
-        (2 * right, "dist holds the squared L2 distance. Take cosineDistance."),
-        (np.array(ranked[::-1][:5]), "The farthest came first. The smaller the distance, the better: no DESC."),
-    ):
-        if _close(dist, mistake):
-            raise CheckFailed(said)
+        Mistake(
+            "dist holds the negative cosine similarity. The distance is 1 minus the similarity.", lambda: right - 1
+        ),
+        Mistake("dist holds the straight (L2) distance. Take cosineDistance.", lambda: np.sqrt(2 * right)),
+        Mistake("dist holds the squared L2 distance. Take cosineDistance.", lambda: 2 * right),
+        Mistake("The farthest came first. The smaller the distance, the better: no DESC.", lambda: ranked[::-1][:5]),
+    )
+    expect_no_mistake(mistakes, lambda other: _close(dist, other))
     raise CheckFailed(f"For {what} dist should be {_listed(right)}, but it is {_listed(dist)}.")
 
 

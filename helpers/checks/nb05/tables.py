@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from helpers.checks.answers import in_short
 from helpers.checks.cases import Exercise
 from helpers.checks.expect import CheckFailed, expect
-from helpers.checks.fakes.store import RecordingClient, insert_rows, scratch_table, stored_rows
+from helpers.checks.fakes import RecordingClient, insert_rows, scratch_table, stored_rows
 from helpers.checks.nb05.rows import fresh_rows, vectors_of
 
 if TYPE_CHECKING:

@@ -6,8 +6,9 @@ import re
 from collections.abc import Callable, Sequence
 
 from helpers.checks.cases import Exercise
-from helpers.checks.expect import cut, described, expect, expect_raises
-from helpers.checks.fakes.generator import FakeGenerator
+from helpers.checks.expect import expect, expect_raises, expect_tuple
+from helpers.checks.fakes import FakeGenerator
+from helpers.checks.words import cut, described
 
 __all__ = [
     "asked",
@@ -150,10 +151,7 @@ def _number_of(things: Sequence) -> str:
 
 def expect_triple(result, name: str) -> tuple:
     """Raise `CheckFailed` unless the result is a tuple of three; gives it."""
-    expect(
-        isinstance(result, tuple) and len(result) == 3,
-        f"{name} should return a tuple (picture, score, all scores), but what it returned is {described(result)}.",
-    )
+    expect_tuple(result, ("picture", "score", "all scores"), name)
     return result
 
 

@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from html import unescape
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from helpers.checks.calls import expect_asked_once
 from helpers.checks.cases import Exercise
-from helpers.checks.expect import described, expect
-from helpers.checks.fakes import fake_chat, recorded_display, scripted_chat, text_of
-from helpers.checks.fakes.generator import FakeGenerator
+from helpers.checks.expect import expect
+from helpers.checks.fakes import FakeGenerator, fake_chat, recorded_display, scripted_chat, text_of
 from helpers.checks.nb06.choosing import expect_best
+from helpers.checks.samples import random_prompt
+from helpers.checks.words import described
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -41,9 +43,7 @@ def keyword(story) -> str:
 
 @run_pipeline.given
 def prompt(rng) -> str:
-    from helpers.picturebook import describe, random_scene
-
-    return describe(random_scene(rng), rng)
+    return random_prompt(rng)
 
 
 class Run(NamedTuple):
@@ -169,15 +169,12 @@ def _run(
     expect(
         isinstance(record, Mapping), f"run_pipeline should return a dict, but what it returned is {described(record)}."
     )
-    heard = [request.text for request in requests] if own_chat else [text_of(messages) for messages in chat.heard]
+    heard = [request.text for request in requests] if own_chat else [text_of(messages) for messages in chat.requests]
     return Run(record, heard, fake, asked, [getattr(each, "data", None) or repr(each) for each in shown])
 
 
 def _expect_prompt(run: Run, story: str, prompt: str) -> None:
-    expect(
-        len(run.requests) == 1,
-        f"The chat model should be asked once, for the prompt, but it was asked {len(run.requests)} times.",
-    )
+    expect_asked_once(run.requests)
     expect(
         story in run.requests[0], f"The chat model should be given the text, but its request is {run.requests[0]!r}."
     )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from helpers.checks.calls import expect_asked_once
 from helpers.checks.cases import Exercise
-from helpers.checks.expect import cut, described, expect, expect_raises
+from helpers.checks.expect import expect, expect_raises
 from helpers.checks.fakes import scripted_chat, text_of
+from helpers.checks.samples import random_prompts
+from helpers.checks.words import cut, described
 
 __all__ = ["image_prompt"]
 
@@ -13,10 +16,8 @@ image_prompt = Exercise("image_prompt")
 
 @image_prompt.given
 def prompts(rng) -> list[str]:
-    """Prompts as a chat model may write them, as different as describe makes them."""
-    from helpers.picturebook import describe, random_scene
-
-    return [describe(random_scene(rng), rng) for _ in range(8)]
+    """Prompts as a chat model may write them."""
+    return random_prompts(rng, 8)
 
 
 @image_prompt.given
@@ -35,8 +36,8 @@ def asks_for_a_prompt(image_prompt, prompts, story) -> None:
     for prompt in (prompts[0], f"{prompts[1].capitalize()}."):
         chat = scripted_chat([f"  {prompt} \n"])
         result = image_prompt(chat, story)
-        expect(len(chat.heard) == 1, f"The chat model should be asked once, but it was asked {len(chat.heard)} times.")
-        request = text_of(chat.heard[0])
+        expect_asked_once(chat.requests)
+        request = text_of(chat.requests[0])
         expect(
             story in request, f"The whole text should be in the request. The text: {story!r}; the request: {request!r}"
         )
@@ -146,7 +147,7 @@ def braces_in_the_text(image_prompt, prompts, story) -> None:
     """a text with braces in it"""
     chat, text = scripted_chat([prompts[0]]), f"{story} {{red}}"
     _expect_prompt(image_prompt(chat, text), prompts[0], prompts[0])
-    request = text_of(chat.heard[0])
+    request = text_of(chat.requests[0])
     expect(
         text in request,
         f"The text should be in the request with its braces. The text: {text!r}; the request: {request!r}",

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from helpers.checks.cases import Exercise
-from helpers.checks.expect import Mistake, described, expect, expect_number, expect_type
+from helpers.checks.expect import Mistake, expect, expect_number, expect_type
 from helpers.checks.fakes import fake_image
+from helpers.checks.samples import random_prompts
+from helpers.checks.words import cut, described
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -86,11 +88,7 @@ def _expect_cosine(result, text: str, image: Image.Image) -> None:
         Mistake("The sign is turned: the better they fit, the higher the cosine is.", lambda: -right),
         Mistake("A cosine is from -1 to 1: leave the per cent out.", lambda: 100 * right),
     )
-    _expect_score(result, right, f"The cosine of {_in_short(text)!r} and its picture", mistakes)
-
-
-def _in_short(text: str) -> str:
-    return text if len(text) < 80 else f"{text[:80]}…"
+    _expect_score(result, right, f"The cosine of {cut(text, 80)!r} and its picture", mistakes)
 
 
 def _expect_score(result, right: float, what: str, mistakes: tuple[Mistake, ...]) -> None:
@@ -109,12 +107,7 @@ rate_image_by_caption = Exercise("rate_image_by_caption")
 @rate_image_by_caption.given
 def wanted(rng) -> list[str]:
     """Six texts that differ."""
-    from helpers.picturebook import describe, random_scene
-
-    found: dict[str, None] = {}
-    while len(found) < 6:
-        found[describe(random_scene(rng), rng)] = None
-    return list(found)
+    return random_prompts(rng, 6)
 
 
 @rate_image_by_caption.given

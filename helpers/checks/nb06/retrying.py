@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 
 from helpers.checks.cases import Exercise
-from helpers.checks.expect import cut, expect
-from helpers.checks.fakes.generator import FakeGenerator
+from helpers.checks.expect import expect
+from helpers.checks.fakes import FakeGenerator
 from helpers.checks.nb06.choosing import (
     asked,
     expect_best,
@@ -20,6 +20,7 @@ from helpers.checks.nb06.choosing import (
     expect_triple,
     random_scores,
 )
+from helpers.checks.words import cut
 
 __all__ = ["until_accepted"]
 

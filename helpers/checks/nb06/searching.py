@@ -6,9 +6,11 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+from helpers.checks.calls import expect_asked_once
 from helpers.checks.cases import Exercise
-from helpers.checks.expect import described, expect, expect_raises
+from helpers.checks.expect import expect, expect_raises
 from helpers.checks.fakes import scripted_chat, text_of
+from helpers.checks.words import described
 
 __all__ = ["get_text"]
 
@@ -157,8 +159,8 @@ def _expect_written(get_text, keywords: list[str], texts: Sequence[str], found: 
     """Raise `CheckFailed` unless the chat model is asked once, with keywords and found text, and its reply returned."""
     chat = scripted_chat([reply])
     result = get_text(list(keywords), texts=list(texts), chat=chat)
-    expect(len(chat.heard) == 1, f"The chat model should be asked once, but it was asked {len(chat.heard)} times.")
-    request = text_of(chat.heard[0])
+    expect_asked_once(chat.requests)
+    request = text_of(chat.requests[0])
     for keyword in keywords:
         expect(
             keyword in request.lower(), f"The keyword {keyword!r} should be in the request, but this is it: {request!r}"

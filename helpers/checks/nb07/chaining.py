@@ -9,11 +9,23 @@ from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
 from helpers.checks.cases import Exercise
-from helpers.checks.expect import described, expect
-from helpers.checks.fakes import ChatRequest, PipelineCall, data_url, recorded_display, scratch_folder
-from helpers.checks.fakes.drawings import Drawing, fake_drawing, recorded_drawings, saved_picture
-from helpers.checks.fakes.rewriter import RewritingScript, fake_rewriter, rewriting_script
+from helpers.checks.expect import expect, expect_tuple
+from helpers.checks.fakes import (
+    ChatRequest,
+    Drawing,
+    PipelineCall,
+    RewritingScript,
+    fake_drawing,
+    fake_rewriter,
+    recorded_display,
+    recorded_drawings,
+    rewriting_script,
+    saved_picture,
+    scratch_folder,
+)
 from helpers.checks.nb07.looking import expect_picture_in
+from helpers.checks.words import described
+from helpers.pictures import data_url
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -153,11 +165,7 @@ def _run(
         place = data_url(image) if by_address else saved_picture(image, f"photos/{name}.png")
         with recorded_display():
             result = generate_images_from_image(place, *([] if n is None else [n]))
-        expect(
-            isinstance(result, tuple) and len(result) == 3,
-            f"generate_images_from_image should return (image_paths, prompts, description), but what it returned is "
-            f"{described(result)}.",
-        )
+        expect_tuple(result, ("image_paths", "prompts", "description"), "generate_images_from_image")
         drawn_from = [_drawn_from(path, drawings) for path in result[0]] if _are_paths(result[0]) else []
     return Chain(script, image, name, result, requests, batches, drawn_from)
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from helpers.checks.calls import call, expect_no_load
 from helpers.checks.cases import Exercise
-from helpers.checks.expect import CheckFailed, call, count_loads, expect, expect_picture, expect_type
+from helpers.checks.expect import CheckFailed, expect, expect_pictures
 from helpers.checks.fakes import PipelineCall, fake_picture, fake_pipeline
+from helpers.checks.samples import random_prompts
+from helpers.likeness import same_drawing
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -31,9 +34,7 @@ class Drawn(NamedTuple):
 
 @generate_images.given
 def texts(rng) -> list[str]:
-    from helpers.picturebook import describe, random_scene
-
-    return [describe(random_scene(rng), rng) for _ in range(4)]
+    return random_prompts(rng, 4)
 
 
 @generate_images.given
@@ -141,15 +142,13 @@ def how_it_was_drawn(generate_images, texts, seed) -> None:
 @generate_images.edge(6)
 def comes_out_again(generate_images, texts, seed) -> None:
     """a picture that the real model draws again from its provenance comes out the same"""
-    from helpers.redraw import alike, redraw
+    from helpers.redraw import redraw
 
     images = generate_images(texts[:2], seed=seed)
-    expect_type(images, list, "What generate_images returns")
-    expect(len(images) == 2, f"There should be 2 pictures of 2 prompts, but there are {len(images)}.")
-    expect_picture(images[1], "The second picture")
+    expect_pictures(images, 2, "What generate_images returns for 2 prompts")
     again = redraw([_provenance(images[1], "generate_images")])[0]
     expect(
-        alike(again, images[1]),
+        same_drawing(again, images[1]),
         "The second of two pictures does not come out again from what its provenance says.",
         yours=images[1],
         expected=again,
@@ -160,15 +159,9 @@ def comes_out_again(generate_images, texts, seed) -> None:
 @generate_images.edge(3)
 def loads_once(generate_images, texts) -> None:
     """the pipeline is loaded once, not at each call"""
-    from diffusers import DiffusionPipeline
-
     _drawn(generate_images, texts[:1], texts[:1])  # the first call may load it
-    with count_loads(DiffusionPipeline) as loads:
+    with expect_no_load("diffusion"):
         _drawn(generate_images, texts[:1], texts[:1])
-    expect(
-        not loads,
-        'generate_images loads the pipeline again at each call: use load("diffusion"), which loads once and keeps it.',
-    )
 
 
 def _drawn(
@@ -180,10 +173,7 @@ def _drawn(
     what = f"generate_images({written})"
     with fake_pipeline() as batches:
         images = call(generate_images, prompt, **options)
-    expect_type(images, list, f"What {what} returns")
-    expect(len(images) == len(prompts), f"{what} should give {len(prompts)} pictures, but it gave {len(images)}.")
-    for image in images:
-        expect_picture(image, f"Each picture of {what}")
+    expect_pictures(images, len(prompts), f"What {what} returns")
     expect(bool(batches), f'{what} did not draw with load("diffusion").')
     return Drawn(what, images, batches, prompts, seed or 0)
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from helpers.checks.calls import expect_asked_once
 from helpers.checks.cases import Exercise
-from helpers.checks.expect import described, expect
-from helpers.checks.fakes import ChatRequest, data_url, fake_chat, scratch_folder
-from helpers.checks.fakes.drawings import saved_picture
-from helpers.checks.nb03 import close_pixels
+from helpers.checks.data_urls import close_pixels, kind_of
+from helpers.checks.expect import expect
+from helpers.checks.fakes import ChatRequest, fake_chat, saved_picture, scratch_folder
+from helpers.checks.words import described
+from helpers.pictures import data_url
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -121,7 +123,7 @@ def one_request(ask_about_image, looks) -> None:
     """one request per call"""
     with scratch_folder():
         _, requests = _ask(ask_about_image, looks[0], saved_picture(looks[0].image, "picture.png"))
-    expect(len(requests) == 1, f"ask_about_image should ask the chat model once, but it made {len(requests)} requests.")
+    expect_asked_once(requests)
 
 
 def _ask(ask_about_image, look: Look, place: str | Path, *, around: str = "{}") -> tuple[object, list[ChatRequest]]:
@@ -160,5 +162,5 @@ def expect_picture_in(request: ChatRequest, image: Image.Image) -> None:
         f"The request should hold one picture, but it holds {len(request.pictures)}. The message's content is a list of "
         'two parts, {"type": "text", …} and {"type": "image_url", "image_url": {"url": …}}.',
     )
-    kind = "JPEG" if request.pictures[0].startswith("data:image/jpeg") else "PNG"
-    close_pixels(request.pictures[0], image, "The url of the picture in the request", kind=kind)
+    (url,) = request.pictures
+    close_pixels(url, image, "The url of the picture in the request", kind=kind_of(url))

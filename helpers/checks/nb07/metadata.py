@@ -8,10 +8,11 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from helpers.checks.calls import call
 from helpers.checks.cases import Exercise
-from helpers.checks.expect import CheckFailed, call, described, expect, expect_raises, expect_type
-from helpers.checks.fakes import fake_image, scratch_folder
-from helpers.checks.fakes.drawings import drawn_result, saved_picture
+from helpers.checks.expect import CheckFailed, expect, expect_raises, expect_type
+from helpers.checks.fakes import drawn_result, fake_image, saved_picture, scratch_folder
+from helpers.checks.words import described
 
 __all__ = ["send_metadata"]
 

@@ -11,8 +11,7 @@ from random import Random
 
 from helpers.checks.cases import Exercise
 from helpers.checks.expect import expect, expect_raises
-from helpers.checks.fakes import Received, Reply, fake_runner, scratch_folder, web_server
-from helpers.checks.fakes.drawings import drawn_result
+from helpers.checks.fakes import Received, Reply, drawn_result, fake_runner, scratch_folder, web_server
 
 __all__ = ["post_submission"]
 
@@ -134,7 +133,11 @@ def _passed(rng: Random) -> dict:
 
 
 def _only(received: Sequence[Received]) -> Received:
-    expect(len(received) == 1, f"There should be one POST request with JSON, but there were {len(received)}.")
+    expect(
+        len(received) == 1,
+        f"There should be one POST request with JSON, but there were {len(received)}. json=… sends JSON, and the header "
+        "Content-Type: application/json, without which no runner takes it for that.",
+    )
     return received[0]
 
 

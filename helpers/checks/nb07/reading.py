@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from random import Random
 
 from helpers.checks.cases import Exercise
-from helpers.checks.expect import CheckFailed, cut, expect, expect_type
+from helpers.checks.expect import CheckFailed, expect, expect_type
+from helpers.checks.samples import random_prompts
+from helpers.checks.words import cut
 
 __all__ = ["prompts_in"]
 
@@ -23,7 +24,7 @@ prompts_in = Exercise("prompts_in")
 def numbered_list(prompts_in, rng) -> None:
     """a numbered list with chat around it"""
     for n in (1, 4, 12):
-        right = _captions(rng, n)
+        right = random_prompts(rng, n)
         listed = _listed("{}. {}", right)
         _expect_prompts(prompts_in, f"Sure! Here they are:\n\n{listed}\n\nLet me know if you need more!", right)
 
@@ -32,7 +33,7 @@ def numbered_list(prompts_in, rng) -> None:
 def other_marks(prompts_in, rng) -> None:
     """other marks: 1) (1) 1: - * •"""
     for mark in rng.sample(MARKS, len(MARKS)):
-        right = _captions(rng, 2)
+        right = random_prompts(rng, 2)
         _expect_prompts(prompts_in, f"Of course:\n{_listed(mark, right)}", right)
 
 
@@ -40,7 +41,7 @@ def other_marks(prompts_in, rng) -> None:
 def quotes_and_asterisks(prompts_in, rng) -> None:
     """quotes, asterisks and spaces at both ends are taken away"""
     for dress in DRESSES:
-        right = _captions(rng, 2)
+        right = random_prompts(rng, 2)
         _expect_prompts(prompts_in, _listed("{}. {}", [dress.format(text) for text in right]), right)
 
 
@@ -59,7 +60,7 @@ def inside_of_a_prompt(prompts_in, rng) -> None:
 @prompts_in.edge(6)
 def numbers_that_are_not_marks(prompts_in, rng) -> None:
     """a line that starts with a number of things is chat"""
-    right = [f"{rng.randrange(2, 9)} cats on a sofa", *_captions(rng, 1)]
+    right = [f"{rng.randrange(2, 9)} cats on a sofa", *random_prompts(rng, 1)]
     number = rng.randrange(2, 9)
     chat = f"{number} cats would be nice, too\n{number}.5 of them small\n-{number} degrees, so take a coat"
     _expect_prompts(prompts_in, f"{chat}\n{_listed('{}. {}', right)}", right)
@@ -68,7 +69,7 @@ def numbers_that_are_not_marks(prompts_in, rng) -> None:
 @prompts_in.edge(4)
 def the_same_twice(prompts_in, rng) -> None:
     """a prompt that comes twice stays twice"""
-    right = _captions(rng, 2) * 2
+    right = random_prompts(rng, 2) * 2
     _expect_prompts(prompts_in, _listed("{}. {}", right), right)
 
 
@@ -82,21 +83,15 @@ def nothing_listed(prompts_in) -> None:
 @prompts_in.edge(3)
 def empty_lines_of_the_list(prompts_in, rng) -> None:
     """a mark with nothing after it, or with empty quotes, is left out"""
-    right = _captions(rng, 2)
+    right = random_prompts(rng, 2)
     _expect_prompts(prompts_in, f'1. ""\n2. {right[0]}\n3.  \n4. ****\n5. {right[1]}', right)
 
 
 @prompts_in.edge(3)
 def spaces_around_the_mark(prompts_in, rng) -> None:
     """spaces before the mark, and more than one after it"""
-    right = _captions(rng, 3)
+    right = random_prompts(rng, 3)
     _expect_prompts(prompts_in, _listed("   {}.  {}", right), right)
-
-
-def _captions(rng: Random, n: int) -> list[str]:
-    from helpers.picturebook import describe, random_scene
-
-    return [describe(random_scene(rng), rng) for _ in range(n)]
 
 
 def _listed(mark: str, texts: Sequence[str]) -> str:

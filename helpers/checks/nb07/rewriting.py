@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from helpers.checks.cases import Exercise
-from helpers.checks.expect import CheckFailed, cut, described, expect, expect_raises, expect_type
-from helpers.checks.fakes import ChatRequest, fake_chat
-from helpers.checks.fakes.rewriter import RewritingScript, fake_rewriter, rewriting_script
+from helpers.checks.expect import expect, expect_no_error, expect_propagates, expect_raises, expect_type
+from helpers.checks.fakes import ChatRequest, RewritingScript, fake_chat, fake_rewriter, rewriting_script
+from helpers.checks.words import described
 from helpers.prompts import on_subject, same
 
-__all__ = ["expect_propagates", "llm_rewrite_to_image_prompts"]
+__all__ = ["llm_rewrite_to_image_prompts"]
 
 DEFAULT_N = 4
 FEWEST_REQUESTS, MOST_REQUESTS = 3, 10
@@ -121,7 +121,7 @@ def errors_of_the_chat_model(llm_rewrite_to_image_prompts) -> None:
             raise down
 
         with fake_chat(fail) as requests:
-            expect_propagates(lambda: llm_rewrite_to_image_prompts("a red cat, on a meadow", 4), down)
+            expect_propagates(lambda: llm_rewrite_to_image_prompts("a red cat, on a meadow", 4), down, "The chat model")
         expect(
             len(requests) == 1,
             f"The chat model raised an error, {down!r}, but your function asked it {len(requests)} times. Asking again in "
@@ -129,33 +129,20 @@ def errors_of_the_chat_model(llm_rewrite_to_image_prompts) -> None:
         )
 
 
-def expect_propagates(call: Callable[[], object], error: Exception) -> None:
-    """Raise `CheckFailed` unless the call ends in just this error, which something that it uses has raised."""
-    try:
-        result = call()
-    except NotImplementedError:
-        raise
-    except Exception as raised:
-        came = f"what came out was {type(raised).__name__}({cut(str(raised), 100)!r})"
-        expect(raised is error, f"The chat model raised {error!r}, and that error should come out, but {came}.")
-    else:
-        raise CheckFailed(
-            f"The chat model raised {error!r}, and that error should come out, but your function returned "
-            f"{described(result)}."
-        )
-
-
 def _rewritten(llm_rewrite_to_image_prompts, script: RewritingScript, n: int | None):
     """What the function returns for a script that has enough good prompts."""
-    with fake_rewriter(script) as requests:
-        try:
-            return llm_rewrite_to_image_prompts(script.query, *([] if n is None else [n]))
-        except ValueError as error:
-            wanted = DEFAULT_N if n is None else n
-            raise CheckFailed(
+    wanted = DEFAULT_N if n is None else n
+    with (
+        fake_rewriter(script) as requests,
+        expect_no_error(
+            ValueError,
+            lambda error: (
                 f"{_replies(len(script.replies))} had {wanted} good prompts or more, but your function gave up after "
                 f"{_requests(len(requests))}: {error}{_why(requests)}"
-            ) from error
+            ),
+        ),
+    ):
+        return llm_rewrite_to_image_prompts(script.query, *([] if n is None else [n]))
 
 
 def _why(requests: Sequence[ChatRequest]) -> str:

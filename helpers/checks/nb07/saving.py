@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 from helpers.checks.cases import Exercise
 from helpers.checks.expect import expect, expect_raises, expect_type
-from helpers.checks.fakes import recorded_display, scratch_folder
-from helpers.checks.fakes.drawings import fake_drawing, saved_picture
+from helpers.checks.fakes import fake_drawing, recorded_display, saved_picture, scratch_folder
 
 if TYPE_CHECKING:
     from PIL import Image

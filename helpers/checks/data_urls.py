@@ -8,7 +8,8 @@ import io
 import re
 from typing import TYPE_CHECKING
 
-from helpers.checks.expect import CheckFailed, described, expect
+from helpers.checks.expect import CheckFailed, expect
+from helpers.checks.words import described
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -1,0 +1,110 @@
+"""What a call of a student's function does besides returning something."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+from unittest.mock import patch
+
+from helpers.checks.expect import expect
+from helpers.checks.words import name_of
+
+__all__ = ["call", "count_loads", "count_optimizer_steps", "expect_asked_once", "expect_no_load"]
+
+
+def call(fn: Callable, *inputs, **options) -> Any:
+    """Call a student's function; raise `CheckFailed` where it has changed one of its inputs.
+
+    Tensors, arrays, pictures, lists, tuples and dicts are compared, with all that is in them.
+    """
+    import torch
+
+    given = [value for value in (*inputs, *options.values()) if _is_data(value)]
+    before = copy.deepcopy(given)
+    result = fn(*inputs, **options)
+    for value, old in zip(given, before, strict=True):
+        how = (
+            "Make a new tensor: write a * x or x - y, not x *= a, x -= y or a method whose name ends with an underscore."
+            if torch.is_tensor(value)
+            else "Make a new one: whoever calls it may need the old one again."
+        )
+        expect(_same(value, old), f"{name_of(fn)} changed one of its inputs. {how}")
+    return result
+
+
+def _is_data(value: Any) -> bool:
+    import numpy as np
+    import torch
+    from PIL import Image
+
+    return isinstance(value, (torch.Tensor, np.ndarray, Image.Image, list, tuple, dict))
+
+
+def _same(value: Any, old: Any) -> bool:
+    """Whether the value is still what its copy is."""
+    import numpy as np
+    import torch
+
+    if type(value) is not type(old):
+        return False
+    if torch.is_tensor(value):
+        return value.dtype == old.dtype and torch.equal(value, old)
+    if isinstance(value, np.ndarray):
+        return value.dtype == old.dtype and np.array_equal(value, old)
+    if isinstance(value, dict):
+        return [*value] == [*old] and all(_same(value[key], old[key]) for key in value)
+    if isinstance(value, (list, tuple)):
+        return len(value) == len(old) and all(map(_same, value, old))
+    return value is old or bool(value == old)
+
+
+def expect_asked_once(requests: Sequence) -> None:
+    """Raise `CheckFailed` unless the chat model got one request."""
+    expect(len(requests) == 1, f"The chat model should be asked once, but it was asked {len(requests)} times.")
+
+
+@contextmanager
+def expect_no_load(role: str) -> Iterator[None]:
+    """Raise `CheckFailed` where a model is loaded from disk meanwhile, in place of the one that `load(role)` keeps."""
+    if role == "diffusion":
+        from diffusers import DiffusionPipeline as Loaded
+    else:
+        from transformers import PreTrainedModel as Loaded
+
+    with count_loads(Loaded) as loads:
+        yield
+    expect(
+        not loads,
+        f'The model is loaded again at each call, which takes seconds: use load("{role}"), which loads it once and keeps it.',
+    )
+
+
+@contextmanager
+def count_loads(base: type) -> Iterator[list]:
+    """Give a list that grows by one whenever a model of this class, or of one made from it, is loaded from disk.
+
+    base: such as transformers' `PreTrainedModel` or diffusers' `DiffusionPipeline`.
+    """
+    loads, load = [], base.from_pretrained.__func__
+
+    def counted(cls, *args, **kwargs):
+        loads.append(args)
+        return load(cls, *args, **kwargs)
+
+    with patch.object(base, "from_pretrained", classmethod(counted)):
+        yield loads
+
+
+@contextmanager
+def count_optimizer_steps() -> Iterator[list]:
+    """Give a list that grows by one at each step of any torch optimizer."""
+    from torch.optim.optimizer import register_optimizer_step_post_hook
+
+    steps = []
+    hook = register_optimizer_step_post_hook(lambda *args: steps.append(1))
+    try:
+        yield steps
+    finally:
+        hook.remove()
