@@ -161,8 +161,9 @@ print(f"{len(address):,} letters in all. base64 spends 4 letters on 3 bytes of t
 # <details><summary>Hint 3: which errors?</summary>
 #
 # `response.raise_for_status()` turns a 404 into `requests.HTTPError`; a silent server is a `requests.Timeout`. These two,
-# `requests.ConnectionError` and `urllib.error.URLError` (no such file) are all kinds of `OSError`. When the bytes are not a picture, or half of one, `Image.open` and `as_rgb` raise an `OSError`
-# or a `SyntaxError`. Pillow's own words have an address in memory in them (`0x7f…`), which helps nobody: say it in yours.
+# `requests.ConnectionError` and `urllib.error.URLError` (no such file) are all kinds of `OSError`. When the bytes are not a
+# picture, or half of one, `Image.open` and `as_rgb` raise an `OSError` or a `SyntaxError`. Pillow's own words have an address
+# in memory in them (`0x7f…`), which helps nobody: say it in yours.
 # </details>
 #
 # <details><summary>Help: a server gives me 403, but my browser shows the picture</summary>

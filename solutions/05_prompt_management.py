@@ -91,6 +91,7 @@ from helpers import checks, collection, flashcards, show, store, widgets
 from helpers.chat import chat_model
 from helpers.models import load
 from helpers.picturebook import COLOURS, SIZES, STYLES, Scene, Thing, describe, draw, parse, random_scene
+from helpers.pictures import as_rgb
 from helpers.search_gallery import picture_of
 from helpers.settings import settings
 
@@ -198,8 +199,8 @@ for one, other, x, y in ((0, 1, a, b), (0, 2, a, c), (1, 2, b, c)):
 #
 # <details><summary>Hint: transparency, palettes</summary>
 #
-# PNG files may have a fourth channel, and GIFs a palette in place of colours. `image.convert("RGB")` makes all pictures
-# alike.
+# PNG files may have a fourth channel, and GIFs a palette in place of colours. `as_rgb(image)` of `helpers.pictures` makes
+# all pictures alike, as viewers show them; `image.convert("RGB")` alone would lay what is clear on black.
 # </details>
 
 
@@ -216,7 +217,7 @@ def embed_images(images, *, batch_size=64):
     clip = load("clip")
     rows = []
     for start in range(0, len(images), batch_size):
-        batch = [image.convert("RGB") for image in images[start : start + batch_size]]
+        batch = [as_rgb(image) for image in images[start : start + batch_size]]
         inputs = clip.processor(images=batch, return_tensors="pt").to(clip.model.device, clip.model.dtype)
         with torch.inference_mode():
             features = clip.model.get_image_features(**inputs).pooler_output.float()

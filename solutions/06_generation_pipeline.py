@@ -88,8 +88,8 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from random import Random
 
-import httpx
 import matplotlib.pyplot as plt
+import requests
 import torch
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
@@ -121,8 +121,8 @@ print(f"Profile: {settings.profile}. Pictures come from {settings.endpoint}; the
 # %%
 print("Models that chat here:", *endpoint.ensure(settings.endpoint))
 api = f"{settings.endpoint}/sdapi/v1"
-print("Models that draw:     ", *[model["title"] for model in httpx.get(f"{api}/sd-models", timeout=60).json()])
-print("Samplers:             ", ", ".join(sampler["name"] for sampler in httpx.get(f"{api}/samplers").json()))
+print("Models that draw:     ", *[model["title"] for model in requests.get(f"{api}/sd-models", timeout=60).json()])
+print("Samplers:             ", ", ".join(each["name"] for each in requests.get(f"{api}/samplers", timeout=60).json()))
 
 # %% [markdown]
 # A picture is drawn by `POST /sdapi/v1/txt2img`. The request's body is a JSON object. These are the fields that matter:
@@ -137,13 +137,17 @@ print("Samplers:             ", ", ".join(sampler["name"] for sampler in httpx.g
 # | `width`, `height` | the picture's size in pixels |
 # | `sampler_name` | which scheduler takes the steps; the web UI calls it a sampler |
 #
-# Let us send one by hand and look at the answer before we look at the picture. What to look for: the picture is a long
-# text of letters, base64, because JSON knows no bytes. And `info` is a *string* that holds JSON once more, a quirk of the
-# web UI that has cost many people an hour.
+# Let us send one by hand, with the library `requests`, as the web UI's own documentation does. `json=` makes the body from
+# a dict and says in the header that it is JSON, and `timeout=` is how many seconds we would wait. Without it `requests`
+# waits for ever.
+#
+# Look at the answer before you look at the picture. What to look for: the picture is a long text of letters, base64,
+# because JSON knows no bytes. And `info` is a *string* that holds JSON once more, a quirk of the web UI that has cost many
+# people an hour.
 
 # %%
 request = {"prompt": "a small red cat, in a room", "steps": 15, "seed": -1}
-answer = httpx.post(f"{api}/txt2img", json=request, timeout=300)
+answer = requests.post(f"{api}/txt2img", json=request, timeout=300)
 found = answer.json()
 print("status:", answer.status_code)
 for name, value in found.items():
@@ -167,9 +171,9 @@ print(picture.text["parameters"])
 # do it", 404 "there is nothing at this address", 500 "I tried and fell over".
 
 # %%
-answer = httpx.post(f"{api}/txt2img", json={"prompt": "a cat", "steps": 100_000})
+answer = requests.post(f"{api}/txt2img", json={"prompt": "a cat", "steps": 100_000}, timeout=60)
 print(answer.status_code, answer.json()["errors"])
-print(httpx.get(f"{api}/txt2image").status_code, "for a slip in the address")
+print(requests.get(f"{api}/txt2image", timeout=60).status_code, "for a slip in the address")
 
 # %% [markdown]
 # ### Watch it draw
@@ -182,9 +186,9 @@ print(httpx.get(f"{api}/txt2image").status_code, "for a slip in the address")
 request = {"prompt": "a large white rocket, at night", "steps": 25, "seed": 4}
 film, said = [], []
 with ThreadPoolExecutor(1) as pool:
-    drawing = pool.submit(httpx.post, f"{api}/txt2img", json=request, timeout=300)
+    drawing = pool.submit(requests.post, f"{api}/txt2img", json=request, timeout=300)
     while not drawing.done():
-        now = httpx.get(f"{api}/progress", timeout=30).json()
+        now = requests.get(f"{api}/progress", timeout=30).json()
         if now["current_image"] and now["state"]["sampling_step"] not in said:
             film.append(Image.open(io.BytesIO(base64.b64decode(now["current_image"]))))
             said.append(now["state"]["sampling_step"])
@@ -210,17 +214,19 @@ show.scrubber(film, labels, alt=f"the drawing of {request['prompt']}", width=200
 # <details><summary>Hint 1: the plan</summary>
 #
 # 1. the address: `url` without a slash at its end, then `/sdapi/v1/txt2img`, unless it is there already
-# 2. `httpx.post(address, json=…, timeout=timeout)`; it raises `httpx.TimeoutException` when the server is too slow, and
-#    `httpx.HTTPError`, of which the first is a kind, when nobody answers
+# 2. `requests.post(address, json=…, timeout=timeout)`; it raises `requests.Timeout` when the server is too slow, and
+#    `requests.RequestException`, of which the first is a kind, when nobody answers
 # 3. `answer.status_code`; when it is not 200, `answer.text` has the server's words
 # 4. `answer.json()["images"]`, each through `base64.b64decode` and `Image.open(io.BytesIO(…))`
 # </details>
 #
 # <details><summary>Hint 2: which errors can step 4 raise?</summary>
 #
-# Not JSON: `ValueError`. JSON without images: `KeyError`, or `TypeError` when it is a list. Letters that are no base64:
-# `binascii.Error`, a kind of `ValueError`. Bytes that are no picture: `PIL.UnidentifiedImageError`, a kind of `OSError`.
-# And `Image.open` looks at the file's head only; a picture that was cut off is noticed by `.load()` or `.convert("RGB")`.
+# Not JSON: `requests.JSONDecodeError`, a kind of `ValueError` and of `RequestException`; so give step 4 a `try` of its own,
+# or it looks as if nobody had answered. JSON without images: `KeyError`, or `TypeError` when it is a list. Letters that are
+# no base64: `binascii.Error`, a kind of `ValueError`. Bytes that are no picture: `PIL.UnidentifiedImageError`, a kind of
+# `OSError`. And `Image.open` looks at the file's head only; a picture that was cut off is noticed by `.load()` or
+# `.convert("RGB")`.
 # </details>
 #
 # <details><summary>Help: "Incorrect padding", with some servers only</summary>
@@ -257,11 +263,11 @@ def txt2img(prompt, *, url, steps=20, seed=0, n=1, timeout=60):
     address = url.rstrip("/").removesuffix(path) + path
     request = {"prompt": prompt, "steps": steps, "seed": seed, "batch_size": n}
     try:
-        answer = httpx.post(address, json=request, timeout=timeout)
-    except httpx.TimeoutException:
+        answer = requests.post(address, json=request, timeout=timeout)
+    except requests.Timeout:
         raise RuntimeError(f"{address} did not answer within {timeout} seconds.") from None
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise RuntimeError(f"Nobody answers at {address} ({error}). Does the server run?") from error
+    except requests.RequestException as error:
+        raise RuntimeError(f"Nobody answers at {address}. Does the server run, and is that its address?") from error
     if answer.status_code != 200:
         raise RuntimeError(f"{address} refused (status {answer.status_code}): {answer.text[:500]}")
     try:

@@ -10,14 +10,14 @@ def txt2img(prompt, *, url, steps=20, seed=0, n=1, timeout=60):
     address = {address}
     body = {body}
     try:
-        answer = httpx.post(address, json=body, timeout={timeout})
+        answer = requests.post(address, json=body, timeout={timeout})
         if {refused}:
             raise RuntimeError(f"The server refused with {{answer.status_code}}: {{answer.text}}")
         found = answer.json()["images"]
         pictures = [{picture} for letters in found]
-    except httpx.TimeoutException:
+    except requests.Timeout:
         raise RuntimeError(f"No answer within {{timeout}} seconds.")
-    except httpx.HTTPError as error:
+    except {unreachable} as error:
         raise RuntimeError(f"{{address}} can't be reached: {{error}}")
     except (OSError, TypeError, AttributeError{caught}) as error:
         raise RuntimeError(f"No JSON with images, or one is not a picture ({{error}}).")
@@ -27,6 +27,7 @@ DRAW_RIGHT = {
     "address": 'url if url.endswith("/sdapi/v1/txt2img") else url.rstrip("/") + "/sdapi/v1/txt2img"',
     "body": "dict(prompt=prompt, steps=steps, seed=seed, n_iter=n)",
     "timeout": "timeout",
+    "unreachable": "requests.ConnectionError",
     "refused": "answer.status_code != 200",
     "picture": 'Image.open(io.BytesIO(base64.b64decode(letters.rpartition(",")[2]))).convert("RGB")',
     "caught": ", ValueError, KeyError",
@@ -182,20 +183,20 @@ def txt2img(prompt, *, url, steps=20, seed=0, n=1, timeout=60):
     address = url.rstrip("/")
     if not address.endswith("/sdapi/v1/txt2img"):
         address += "/sdapi/v1/txt2img"
-    said = ""
+    body = {"prompt": prompt, "steps": steps, "seed": seed, "batch_size": n}
     try:
-        answer = httpx.post(address, json={"prompt": prompt, "steps": steps, "seed": seed, "batch_size": n}, timeout=timeout)
-        said = f"{answer.status_code}: {answer.text}"
-        if answer.status_code != 200:
-            raise RuntimeError(f"The server refused, {said}")
+        answer = requests.post(address, json=body, timeout=timeout)
+    except requests.Timeout as error:
+        raise RuntimeError(f"out of time after {timeout} s") from error
+    except requests.RequestException as error:
+        raise RuntimeError(f"nobody at {address}") from error
+    if answer.status_code != 200:
+        raise RuntimeError(f"The server refused, {answer.status_code}: {answer.text}")
+    try:
         images = answer.json()["images"]
         pictures = [Image.open(io.BytesIO(base64.b64decode(each.split(",")[-1]))) for each in images]
         for picture in pictures:
             picture.load()
-    except httpx.TimeoutException as error:
-        raise RuntimeError(f"out of time after {timeout} s") from error
-    except httpx.HTTPError as error:
-        raise RuntimeError(f"nobody at {address}") from error
     except (ValueError, KeyError, TypeError, AttributeError, OSError, SyntaxError) as error:
         raise RuntimeError(f"no JSON with images that are pictures: {error}") from error
     if len(pictures) != n:
@@ -203,40 +204,44 @@ def txt2img(prompt, *, url, steps=20, seed=0, n=1, timeout=60):
     return pictures
 """
 
-PLAIN_SEARCH = """
-def get_text(keywords, *, texts=STORIES, chat=None):
-    wanted = set(stories.words(keywords if isinstance(keywords, str) else " ".join(keywords)))
-    bags = [set(stories.words(text)) & wanted for text in texts]
-    counts = Counter(word for bag in bags for word in bag)
-    if not counts:
-        raise ValueError("none of the keywords is in any text")
-    scores = [math.fsum(math.log(1 + len(texts) / counts[word]) for word in bag) for bag in bags]
-    found = texts[scores.index(max(scores))]
-    if chat is None:
-        return found
-    return chat.invoke(ASK_FOR_TEXT.format(keywords=keywords, example=found)).text.strip()
+# With the other two libraries that students know.
+HTTPX_DRAW = """
+def txt2img(prompt, *, url, steps=20, seed=0, n=1, timeout=60):
+    import httpx
+
+    address = url.removesuffix("/")
+    if not address.endswith("/sdapi/v1/txt2img"):
+        address = address + "/sdapi/v1/txt2img"
+    body = {"prompt": prompt, "steps": steps, "seed": seed, "batch_size": n}
+    try:
+        answer = httpx.post(address, json=body, timeout=timeout)
+    except httpx.TimeoutException as error:
+        raise RuntimeError(f"{address} did not answer in time ({timeout} s).") from error
+    except httpx.HTTPError as error:
+        raise RuntimeError(f"Nobody answers at {address}.") from error
+    if answer.is_error:
+        raise RuntimeError(f"The server refused ({answer.status_code} {answer.reason_phrase}): {answer.text[:500]}")
+    try:
+        images = answer.json()["images"]
+    except ValueError as error:
+        raise RuntimeError("The server's answer is not JSON.") from error
+    except (KeyError, TypeError) as error:
+        raise RuntimeError("The server's answer has no images in it.") from error
+    if len(images) != n:
+        raise RuntimeError(f"The server sent {len(images)} images, not {n}.")
+
+    def picture(number, text):
+        try:
+            data = base64.b64decode(re.sub(r"^data:[^,]*,", "", text), validate=True)
+            with Image.open(io.BytesIO(data)) as image:
+                return image.convert("RGB")
+        except (ValueError, OSError, SyntaxError, TypeError) as error:
+            raise RuntimeError(f"Image number {number} of the answer is no picture: {error}") from error
+
+    return [picture(i, text) for i, text in enumerate(images)]
 """
 
-PLAIN_TRY = """
-def until_accepted(text, prompt, threshold, max_tries, *, generate, rate):
-    if max_tries < 1:
-        raise ValueError(f"max_tries is {max_tries}")
-    pictures, scores = [], []
-    for i in range(max_tries):
-        pictures.append(generate(prompt, seed=i))
-        scores.append(rate(text, pictures[i]))
-        if scores[i] >= threshold:
-            break
-    if max(scores) < threshold:
-        print(f"No picture was good enough in {max_tries} tries.")
-    best = scores.index(max(scores))
-    return pictures[best], scores[best], scores
-"""
-
-RIGHT = {
-    "txt2img": [
-        DRAW.format(**DRAW_RIGHT),
-        """
+URLLIB_DRAW = """
 def txt2img(prompt, *, url, steps=20, seed=0, n=1, timeout=60):
     import urllib.error
     import urllib.request
@@ -272,44 +277,40 @@ def txt2img(prompt, *, url, steps=20, seed=0, n=1, timeout=60):
             raise RuntimeError(f"image {number} is not a picture: {error}") from error
         pictures.append(picture)
     return pictures
-""",
-        """
-def txt2img(prompt, *, url, steps=20, seed=0, n=1, timeout=60):
-    import requests
+"""
 
-    address = url.removesuffix("/")
-    if not address.endswith("/sdapi/v1/txt2img"):
-        address = address + "/sdapi/v1/txt2img"
-    body = {"prompt": prompt, "steps": steps, "seed": seed, "batch_size": n}
-    try:
-        answer = requests.post(address, json=body, timeout=timeout)
-    except requests.Timeout as error:
-        raise RuntimeError(f"{address} did not answer in time ({timeout} s).") from error
-    except requests.RequestException as error:
-        raise RuntimeError(f"Nobody answers at {address}.") from error
-    if not answer.ok:
-        raise RuntimeError(f"The server refused ({answer.status_code} {answer.reason}): {answer.text[:500]}")
-    try:
-        images = answer.json()["images"]
-    except requests.JSONDecodeError as error:
-        raise RuntimeError("The server's answer is not JSON.") from error
-    except (KeyError, TypeError) as error:
-        raise RuntimeError("The server's answer has no images in it.") from error
-    if len(images) != n:
-        raise RuntimeError(f"The server sent {len(images)} images, not {n}.")
+PLAIN_SEARCH = """
+def get_text(keywords, *, texts=STORIES, chat=None):
+    wanted = set(stories.words(keywords if isinstance(keywords, str) else " ".join(keywords)))
+    bags = [set(stories.words(text)) & wanted for text in texts]
+    counts = Counter(word for bag in bags for word in bag)
+    if not counts:
+        raise ValueError("none of the keywords is in any text")
+    scores = [math.fsum(math.log(1 + len(texts) / counts[word]) for word in bag) for bag in bags]
+    found = texts[scores.index(max(scores))]
+    if chat is None:
+        return found
+    return chat.invoke(ASK_FOR_TEXT.format(keywords=keywords, example=found)).text.strip()
+"""
 
-    def picture(number, text):
-        try:
-            data = base64.b64decode(re.sub(r"^data:[^,]*,", "", text), validate=True)
-            with Image.open(io.BytesIO(data)) as image:
-                return image.convert("RGB")
-        except (ValueError, OSError, SyntaxError, TypeError) as error:
-            raise RuntimeError(f"Image number {number} of the answer is no picture: {error}") from error
+PLAIN_TRY = """
+def until_accepted(text, prompt, threshold, max_tries, *, generate, rate):
+    if max_tries < 1:
+        raise ValueError(f"max_tries is {max_tries}")
+    pictures, scores = [], []
+    for i in range(max_tries):
+        pictures.append(generate(prompt, seed=i))
+        scores.append(rate(text, pictures[i]))
+        if scores[i] >= threshold:
+            break
+    if max(scores) < threshold:
+        print(f"No picture was good enough in {max_tries} tries.")
+    best = scores.index(max(scores))
+    return pictures[best], scores[best], scores
+"""
 
-    return [picture(i, text) for i, text in enumerate(images)]
-""",
-        PLAIN_DRAW,
-    ],
+RIGHT = {
+    "txt2img": [DRAW.format(**DRAW_RIGHT), PLAIN_DRAW, HTTPX_DRAW, URLLIB_DRAW],
     "get_text": [
         SEARCH.format(**SEARCH_RIGHT),
         FIND.format(
@@ -525,10 +526,25 @@ WRONG = {
         ("only 404 and 500 are failures", DRAW.format(**{**DRAW_RIGHT, "refused": "answer.status_code in (404, 500)"})),
         (
             "raise_for_status, whose error is the library's own and without the server's words",
-            DRAW.format(**{**DRAW_RIGHT, "refused": "answer.raise_for_status() is None"}),
+            DRAW.format(**{**DRAW_RIGHT, "refused": "answer.raise_for_status()"}),
         ),
         ("the timeout is not handed on", DRAW.format(**{**DRAW_RIGHT, "timeout": "60"})),
-        ("not JSON comes out as the parser's own error", DRAW.format(**{**DRAW_RIGHT, "caught": ", KeyError"})),
+        (
+            "not JSON comes out as the parser's own error",
+            PLAIN_DRAW.replace(
+                '    try:\n        images = answer.json()["images"]\n',
+                '    images = answer.json()["images"]\n    try:\n',
+            ),
+        ),
+        (
+            "not JSON is taken for nobody there",
+            DRAW.format(**{**DRAW_RIGHT, "unreachable": "requests.RequestException"}),
+        ),
+        ("the dict is sent as a form", PLAIN_DRAW.replace("json=body", "data=body")),
+        (
+            "JSON whose header does not say so",
+            URLLIB_DRAW.replace(', headers={"Content-Type": "application/json"}', ""),
+        ),
         ("the seed is forgotten", DRAW.format(**{**DRAW_RIGHT, "body": "dict(prompt=prompt, steps=steps, n_iter=n)"})),
         (
             "the steps are forgotten",
@@ -541,7 +557,7 @@ WRONG = {
         ("no word when too few pictures come", DRAW.format(**{**DRAW_RIGHT, "end": "return pictures"})),
         (
             "a slash too many in the address",
-            DRAW.format(**{**DRAW_RIGHT, "address": 'url.removesuffix("/sdapi/v1/txt2img") + "/sdapi/v1/txt2img"'}),
+            HTTPX_DRAW.replace('url.removesuffix("/")', "url"),  # older versions of requests take it away
         ),
         (
             "the picture's head is read and its pixels never looked at",
@@ -563,7 +579,7 @@ def txt2img(prompt, *, url, steps=20, seed=0, n=1, timeout=60):
     images = []
     for _ in range(n):
         try:
-            answer = httpx.post(address, json={"prompt": prompt, "steps": steps, "seed": seed}, timeout=timeout)
+            answer = requests.post(address, json={"prompt": prompt, "steps": steps, "seed": seed}, timeout=timeout)
             assert answer.status_code == 200, f"{answer.status_code} {answer.text}"
             letters = answer.json()["images"][0].split(",")[-1]
             images.append(Image.open(io.BytesIO(base64.b64decode(letters))).convert("RGB"))
@@ -579,7 +595,7 @@ def txt2img(prompt, *, url, steps=20, seed=0, n=1, timeout=60):
     try:
         address = url.rstrip("/").removesuffix("/sdapi/v1/txt2img") + "/sdapi/v1/txt2img"
         body = {"prompt": prompt, "steps": steps, "seed": seed, "batch_size": n}
-        found = httpx.post(address, json=body, timeout=timeout).json()["images"]
+        found = requests.post(address, json=body, timeout=timeout).json()["images"]
         return [Image.open(io.BytesIO(base64.b64decode(each.split(",")[-1]))).convert("RGB") for each in found]
     except Exception as error:
         print("Something went wrong:", error)
@@ -592,8 +608,8 @@ def txt2img(prompt, *, url, steps=20, seed=0, n=1, timeout=60):
             .replace('f"nobody at {address}"', "ALL")
             .replace('f"no JSON with images that are pictures: {error}"', "ALL")
             .replace(
-                '    said = ""\n',
-                '    said, ALL = "", f"{address}: timed out, or nobody there, or no JSON, or no image in it."\n',
+                "    body =",
+                '    ALL = f"{address}: timed out, or nobody there, or no JSON, or no image in it."\n    body =',
             ),
         ),
         ("gives up after half a second, whatever timeout says", PLAIN_DRAW.replace("timeout=timeout)", "timeout=0.5)")),
@@ -620,6 +636,13 @@ def txt2img(prompt, *, url, steps=20, seed=0, n=1, timeout=60):
         (
             "more pictures than asked for are cut off",
             PLAIN_DRAW.replace("    if len(pictures) != n:", "    pictures = pictures[:n]\n    if len(pictures) != n:"),
+        ),
+        (
+            "where too few or too many pictures come, the server's name is told, and no number",
+            PLAIN_DRAW.replace(
+                'f"{len(pictures)} images came, not {n}"',
+                """f"wrong number of images from {address.partition('//')[2]}\"""",
+            ),
         ),
     ],
     "get_text": [
@@ -1101,6 +1124,8 @@ PARTIAL = {
         "the timeout is not handed on",
         "gives up after half a second, whatever timeout says",
         "not JSON comes out as the parser's own error",
+        "not JSON is taken for nobody there",
+        "where too few or too many pictures come, the server's name is told, and no number",
         "no word when too few pictures come",
         "more pictures than asked for are cut off",
         "a slash too many in the address",

@@ -125,8 +125,8 @@ PLAIN_POST = """
 def post_submission(metadata_file, url, *, student="", timeout=600):
     address = f"{url}/run_assessment"
     try:
-        answer = httpx.post(address, json=pack(read_metadata(metadata_file), student=student), timeout=timeout)
-    except httpx.HTTPError as error:
+        answer = requests.post(address, json=pack(read_metadata(metadata_file), student=student), timeout=timeout)
+    except requests.RequestException as error:
         raise RuntimeError(f"nobody answers at {address}: {error}") from error
     if answer.status_code >= 400:
         raise RuntimeError(f"{address} refuses: {answer.text}")
@@ -140,7 +140,7 @@ RIGHT = {
     "ask_about_image": [
         """
 def ask_about_image(image_path, question="Describe the image"):
-    from helpers.checks.fakes import data_url
+    from helpers.pictures import data_url
 
     content = [
         {"type": "image_url", "image_url": {"url": data_url(open_picture(image_path))}},
@@ -433,7 +433,9 @@ send_metadata(results, sources=originals)
     ],
     "post_submission": [
         POST.format(
-            body="""body = pack(read_metadata(metadata_file), student=student)
+            body="""import httpx
+
+    body = pack(read_metadata(metadata_file), student=student)
     where = url + "/run_assessment"
     try:
         with httpx.Client(timeout=timeout) as client:
@@ -448,6 +450,7 @@ send_metadata(results, sources=originals)
         ),
         POST.format(
             body="""from urllib.error import HTTPError
+    from urllib.request import Request, urlopen
 
     target = f"{url}/run_assessment"
     data = json.dumps(pack(read_metadata(metadata_file), student=student)).encode()
@@ -466,19 +469,17 @@ send_metadata(results, sources=originals)
         ),
         """
 def post_submission(metadata_file, url, *, student="", timeout=600):
-    import requests
-
     address = f"{url}/run_assessment"
     try:
         answer = requests.post(address, json=pack(read_metadata(metadata_file), student=student), timeout=timeout)
-    except requests.RequestException as error:
-        raise RuntimeError(f"Nobody answers at {address}: {error}") from error
-    if not answer.ok:
-        raise RuntimeError(f"{address} refuses ({answer.status_code}): {answer.text}")
-    try:
+        answer.raise_for_status()
         return answer.json()
+    except requests.HTTPError as error:
+        raise RuntimeError(f"{address} refuses ({error.response.status_code}): {error.response.text}") from error
     except requests.JSONDecodeError:
         raise RuntimeError(f"{address} answers what is no JSON: {answer.text}") from None
+    except requests.RequestException as error:
+        raise RuntimeError(f"Nobody answers at {address}: {error}") from error
 """,
         PLAIN_POST,
     ],
@@ -1097,13 +1098,13 @@ send_metadata(results, sources=originals)
         (
             "the records alone",
             POST.format(
-                body='return httpx.post(f"{url}/run_assessment", json={"submission": json.loads(Path(metadata_file).read_text())}).json()'
+                body='return requests.post(f"{url}/run_assessment", json={"submission": json.loads(Path(metadata_file).read_text())}).json()'
             ),
         ),
         (
             "asks for the wrong page",
             POST.format(
-                body="""answer = httpx.post(url, json=pack(read_metadata(metadata_file), student=student), timeout=timeout)
+                body="""answer = requests.post(url, json=pack(read_metadata(metadata_file), student=student), timeout=timeout)
     return answer.json()"""
             ),
         ),
@@ -1111,18 +1112,18 @@ send_metadata(results, sources=originals)
             "without the name",
             POST.format(
                 body="""try:
-        answer = httpx.post(f"{url}/run_assessment", json=pack(read_metadata(metadata_file)), timeout=timeout)
-        if answer.is_error:
+        answer = requests.post(f"{url}/run_assessment", json=pack(read_metadata(metadata_file)), timeout=timeout)
+        if not answer.ok:
             raise ValueError
         return answer.json()
-    except (httpx.HTTPError, ValueError):
+    except (requests.RequestException, ValueError):
         raise RuntimeError(f"{url}: {answer.text if 'answer' in locals() else 'nobody there'}")"""
             ),
         ),
         (
-            "httpx's own errors come out",
+            "the library's own errors come out",
             POST.format(
-                body="""answer = httpx.post(f"{url}/run_assessment", json=pack(read_metadata(metadata_file), student=student), timeout=timeout)
+                body="""answer = requests.post(f"{url}/run_assessment", json=pack(read_metadata(metadata_file), student=student), timeout=timeout)
     answer.raise_for_status()
     return answer.json()"""
             ),
@@ -1131,8 +1132,8 @@ send_metadata(results, sources=originals)
             "refusals taken for answers",
             POST.format(
                 body="""try:
-        answer = httpx.post(f"{url}/run_assessment", json=pack(read_metadata(metadata_file), student=student), timeout=timeout)
-    except httpx.HTTPError as error:
+        answer = requests.post(f"{url}/run_assessment", json=pack(read_metadata(metadata_file), student=student), timeout=timeout)
+    except requests.RequestException as error:
         raise RuntimeError(f"{url}: {error}")
     try:
         return answer.json()
@@ -1144,7 +1145,7 @@ send_metadata(results, sources=originals)
             "says only that it failed",
             POST.format(
                 body="""try:
-        answer = httpx.post(f"{url}/run_assessment", json=pack(read_metadata(metadata_file), student=student), timeout=timeout)
+        answer = requests.post(f"{url}/run_assessment", json=pack(read_metadata(metadata_file), student=student), timeout=timeout)
         answer.raise_for_status()
         return answer.json()
     except Exception:
@@ -1154,14 +1155,19 @@ send_metadata(results, sources=originals)
         (
             "the response instead of the dict",
             POST.format(
-                body='return httpx.post(f"{url}/run_assessment", json=pack(read_metadata(metadata_file), student=student), timeout=timeout)'
+                body='return requests.post(f"{url}/run_assessment", json=pack(read_metadata(metadata_file), student=student), timeout=timeout)'
             ),
         ),
-        ("the timeout is the library's own", PLAIN_POST.replace(", timeout=timeout)", ")")),
-        ("waits for ever", PLAIN_POST.replace("timeout=timeout)", "timeout=None)")),
+        ("waits for ever, as the library does", PLAIN_POST.replace(", timeout=timeout)", ")")),
+        ("waits for a minute, whatever timeout says", PLAIN_POST.replace("timeout=timeout)", "timeout=60)")),
+        ("the body is sent as a form", PLAIN_POST.replace("json=pack", "data=pack")),
+        (
+            "JSON whose header does not say so",
+            PLAIN_POST.replace("json=pack(", "data=json.dumps(pack(").replace("=student)", "=student))"),
+        ),
         (
             "a connection that fails is told, one that is slow is not",
-            PLAIN_POST.replace("httpx.HTTPError", "httpx.ConnectError"),
+            PLAIN_POST.replace("requests.RequestException", "requests.ConnectionError"),
         ),
         ("client errors only", PLAIN_POST.replace("status_code >= 400", "status_code in range(400, 500)")),
         (
@@ -1171,6 +1177,19 @@ send_metadata(results, sources=originals)
         (
             "an answer that is not JSON ends in the library's own error",
             PLAIN_POST.replace("except ValueError:", "except ZeroDivisionError:"),
+        ),
+        (
+            "an answer that is not JSON is taken for nobody there, and its words are lost",
+            POST.format(
+                body="""address = f"{url}/run_assessment"
+    try:
+        answer = requests.post(address, json=pack(read_metadata(metadata_file), student=student), timeout=timeout)
+        if answer.ok:
+            return answer.json()
+    except requests.RequestException:
+        raise RuntimeError(f"nobody answers at {address}")
+    raise RuntimeError(f"{address} refuses: {answer.text}")"""
+            ),
         ),
     ],
 }
@@ -1233,12 +1252,13 @@ PARTIAL = {
     "handed_in": ("provenance lost", "one picture stands for two"),
     "post_submission": (
         "without the name",
-        "the timeout is the library's own",
-        "waits for ever",
+        "waits for ever, as the library does",
+        "waits for a minute, whatever timeout says",
         "a connection that fails is told, one that is slow is not",
         "client errors only",
         "names that are not ASCII lose letters",
         "an answer that is not JSON ends in the library's own error",
+        "an answer that is not JSON is taken for nobody there, and its words are lost",
     ),
 }
 """Faults that miss an edge alone: what the exercise is about is right, so they keep at least half of the points."""
