@@ -9,6 +9,9 @@ and each answer runs in a fork of that process, where it can do no harm to the o
 answers that nbgrader itself gives the same points.
 """
 
+from __future__ import annotations
+
+import ast
 import importlib
 import itertools
 import json
@@ -19,15 +22,29 @@ import signal
 import sys
 import tempfile
 from dataclasses import dataclass
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
 
 ROOT = Path(__file__).resolve().parent.parent
 FIXTURES = Path(__file__).parent / "fixtures"
 SEED = "2026"
 SECONDS = 240
 """As long may an answer take. Nobody waits for an endless loop."""
-LIBRARIES = ("diffusers", "langchain_openai", "matplotlib.pyplot", "pandas", "peft", "torch", "transformers")
+LIBRARIES = (
+    "diffusers",
+    "IPython.core.interactiveshell",
+    "langchain_openai",
+    "matplotlib.pyplot",
+    "pandas",
+    "peft",
+    "torch",
+    "transformers",
+)
 
 
 @dataclass(frozen=True)
@@ -44,19 +61,11 @@ def answers_to(solution: Path) -> list[list[Answer]]:
 
     WRONG has all answers with a fault, PARTIAL names the faults that miss an edge alone.
     """
-    from course.build import read_solution
-
     folder = FIXTURES if solution.parent == FIXTURES else ROOT / "tests" / "answers"
     file = runpy.run_path(str(folder / f"nb{solution.stem[:2]}.py"))
     right, wrong, partial = file["RIGHT"], file["WRONG"], file.get("PARTIAL", {})
-    cells = read_solution(solution).cells
-    solutions = {cell.metadata.exercise: cell.source for cell in cells if "exercise" in cell.metadata}
+    solutions = solutions_in(solution)
     assert right.keys() == wrong.keys() == solutions.keys()
-
-    def calls(exercise, source):
-        """Other exercises that the source uses, and those that their solutions use."""
-        direct = {i for i in solutions if i != exercise and re.search(rf"(?<![\w.]){i}\b", source)}
-        return frozenset(direct.union(*(calls(i, solutions[i]) for i in direct)))
 
     return [
         [
@@ -65,13 +74,31 @@ def answers_to(solution: Path) -> list[list[Answer]]:
                 "partial" if fault in partial.get(exercise, ()) else "wrong",
                 fault,
                 source,
-                calls(exercise, source),
+                calls(exercise, source, solutions),
             )
             for fault, source in wrong[exercise]
         ]
-        + [Answer(exercise, "right", "", source, calls(exercise, source)) for source in right[exercise]]
+        + [Answer(exercise, "right", "", source, calls(exercise, source, solutions)) for source in right[exercise]]
         for exercise in right
     ]
+
+
+@cache
+def cells_of(solution: Path) -> list[NotebookNode]:
+    from course.build import read_solution
+
+    return read_solution(solution).cells
+
+
+def solutions_in(notebook: Path) -> dict[str, str]:
+    """The solved cell of each exercise."""
+    return {cell.metadata.exercise: cell.source for cell in cells_of(notebook) if "exercise" in cell.metadata}
+
+
+def calls(exercise: str, source: str, solutions: dict[str, str]) -> frozenset[str]:
+    """Other exercises that the source uses, and those that their solutions use."""
+    direct = {i for i in solutions if i != exercise and re.search(rf"(?<![\w.]){i}\b", source)}
+    return frozenset(direct.union(*(calls(i, solutions[i], solutions) for i in direct)))
 
 
 def just(points: float, most: float, kind: str) -> bool:
@@ -90,14 +117,14 @@ def judge(solution: Path, answer: Answer) -> tuple[float, float, str]:
     from IPython.utils.capture import capture_output
     from traitlets.config import Config
 
-    from course.build import graded_source, read_solution
+    from course.build import graded_source
 
     signal.signal(signal.SIGALRM, _give_up)
     signal.alarm(SECONDS)
     shell = InteractiveShell.instance(config=Config(HistoryManager={"enabled": False}))
     with tempfile.TemporaryDirectory() as folder, capture_output() as shown:
         os.chdir(folder)
-        for cell in read_solution(solution).cells:
+        for cell in cells_of(solution):
             meta = cell.metadata
             if meta.get("exercise") == answer.exercise:
                 source = answer.source
@@ -135,17 +162,39 @@ def _line(task: tuple[Path, Answer]) -> str:
     return json.dumps({**verdict, "said": said[:300]})
 
 
-def main(solution: Path) -> None:
-    """Judges all answers, as many at a time as there are processors."""
+def warm_up(solution: Path) -> None:
+    """Loads in this process what the forks of it would otherwise all load by themselves."""
     from course.nbgrader_hooks import GRADER_ENVIRONMENT
 
     os.environ |= {**GRADER_ENVIRONMENT, "COURSE_GRADER_SEED": SEED}
     for library in LIBRARIES:
         importlib.import_module(library)
+    from helpers import checks
     from helpers.models import load, roles
 
     for role in roles():
         load(role)
+    for cell in cells_of(solution):
+        if "locked" in cell.metadata:
+            imports = [node for node in ast.parse(cell.source).body if isinstance(node, ast.Import | ast.ImportFrom)]
+            exec(compile(ast.Module(imports, []), solution.name, "exec"), {})
+    for exercise in solutions_in(solution):
+        getattr(checks, exercise, None)
+
+
+def serve() -> None:
+    """Starts the endpoint, which otherwise every fork that talks to it would start and stop."""
+    from helpers import endpoint
+    from helpers.settings import settings
+
+    endpoint.ensure(settings.endpoint)
+
+
+def main(solution: Path) -> None:
+    """Judges all answers, as many at a time as there are processors."""
+    warm_up(solution)
+    if re.search(r"\b(chat_model|endpoint)\b", solution.read_text("utf-8")):
+        serve()
     tasks = [(solution, answer) for some in answers_to(solution) for answer in some]
     with get_context("fork").Pool(os.cpu_count(), maxtasksperchild=1) as pool:
         for line in pool.imap(_line, tasks, chunksize=1):
