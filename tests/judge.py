@@ -21,6 +21,7 @@ import runpy
 import signal
 import sys
 import tempfile
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import cache
 from multiprocessing import get_context
@@ -187,7 +188,8 @@ def serve() -> None:
     from helpers import endpoint
     from helpers.settings import settings
 
-    endpoint.ensure(settings.endpoint)
+    with redirect_stdout(sys.stderr):
+        endpoint.ensure(settings.endpoint)
 
 
 def main(solution: Path) -> None:

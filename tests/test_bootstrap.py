@@ -9,6 +9,8 @@ import pytest
 
 import bootstrap
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.fixture
 def pips_environment(tmp_path, monkeypatch):

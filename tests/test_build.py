@@ -12,6 +12,8 @@ from nbgrader.nbgraderformat import MetadataValidator
 from course.authoring import ROLES
 from course.build import build, read_solution, release, solve
 
+pytestmark = pytest.mark.quick
+
 FIXTURES = Path(__file__).parent / "fixtures"
 
 

@@ -20,6 +20,8 @@ from helpers.errors import PlainError
 from helpers.picturebook import COLOURS, KINDS, PLACES, RELATIONS, STYLES, Scene, Thing, boxes, draw
 from helpers.settings import settings
 
+pytestmark = pytest.mark.quick
+
 CARDS = [model for model in BARS if model != "vae"]
 RECORD = {
     "step": 7,

@@ -20,6 +20,8 @@ from helpers.checks.fakes import NeverEnds
 from helpers.errors import PlainError
 from helpers.settings import settings
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.fixture
 def double():

@@ -20,6 +20,8 @@ from course.assess.certificate import SIZE, Certificate, Signer, draw, read_toke
 from course.cli import app
 from helpers.errors import PlainError
 
+pytestmark = pytest.mark.quick
+
 WORDS = {"course": "Picture This", "score": 93.8, "date": "2026-11-22", "submission": "0f" * 16}
 
 

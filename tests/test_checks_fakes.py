@@ -22,6 +22,8 @@ from helpers.checks.fakes import (
     web_server,
 )
 
+pytestmark = pytest.mark.quick
+
 
 def test_a_loop_without_an_end_is_stopped_with_a_sentence_alone():
     chat = scripted_chat(["no"])

@@ -10,6 +10,8 @@ from helpers.originals import SCENES, draw_originals
 from helpers.picturebook import PLACES, STYLES, describe, random_scene
 from helpers.prompts import distinct, on_subject, same, subject
 
+pytestmark = pytest.mark.quick
+
 CAT = "a large red cat, on a meadow"
 
 

@@ -8,6 +8,8 @@ import pytest
 
 from helpers import flashcards, widgets
 
+pytestmark = pytest.mark.quick
+
 SOLUTIONS = Path(__file__).parent.parent / "solutions"
 TEXT = "# A deck\n\nQ: What is 1 < 2?\nA: True\n\nQ: Code?\nA:\n```python\nx = 1\n```\n"
 

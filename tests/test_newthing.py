@@ -7,6 +7,8 @@ from helpers import newthing
 from helpers.picturebook import KINDS, STYLES
 from helpers.picturebook.canvas import draw_figures
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.mark.parametrize("kind", newthing.NEW_THINGS)
 def test_a_seed_fixes_the_pictures(kind):

@@ -25,6 +25,8 @@ from course.assess.parcel import (
 )
 from helpers.submission import Submission
 
+pytestmark = pytest.mark.quick
+
 
 def submission(*paths, **fields):
     """A submission of one record with these pictures, four of which are looked at."""

@@ -31,6 +31,8 @@ from helpers.picturebook import (
 from helpers.picturebook.canvas import PAINTS
 from helpers.picturebook.kinds import DRAWINGS, SEATS
 
+pytestmark = pytest.mark.quick
+
 seeds = st.integers(0, 2**31)
 
 

@@ -13,6 +13,8 @@ from course.serve.app import create_app
 from helpers.collection import made_prompts
 from helpers.picturebook import draw, parse
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.fixture(scope="module")
 def http():

@@ -9,6 +9,8 @@ from PIL import Image
 
 from helpers import show
 
+pytestmark = pytest.mark.quick
+
 RED, BLUE = (Image.new("RGB", (8, 8), colour) for colour in ("red", "blue"))
 
 

@@ -31,6 +31,8 @@ from helpers.submission import (
     write_metadata,
 )
 
+pytestmark = pytest.mark.quick
+
 ROOT = Path(__file__).resolve().parent.parent
 
 

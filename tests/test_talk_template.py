@@ -11,6 +11,8 @@ from course.talk.template import BOS, CHAT_TEMPLATE, EOS, IMAGE, PAD, as_message
 from course.train.tokenizer import train_byte_level
 from helpers.picturebook import random_scene
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.fixture(scope="module")
 def tokenizer():

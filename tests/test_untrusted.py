@@ -18,6 +18,8 @@ from helpers.pictures import Unreadable, as_rgb, open_untrusted
 from helpers.search_gallery import picture_of
 from helpers.submission import Record, provenance_of
 
+pytestmark = pytest.mark.quick
+
 
 def chunk(name, content):
     return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))

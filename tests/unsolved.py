@@ -9,11 +9,11 @@ the whole notebook, so that the others stay as they were, and only what hangs on
 
 from __future__ import annotations
 
-import ast
 import importlib
 import json
 import os
 import re
+import symtable
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -24,11 +24,15 @@ from judge import LIBRARIES, ROOT
 
 
 def names(source: str) -> tuple[set[str], set[str]]:
-    """(used, defined): the names that a cell's code uses, in functions too, and those that it defines."""
-    tree = ast.parse("\n".join(line for line in source.splitlines() if not line.startswith(("%", "!"))))
-    used = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
-    defined = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-    defined |= {n.name for n in ast.walk(tree) if isinstance(n, (ast.FunctionDef, ast.ClassDef))}
+    """(used, defined): the notebook's names that a cell uses, in functions too, and those that it defines."""
+    code = "\n".join(line for line in source.splitlines() if not line.startswith(("%", "!")))
+    top = symtable.symtable(code, "cell", "exec")
+    used = {symbol.get_name() for symbol in top.get_symbols() if symbol.is_referenced()}
+    defined = {symbol.get_name() for symbol in top.get_symbols() if symbol.is_assigned() or symbol.is_imported()}
+    tables = top.get_children()
+    for table in tables:  # grows: what is local to a function has nothing to do with other cells
+        tables += table.get_children()
+        used |= {symbol.get_name() for symbol in table.get_symbols() if symbol.is_global()}
     return used, defined
 
 
