@@ -51,6 +51,15 @@ def test_what_a_cell_has_made_only_half_is_not_used(run):
     assert run("groups = [1]\nprint(sum(groups) / len(groups))") == "" and run("groups") == ""
 
 
+def test_a_loops_own_variables_are_not_missing_in_it(run):
+    run(STUB)
+    run("for text, best in embed(['a cat']):\n    score = best")
+    assert run("for text in ['a']:\n    best = text.upper()\n    print(best)") == ""
+    assert run("with __import__('io').StringIO('') as score:\n    print(score.read())") == ""
+    run("for text, best in embed(['a cat']):\n    score = best")
+    assert run("for text in ['a']:\n    print(best)\n    best = text").startswith("This cell needs best")
+
+
 def test_a_function_with_a_variable_of_the_same_name_is_defined_all_the_same(run):
     run(STUB)
     run("found = embed(['a cat'])")

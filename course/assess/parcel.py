@@ -166,7 +166,7 @@ def _plain(path: str) -> str:
 
 
 def _from_base64(text: str) -> bytes:
-    """The bytes, be it with line breaks, a byte order mark, as a ``data:`` URL, or in the alphabet for URLs. Raises ``ValueError``."""
+    """The bytes; line breaks, a byte order mark, a ``data:`` head and the URL alphabet are fine. Raises ``ValueError``."""
     text = re.sub(r"\Adata:[^,]{0,200};base64,", "", text.strip().removeprefix("\ufeff"), flags=re.IGNORECASE)
     return base64.b64decode("".join(text.split()).replace("-", "+").replace("_", "/"), validate=True)
 

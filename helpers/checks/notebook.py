@@ -37,7 +37,7 @@ class _Skip(ast.NodeTransformer):
     """Puts a sentence in the place of a cell that needs what an unwritten exercise should have made."""
 
     def visit_Module(self, cell: ast.Module) -> ast.Module:
-        name = next((name for name in _used(cell) if name in UNMADE), None)
+        name = next((name for name in _used(cell, set()) if name in UNMADE), None)
         if name is None:
             return cell
         raised = f"from helpers.checks.answers import NotWritten\nraise NotWritten({UNMADE[name]!r}, needed={name!r})"
@@ -73,12 +73,17 @@ def _remember(shell: InteractiveShell, result: ExecutionResult) -> None:
         FAILED.update(name for name in made if name not in shell.user_ns)
 
 
-def _used(cell: ast.Module) -> Iterator[str]:
+BLOCKS = (ast.For, ast.While, ast.If, ast.With, ast.Try, ast.ExceptHandler)
+
+
+def _used(block: ast.AST, made: set[str]) -> Iterator[str]:
     """The names that a cell needs when it runs: before it defines them itself, and outside of functions' bodies."""
-    made: set[str] = set()
-    for statement in cell.body:
-        yield from (name for name in _loaded(statement) if name not in made)
-        made |= _assigned(statement)
+    for part in ast.iter_child_nodes(block):
+        if isinstance(part, BLOCKS):
+            yield from _used(part, made)
+        else:
+            yield from (name for name in _loaded(part) if name not in made)
+            made |= _assigned(part)
 
 
 def _loaded(node: ast.AST) -> Iterator[str]:
