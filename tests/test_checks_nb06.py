@@ -83,6 +83,10 @@ SAID = {  # a wrong answer of tests/answers → words of a sentence that a stude
     ): "after 1.2 seconds, but txt2img raised",
     ("txt2img", "one sentence for all that can go wrong"): "it talks of JSON",
     ("txt2img", "a slash too many in the address"): "it answered 404: there is nothing at //sdapi",
+    (
+        "txt2img",
+        "posts to the bare address, and takes what comes for an answer",
+    ): "it answered 404: there is nothing at /; pictures are drawn at",
     ("txt2img", "the buffer is not rewound"): r"only after \.seek\(0\)",
     ("txt2img", "the picture's head is read and its pixels never looked at"): "a file that is cut off in place of",
     ("txt2img", "more pictures than asked for are cut off"): "9 pictures where 7 were asked for",

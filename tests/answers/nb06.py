@@ -522,6 +522,15 @@ def run_pipeline(keywords, *, n=5, chat=None, generate=draw_one, rate=rate_image
 
 WRONG = {
     "txt2img": [
+        (
+            "posts to the bare address, and takes what comes for an answer",
+            """
+def txt2img(prompt, *, url, steps=20, seed=0, n=1, timeout=60):
+    body = {"prompt": prompt, "steps": steps, "seed": seed, "batch_size": n}
+    answer = requests.post(url, json=body, timeout=timeout).json()
+    return [Image.open(io.BytesIO(base64.b64decode(image))) for image in answer["images"]]
+""",
+        ),
         ("no look at the status", DRAW.format(**{**DRAW_RIGHT, "refused": "False"})),
         ("only 404 and 500 are failures", DRAW.format(**{**DRAW_RIGHT, "refused": "answer.status_code in (404, 500)"})),
         (

@@ -187,6 +187,10 @@ def _expect_drawn(txt2img, prompt: str, *, ending: str = "", prefix: str = "", w
                 f"The server sent what it was asked for{f' after {wait} seconds' if wait else ''}, but txt2img raised a "
                 f"RuntimeError: {cut(str(error), 200)!r}. {LATE if wait else WHOLE}"
             ) from error
+        except Exception:
+            if ui.refusals:  # what the answer lacks is no riddle then
+                _expect_request(ui, prompt, options)
+            raise
     request, n = _expect_request(ui, prompt, options), options.get("n", 1)
     expect(len(ui.requests) == 1, f"One request draws all {n} pictures, but you sent {len(ui.requests)}.")
     _expect_pictures(result, [drawn_by_web_ui(prompt, request["seed"] + i) for i in range(n)])
