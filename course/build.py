@@ -1,12 +1,12 @@
-"""`course build`: makes what students open from what the course's authors write.
+"""`course build`: makes the students' notebooks from the authors' solution files.
 
     solutions/NN_name.py  →  build/source/NN_name/NN_name.ipynb   solved, for nbgrader and nbval; not committed
                           →  notebooks/NN_name/NN_name.ipynb      the student's: no solutions, no hidden tests
     solutions/NN_flashcards.md  →  flashcards.md beside both
-    all of them        →  helpers/checks/borrowed.bin           the course's own versions, for `checks.borrow`
+    all of them        →  helpers/checks/borrowed.bin           the reference solutions, for `checks.borrow`
 
-How a solution file is written, and what can be wrong in one, is in `course.authoring`. The steps that nbgrader has
-(stubs, hidden tests, locks, checksums) are done by nbgrader's own classes, the same that `nbgrader_config.py` names.
+`course.authoring` describes solution files, and what can be wrong in one. nbgrader's own classes, those named in
+`nbgrader_config.py`, do nbgrader's steps (stubs, hidden tests, locks, checksums).
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from course.authoring import (
     role_of,
     with_regions,
 )
+from course.utf8 import read_utf8
 from helpers.checks.borrowing import packed, unpacked
 from helpers.errors import PlainError
 
@@ -45,10 +46,10 @@ REMEDY = "run `course build` and commit it"
 
 
 def build(*, check: bool = False, root: Path = ROOT) -> list[str]:
-    """Makes build/source and notebooks from solutions, and returns what is wrong, one sentence each; [] is good.
+    """Build build/source and notebooks from solutions; return the problems, one sentence each, [] if there are none.
 
-    With `check`, notebooks/ is left as it is and compared with what would be made. A fault in one solution file is
-    named with its notebook and cell; while there is any, nothing is written.
+    With `check`, notebooks/ is only compared with what would be built. A fault in a solution file is reported with its
+    notebook and cell; if there is any, nothing is written.
     """
     sources = sorted((root / "solutions").glob("*.py"))
     if not sources:
@@ -59,7 +60,7 @@ def build(*, check: bool = False, root: Path = ROOT) -> list[str]:
         name = source.stem
         cards = source.with_name(f"{name.split('_')[0]}_flashcards.md")
         try:
-            authored, texts = read_solution(source), [read(cards)] if cards.exists() else []
+            authored, texts = read_solution(source), [read_utf8(cards)] if cards.exists() else []
         except PlainError as error:
             problems.append(str(error))
             continue
@@ -73,7 +74,7 @@ def build(*, check: bool = False, root: Path = ROOT) -> list[str]:
         solved_files[f"{name}/{name}.ipynb"] = as_text(solved)
         student_files[f"{name}/{name}.ipynb"] = as_text(student)
         secrets += secret_regions(authored)
-        borrowable |= {f"{name[:2]}/{exercise}": text for exercise, text in own_versions(authored)}
+        borrowable |= {f"{name[:2]}/{exercise}": text for exercise, text in reference_versions(authored)}
         for text in texts:
             solved_files[f"{name}/flashcards.md"] = student_files[f"{name}/flashcards.md"] = text
 
@@ -89,7 +90,7 @@ def build(*, check: bool = False, root: Path = ROOT) -> list[str]:
         (root / BORROWED).parent.mkdir(parents=True, exist_ok=True)
         (root / BORROWED).write_bytes(packed(borrowable))
     on_disk = text_files(root / "notebooks")
-    stale = [] if unpacked(root / BORROWED) == borrowable else [f"{BORROWED} is not what solutions/ makes; {REMEDY}."]
+    stale = [] if unpacked(root / BORROWED) == borrowable else [f"{BORROWED} does not match solutions/; {REMEDY}."]
     return stale_problems(student_files, on_disk) + stale + leak_problems(secrets, on_disk)
 
 
@@ -97,10 +98,10 @@ def build(*, check: bool = False, root: Path = ROOT) -> list[str]:
 
 
 def read_solution(path: Path) -> NotebookNode:
-    """The notebook that a solution file describes; cells still carry the compact metadata (`exercise=…`)."""
+    """Read a solution file as a notebook, whose cells still have the compact metadata (`exercise=…`)."""
     import jupytext
 
-    notebook = jupytext.reads(read(path), fmt="py:percent")
+    notebook = jupytext.reads(read_utf8(path), fmt="py:percent")
     notebook.metadata.pop("jupytext", None)
     for cell in notebook.cells:
         for key in ("lines_to_next_cell", "lines_to_end_of_cell_marker", "cell_marker"):
@@ -109,7 +110,7 @@ def read_solution(path: Path) -> NotebookNode:
 
 
 def solve(authored: NotebookNode) -> NotebookNode:
-    """The solved notebook: nbgrader's metadata in place of the compact one, and cell ids that never change by chance."""
+    """Return the solved notebook, with nbgrader's metadata instead of the compact one, and stable cell ids."""
     notebook = deepcopy(authored)
     notebook.cells = [part for cell in notebook.cells for part in graded_parts(cell)]
     name_cells(notebook)
@@ -117,7 +118,7 @@ def solve(authored: NotebookNode) -> NotebookNode:
 
 
 def release(solved: NotebookNode) -> NotebookNode:
-    """The student's notebook, made by the same nbgrader classes that `nbgrader generate_assignment` runs."""
+    """Return the student's notebook, made by the nbgrader classes that `nbgrader generate_assignment` runs."""
     from nbgrader.preprocessors import SaveCells
 
     from course.nbgrader_hooks import RELEASE
@@ -130,10 +131,10 @@ def release(solved: NotebookNode) -> NotebookNode:
 
 
 def graded_parts(cell: NotebookNode) -> list[NotebookNode]:
-    """The cell with nbgrader's metadata. A written question becomes two cells: question with rubric, and answer.
+    """Return the cell with nbgrader's metadata. A written question becomes two cells: question with rubric, and answer.
 
-    So a student can't erase the question, and whoever grades by hand sees the rubric: nbgrader puts the full text of
-    a locked cell back at autograding.
+    So a student can't erase the question, and manual graders see the rubric: nbgrader restores the full text of locked
+    cells at autograding.
     """
     role, name = role_of(cell)
     ids = grade_ids(role, name)
@@ -157,25 +158,25 @@ def graded_parts(cell: NotebookNode) -> list[NotebookNode]:
 
 
 def graded_source(cell: NotebookNode, points: float) -> str:
-    """What a tests cell runs when it is graded: a check is asked for points, and runs its cases with the grader's seed.
+    """Return the source of a tests cell for grading: a check returns points, and runs its cases with the grader's seed.
 
-    The import comes first, so that it makes no difference what the student has called `checks`.
+    The import comes first, in case the student has redefined `checks`.
     """
     if not is_check(cell):
         return cell.source
-    asked = f"from helpers import checks\n\nchecks.for_points({points})"
-    return f"### BEGIN HIDDEN TESTS\n{asked}\n### END HIDDEN TESTS\n{cell.source}"
+    points_import = f"from helpers import checks\n\nchecks.for_points({points})"
+    return f"### BEGIN HIDDEN TESTS\n{points_import}\n### END HIDDEN TESTS\n{cell.source}"
 
 
 def nbgrader_metadata(grade_id: str, *, grade=False, solution=False, locked=False, points=None) -> dict:
-    """Metadata of nbgrader's schema 3; `points` only where there are some."""
+    """Return metadata of nbgrader's schema 3, with `points` only if given."""
     metadata = {"schema_version": 3, "grade_id": grade_id}
     metadata |= {"grade": grade, "solution": solution, "locked": locked, "task": False}
     return metadata if points is None else metadata | {"points": points}
 
 
 def name_cells(notebook: NotebookNode) -> None:
-    """Gives each cell an id: its grade id, or else a hash of its text (and of how often that text came before)."""
+    """Set each cell's id: its grade id, or else a hash of its text and of how often that text has occurred."""
     seen = Counter()
     for cell in notebook.cells:
         if "nbgrader" in cell.metadata:
@@ -186,7 +187,7 @@ def name_cells(notebook: NotebookNode) -> None:
 
 
 def as_text(notebook: NotebookNode) -> str:
-    """The notebook as nbgrader writes it to a file."""
+    """Serialize the notebook as nbgrader does."""
     import nbformat
 
     return nbformat.writes(notebook) + "\n"
@@ -196,7 +197,7 @@ def as_text(notebook: NotebookNode) -> str:
 
 
 def student_problems(notebook: NotebookNode) -> Iterator[str]:
-    """Not valid for Jupyter, or with outputs or widget state, which students would take for their own."""
+    """Check that a notebook is valid, with no outputs or widget state, which students would take for their own."""
     from nbformat import ValidationError, validate
 
     try:
@@ -211,27 +212,27 @@ def student_problems(notebook: NotebookNode) -> Iterator[str]:
 
 
 def stale_problems(expected: dict[str, str], on_disk: dict[str, str]) -> Iterable[str]:
-    """Where the files in notebooks/ are not the ones that solutions/ makes."""
+    """Report files in notebooks/ that do not match solutions/."""
     problems = []
     for file, text in expected.items():
         if file not in on_disk:
             problems.append(f"notebooks/{file} is missing; {REMEDY}.")
         elif on_disk[file] != text:
             where = f" ({difference(text, on_disk[file])})" if file.endswith(".ipynb") else ""
-            problems.append(f"notebooks/{file} is not what solutions/ makes{where}; {REMEDY}.")
+            problems.append(f"notebooks/{file} does not match solutions/{where}; {REMEDY}.")
     for file in on_disk:
         if file.endswith(".ipynb") and file not in expected:
-            problems.append(f"notebooks/{file} is made from no file in solutions/; delete it.")
+            problems.append(f"notebooks/{file} has no source in solutions/; delete it.")
     return problems
 
 
 def difference(expected: str, found: str) -> str:
-    """In a few words, where two notebook texts differ."""
+    """Say in a few words where two notebook texts differ."""
     import nbformat
 
     try:
         found = nbformat.reads(found, as_version=4)
-    except Exception as error:  # nbformat raises many kinds for a damaged file
+    except Exception as error:  # nbformat raises many kinds of error for a damaged file
         return f"it can't be read as a notebook: {type(error).__name__}"
     faults = list(student_problems(found))
     if faults:
@@ -245,41 +246,41 @@ def difference(expected: str, found: str) -> str:
 
 
 def secret_regions(authored: NotebookNode) -> list[tuple[str, list[str]]]:
-    """(cell and region, telling lines) of every region that students must not see."""
+    """Return (cell and region, distinctive lines) of every region that students must not see."""
     secrets = []
     for cell in authored.cells:
         for region, lines in groupby(with_regions(cell.source), key=lambda pair: pair[1]):
             if region:
-                secrets.append((f"{label(cell)}'s {region}", telling_lines(line for line, _ in lines)))
+                secrets.append((f"{label(cell)}'s {region}", distinctive_lines(line for line, _ in lines)))
     return secrets
 
 
 def leak_problems(secrets: list[tuple[str, list[str]]], files: dict[str, str]) -> list[str]:
-    """Where a student file has a region's marker, or five lines in a row (or all) of a region."""
+    """Report student files that contain a region's marker, or five lines in a row (or all) of a region."""
     problems = []
-    for place, lines in (place for file in files.items() for place in places(*file)):
+    for location, lines in (part for file in files.items() for part in readable_parts(*file)):
         for line in lines:
             marker = MARKER.match(line)
             if marker and marker[2] in REGIONS:
-                problems.append(f"{place} has the marker '{line.strip()}', which students must not see.")
-        shown = "\n".join(["", *telling_lines(lines), ""])
+                problems.append(f"{location} has the marker '{line.strip()}', which students must not see.")
+        shown = "\n".join(["", *distinctive_lines(lines), ""])
         for secret, hidden in secrets:
             runs = ["\n".join(["", *hidden[i : i + 5], ""]) for i in range(max(1, len(hidden) - 4))]
             if any(len(run) > 20 and run in shown for run in runs):
-                problems.append(f"{place} shows lines of {secret}, which students must not see.")
+                problems.append(f"{location} shows lines of {secret}, which students must not see.")
     return problems
 
 
-def own_versions(authored: NotebookNode) -> Iterator[tuple[str, str]]:
-    """(exercise, source) of every exercise that is a function or class of that name, the markers left out."""
+def reference_versions(authored: NotebookNode) -> Iterator[tuple[str, str]]:
+    """Yield (exercise, source without markers) of every exercise that is a function or class of that name."""
     for cell in authored.cells:
         role, name = role_of(cell)
         if role == "exercise" and re.search(rf"^(def|class) {name}\b", cell.source, re.MULTILINE):
             yield name, "\n".join(line for line in cell.source.splitlines() if not MARKER.match(line)) + "\n"
 
 
-def places(file: str, text: str) -> Iterator[tuple[str, list[str]]]:
-    """(name, lines) of what can be read in a file of notebooks/: each cell of a notebook, or the whole text."""
+def readable_parts(file: str, text: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield (name, lines) of the readable parts of a file in notebooks/: each cell of a notebook, or the whole text."""
     import nbformat
 
     if not file.endswith(".ipynb"):
@@ -287,34 +288,22 @@ def places(file: str, text: str) -> Iterator[tuple[str, list[str]]]:
         return
     try:
         cells = nbformat.reads(text, as_version=4).cells
-    except Exception:  # stale_problems says that the file is damaged
+    except Exception:  # stale_problems reports that the file is damaged
         return
     for cell in cells:
         yield f"notebooks/{file}, cell {cell.get('id', '?')}:", cell.source.splitlines()
 
 
-def telling_lines(lines: Iterable[str]) -> list[str]:
-    """Lines without spaces and #, so that a commented-out or reformatted copy is found, too.
+def distinctive_lines(lines: Iterable[str]) -> list[str]:
+    """Return the lines without spaces and #, so that commented-out or reformatted copies are found, too.
 
-    Blank lines, markers and imports are left out: they show nothing of a solution.
+    Blank lines, markers and imports are left out: they reveal nothing about a solution.
     """
     kept = (line for line in lines if not MARKER.match(line) and not re.match(r"\s*(import|from) ", line))
     return [bare for line in kept if (bare := re.sub(r"[\s#]", "", line))]
 
 
-# ---------------------------------------------------------------- small things
-
-
-def read(path: Path) -> str:
-    """The text of a file, with or without a byte order mark. Raises ``PlainError`` for one that is not in UTF-8."""
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise PlainError(
-            f"{path.name} should be in UTF-8, but line {line} is not ({error.reason}): "
-            "open it in an editor that shows it right, and save it with the encoding UTF-8."
-        ) from None
+# ---------------------------------------------------------------- files
 
 
 def write(files: dict[str, str], folder: Path) -> None:
@@ -325,7 +314,7 @@ def write(files: dict[str, str], folder: Path) -> None:
 
 
 def text_files(folder: Path) -> dict[str, str]:
-    """The text of every file below a folder where a solution could hide; hidden folders (checkpoints) are left out."""
+    """Read every file below a folder that could contain a solution, except in hidden folders (checkpoints)."""
     kinds = {".ipynb", ".py", ".md", ".txt", ".json", ".html"}
     files = [file.relative_to(folder) for file in sorted(folder.rglob("*")) if file.suffix in kinds]
     seen = [file for file in files if not any(part.startswith(".") for part in file.parts)]

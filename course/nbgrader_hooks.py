@@ -1,14 +1,14 @@
-"""What this course adds to nbgrader: each class mends one hole of it, and `nbgrader_config.py` puts them in place.
+"""What this course adds to nbgrader: each class works around one of its bugs; `nbgrader_config.py` installs them.
 
 Releasing (also used by `course build`, so that both make the same notebook):
     `KindStubs`, `ClearTests`, `ClearRubrics`, and the list `RELEASE`.
 Autograding:
-    `expected_name`                a notebook is graded whatever its name
-    `OneOfEach`, `RestoreCells`    damaged, doubled and deleted cells cost nobody points
-    `GraderKernel`                 few threads; a kernel that dies costs only what it had not yet graded
+    `expected_name`                a notebook is graded whatever its name, if it ends in .ipynb
+    `OneOfEach`, `RestoreCells`    damaged, duplicated and deleted cells cost no points
+    `GraderKernel`                 one thread; a kernel that dies costs only the cells not yet graded
     `PartialCredit`                only a plain number is partial credit
 Feedback:
-    `HideTests`                    students read what failed, not the hidden test
+    `HideTests`                    shows what failed, not the hidden test
 """
 
 import math
@@ -55,7 +55,7 @@ GRADER_ENVIRONMENT = {
 }
 
 
-# nbconvert's HTML exporter sets this on every preprocessor; nbgrader's own would warn that they don't know it.
+# nbconvert's HTML exporter sets this option on every preprocessor; nbgrader's own would warn that it is unknown.
 def unused_display_option():
     return List().tag(config=True)
 
@@ -64,7 +64,7 @@ def unused_display_option():
 
 
 class KindStubs(ClearSolutions):
-    """Puts a sentence that names the exercise where the solution was."""
+    """Replace the solution with a stub that names the exercise."""
 
     text_stub = "*Your answer: double-click here and write, in your own words.*"
 
@@ -78,10 +78,10 @@ class KindStubs(ClearSolutions):
 
 
 class ClearRubrics(ClearMarkScheme):
-    """Takes the mark scheme out of the locked question of a written answer.
+    """Remove the mark scheme from the locked question of a written answer.
 
-    nbgrader allows mark schemes in task cells only. Ours stand in a locked cell, whose full text nbgrader puts back
-    at autograding: so whoever grades by hand sees the rubric right above the student's answer.
+    nbgrader allows mark schemes in task cells only. Ours are in a locked cell, whose full text nbgrader restores at
+    autograding, so that graders see the rubric right above the student's answer.
     """
 
     enforce_metadata = False
@@ -92,7 +92,7 @@ class ClearRubrics(ClearMarkScheme):
 
 
 class ClearTests(ClearHiddenTests):
-    """Takes the hidden tests out, and the empty lines that they leave at the cell's end."""
+    """Remove the hidden tests, and the empty lines that they leave at the cell's end."""
 
     def preprocess_cell(self, cell, resources, index):
         cell, resources = super().preprocess_cell(cell, resources, index)
@@ -100,8 +100,8 @@ class ClearTests(ClearHiddenTests):
         return cell, resources
 
 
-# From the solved notebook to the student's, in nbgrader's own order: the gradebook keeps the cells (SaveCells) while
-# the hidden tests and rubrics are still in them.
+# From the solved notebook to the student's, in nbgrader's own order: SaveCells stores the cells in the gradebook while
+# they still have the hidden tests and rubrics.
 RELEASE = [
     LockCells,
     KindStubs,
@@ -116,19 +116,22 @@ RELEASE = [
 ]
 
 
-# ---------------------------------------------------------------- autograding: files and cells as the student sent them
+# ---------------------------------------------------------------- autograding: repairing files and cells
 
 
 def expected_name(assignment, student, notebooks):
-    """Gives the notebook of a submission the name that nbgrader expects, where none has it.
+    """Rename a submission's notebook to the name that nbgrader expects, if none has it.
 
-    Colab calls a copy "Copy of NAME.ipynb", a browser "NAME (1).ipynb", Jupyter "NAME-Copy1.ipynb", each in its user's
-    language, and nbgrader skips names that it does not know. Of several notebooks the one whose name is most like the
-    expected one is taken.
+    Colab names a copy "Copy of NAME.ipynb", a browser "NAME (1).ipynb", Jupyter "NAME-Copy1.ipynb", each in the user's
+    language, and nbgrader skips unknown names. If there are several notebooks, the one with the most similar name is
+    graded.
 
-    It is nbgrader's `pre_convert_hook`. What is left in `notebooks` is graded; `assignment` and `student` may be
-    patterns, so the names come from the folder. The file is renamed in `submitted`, because there nbgrader looks for it
-    again, when feedback is released.
+    This is nbgrader's `pre_convert_hook`. Whatever remains in `notebooks` is graded; `assignment` and `student` may be
+    patterns, so the names come from the folder. The file is renamed in `submitted`, because nbgrader looks for it there
+    again when feedback is released.
+
+    nbgrader does not call the hook for a folder without any *.ipynb, such as one with `NAME.ipynb.txt` or `NAME.json`:
+    it logs "No notebooks were matched" with the folder's name, and grades the others.
     """
     folder = os.path.dirname(notebooks[0])
     name = os.path.basename(folder)
@@ -138,35 +141,36 @@ def expected_name(assignment, student, notebooks):
     best = max(notebooks, key=lambda notebook: _likeness(os.path.basename(notebook), name))
     others = ", ".join(os.path.basename(notebook) for notebook in notebooks if notebook != best)
     get_logger().warning(
-        "%s: %s is graded as %s.ipynb, which is not there%s",
+        "%s: %s is graded as %s.ipynb, which is missing%s",
         folder,
         os.path.basename(best),
         name,
-        f"; of these its name fits best, not graded: {others}" if others else "",
+        f"; its name is the closest; not graded: {others}" if others else "",
     )
     os.replace(best, expected)
     notebooks[:] = [expected]
 
 
 def _likeness(file, name):
-    """How much a file's name is like another: first the longest part that both have, then all parts, then a later number."""
+    """Sort key for the similarity of two names: the longest common part, then the ratio of all, then the later number."""
     file, name = file.removesuffix(".ipynb").casefold(), name.casefold()
     matcher = SequenceMatcher(None, file, name, autojunk=False)
     return matcher.find_longest_match().size, matcher.ratio(), file
 
 
 class OneOfEach(DeduplicateIds):
-    """Keeps the last of cells with the same grade id, and makes the others, and damaged ones, ordinary cells.
+    """Keep the last of several cells with the same grade id; make the others, and damaged ones, ordinary cells.
 
     nbgrader's own class leaves empty metadata behind, which its schema check then takes for an old notebook: one
-    student's copied cell ends the grading of everybody (jupyter/nbgrader#1083; open since 2019, #1753 would mend it).
+    student's copied cell stops the grading of the whole class (jupyter/nbgrader#1083, open since 2019; #1753 would fix
+    it).
     """
 
     def preprocess_cell(self, cell, resources, index):
         try:
             MetadataValidator().validate_cell(cell)
         except (ValidationError, SchemaTooOldError, SchemaTooNewError):
-            self.log.warning("Cell %s has damaged nbgrader metadata; taking it as an ordinary cell", index)
+            self.log.warning("Cell %s has damaged nbgrader metadata; treating it as an ordinary cell", index)
             del cell.metadata["nbgrader"]
         cell, resources = super().preprocess_cell(cell, resources, index)
         if cell.metadata.get("nbgrader") == {}:
@@ -175,21 +179,21 @@ class OneOfEach(DeduplicateIds):
 
 
 class RestoreCells(OverwriteCells):
-    """Puts back every test, question and read-only cell that the student changed or deleted.
+    """Restore every test, question and read-only cell that the student changed or deleted.
 
-    nbgrader's own class stops with a KeyError where the neighbour of a deleted cell is gone too, and never brings
-    back a read-only cell. Exercise cells are not brought back: the student may have moved the code elsewhere, and
-    the stub would overwrite it.
+    nbgrader's own class stops with a KeyError if the neighbour of a deleted cell is gone too, and never restores
+    read-only cells. Exercise cells are not restored: the student may have moved the code elsewhere, and the stub would
+    overwrite it.
     """
 
     def preprocess_cell(self, cell, resources, index):
         cell, resources = super().preprocess_cell(cell, resources, index)
         if "nbgrader" in cell.metadata and "grade_id" not in cell.metadata.nbgrader:
-            del cell.metadata["nbgrader"]  # an id this notebook does not have: the student's own cell
+            del cell.metadata["nbgrader"]  # an unknown id: the student's own cell
         return cell, resources
 
     def add_missing_grade_cells(self, nb, resources):
-        """Inserts missing tests as late as their place allows, missing read-only cells as early."""
+        """Insert missing tests as late as their place allows, and missing read-only cells as early as possible."""
         source = self.gradebook.find_notebook(self.notebook_id, self.assignment_id)
         names = [cell.name for cell in source.source_cells]
         points = {cell.name: cell.max_score for cell in source.grade_cells}
@@ -200,7 +204,7 @@ class RestoreCells(OverwriteCells):
             here = {c.metadata.nbgrader.grade_id: i for i, c in ours}
             if cell.name in here or (cell.name in solutions and cell.name not in points):
                 continue
-            self.log.warning("Cell %s is missing from the submission; putting it back", cell.name)
+            self.log.warning("Cell %s is missing from the submission; restoring it", cell.name)
             if cell.name in points:
                 place = min((here[n] for n in names[at + 1 :] if n in here), default=len(nb.cells))
             else:
@@ -222,7 +226,7 @@ class RestoreCells(OverwriteCells):
         }
         if points is not None:
             metadata["points"] = points
-        # A written answer is put back with this notice, so that it differs from "no answer" and a person looks at it.
+        # A restored written answer gets this notice, so that it differs from "no answer" and a person looks at it.
         notice = self.missing_cell_notification.format(cell_id=cell.name) if solution else ""
         return new_cell(notice + cell.source, metadata={"nbgrader": metadata, "deletable": False})
 
@@ -231,10 +235,10 @@ class RestoreCells(OverwriteCells):
 
 
 class GraderKernel(Execute):
-    """Runs a submission with the grader's environment, and keeps what was graded before a kernel was lost.
+    """Run a submission in the grader's environment, and keep what was graded before a kernel was lost.
 
-    nbgrader throws the whole submission away when `os._exit`, a crash or the memory limit ends the kernel, or when a
-    cell that took too long can't be interrupted.
+    nbgrader discards the whole submission if `os._exit`, a crash or the memory limit ends the kernel, or if a cell that
+    took too long can't be interrupted.
     """
 
     def start_new_kernel(self, **kwargs):
@@ -249,20 +253,22 @@ class GraderKernel(Execute):
         try:
             return super().preprocess(nb, resources, *args, **kwargs)
         except (DeadKernelError, CellTimeoutError) as error:
-            # With `interrupt_on_timeout` a CellTimeoutError comes only where the interrupt had no effect.
-            self.log.warning("%s in cell %s; what comes after it gets no points", type(error).__name__, self._at)
+            # With `interrupt_on_timeout`, a CellTimeoutError means that the interrupt had no effect.
+            self.log.warning(
+                "%s in cell %s; this cell and those after it get no points", type(error).__name__, self._at
+            )
             for cell in nb.cells[self._at :]:
                 if cell.cell_type == "code":
-                    cell.outputs = [_error("KernelLost", "Python stopped in this cell, or in one above it.")]
+                    cell.outputs = [_error("KernelLost", "Python stopped in this cell or in one above it.")]
             return nb, resources
 
 
 class PartialCredit(NbGraderPreprocessor):
-    """Lets a test cell give part of its points by ending with one plain number, and nothing else.
+    """Give part of a test cell's points if the cell ends with one plain number; accept nothing else.
 
-    nbgrader gives full marks for -1, nan, False, '0.5' and tensor(0.5), stops half-way at a number above the
-    maximum, and believes a number shown before an error (jupyter/nbgrader#1399 discusses the output as the channel). Here a number above the maximum counts as the maximum, an
-    error always counts, and any other value gives no points, with a sentence for the instructor.
+    nbgrader gives full marks for -1, nan, False, '0.5' and tensor(0.5), stops at a number above the maximum, and
+    ignores an error after a number (jupyter/nbgrader#1399 discusses scores as outputs). Here a number above the maximum
+    counts as the maximum, an error always counts, and any other value gives no points, with a message for the instructor.
     """
 
     def preprocess_cell(self, cell, resources, index):
@@ -284,13 +290,13 @@ class PartialCredit(NbGraderPreprocessor):
             cell.outputs.append(_error("NoScore", sentence))
         else:
             results[0].data["text/plain"] = repr(min(score, float(cell.metadata.nbgrader.points)))
-        # nbgrader believes what comes first.
+        # nbgrader scores the first output.
         cell.outputs.sort(key=lambda output: output.output_type != "error")
         return cell, resources
 
 
 def plain_number(results):
-    """The one finite number ≥ 0 that a cell's `execute_result` outputs show, or None."""
+    """Return the one finite number ≥ 0 that a cell's `execute_result` outputs show, or None."""
     try:
         (result,) = results
         score = float(result.data["text/plain"])
@@ -303,10 +309,10 @@ def plain_number(results):
 
 
 class HideTests(ClearHiddenTests):
-    """Takes hidden tests out of the feedback: their source, and their lines in error messages (jupyter/nbgrader#917).
+    """Remove hidden tests from the feedback: their source, and their lines in tracebacks (jupyter/nbgrader#917).
 
-    The next class gets the same course, so the tests and rubrics stay with the instructor. What failed is still
-    said: the assertion's own sentence stays, and so do the lines of the student's code the error went through.
+    The next class gets the same course, so tests and rubrics stay secret. The feedback still says what failed: the
+    assertion's message stays, and so do the lines of the student's code in the traceback.
     """
 
     display_data_priority = unused_display_option()
@@ -325,7 +331,7 @@ class HideTests(ClearHiddenTests):
 
 
 def _is_of_another_cell(frame, cell):
-    """True for a traceback entry of IPython that shows lines of a cell other than this one."""
+    """Whether a traceback entry of IPython shows lines of a cell other than this one."""
     found = re.match(r"Cell In\[(\d+)\]", strip_ansi(frame).strip())
     return found is not None and int(found[1]) != cell.execution_count
 

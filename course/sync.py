@@ -1,6 +1,6 @@
-"""``course sync``: what ``pyproject.toml`` decides, written wherever else it has to stand.
+"""`course sync`: copy what `pyproject.toml` declares to the other files that need it.
 
-The dependency lists become ``requirements.txt`` and ``environment.yml``; the project's address goes into
+The dependency lists become `requirements.txt` and `environment.yml`; the project's address goes into
 the README's badge and links and into the notebooks' first cell.
 """
 
@@ -10,6 +10,8 @@ import re
 import tomllib
 from pathlib import Path
 
+from course.utf8 import read_utf8
+
 __all__ = ["sync"]
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -17,19 +19,20 @@ ROOT = Path(__file__).resolve().parent.parent
 #: What a student installs: the notebooks' libraries and JupyterLab.
 STUDENT_EXTRA = "lab"
 
-#: GitHub owner/name as it stands in a page's or a clone's address, or in Colab's (…/github/owner/name).
+#: GitHub owner/name as in the address of a page or a clone, or in Colab's (…/github/owner/name).
 ADDRESS = re.compile(r"(github(?:\.com)?/)[\w-]+/picture-this\b")
 
 
 def sync(*, check: bool, root: Path = ROOT) -> list[str]:
-    """Writes every file that differs from what ``pyproject.toml`` says; with ``check`` only names them.
+    """Update every file that differs from what `pyproject.toml` says; with `check`, only report them.
 
-    Returns one sentence a stale file, none when nothing is stale or everything has been written.
+    Returns:
+        With `check`, one sentence per stale file; otherwise an empty list.
     """
-    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    project = tomllib.loads(read_utf8(root / "pyproject.toml"))["project"]
     problems = []
     for path, text in _wanted(project, root).items():
-        if not path.exists() or path.read_text(encoding="utf-8") != text:
+        if not path.exists() or read_utf8(path) != text:
             if check:
                 name = path.relative_to(root).as_posix()
                 problems.append(f"{name} differs from pyproject.toml: run `course sync` and commit it.")
@@ -47,15 +50,15 @@ def _wanted(project: dict, root: Path) -> dict[Path, str]:
     address = project["urls"]["Repository"].removeprefix("https://github.com/")
     for path in [root / "README.md", root / "CONTRIBUTING.md", *sorted((root / "solutions").glob("*.py"))]:
         if path.exists():
-            files[path] = ADDRESS.sub(rf"\g<1>{address}", path.read_text(encoding="utf-8"))
+            files[path] = ADDRESS.sub(rf"\g<1>{address}", read_utf8(path))
     return files
 
 
 def _requirements(packages: list[str]) -> str:
     return "\n".join(
         [
-            "# Made from pyproject.toml by `course sync`: change it there.",
-            "# What the notebooks need, as lower bounds; `pip install -r requirements.txt -c constraints.txt`",
+            "# Generated from pyproject.toml by `course sync`: edit that file instead.",
+            "# The notebooks' packages, with lower bounds; `pip install -r requirements.txt -c constraints.txt`",
             "# installs the versions that CI runs.",
             *packages,
             "-e .",
@@ -67,8 +70,8 @@ def _requirements(packages: list[str]) -> str:
 def _environment(packages: list[str], python: str) -> str:
     return "\n".join(
         [
-            "# Made from pyproject.toml by `course sync`: change it there.",
-            "# `conda env create -f environment.yml`; torch comes from pip, as everything else.",
+            "# Generated from pyproject.toml by `course sync`: edit that file instead.",
+            "# `conda env create -f environment.yml`; torch comes from pip, like everything else.",
             "name: picture-this",
             "channels:",
             "  - conda-forge",

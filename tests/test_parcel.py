@@ -73,7 +73,7 @@ def test_pictures_travel_in_the_request(way):
 def test_pictures_lie_in_a_folder(root):
     got = receive(submission("generated_images/a.png", "gone.png", folder="ada"), root)
     assert got.files == {"generated_images/a.png": b"A"}
-    assert got.problems == {"gone.png": f"{MISSING} (this runner looked into its folder 'ada')"}
+    assert got.problems == {"gone.png": f"{MISSING} (this runner looked in its folder 'ada')"}
 
 
 SMALL = [
@@ -115,26 +115,12 @@ def test_what_was_looked_through_is_told(way):
         assert sentence in problem
 
 
-BYTES = bytes(range(256)) * 3  # with + and / in base64
+def test_base64_is_read_as_people_send_it():
+    def sent(content):
+        return f"\ufeffdata:application/octet-stream;base64,\n{base64.encodebytes(content).decode()}"
 
-
-@pytest.mark.parametrize(
-    "written",
-    [
-        lambda content: base64.encodebytes(content).decode(),  # a line break after 76 letters
-        lambda content: base64.encodebytes(content).decode().replace("\n", "\r\n"),
-        lambda content: f"  {in_base64(content)}\n",
-        lambda content: f"data:image/png;base64,{in_base64(content)}",
-        lambda content: f"data:;base64,{in_base64(content)}",
-        lambda content: f"DATA:image/png;charset=utf-8;BASE64,\n{base64.encodebytes(content).decode()}",
-        lambda content: base64.urlsafe_b64encode(content).decode(),
-        lambda content: f"\ufeff{in_base64(content)}",  # out of a file with a byte order mark
-    ],
-)
-@pytest.mark.parametrize("way", WAYS)
-def test_base64_is_read_as_people_send_it(written, way):
-    fields = {"images": {"a.png": written(BYTES)}} if way == "images" else {"zip": written(zipped({"a.png": BYTES}))}
-    assert receive(submission("a.png", **fields), None).files == {"a.png": BYTES}
+    for fields in ({"images": {"a.png": sent(b"A")}}, {"zip": sent(zipped({"a.png": b"A"}))}):
+        assert receive(submission("a.png", **fields), None).files == {"a.png": b"A"}
 
 
 @pytest.mark.parametrize(
@@ -169,26 +155,26 @@ def test_a_link_does_not_lead_out(root):
 def test_a_pipe_is_not_waited_for(root):
     os.mkfifo(root / "ada" / "pipe.png")
     assert receive(submission("pipe.png", "generated_images", folder="ada"), root).problems == {
-        "pipe.png": f"{MISSING} (this runner looked into its folder 'ada')",
-        "generated_images": f"{MISSING} (this runner looked into its folder 'ada')",
+        "pipe.png": f"{MISSING} (this runner looked in its folder 'ada')",
+        "generated_images": f"{MISSING} (this runner looked in its folder 'ada')",
     }
 
 
 @pytest.mark.parametrize("folder", ["..", "../root2", "/", "/etc", "ada/../..", "..\\", "\\etc", "\0"])
 def test_a_folder_stays_inside_the_runners(folder, root):
     (problem,) = receive(submission("secret.png", folder=folder), root).problems.values()
-    assert "is outside of the one that this runner looks into" in problem
+    assert "is outside the folder that this runner reads" in problem
 
 
 def test_without_a_root_no_folder_is_opened(root):
     (problem,) = receive(submission("generated_images/a.png", folder=str(root / "ada")), None).problems.values()
-    assert "opens no folders" in problem
+    assert "does not read folders" in problem
 
 
 def test_without_a_folder_the_runners_own_is_meant(root):
     got = receive(submission("generated_images/a.png", "ada/generated_images/a.png"), root)
     assert got.files == {"ada/generated_images/a.png": b"A"}
-    assert got.problems == {"generated_images/a.png": f"{MISSING} (this runner looked into its own folder)"}
+    assert got.problems == {"generated_images/a.png": f"{MISSING} (this runner looked in its own folder)"}
 
 
 def test_without_pictures_it_says_how_to_send_them():
@@ -207,17 +193,20 @@ def test_a_large_picture_is_not_unfolded(root, monkeypatch):
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
-        ({"zip": "no base64!"}, "not whole in base64"),
-        ({"zip": in_base64(b"no archive")}, "holds no zip archive"),
-        ({"zip": in_base64(zipped({"a.png": b"A" * 100})[:-30])}, "holds no zip archive"),
-        ({"zip": in_base64(zipped({"a.png": b"AAA"}, zipfile.ZIP_STORED).replace(b"AAA", b"BBB"))}, "can't give it"),
-        ({"zip": in_base64(zipped({"a.png": b"A"}, zipfile.ZIP_LZMA))}, "unusual way: pack it with the method deflate"),
-        ({"zip": in_base64(zipped({"ä.png": b"A"}).replace("ä".encode(), b"\xff\xff"))}, "holds no zip archive"),
+        ({"zip": "no base64!"}, "not valid base64"),
+        ({"zip": in_base64(b"no archive")}, "is not a zip archive"),
+        ({"zip": in_base64(zipped({"a.png": b"A" * 100})[:-30])}, "is not a zip archive"),
+        (
+            {"zip": in_base64(zipped({"a.png": b"AAA"}, zipfile.ZIP_STORED).replace(b"AAA", b"BBB"))},
+            "the archive is damaged there",
+        ),
+        ({"zip": in_base64(zipped({"a.png": b"A"}, zipfile.ZIP_LZMA))}, "unusual method: use deflate"),
+        ({"zip": in_base64(zipped({"ä.png": b"A"}).replace("ä".encode(), b"\xff\xff"))}, "is not a zip archive"),
         ({"zip": in_base64(zipped(dict.fromkeys(map(str, range(1_001)), b"")))}, "has more than 1,000 members"),
-        ({"zip": "data:application/zip,PK"}, "not whole in base64"),
-        ({"images": {"a.png": "no base64!"}}, "not whole in base64"),
-        ({"images": {"a.png": in_base64(b"AAAA")[:-1]}}, "not whole in base64"),
-        ({"images": {"a.png": "ä"}}, "not whole in base64"),
+        ({"zip": "data:application/zip,PK"}, "not valid base64"),
+        ({"images": {"a.png": "no base64!"}}, "not valid base64"),
+        ({"images": {"a.png": in_base64(b"AAAA")[:-1]}}, "not valid base64"),
+        ({"images": {"a.png": "ä"}}, "not valid base64"),
     ],
 )
 def test_damaged_pictures_are_told(fields, sentence):
@@ -250,7 +239,7 @@ def test_a_locked_archive_is_told():
     content[6] |= 1  # "encrypted", in the member's head and in the directory
     content[content.index(b"PK\x01\x02") + 8] |= 1
     (problem,) = receive(submission("a.png", zip=in_base64(bytes(content))), None).problems.values()
-    assert "the archive can't give it" in problem
+    assert "the archive is damaged there" in problem
 
 
 def test_only_what_can_win_points_is_read():

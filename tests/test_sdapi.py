@@ -219,7 +219,7 @@ def test_a_schedule_is_followed_or_refused(http, sampler):
     for scheduler in ("Karras", "SGM Uniform"):
         answer = http.post("txt2img", json=FEW | {"steps": 4, "sampler_name": sampler, "scheduler": scheduler})
         if scheduler not in SAMPLERS[sampler].schedules:
-            assert f"{sampler} can't follow 'Karras', only: Automatic, SGM Uniform" in refused(answer, 422)
+            assert f"{sampler} does not support 'Karras', only: Automatic, SGM Uniform" in refused(answer, 422)
             continue
         drawn = answer.json()
         assert not same(pixels(drawn)[0], pixels(draw(http, steps=4, sampler_name=sampler))[0])
@@ -296,7 +296,9 @@ def test_the_picture_its_strength_and_how_it_is_resized_have_a_say(http):
 def test_a_picture_comes_in_base64_as_people_send_it(http):
     plain = redraw(http)["images"]
     text = base64_of(RED)
-    for sent in (f"data:image/png;base64,{text}", f"{text[:76]}\r\n{text[76:]}\n"):
+    letters = text.replace("+", "-").replace("/", "_")
+    assert letters != text
+    for sent in (f"\ufeffdata:image/png;base64,{letters}", f"{text[:76]}\r\n{text[76:]}\n"):
         assert redraw(http, init_images=[sent])["images"] == plain
 
 
@@ -306,10 +308,10 @@ def test_a_picture_comes_in_base64_as_people_send_it(http):
         ({"init_images": []}, "init_images", 422),
         ({"init_images": None}, "init_images", 422),
         ({"init_images": [7]}, "init_images.0", 422),
-        ({"init_images": ["!!!!"]}, "not whole in base64", 400),
-        ({"init_images": ["aGVsbG8="]}, "no picture", 400),
+        ({"init_images": ["!!!!"]}, "not valid base64", 400),
+        ({"init_images": ["aGVsbG8="]}, "not a picture", 400),
         ({"init_images": ["file:///etc/passwd"]}, "data:image/png;base64", 400),
-        ({"init_images": ["http://127.0.0.1/x.png"]}, "fetches no URLs", 400),
+        ({"init_images": ["http://127.0.0.1/x.png"]}, "does not download pictures", 400),
         ({"denoising_strength": 0}, "denoising_strength", 422),
         ({"denoising_strength": 0.2}, "0.2 of 4 steps is less than one", 422),
         ({"resize_mode": 3}, "resize_mode", 422),
@@ -335,7 +337,7 @@ def test_a_pictures_words_are_read_as_they_were_written(http):
 
 def test_a_picture_without_words_has_none(http):
     assert http.post("png-info", json={"image": base64_of(RED)}).json() == {"info": "", "items": {}, "parameters": {}}
-    assert "no picture" in refused(http.post("png-info", json={"image": "aGVsbG8="}), 400)
+    assert "not a picture" in refused(http.post("png-info", json={"image": "aGVsbG8="}), 400)
 
 
 def test_words_of_the_web_ui_and_of_others():
@@ -453,10 +455,10 @@ def test_it_is_listed_as_the_web_ui_lists_adapters(few):
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"prompt": "a cat <lora:sharp:1>"}, "there is no lora 'sharp' here; there are: few_step"),
-        ({"prompt": "a cat <lora:few_step:lots>"}, "the weight of lora 'few_step' should be a number up to 10"),
-        ({"prompt": "a cat <lora:few_step:1e9>"}, "the weight of lora 'few_step' should be a number up to 10"),
-        ({"prompt": "a cat <lora:few_step:nan>"}, "the weight of lora 'few_step' should be a number up to 10"),
+        ({"prompt": "a cat <lora:sharp:1>"}, "there is no LoRA 'sharp' here; available: few_step"),
+        ({"prompt": "a cat <lora:few_step:lots>"}, "the weight of LoRA 'few_step' should be a number up to 10"),
+        ({"prompt": "a cat <lora:few_step:1e9>"}, "the weight of LoRA 'few_step' should be a number up to 10"),
+        ({"prompt": "a cat <lora:few_step:nan>"}, "the weight of LoRA 'few_step' should be a number up to 10"),
         ({"sampler_name": "LCM", "steps": 51}, "LCM takes at most 50 steps, not 51"),
     ],
 )
@@ -473,7 +475,7 @@ def slow(pipe):
     own = type(pipe)(**{**pipe.components, "unet": copy.deepcopy(pipe.unet)}, requires_safety_checker=False)
     own.set_progress_bar_config(disable=True)
     turnstile = Turnstile(own.unet)
-    with client_of(own, places=2) as (client, painter), ThreadPoolExecutor(3) as pool:
+    with client_of(own, max_pending=2) as (client, painter), ThreadPoolExecutor(3) as pool:
         yield client, painter, turnstile, pool
         turnstile.give(1000)
 
@@ -517,7 +519,7 @@ def test_a_drawing_that_is_interrupted_comes_as_it_is(slow):
 def test_a_full_queue_is_told_to_come_again(slow):
     http, painter, turnstile, pool = slow
     taken = [pool.submit(draw, http) for _ in range(2)]
-    until(lambda: painter._taken == 2)
+    until(lambda: painter._pending == 2)
     answer = http.post("txt2img", json=FEW)
     assert "2 drawings" in refused(answer, 429) and answer.headers["retry-after"]
     turnstile.give(100)
@@ -538,10 +540,10 @@ def test_a_client_that_goes_away_stops_its_drawing(slow):
                 client.sendall(head.encode() + content)
                 turnstile.give(2)
                 until(lambda: turnstile.steps == 2)
-                drawing = painter.at_work
+                drawing = painter.current_job
             until(lambda: drawing.cancelled)
             turnstile.give(1000)
-            until(lambda: painter._taken == 0)
+            until(lambda: painter._pending == 0)
             assert turnstile.steps < 5
         finally:
             serving.should_exit = True
@@ -586,12 +588,12 @@ BAD_FIELDS = [
     ({"prompt": 7}, "prompt"),
     ({"prompt": "x" * 10_001}, "prompt"),
     ({"prompt": "half a character \ud83d"}, "prompt"),
-    ({"sampler_name": "Euler b"}, "there are: DPM++ 2M, Euler,"),
+    ({"sampler_name": "Euler b"}, "available: DPM++ 2M, Euler,"),
     ({"sampler_name": "\ud83d"}, "sampler_name"),
-    ({"sampler_name": "Euler b Karras"}, "there are: DPM++ 2M, Euler,"),
-    ({"scheduler": "Cubic"}, "there is no scheduler 'Cubic' here; there are: Automatic, Karras,"),
-    ({"sampler_name": "LCM", "scheduler": "Karras"}, "LCM can't follow 'Karras', only: Automatic"),
-    ({"prompt": "a cat <lora:snowman:0.8>"}, "there is no lora 'snowman' here"),
+    ({"sampler_name": "Euler b Karras"}, "available: DPM++ 2M, Euler,"),
+    ({"scheduler": "Cubic"}, "there is no scheduler 'Cubic' here; available: Automatic, Karras,"),
+    ({"sampler_name": "LCM", "scheduler": "Karras"}, "LCM does not support 'Karras', only: Automatic"),
+    ({"prompt": "a cat <lora:snowman:0.8>"}, "there is no LoRA 'snowman' here"),
     ({"override_settings": 7}, "override_settings"),
     ({"batch_size": 64, "n_iter": 64}, "at most 256 of that size"),
 ]
@@ -622,7 +624,7 @@ def test_a_body_that_is_cut_has_no_field(http):
 
 
 def test_other_paths_and_methods(http):
-    assert "GET /sdapi/v1/interrogate here: /sdapi/v1/docs" in refused(http.get("interrogate"), 404)
+    assert "GET /sdapi/v1/interrogate here: see /sdapi/v1/openapi.json" in refused(http.get("interrogate"), 404)
     assert refused(http.get("txt2img"), 405)
 
 

@@ -1,17 +1,15 @@
-"""A submission as it is kept: its records, and the bytes of the pictures that they name.
+"""A submission as it is stored: its records, and the bytes of the pictures that they name.
 
-The sender is untrusted: a path stays inside the submission's folder, an archive unfolds to no more than the limits
-below, and of a long submission only what can win points is read. But it may come as people make it: base64 with line
-breaks or as a ``data:`` URL, an archive with a folder around everything, paths as Windows writes them.
+The sender is untrusted: paths stay inside the submission's folder, archives unpack to no more than the limits below,
+and only what can win points is read. But honest submissions come in many forms: base64 with line breaks or as a
+`data:` URL, an archive with a folder around everything, Windows paths.
 """
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import io
 import json
-import re
 import unicodedata
 import zipfile
 from collections.abc import Callable, Collection, Iterable
@@ -19,31 +17,32 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
+from course.base64_text import from_base64
 from helpers.assessment.findings import RECORDS
 from helpers.assessment.opened import MAX_FILE, MISSING, OUTSIDE, TOO_LARGE, OpenedSubmission
 from helpers.submission import Record, Submission
 
 __all__ = ["MAX_FILE", "MAX_FILES", "RECORDS", "Parcel", "named_pictures", "pack_files", "receive", "unpack_files"]
 
-#: The most bytes of all pictures' files together, in a folder or unfolded from an archive. Plain base64 takes a third more
-#: bytes than the files, so a request of 20 MB, the most that the endpoint lets in, carries some 15 MB of them.
+#: Maximum bytes of all picture files together, in a folder or unpacked. Base64 adds a third, so a request of 20 MB, the
+#: endpoint's limit, carries about 15 MB of files.
 MAX_FILES = 20_000_000
-#: The most members of an archive; each takes memory when it is opened.
+#: Maximum members of an archive: each takes memory when the archive is opened.
 MAX_MEMBERS = 1_000
 
-TOO_MUCH = f"with it the pictures' files are more than {MAX_FILES / 1e6:g} MB together"
+TOO_MUCH = f"with it, the picture files are larger than {MAX_FILES / 1e6:g} MB together"
 
 
 class _Unreadable(Exception):
-    """A picture can't be had; the message says why."""
+    """A picture is unavailable; the message says why."""
 
 
 @dataclass(frozen=True)
 class Parcel:
-    """What came in.
+    """A received submission.
 
     Attributes:
-        files: path → the bytes of a picture, as the records name it.
+        files: path, as the records write it → the picture's bytes.
         problems: path → why there are no bytes.
     """
 
@@ -55,9 +54,9 @@ class Parcel:
 
     @cached_property
     def id(self) -> str:
-        """32 hex digits that depend on all that is judged: the same submission sent twice is one submission.
+        """32 hex digits, a hash of everything that is judged: a submission sent twice counts once.
 
-        What is missing belongs to it, with the reason, so that an answer with other reasons is another answer.
+        Missing pictures are part of it, with the reasons, because the reasons are part of the verdict.
         """
         digest = hashlib.sha256(Submission(**self.body()).model_dump_json().encode())
         for name, content in sorted(self.files.items()):
@@ -67,16 +66,16 @@ class Parcel:
         return digest.hexdigest()[:32]
 
     def body(self) -> dict:
-        """The arguments of a `Submission` without its pictures."""
+        """Return the arguments of a `Submission` without its pictures."""
         return {"submission": self.records, "student": self.student, "course": self.course}
 
     def opened(self) -> OpenedSubmission:
-        """The submission with its pictures opened, as `helpers.assessment` judges it."""
+        """Open the pictures, for `helpers.assessment` to judge."""
         return OpenedSubmission.from_files(self.records, self.files, self.problems)
 
 
 def named_pictures(records: Iterable[Record]) -> list[str]:
-    """The paths that are looked at, each once: of four records, the source picture and four pictures."""
+    """Return the paths that are read, each once: source picture and four pictures for each of the first four records."""
     paths = []
     for record in list(records)[:RECORDS]:
         paths += [record.source_image] if record.source_image is not None else []
@@ -85,11 +84,12 @@ def named_pictures(records: Iterable[Record]) -> list[str]:
 
 
 def receive(submission: Submission, root: Path | None) -> Parcel:
-    """A request's records and pictures. Never raises for what a stranger sent: faults stand in ``problems``.
+    """Receive a request's records and pictures. Never raises for bad input: faults go into `problems`.
 
     Args:
-        root: the folder whose folders a request may name; None where it may name none. It is the one that a request
-            means which brings no pictures and names no folder.
+        submission: the request.
+        root: requests may name folders inside this one, and mean this one if they bring no pictures and name no folder.
+            None if requests may not name folders.
     """
     read = _reader(submission, root)
     files, problems, room = {}, {}, MAX_FILES
@@ -117,7 +117,7 @@ def _stays_inside(path: str) -> bool:
 
 
 def _reader(submission: Submission, root: Path | None) -> Callable[[str], bytes]:
-    """The function that finds a path's bytes where the request has its pictures; it raises ``_Unreadable``."""
+    """Return a function that reads a path's bytes from where the request has its pictures; it raises `_Unreadable`."""
     if submission.zip is not None:
         return _zip_reader(submission.zip)
     if submission.images is not None:
@@ -135,10 +135,11 @@ def _fail(reason: str) -> bytes:
 
 
 def _finder(names: Collection[str], place: str) -> Callable[[str], str]:
-    """The function that finds the name under which a path came, be it with a folder around it; raises ``_Unreadable``.
+    """Return a function that finds a path among the names, perhaps inside another folder; it raises `_Unreadable`.
 
     Args:
-        place: where the names are, for the reason.
+        names: the names of the files that came.
+        place: where they are, for the message.
     """
     by_path = {_plain(name): name for name in names if not name.startswith("__MACOSX/")}
 
@@ -160,49 +161,43 @@ def _finder(names: Collection[str], place: str) -> Callable[[str], str]:
 
 
 def _plain(path: str) -> str:
-    """A path as all systems could have written it: with forward slashes, letters and their accents as one character."""
+    """Normalise a path: forward slashes, no empty parts, accented letters as one character."""
     parts = unicodedata.normalize("NFC", path).replace("\\", "/").split("/")
     return "/".join(part for part in parts if part not in ("", "."))
 
 
-def _from_base64(text: str) -> bytes:
-    """The bytes; line breaks, a byte order mark, a ``data:`` head and the URL alphabet are fine. Raises ``ValueError``."""
-    text = re.sub(r"\Adata:[^,]{0,200};base64,", "", text.strip().removeprefix("\ufeff"), flags=re.IGNORECASE)
-    return base64.b64decode("".join(text.split()).replace("-", "+").replace("_", "/"), validate=True)
-
-
 def _decode(text: str) -> bytes:
     try:
-        content = _from_base64(text)
+        content = from_base64(text)
     except ValueError as error:
-        raise _Unreadable(f"it is not whole in base64 ({error})") from error
+        raise _Unreadable(f"it is not valid base64 ({error})") from error
     return content if len(content) <= MAX_FILE else _fail(TOO_LARGE)
 
 
 def _zip_reader(text: str) -> Callable[[str], bytes]:
     try:
-        packed = _from_base64(text)
+        packed = from_base64(text)
     except ValueError as error:
-        reason = f'the field "zip" is not whole in base64 ({error})'
+        reason = f'the field "zip" is not valid base64 ({error})'
         return lambda path: _fail(reason)
-    if packed.count(b"PK\1\2") > MAX_MEMBERS:  # the mark of each member
+    if packed.count(b"PK\1\2") > MAX_MEMBERS:  # each member's header
         return lambda path: _fail(f"the archive has more than {MAX_MEMBERS:,} members: pack the named pictures only")
-    # A damaged archive raises whatever its reader stumbles over, when it is opened and at each member.
+    # Damaged archives can raise any exception, when they are opened and at each member.
     try:
         archive = zipfile.ZipFile(io.BytesIO(packed))
     except Exception:
-        return lambda path: _fail('the field "zip" holds no zip archive')
+        return lambda path: _fail('the field "zip" is not a zip archive')
     find = _finder([name for name in archive.namelist() if not name.endswith(("/", "\\"))], "the zip archive")
 
     def read(path: str) -> bytes:
         info = archive.getinfo(find(path))
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise _Unreadable("the archive compresses it in an unusual way: pack it with the method deflate")
+            raise _Unreadable("it is compressed with an unusual method: use deflate")
         try:
             with archive.open(info) as member:
                 content = member.read(MAX_FILE + 1)  # don't trust the sizes in the archive's headers
         except Exception as error:
-            raise _Unreadable(f"the archive can't give it ({error})") from error
+            raise _Unreadable(f"the archive is damaged there ({error})") from error
         return content if len(content) <= MAX_FILE else _fail(TOO_LARGE)
 
     return read
@@ -210,11 +205,11 @@ def _zip_reader(text: str) -> Callable[[str], bytes]:
 
 def _folder_reader(folder: str, root: Path | None) -> Callable[[str], bytes]:
     if root is None:
-        return lambda path: _fail('this runner opens no folders: send the pictures as "zip" or "images"')
+        return lambda path: _fail('this runner does not read folders: send the pictures as "zip" or "images"')
     root = root.resolve()
     base = (root / folder.replace("\\", "/")).resolve() if "\0" not in folder else None
     if base is None or not base.is_relative_to(root):
-        return lambda path: _fail(f"the folder {folder[:80]!r} is outside of the one that this runner looks into")
+        return lambda path: _fail(f"the folder {folder[:80]!r} is outside the folder that this runner reads")
     place = "its own folder" if base == root else f"its folder {folder[:80]!r}"
 
     def read(path: str) -> bytes:
@@ -224,7 +219,7 @@ def _folder_reader(folder: str, root: Path | None) -> Callable[[str], bytes]:
             if not file.is_relative_to(base):  # a link may lead out
                 raise _Unreadable(OUTSIDE)
             if not file.is_file():
-                raise _Unreadable(f"{MISSING} (this runner looked into {place})")
+                raise _Unreadable(f"{MISSING} (this runner looked in {place})")
             with file.open("rb") as opened:
                 content = opened.read(MAX_FILE + 1)
         except OSError as error:
@@ -235,7 +230,7 @@ def _folder_reader(folder: str, root: Path | None) -> Callable[[str], bytes]:
 
 
 def pack_files(files: dict[str, bytes]) -> bytes:
-    """The pictures as one zip archive, for keeping; compressed, for what unfolded may be mostly air."""
+    """Pack the pictures into one zip archive for storage, compressed, because an untrusted file may be mostly zeros."""
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
         for name, content in files.items():
@@ -244,6 +239,6 @@ def pack_files(files: dict[str, bytes]) -> bytes:
 
 
 def unpack_files(content: bytes) -> dict[str, bytes]:
-    """The inverse of `pack_files`."""
+    """Undo `pack_files`."""
     with zipfile.ZipFile(io.BytesIO(content)) as file:
         return {name: file.read(name) for name in file.namelist()}

@@ -1,34 +1,34 @@
-"""Pictures out of requests: what a stranger's bytes may be, and how much of them."""
+"""Read the pictures of requests: untrusted bytes, within limits."""
 
 from __future__ import annotations
 
 import asyncio
-import base64
 from collections.abc import Mapping, Sequence
 
 import httpx
 from PIL import Image
 
 from course.api_error import ApiError
+from course.base64_text import from_base64
 from helpers.pictures import Unreadable, open_untrusted
 
 __all__ = ["download", "read_base64", "read_picture"]
 
-#: The longest side in shortest sides: a picture is scaled by its shortest side before it is cropped.
+#: Longest over shortest side: models scale a picture by its shortest side before they crop it.
 MAX_ASPECT = 50
-#: The longest side of what is kept of a picture, in pixels: several times what models look at.
+#: Larger pictures are reduced to this longest side, in pixels: several times what the models see.
 SIDE = 1024
 MAX_DOWNLOAD = 20_000_000  # bytes, of all pictures of a request
 TIMEOUT = 10.0  # seconds, for all of them
 
 
 async def download(pictures: Sequence[tuple[str, str]]) -> dict[str, bytes]:
-    """What is behind each http(s) URL among the pictures' (URL, name of its field).
+    """Download each http(s) URL among the pictures' (URL, name of its field).
 
-    Follows no redirects, and takes a body as it comes: unfolded, one of 20 MB may have gigabytes.
+    Redirects are not followed, and compressed bodies are not unpacked: 20 MB could become gigabytes.
 
     Raises:
-        ApiError: status 400, for what can't be had, is too large, or is not there in time.
+        ApiError: status 400, if a download fails, is too large or takes too long.
     """
     found: dict[str, bytes] = {}
     deadline = asyncio.get_running_loop().time() + TIMEOUT
@@ -40,48 +40,41 @@ async def download(pictures: Sequence[tuple[str, str]]) -> dict[str, bytes]:
 
 
 def read_picture(url: str, param: str, downloads: Mapping[str, bytes]) -> Image.Image:
-    """The RGB picture in a ``data:image/…;base64,`` URL, or behind an http(s) URL that is among the ``downloads``.
+    """Return the RGB picture of a `data:image/…;base64,` URL, or of an http(s) URL that is among the `downloads`.
 
-    Never opens a file. Reads a picture's size before its pixels, so that a small file which unfolds into
-    gigabytes is refused unread. ``param`` is the request's field, for the errors.
+    Never opens a file. Reads a picture's size before its pixels, so that a small file which would unpack to
+    gigabytes is refused unread. `param` is the request's field, for the errors.
 
     Raises:
         ApiError: status 400, for anything else.
     """
     scheme = _scheme(url)
     if scheme == "data":
-        content = _decode(url, param)
+        content = _decoded(url, param)
     elif scheme not in ("http", "https"):
-        raise _bad(param, "A picture comes as a URL that starts with data:image/png;base64, (or jpeg, webp, gif)")
+        raise _bad(param, "Send a picture as a URL that starts with data:image/png;base64, (or jpeg, webp, gif)")
     elif url in downloads:
         content = downloads[url]
     else:
-        raise _bad(param, "This endpoint fetches no URLs: send the picture itself, as a data: URL")
+        raise _bad(param, "This endpoint does not download pictures: send the picture itself, as a data: URL")
     return _open(content, param)
 
 
 def read_base64(text: str, param: str) -> Image.Image:
-    """The RGB picture in base64, or in a ``data:`` URL. Raises as `read_picture` does."""
+    """Return the RGB picture in base64, or in a `data:` URL. Raises as `read_picture` does."""
     return read_picture(text, param, {}) if ":" in text[:100] else _open(_decoded(text, param), param)
 
 
 def _scheme(url: str) -> str:
-    return url.split(":", 1)[0].lower()
-
-
-def _decode(url: str, param: str) -> bytes:
-    head, comma, body = url.partition(",")
-    words = head.lower().split(";")
-    if not comma or not words[0].startswith("data:image/") or words[-1] != "base64":
-        raise _bad(param, "Expected data:image/png;base64, (or jpeg, webp, gif) and then the picture in base64")
-    return _decoded(body, param)
+    return url.partition(":")[0].strip("\ufeff \t\r\n").lower()
 
 
 def _decoded(text: str, param: str) -> bytes:
     try:
-        return base64.b64decode("".join(text.split()), validate=True)  # some encoders break lines
+        return from_base64(text)
     except ValueError as error:
-        raise _bad(param, f"The picture is not whole in base64 ({error})") from error
+        expected = "Expected a picture, such as data:image/png;base64,… (or jpeg, webp, gif)"
+        raise _bad(param, f"{expected}, but it is not valid base64 ({error})") from error
 
 
 async def _fetch(url: str, param: str, room: int, deadline: float) -> bytes:
@@ -98,9 +91,9 @@ async def _fetch(url: str, param: str, room: int, deadline: float) -> bytes:
                 if len(content) > room:
                     raise _bad(param, f"The pictures at URLs are larger than {MAX_DOWNLOAD / 1e6:g} MB")
     except TimeoutError as error:
-        raise _bad(param, f"The picture at that URL was not there within {TIMEOUT:g} seconds") from error
+        raise _bad(param, f"The picture at that URL did not arrive within {TIMEOUT:g} seconds") from error
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-        raise _bad(param, f"The picture at that URL can't be had ({type(error).__name__}: {error})") from error
+        raise _bad(param, f"The picture at that URL can't be downloaded ({type(error).__name__}: {error})") from error
     return bytes(content)
 
 
@@ -108,10 +101,12 @@ def _open(content: bytes, param: str) -> Image.Image:
     try:
         picture = open_untrusted(content, side=SIDE)
     except Unreadable as error:
-        raise _bad(param, f"The picture can't be had: {error}") from error
+        raise _bad(param, f"The picture can't be opened: {error}") from error
     longest, shortest = max(picture.size), min(picture.size)
-    if longest > MAX_ASPECT * (shortest + (longest == SIDE)):  # of one that was reduced the shortest side is rounded
-        raise _bad(param, f"The picture is more than {MAX_ASPECT} times as long as wide, too narrow to look at")
+    if longest > MAX_ASPECT * (shortest + (longest == SIDE)):  # the shortest side of a reduced picture is rounded
+        raise _bad(
+            param, f"The picture is more than {MAX_ASPECT} times as long as wide, which is too narrow for the models"
+        )
     return picture
 
 
