@@ -38,16 +38,18 @@ def test_cells_that_need_what_it_would_have_made_name_the_exercise(run):
     run(STUB)
     run("vectors = embed(['a cat'])\nfirst, *others = vectors")
     shown = run("best = vectors.argmax()")
-    assert shown.startswith("This cell needs vectors, which an earlier cell makes when embed is written. embed is not")
+    assert shown.startswith(
+        "This cell needs vectors, which an earlier cell creates once embed is written. embed is not"
+    )
     assert "Traceback" not in shown
-    assert run("print(best)").startswith("This cell needs best, which an earlier cell makes when embed is written.")
+    assert run("print(best)").startswith("This cell needs best, which an earlier cell creates once embed is written.")
     assert run("others").startswith("This cell needs others,")
 
 
 def test_what_a_cell_has_made_only_half_is_not_used(run):
     run(STUB)
     run("groups = []\nfor vector in embed(['a cat']):\n    groups.append(vector)")
-    assert run("print(sum(groups) / len(groups))").startswith("This cell needs groups, which an earlier cell makes")
+    assert run("print(sum(groups) / len(groups))").startswith("This cell needs groups, which an earlier cell creates")
     assert run("groups = [1]\nprint(sum(groups) / len(groups))") == "" and run("groups") == ""
 
 
@@ -68,6 +70,23 @@ def test_a_function_with_a_variable_of_the_same_name_is_defined_all_the_same(run
     assert run("first = found[0]").startswith("This cell needs found")
 
 
+def test_names_are_those_that_python_finds(run):
+    run(STUB)
+    run("found = embed(['a cat'])\nerror = 1")
+    assert run("found += [1]").startswith("This cell needs found")
+    assert run("for found in found:\n    pass").startswith("This cell needs found")
+    assert run("def search(among=found):\n    return among").startswith("This cell needs found")
+    assert run("class Search:\n    among = found").startswith("This cell needs found")
+    assert run("async def search():\n    return found") == ""
+    assert run("try:\n    1 / 0\nexcept ZeroDivisionError as error:\n    print(error)") == ""
+
+
+def test_a_magic_in_a_cell_hides_no_names(run):
+    run(STUB)
+    run("%xmode Plain\nfound = embed(['a cat'])")
+    assert run("found").startswith("This cell needs found")
+
+
 def test_once_it_is_written_all_is_as_always(run):
     run(STUB)
     run("vectors = embed(['a cat'])")
@@ -79,10 +98,14 @@ def test_once_it_is_written_all_is_as_always(run):
 
 def test_other_errors_keep_their_trace_and_what_they_leave_out_is_said(run):
     assert "ZeroDivisionError" in run("share = 1 / 0")
-    assert run("share") == "This cell needs share, but the cell that makes it ended in an error."
+    assert run("share") == "This cell needs share, but the cell that creates it raised an error."
     assert "NameError" in run("a_slip")
     assert "NotImplementedError" in run("raise NotImplementedError('later')")
 
 
 def test_a_cell_with_a_slip_in_its_syntax_does_no_harm(run):
-    assert "SyntaxError" in run("def f(:\n    pass") or run("1") == ""
+    for slip in ("def f(:\n    pass", "return 1"):
+        assert "SyntaxError" in run(slip)
+        run(STUB)
+        run("found = embed(['a cat'])")
+        assert run("found").startswith("This cell needs found"), "notebook.py should still be watching"

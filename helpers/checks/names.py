@@ -1,0 +1,50 @@
+"""The names that a notebook's cell needs from other cells, and those that it defines, as Python's compiler finds them."""
+
+from __future__ import annotations
+
+import ast
+import dis
+import inspect
+import warnings
+from types import CodeType
+
+__all__ = ["names"]
+
+LOADS = {"LOAD_NAME", "LOAD_GLOBAL"}
+
+
+def names(cell: str | ast.Module, *, in_functions: bool = False) -> tuple[list[str], set[str]]:
+    """Find the names that a cell needs before it defines them itself, and those that it defines.
+
+    Args:
+        cell: The cell's code, or its syntax tree.
+        in_functions: Also count what the functions that it defines will need when they are called.
+
+    Returns:
+        (needed, defined); `needed` is in the order of use and includes builtins.
+
+    Raises:
+        SyntaxError: The cell is not valid Python.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the notebook's own compiler has warned, or will
+        code = compile(cell, "<cell>", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+    return _names(code, in_functions)
+
+
+def _names(code: CodeType, in_functions: bool) -> tuple[list[str], set[str]]:
+    needed, defined = [], set()
+    for step in dis.get_instructions(code):
+        if step.opname == "STORE_NAME":
+            defined.add(step.argval)
+        elif step.opname in LOADS and step.argval not in defined:
+            needed.append(step.argval)
+        elif isinstance(step.argval, CodeType) and (in_functions or not _is_function(step.argval)):
+            inner, _ = _names(step.argval, in_functions)
+            needed += [name for name in inner if name not in defined]
+    return needed, defined
+
+
+def _is_function(code: CodeType) -> bool:
+    """Whether the code runs only when it is called; a class body and a comprehension run at once."""
+    return bool(code.co_flags & inspect.CO_OPTIMIZED) and not code.co_name.endswith(("comp>", "genexpr>"))
