@@ -1,7 +1,7 @@
-"""Things that the picture-book world does not know, for teaching a trained model something new.
+"""Things that the picture-book world does not have, for teaching a trained model something new.
 
-`pictures("robot", 16, seed=0)` draws robots in random places, `figure` puts one into a picture of `canvas`. No model
-of the course has learnt what one is called.
+`pictures("robot", 16, seed=0)` draws robots in random places, `figure` makes one for `canvas.draw_figures`. No model
+of the course has learnt their names.
 """
 
 from __future__ import annotations
@@ -14,15 +14,16 @@ import numpy as np
 from PIL import Image
 
 from helpers.picturebook import KINDS, PLACES, STYLES
-from helpers.picturebook.canvas import PAINTS, Figure, draw_figures
+from helpers.picturebook.canvas import draw_figures
 from helpers.picturebook.kinds import DRAWINGS
+from helpers.picturebook.pieces import PAINTS, Figure
 from helpers.picturebook.shapes import INK, WHITE, Colour, Shape, blob, curve, line, oval, poly
 
 __all__ = ["NEW_THINGS", "figure", "pictures", "random_picture"]
 
 GLOW, RED, CREAM, CARROT = (255, 214, 64), (222, 50, 54), (250, 240, 222), (247, 138, 32)
 BODIES: dict[str, Colour] = {"robot": (150, 162, 180), "snowman": (244, 248, 255), "mushroom": RED}
-"""What colour each new thing's "body" is."""
+"""The colour of each new thing's "body"."""
 
 
 @cache
@@ -87,19 +88,21 @@ NEW_THINGS = {"robot": _robot, "snowman": _snowman, "mushroom": _mushroom}
 
 
 def figure(kind: str, x: float, y: float, half: float, *, mirrored: bool = False) -> Figure:
-    """A new thing for `canvas.draw_figures`: its centre and half its side, in the square from 0 to 1 (y down).
+    """Make a new thing for `canvas.draw_figures`: its centre and half its side, in the square from 0 to 1 (y down).
 
-    Raises ValueError for a kind that is not in `NEW_THINGS`.
+    Raises:
+        ValueError: the kind is not in `NEW_THINGS`.
     """
     if kind not in NEW_THINGS:
-        raise ValueError(f"{kind!r} is no new thing; choose one of: {', '.join(NEW_THINGS)}")
+        raise ValueError(f"{kind!r} is not a new thing; choose one of: {', '.join(NEW_THINGS)}")
     return Figure(NEW_THINGS[kind](), BODIES[kind], x, y, half, mirrored)
 
 
 def pictures(kind: str, n: int = 16, *, seed: int = 0, size: int = 128, style: str = "flat") -> list[Image.Image]:
-    """Draw n RGB pictures of a new thing, large, the places taking turns; a seed fixes them all.
+    """Draw n RGB pictures of a large new thing, each in the next place; a seed fixes them all.
 
-    Raises ValueError for a kind that is not in `NEW_THINGS`, an unknown style, or a size below 32.
+    Raises:
+        ValueError: the kind is not in `NEW_THINGS`, the style is unknown, or the size is below 32.
     """
     rng = Random(f"{kind} {seed}")
     places = sorted(PLACES)
@@ -114,7 +117,7 @@ def pictures(kind: str, n: int = 16, *, seed: int = 0, size: int = 128, style: s
 
 
 def random_picture(rng: np.random.Generator, size: int = 128) -> Image.Image:
-    """A new thing in a random place and style, large or small; sometimes beside a second one or a known thing."""
+    """Draw a new thing in a random place and style, large or small; sometimes beside a second one or a known thing."""
     count = 2 if rng.random() < 0.3 else 1
     things = []
     for i in range(count):
@@ -129,7 +132,7 @@ def random_picture(rng: np.random.Generator, size: int = 128) -> Image.Image:
             kind = list(NEW_THINGS)[rng.integers(len(NEW_THINGS))]
             x, y, half, mirrored = where
             things.append(figure(kind, x, y, half, mirrored=mirrored))
-    if rng.random() < 0.5:  # the known thing stands left or right
+    if rng.random() < 0.5:  # so that the known thing stands left or right
         things = [replace(thing, x=1 - thing.x) for thing in things]
     place, style = PLACES[rng.integers(len(PLACES))], STYLES[rng.integers(len(STYLES))]
     return draw_figures(things, place, style, layout=int(rng.integers(2**31)), size=size)

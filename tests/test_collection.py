@@ -11,12 +11,11 @@ from itertools import islice
 import numpy as np
 import pytest
 import store_server
-import torch
 from typer.testing import CliRunner
 
 from course.cli import app
-from helpers import collection, store
-from helpers.collection import COLUMNS, Report, load_prompts, made_prompts, read_prompts, write_prompts
+from helpers import store
+from helpers.collection import COLUMNS, Report, load_prompts, made_prompts, making, read_prompts, write_prompts
 from helpers.errors import PlainError
 from helpers.picturebook import parse
 from helpers.store import StoreError
@@ -47,7 +46,7 @@ REFUSED = {
     "with the id of an earlier row": "line 9",
     "with the prompt of an earlier row": "line 11",
     "with another number of fields than the header's 6": "line 13",
-    "with a width that is none": "line 14",
+    "with an invalid width": "line 14",
 }
 
 
@@ -125,7 +124,7 @@ def test_an_interrupted_file_does_not_appear(tmp_path, monkeypatch):
         yield from islice(made_prompts(seed), 3)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(collection, "made_prompts", interrupted)
+    monkeypatch.setattr(making, "made_prompts", interrupted)
     with pytest.raises(KeyboardInterrupt):
         write_prompts(tmp_path / "made.csv", 10)
     assert list(tmp_path.iterdir()) == []
@@ -134,8 +133,8 @@ def test_an_interrupted_file_does_not_appear(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "rows", "sentence"),
     [
-        ("made.csv", 0, "A collection has 1 to 900,000 prompts, but 0 were asked for"),
-        ("made.csv", 900_001, "but 900,001 were asked for"),
+        ("made.csv", 0, "A collection has 1 to 900,000 prompts, but 0 were requested"),
+        ("made.csv", 900_001, "but 900,001 were requested"),
         ("made.txt", 1, r"made\.txt should end in \.csv or \.parquet"),
         ("nowhere/made.csv", 1, r"made\.csv can't be written \(No such file or directory\)"),
     ],
@@ -173,7 +172,7 @@ def test_a_report_reads_as_a_sentence():
     report = Report(stored=1200, already_there=3)
     report.refuse("without prompt", "line 7")
     report.refuse("without prompt", "line 1,009")
-    assert str(report) == "1,200 stored; 3 were there already; 2 refused: 2 without prompt (first in line 7)"
+    assert str(report) == "1,200 stored; 3 already there; 2 refused: 2 without prompt (first in line 7)"
     assert repr(Report()) == "0 stored"
 
 
@@ -195,7 +194,7 @@ def test_a_parquet_with_missing_values(tmp_path):
         ("other.csv", b"text,label\nx,1\n", r"other\.csv has no column id and no prompt.*first line has: text, label"),
         ("zip.csv", b"PK\x03\x04\xff\xfe", r"has no column id and no prompt"),
         ("one line.csv", b"x" * 200_000, r"has no column id and no prompt"),
-        ("no.parquet", b"id,prompt\n", r"no\.parquet is no Parquet file, or is damaged"),
+        ("no.parquet", b"id,prompt\n", r"no\.parquet is not a Parquet file, or is damaged"),
     ],
 )
 def test_files_that_are_no_collection(tmp_path, name, content, sentence):
@@ -296,7 +295,7 @@ def test_loading_into_a_server(kaggle):
 def test_loading_again_embeds_and_stores_nothing(client, table, kaggle):
     load_prompts(client, table, kaggle, embed=embed)
     report = load_prompts(client, table, kaggle, embed=lambda texts: pytest.fail("embedded again"))
-    assert str(report).startswith("0 stored; 4 were there already; 7 refused")
+    assert str(report).startswith("0 stored; 4 already there; 7 refused")
     assert client.command(f"SELECT count() FROM {table}") == 4
 
 
@@ -319,9 +318,9 @@ def test_a_batch_that_fails_leaves_nothing_of_itself(client, table, tmp_path):
 
 
 def test_vectors_of_another_length_are_refused_by_the_table(client, table, kaggle):
-    with pytest.raises(StoreError, match=r"breaks the table's rule length\(prompt_vector\) = 4"):
+    with pytest.raises(StoreError, match=r"violates the table's constraint length\(prompt_vector\) = 4"):
         load_prompts(client, table, kaggle, embed=lambda texts: np.ones((len(texts), 3)))
-    with pytest.raises(PlainError, match="embed should give a vector for each of the 4 texts, but gave 1"):
+    with pytest.raises(PlainError, match="embed should return 4 vectors, one per text, but returned 1"):
         load_prompts(client, table, kaggle, embed=lambda texts: np.ones((1, 4)))
     assert client.command(f"SELECT count() FROM {table}") == 0
 
@@ -330,18 +329,6 @@ def test_texts_of_a_length_are_embedded_side_by_side(client, table, kaggle):
     seen = []
     load_prompts(client, table, kaggle, embed=lambda texts: seen.extend(texts) or embed(texts))
     assert [len(text) for text in seen] == sorted(len(text) for text in seen)
-
-
-def test_torch_gets_the_cores_that_are_free(client, table, kaggle, monkeypatch):
-    used = []
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
-    monkeypatch.setattr(torch, "set_num_threads", used.append)
-    monkeypatch.setattr("psutil.cpu_percent", lambda interval: 80.0)
-    load_prompts(client, table, kaggle, embed=embed)
-    assert used == []  # OMP_NUM_THREADS has been set, by whoever knows better
-    monkeypatch.delenv("OMP_NUM_THREADS")
-    load_prompts(client, table, kaggle, embed=embed)
-    assert used == [2, 8]
 
 
 LOADER = """
@@ -377,4 +364,4 @@ def test_kill_9_loses_no_acknowledged_batch(tmp_path):
     count, different, broken = map(int, ran.stdout.split())
     assert count >= 50 * batches and count % 50 == 0 and different == count and broken == 0
     again = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert again.stdout.splitlines()[-1] == f"{1000 - count:,} stored; {count:,} were there already"
+    assert again.stdout.splitlines()[-1] == f"{1000 - count:,} stored; {count:,} already there"

@@ -18,18 +18,19 @@ from helpers.picturebook import (
     Thing,
     as_seen,
     boxes,
-    canvas,
     describe,
     draw,
     in_picture_order,
     parse,
+    pen,
+    pieces,
     questions,
     random_scene,
     read_caption,
     with_article,
 )
-from helpers.picturebook.canvas import PAINTS
 from helpers.picturebook.kinds import DRAWINGS, SEATS
+from helpers.picturebook.pieces import PAINTS
 
 pytestmark = pytest.mark.quick
 
@@ -216,10 +217,10 @@ def test_in_picture_order_what_is_left_or_above_comes_first(seed):
 def test_lines_are_those_that_pillow_draws(kind, width):
     """Shapes keep the angles of their corners, to save time; the pixels are those of Pillow's `joint="curve"`."""
     scene = Scene((Thing(kind, "red"),), "meadow", layout=4)
-    for piece in canvas._figure_pieces(canvas.figures(scene)[0], 384):
+    for piece in pieces.figure_pieces(pieces.figures(scene)[0], 384):
         ours, theirs = Image.new("L", (384, 384)), Image.new("L", (384, 384))
         points = piece.points if piece.width else piece.points + piece.points[:2]
-        canvas._line(ImageDraw.Draw(ours), piece, points, 255, width)
+        pen.line(ImageDraw.Draw(ours), piece, points, 255, width)
         ImageDraw.Draw(theirs).line(points, 255, width, joint="curve")
         assert ours.tobytes() == theirs.tobytes()
 
@@ -228,5 +229,5 @@ def test_lines_are_those_that_pillow_draws(kind, width):
 def test_what_is_not_outlined_would_not_show(style, monkeypatch):
     scenes = [Scene((Thing(kind, "blue"),), "sea", style, layout=i) for i, kind in enumerate(KINDS)]
     quick = [draw(scene, 96).tobytes() for scene in scenes]
-    monkeypatch.setattr(canvas, "_shapes", lambda kind: tuple(DRAWINGS[kind]()))
+    monkeypatch.setattr(pieces, "_shapes", lambda kind: tuple(DRAWINGS[kind]()))
     assert quick == [draw(scene, 96).tobytes() for scene in scenes]

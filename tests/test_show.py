@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from helpers import show
+from helpers.show import plots
 
 pytestmark = pytest.mark.quick
 
@@ -18,7 +19,7 @@ RED, BLUE = (Image.new("RGB", (8, 8), colour) for colour in ("red", "blue"))
 def shown(monkeypatch):
     """The HTML that was shown, in order."""
     pages = []
-    monkeypatch.setattr(show, "display_html", pages.append)
+    monkeypatch.setattr("IPython.display.display", lambda html: pages.append(html.data))
     return pages
 
 
@@ -182,7 +183,7 @@ def test_projection_keeps_what_is_far_apart_and_says_so(shown):
     here, there = rng.normal(size=(40, 6)), rng.normal(size=(30, 6))
     show.projection({"here": here, "there": there + 9 * np.eye(6)[0]})
     (alt,) = alts_in(shown[0])
-    assert "here: 40 points, 100% of them nearest to the middle of their own group" in alt
+    assert "here: 40 points, 100% of them nearest to the centre of their own group" in alt
     assert "there: 30 points, 100%" in alt
     assert int(re.search(r"shows (\d+)% of their spread", alt)[1]) > 70
 
@@ -192,7 +193,7 @@ def test_the_plane_of_a_projection_is_that_of_the_principal_components():
     rng = np.random.default_rng(1)
     flat = rng.normal(size=(50, 2)) * [3, 1]
     turn, _ = np.linalg.qr(rng.normal(size=(7, 7)))
-    points, shares = show._principal_plane(np.pad(flat, ((0, 0), (0, 5))) @ turn + 4)
+    points, shares = plots._principal_plane(np.pad(flat, ((0, 0), (0, 5))) @ turn + 4)
     centred = flat - flat.mean(axis=0)
     assert np.allclose(np.linalg.norm(points, axis=1), np.linalg.norm(centred, axis=1)), "no length is lost"
     assert np.isclose(shares.sum(), 1) and shares[0] > shares[1]

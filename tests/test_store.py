@@ -215,7 +215,9 @@ def test_myscale_makes_its_index_in_its_own_words():
 
 
 def test_a_vector_of_the_wrong_length_is_refused_with_its_row(client, table):
-    with pytest.raises(StoreError, match=r"row 2 of what was sent breaks the table's rule length\(prompt_vector\) = 4"):
+    with pytest.raises(
+        StoreError, match=r"row 2 of the data violates the table's constraint length\(prompt_vector\) = 4"
+    ):
         insert(client, table, ("a", [1, 2, 3, 4]), ("b", [1, 2]))
     assert client.command(f"SELECT count() FROM {table}") == 0
 
@@ -269,7 +271,7 @@ def test_other_errors_are_what_the_database_says_in_short(client, table):
     [
         (
             "ALTER TABLE {} ADD VECTOR INDEX vec_idx prompt_vector TYPE MSTG('metric_type=Cosine')",
-            "In place of `VECTOR INDEX vec_idx prompt_vector TYPE MSTG('metric_type=Cosine')` write "
+            "Instead of `VECTOR INDEX vec_idx prompt_vector TYPE MSTG('metric_type=Cosine')` write "
             "`INDEX vec_idx prompt_vector TYPE vector_similarity('hnsw', 'cosineDistance', 512)`",
         ),
         (
@@ -279,7 +281,7 @@ def test_other_errors_are_what_the_database_says_in_short(client, table):
         ),
         (
             "ALTER TABLE {} ADD INDEX vec_idx prompt_vector TYPE annoy('cosineDistance')",
-            "In place of `INDEX vec_idx prompt_vector TYPE annoy('cosineDistance')` write `INDEX vec_idx",
+            "Instead of `INDEX vec_idx prompt_vector TYPE annoy('cosineDistance')` write `INDEX vec_idx",
         ),
         ("ALTER TABLE {} DROP VECTOR INDEX vec_idx", "leave out the word VECTOR"),
         ("SELECT status FROM system.vector_indices", "Only MyScale has system.vector_indices"),
@@ -315,7 +317,7 @@ def test_another_process_has_it_open(embedded, folder):
     ran = python(code, f"chdb://{folder}")
     last = ran.stderr.strip().splitlines()[-1]
     assert ran.returncode == 1
-    assert f"(process {os.getpid()}) has the prompt store in {folder} open, and one at a time can" in last
+    assert f"(process {os.getpid()}) has the prompt store in {folder} open; only one process at a time can" in last
     assert "Shut down that notebook's kernel" in last
     assert embedded.command("SELECT 1") == 1
 
@@ -346,8 +348,8 @@ def test_a_folder_that_is_none(tmp_path):
 @pytest.mark.parametrize(
     ("place", "reason"),
     [
-        ("What is VQA?", r"What is VQA\? \(chDB takes no question mark in a name\)"),
-        ("Why?/prompts", r"Why\?/prompts \(chDB takes no question mark in a name\)"),
+        ("What is VQA?", r"What is VQA\? \(chDB does not allow a question mark in a name\)"),
+        ("Why?/prompts", r"Why\?/prompts \(chDB does not allow a question mark in a name\)"),
         ("~nobody_of_this_name/prompts", r"~nobody_of_this_name/prompts \("),
         ("nul\0", r"nul\0 \("),
     ],
@@ -362,7 +364,7 @@ def test_a_folder_that_the_engine_would_take_for_another(monkeypatch, tmp_path, 
 def test_a_working_folder_with_a_question_mark(monkeypatch, tmp_path):
     (tmp_path / "What is VQA?").mkdir()
     monkeypatch.chdir(tmp_path / "What is VQA?")
-    with pytest.raises(StoreError, match="takes no question mark"):
+    with pytest.raises(StoreError, match="does not allow a question mark"):
         store.connect("chdb://prompt_store")
     assert [folder.name for folder in tmp_path.iterdir()] == ["What is VQA?"]
 
@@ -424,13 +426,15 @@ def test_something_else_answers():
 
     with HTTPServer(("127.0.0.1", 0), Quiet) as other:
         threading.Thread(target=other.serve_forever, daemon=True).start()
-        with pytest.raises(StoreError, match=rf"at 127.0.0.1:{other.server_port} speaks no ClickHouse over HTTP"):
+        with pytest.raises(
+            StoreError, match=rf"at 127.0.0.1:{other.server_port} does not speak ClickHouse's HTTP protocol"
+        ):
             store.connect(f"clickhouse://127.0.0.1:{other.server_port}")
         other.shutdown()
 
 
 def test_a_wrong_password_is_not_repeated(place):
-    with pytest.raises(StoreError, match="does not let the user 'ada' in with this password") as caught:
+    with pytest.raises(StoreError, match="does not accept the user 'ada' with this password") as caught:
         store.connect(f"clickhouse://ada:wr0ng@{place}")
     assert "COURSE_STORE_PASSWORD" in str(caught.value) and "wr0ng" not in str(caught.value)
     assert caught.value.code == 516
@@ -446,7 +450,7 @@ def test_the_password_may_come_from_the_environment(place, monkeypatch):
 def test_no_such_database(place):
     with pytest.raises(StoreError, match="has no such database") as caught:
         store.connect(f"clickhouse://ada:s3cr%3At%2F@{place}/nowhere")
-    assert "Name one that is there at the end of COURSE_STORE" in str(caught.value)
+    assert "End COURSE_STORE with an existing one" in str(caught.value)
 
 
 @pytest.mark.parametrize("address", ["postgres://host/db", "chdb://", "clickhouse://", "clickhouse://h/d?x=1", "/tmp"])

@@ -8,14 +8,16 @@
     >>> parse(caption) == scene
     True
 
-Because the world is generated, there are always fresh pictures with known right answers: that is what the mini
-models of this course are trained on, and what its hidden tests ask about.
+Because the world is generated, there are always fresh pictures with known answers: the course's mini models are
+trained on them, and its hidden tests ask about them.
 
 Modules, in reading order: `scene` (what a scene is), `words` (scene to caption, caption to scene, questions),
-`shapes` and `kinds` and `places` (the drawings as vector shapes), `canvas` (layout, styles, pixels).
+`shapes`, `kinds` and `places` (the drawings as vector shapes), `layout` (where things stand), `pieces` (shapes in
+pixels), `pen` (fills and outlines), `canvas` (styles). `synonyms` and `facts` read texts in anyone's words.
 """
 
-from helpers.picturebook.canvas import boxes, draw
+from helpers.picturebook.canvas import draw
+from helpers.picturebook.layout import boxes
 from helpers.picturebook.scene import (
     COLOURS,
     KINDS,

@@ -1,8 +1,8 @@
-"""What a text names of the picture-book world, whatever other words stand around it.
+"""What a text names from the picture-book world, whatever other words surround it.
 
-`parse` reads captions of the world and nothing else; `facts` reads any text, as one looks for known words in a foreign
-language. So "a big red cat, on a meadow", "RED CAT (large), meadow, 4k" and "a large zorp red cat on a meadow" name the
-same facts, and who adds a word that names none has not asked for another picture.
+`parse` reads captions of the world and nothing else; `facts` picks the known words out of any text. So "a big red cat,
+on a meadow", "RED CAT (large), meadow, 4k" and "a large zorp red cat on a meadow" name the same facts, and adding a
+word that names none does not ask for another picture.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from helpers.picturebook.synonyms import FACTS, PLURAL_WORDS
 
 __all__ = ["Facts", "NamedThing", "facts"]
 
-#: A word before which a new part of the sentence begins: what was said of the thing before it is over.
+#: Words that begin a new part of the sentence and so end the description of the thing before them.
 BREAKS = frozenset(("a", "an", "the", "and", "with", "while"))
-#: How much a text leaves open of the number of things: "cats".
+#: The number of things that a plural without a number names: "cats".
 SOME = 0
 
 _OPPOSITES = {**OPPOSITES, "in front of": "behind"}
@@ -24,7 +24,7 @@ _OPPOSITES = {**OPPOSITES, "in front of": "behind"}
 
 @dataclass(frozen=True)
 class NamedThing:
-    """A thing that a text names. What it does not say of it is None, but a size and a number are always taken for granted."""
+    """A thing that a text names. A colour that it does not mention is None; a size and a number have defaults."""
 
     kind: str
     colour: str | None
@@ -37,10 +37,10 @@ class Facts:
     """What a text names.
 
     Attributes:
-        things: in the order of the picture from left or above, where the text tells of one.
+        things: in the order of the picture, left or above first, if the text mentions an order.
         relation: of the first thing to the second one.
         places: "night", "sea"; the world's "road at sunset" is "road" and "sunset".
-        styles: but for the world's "flat", which goes without saying.
+        styles: without the world's "flat", which no caption needs to mention.
     """
 
     things: tuple[NamedThing, ...]
@@ -54,7 +54,7 @@ class Facts:
 
 
 def facts(words: list[str]) -> Facts:
-    """The facts that a text's words name (`helpers.picturebook.synonyms.listed_words` gives them)."""
+    """Return the facts that a text's words name (its `helpers.picturebook.synonyms.listed_words`)."""
     reader = _Reader()
     for before, word, after in zip(["", *words], words, [*words[1:], ""], strict=False):
         reader.read(before, word, after)
@@ -71,22 +71,22 @@ class _Mention:
     plural: bool = False
 
     def adds_nothing_to(self, other: _Mention) -> bool:
-        """Whether it may be the other one, named again: nothing that is said of it speaks against that."""
+        """Return whether it may be the other one, named again: none of its attributes contradicts that."""
         pairs = ((self.colour, other.colour), (self.size, other.size), (self.number, other.number))
         return self.kind == other.kind and all(None in pair or pair[0] == pair[1] for pair in pairs)
 
 
 @dataclass
 class _Reader:
-    """Goes through a text word by word.
+    """Reads a text word by word.
 
     Attributes:
-        said: of the next thing, so far: its number, size and colour.
-        link: a relation that waits for its second thing.
+        pending: number, size and colour of the next thing, as far as they have been read.
+        link: a relation that still needs its second thing.
     """
 
     mentions: list[_Mention] = field(default_factory=list)
-    said: dict[str, str | int] = field(default_factory=dict)
+    pending: dict[str, str | int] = field(default_factory=dict)
     link: str | None = None
     relation: str | None = None
     places: set[str] = field(default_factory=set)
@@ -98,17 +98,17 @@ class _Reader:
             self.end_of_thing()
             self.link = None if word == "and" else self.link
         elif part == "kind":
-            self._name(_Mention(fact, **self.said, plural=word in PLURAL_WORDS))
+            self._name(_Mention(fact, **self.pending, plural=word in PLURAL_WORDS))
         elif part in ("colour", "size"):
-            self.said.setdefault(part, fact)
+            self.pending.setdefault(part, fact)
         elif part == "number":
             if not word.isdigit() or FACTS.get(after, ("",))[0] in ("colour", "size", "kind"):
-                self.said.setdefault(part, fact)
+                self.pending.setdefault(part, fact)
         elif part == "relation":
             self.link = fact if self.mentions else None
         elif part:
             if FACTS.get(before, ("",))[0] == "colour":  # "the green meadow" is the meadow
-                self.said.pop("colour", None)
+                self.pending.pop("colour", None)
             self.end_of_thing()
             self.link = None
             (self.places if part == "place" else self.styles).add(fact)
@@ -123,15 +123,15 @@ class _Reader:
         else:
             self.relation = self.relation or self.link
             self.mentions.append(mention)
-        self.said, self.link = {}, None
+        self.pending, self.link = {}, None
 
     def end_of_thing(self) -> None:
-        """What was said and no thing came after belongs to the last one: "a cat, red and small"."""
+        """Give attributes that no thing followed to the last thing: "a cat, red and small"."""
         if self.mentions:
             for part in ("colour", "size"):
                 if getattr(self.mentions[-1], part) is None:
-                    setattr(self.mentions[-1], part, self.said.get(part))
-            self.said = {}
+                    setattr(self.mentions[-1], part, self.pending.get(part))
+            self.pending = {}
 
     def facts(self) -> Facts:
         relation = (self.relation or "left of") if len(self.mentions) == 2 else None
@@ -144,17 +144,17 @@ class _Reader:
             )
             for i, mention in enumerate(self.mentions)
         )
-        if relation in ("right of", "below", "in front of"):  # a picture does not show who was named first
+        if relation in ("right of", "below", "in front of"):  # a picture does not show which was named first
             things, relation = things[::-1], _OPPOSITES[relation]
         return Facts(things, relation, frozenset(self.places), frozenset(self.styles))
 
     def _usual_size(self, i: int, relation: str | None) -> str:
-        """The size that `parse` takes for granted: large where a large thing fits."""
+        """Return the size that `parse` assumes: large where a large thing fits."""
         try:
             things = [
                 Thing(mention.kind, colour, "small", mention.number or 1)
                 for mention, colour in zip(self.mentions, COLOURS, strict=False)
             ]
             return Scene(tuple(things), "meadow", "flat", relation).sizes_for(i)[0]
-        except ValueError:  # no scene of the world
+        except ValueError:  # not a scene of the world
             return "large"

@@ -1,7 +1,7 @@
-"""How each kind of thing looks: a function a kind, each a short list of shapes in the square from -1 to 1.
+"""How each kind of thing looks: one function per kind, which returns a list of shapes in the square from -1 to 1.
 
-Things that stand touch the lower edge (y = 1). They face right; the canvas mirrors some of them.
-`SEATS` tells how high something on a thing sits.
+Things that stand touch the lower edge (y = 1). They face right; some are mirrored when they are drawn.
+`SEATS` says how high something on top of a thing sits.
 """
 
 from __future__ import annotations
@@ -292,7 +292,7 @@ def box() -> list[Shape]:
 
 
 def inkblot(rng: Random | None = None) -> list[Shape]:
-    """A folded-paper blot: its right half mirrors its left, its outline is different each time."""
+    """Return a folded-paper blot: its right half mirrors its left, and each `rng` gives another outline."""
     rng = rng or Random(0)
     half = []
     corners = 9
@@ -338,7 +338,7 @@ DRAWINGS = {
 }
 
 SEATS = {"sofa": 0.2, "box": -0.6, "house": -0.8, "car": -0.36, "boat": 0.42, "horse": -0.08, "tree": -0.85}
-"""For each kind that carries others: the height, in its own square, at which they sit."""
+"""For each kind that can carry others: the height, in its own square, at which they sit."""
 
 FLYING = ("star", "moon", "rocket", "bird", "fish", "inkblot")
-"""Kinds that need no ground under them."""
+"""Kinds that need no ground beneath them."""

@@ -1,6 +1,6 @@
-"""The places: a function a place, each a list of shapes in the square from 0 to 1, far things first.
+"""The places: one function per place, which returns a list of shapes in the square from 0 to 1, far things first.
 
-The random source moves hills, clouds and stars a little, so that no two pictures of a place are the same.
+The random generator shifts hills, clouds and stars, so that no two pictures of a place are the same.
 """
 
 from __future__ import annotations

@@ -53,22 +53,22 @@ STYLES = ("flat", "pencil sketch", "pixel art", "neon")
 RELATIONS = ("left of", "right of", "above", "below", "on")
 OPPOSITES = {"left of": "right of", "right of": "left of", "above": "below", "below": "above"}
 SUPPORTS = ("sofa", "box", "house", "car", "boat", "horse", "tree")
-"""Kinds that something can be *on*."""
+"""Kinds that another thing can be *on*."""
 
 MAX_THINGS = 4
-"""A picture holds at most so many things, counted one by one."""
+"""The most things in a picture, counted one by one."""
 
 T = TypeVar("T")
 
 
 class Rng(Protocol):
-    """Any source of random numbers with a `random()` in [0, 1): `random.Random` and numpy's `Generator` both fit."""
+    """Any random generator with a `random()` in [0, 1): `random.Random` and numpy's `Generator` both do."""
 
     def random(self) -> float: ...
 
 
 def pick(rng: Rng, options: Sequence[T], weights: Sequence[float] | None = None) -> T:
-    """One of `options`, at random; `weights` need not sum to 1."""
+    """Choose one of `options` at random; `weights` need not sum to 1."""
     if weights is None:
         return options[int(rng.random() * len(options))]
     ticket = rng.random() * sum(weights)
@@ -81,7 +81,7 @@ def pick(rng: Rng, options: Sequence[T], weights: Sequence[float] | None = None)
 
 def _expect(value: object, allowed: Sequence[str], what: str) -> None:
     if value not in allowed:
-        raise ValueError(f"{value!r} is no {what} of the picture-book world; choose one of: {', '.join(allowed)}.")
+        raise ValueError(f"The picture-book world has no {what} {value!r}; choose one of: {', '.join(allowed)}.")
 
 
 @dataclass(frozen=True)
@@ -107,12 +107,12 @@ class Scene:
 
     Two things stand in a `relation` ("a red cat *left of* a blue house": the first thing is left of the second);
     three or four different things stand side by side, in the order of `things` from left to right.
-    `layout` is the seed of where exactly things stand, which a caption does not say: scenes that differ only in
-    their layout are equal.
+    `layout` is the seed of their exact positions, which a caption does not mention: scenes that differ only in their
+    layout are equal.
 
     Raises:
-        ValueError: for a word the world does not know, or a scene that cannot be drawn (more than four things,
-            large things where only small ones fit, something on a thing that does not carry).
+        ValueError: a word is unknown to the world, or the scene can't be drawn (more than four things, large things
+            where only small ones fit, something on a thing that can't carry it).
     """
 
     things: tuple[Thing, ...]
@@ -130,49 +130,51 @@ class Scene:
         if len(self.things) == 2:
             _expect(self.relation, RELATIONS, "relation")
             if any(thing.count > 2 for thing in self.things) or self.things[1].count > 1:
-                raise ValueError("Where two things stand in a relation, the first may come twice, the second once.")
+                raise ValueError(
+                    "In a relation of two things, the first may have a count of 1 or 2, the second only 1."
+                )
         elif self.relation is not None:
             raise ValueError(f"A relation needs two different things, got {len(self.things)}.")
         if self.relation == "on" and self.things[1].kind not in SUPPORTS:
             raise ValueError(
-                f"Nothing can be on a {self.things[1].kind}; things that carry others: {', '.join(SUPPORTS)}."
+                f"Nothing can be on a {self.things[1].kind}; things that can carry others: {', '.join(SUPPORTS)}."
             )
         for i, thing in enumerate(self.things):
             if thing.size == "large" and self.sizes_for(i) == ("small",):
                 raise ValueError(f"The {thing.kind} must be small to fit into this picture.")
         if len(self.things) > 2 and any(thing.count > 1 for thing in self.things):
-            raise ValueError("Three or four different things come once each.")
+            raise ValueError("Among three or four different things, each must have a count of 1.")
         if len(self.things) > 1 and len({(t.kind, t.colour) for t in self.things}) < len(self.things):
-            raise ValueError("Different things of one picture differ in kind or colour.")
+            raise ValueError("Different things of one picture must differ in kind or colour.")
 
     @property
     def total(self) -> int:
-        """How many things are in the picture, counted one by one."""
+        """The number of things in the picture, counted one by one."""
         return sum(thing.count for thing in self.things)
 
     def sizes_for(self, i: int) -> tuple[str, ...]:
-        """The sizes the i-th thing can have: in a full picture only small things fit."""
+        """Return the sizes the i-th thing can have: in a full picture only small things fit."""
         if self.total >= 3:
             carries = self.relation == "on" and i == 1  # two cats on a sofa: the sofa may be large
             return SIZES if carries else ("small",)
         if self.relation == "on" and i == 0:
             return ("small",)
         if self.relation in ("above", "below") and i == 0:
-            return ("small",)  # two large things do not fit above each other
+            return ("small",)  # two large things don't fit one above the other
         return SIZES
 
 
 def in_picture_order(scene: Scene) -> tuple[tuple[Thing, ...], str | None]:
-    """The scene's things and relation, what is left or above first: a picture does not show who was named first."""
+    """Return the scene's things and relation, left or above first: a picture does not show which was named first."""
     if scene.relation in ("right of", "below"):
         return scene.things[::-1], OPPOSITES[scene.relation]
     return scene.things, scene.relation
 
 
 def as_seen(scene: Scene) -> Scene:
-    """The scene in its picture's order, so that scenes of one picture are equal.
+    """Return the scene in its picture's order, so that scenes of one picture are equal.
 
-    Where the world has no words for that order ("a large house above a small cat"), the scene stays as it is.
+    If the world has no words for that order ("a large house above a small cat"), the scene is returned unchanged.
     """
     things, relation = in_picture_order(scene)
     try:
@@ -182,12 +184,12 @@ def as_seen(scene: Scene) -> Scene:
 
 
 def random_scene(rng: Rng, *, things: int | None = None, style: str | None = None) -> Scene:
-    """A random scene, all its parts free.
+    """Return a random scene.
 
     Args:
         rng: `random.Random(seed)` or `numpy.random.default_rng(seed)`; the same seed gives the same scene.
-        things: how many *different* things, 1 to 4; at random (mostly one or two) where None.
-        style: one of `STYLES`; at random (mostly "flat") where None.
+        things: how many *different* things, 1 to 4; if None, a random number (mostly one or two).
+        style: one of `STYLES`; if None, a random one (mostly "flat").
 
     Raises:
         ValueError: `things` is not 1 to 4, or the style is unknown.

@@ -1,8 +1,8 @@
 """The drawing vocabulary: every picture is a list of filled polygons and pen lines.
 
 A shape is a list of points and a paint. Curves are polygons with many corners, so that every style can fill,
-outline, mirror and scale any shape in the same way. Coordinates: x to the right, y *down*; things live in the square
-from -1 to 1, places in the square from 0 to 1.
+outline, mirror and scale all shapes in the same way. Coordinates: x to the right, y *down*; things are drawn in the
+square from -1 to 1, places in the square from 0 to 1.
 """
 
 from __future__ import annotations
@@ -26,11 +26,14 @@ WHITE: Colour = (255, 255, 255)
 
 @dataclass(frozen=True)
 class Shape:
-    """A polygon (`width` is None) or a pen line of `width` (in the units of its points).
+    """A polygon or a pen line.
 
-    `paint` is an RGB colour, or for things one of the names "body", "shade", "light" (the thing's own colour, darker,
-    lighter) that become colours when the thing is drawn. `depth` is how deep the shape lies inside another one of its
-    drawing, where that is known (`with_depths`).
+    Attributes:
+        paint: an RGB colour, or for things one of the names "body", "shade" and "light" (the thing's own colour, a
+            darker and a lighter one), which become colours when the thing is drawn.
+        points: the corners of the polygon, or the points of the line.
+        width: of the line, in the units of its points; None for a polygon.
+        depth: how deep the shape lies inside another one of its drawing, once `with_depths` has measured it.
     """
 
     paint: Colour | str
@@ -40,15 +43,15 @@ class Shape:
 
     @cached_property
     def mirrored(self) -> Shape:
-        """The same shape with left and right changed."""
+        """The same shape with left and right swapped."""
         return replace(self, points=tuple((-x, y) for x, y in self.points))
 
     @cached_property
     def corners(self) -> list[tuple[int, float, float, bool]]:
-        """The corners between the pieces of the line around a polygon, or of a pen line.
+        """The corners of a pen line, or of the line around a polygon.
 
-        Each is the index of its point (a polygon's first two points come again at the end), the angles in degrees at
-        which the rounding of the corner begins and ends, seen from its point, and whether the line turns left there.
+        Each is the index of its point (a polygon's first two points are repeated at the end), the angles in degrees
+        at which the rounding of the corner begins and ends, seen from its point, and whether the line turns left.
         """
         points = self.points if self.width is not None else self.points + self.points[:2]
         angles = [math.degrees(math.atan2(x1 - x0, y0 - y1)) % 360 for (x0, y0), (x1, y1) in pairwise(points)]
@@ -62,17 +65,17 @@ class Shape:
 
 
 def poly(paint: Colour | str, *points: Point) -> Shape:
-    """A polygon with straight sides."""
+    """Return a polygon with straight sides."""
     return Shape(paint, points)
 
 
 def line(paint: Colour | str, width: float, *points: Point) -> Shape:
-    """A pen line through the points."""
+    """Return a pen line through the points."""
     return Shape(paint, points, width)
 
 
 def oval(paint: Colour | str, x: float, y: float, rx: float, ry: float, turn: float = 0.0) -> Shape:
-    """An ellipse around (x, y), turned clockwise by `turn` degrees."""
+    """Return an ellipse around (x, y), turned clockwise by `turn` degrees."""
     cos, sin = math.cos(math.radians(turn)), math.sin(math.radians(turn))
     points = []
     for across, down in _CIRCLE:
@@ -86,7 +89,7 @@ _STEPS = [step / 7 for step in range(7)]
 
 
 def _spline(points: tuple[Point, ...], closed: bool) -> tuple[Point, ...]:
-    """A smooth curve through the points (Catmull-Rom: each piece's slope follows its neighbours)."""
+    """Return a smooth curve through the points (Catmull-Rom: each segment's slopes follow its neighbours)."""
     n = len(points)
     curve = []
     for i in range(n if closed else n - 1):
@@ -100,25 +103,25 @@ def _spline(points: tuple[Point, ...], closed: bool) -> tuple[Point, ...]:
 
 
 def _between(a: float, b: float, c: float, d: float) -> list[float]:
-    """From b nearly to c on the cubic curve whose slopes there follow a and d."""
+    """Return points from b almost to c on the cubic curve whose slopes there follow a and d."""
     slope, bend, twist = c - a, 2 * a - 5 * b + 4 * c - d, 3 * b - a - 3 * c + d
     return [0.5 * (2 * b + slope * t + bend * t * t + twist * t * t * t) for t in _STEPS]
 
 
 def blob(paint: Colour | str, *points: Point) -> Shape:
-    """A closed smooth outline through the points."""
+    """Return a closed smooth outline through the points."""
     return Shape(paint, _spline(points, closed=True))
 
 
 def curve(paint: Colour | str, width: float, *points: Point) -> Shape:
-    """A smooth pen line through the points."""
+    """Return a smooth pen line through the points."""
     return Shape(paint, _spline(points, closed=False), width)
 
 
 def with_depths(shapes: Sequence[Shape]) -> tuple[Shape, ...]:
-    """The shapes, each with its depth: how far it keeps from the edge of the polygon that it lies in; 0 outside of all.
+    """Return the shapes with their depths: how far each is from the edge of the polygon around it; 0 outside of all.
 
-    The outline of a drawing does not show around what lies deep enough, and need not be drawn there.
+    The outline of a drawing does not show around a shape that lies deep enough, and need not be drawn there.
     """
     polygons = [shape for shape in shapes if shape.width is None]
     return tuple(
@@ -130,7 +133,7 @@ def with_depths(shapes: Sequence[Shape]) -> tuple[Shape, ...]:
 def _depth(shape: Shape, polygon: Shape) -> float:
     inner, outer = np.array(shape.points), np.array(polygon.points)
     (x, y), (x0, y0), (x1, y1) = inner.T[..., None], outer.T, np.roll(outer, -1, axis=0).T
-    crosses = (y0 > y) != (y1 > y)  # a ray from a point inside to the right crosses the edge an odd number of times
+    crosses = (y0 > y) != (y1 > y)  # a ray to the right from a point inside crosses the edge an odd number of times
     with np.errstate(divide="ignore", invalid="ignore"):
         crosses &= x < x0 + (y - y0) / (y1 - y0) * (x1 - x0)
     if not (crosses.sum(axis=1) % 2).all():
@@ -139,8 +142,8 @@ def _depth(shape: Shape, polygon: Shape) -> float:
 
 
 def _distance(points: np.ndarray, corners: np.ndarray) -> float:
-    """The shortest distance of the points, (n, 2), from the line around the corners, (m, 2)."""
+    """Return the shortest distance of the points, (n, 2), from the line around the corners, (m, 2)."""
     edges = np.roll(corners, -1, axis=0) - corners
-    away = points[:, None] - corners
-    share = (away * edges).sum(axis=2) / np.maximum((edges**2).sum(axis=1), 1e-12)
-    return float(np.linalg.norm(away - share.clip(0, 1)[..., None] * edges, axis=2).min())
+    offsets = points[:, None] - corners
+    t = (offsets * edges).sum(axis=2) / np.maximum((edges**2).sum(axis=1), 1e-12)
+    return float(np.linalg.norm(offsets - t.clip(0, 1)[..., None] * edges, axis=2).min())

@@ -1,8 +1,8 @@
-"""Other words for what the picture-book world has, and words for what it lacks but a painter would still paint.
+"""Synonyms of the picture-book world's words, and words for what it lacks but a painter would still paint.
 
 The world's own words are in `scene` and `words`. Chat models and people also write "kitten", "couch" or "crimson": the
-tables here say which of the world's words each of them stands for. The words of `ELSEWHERE` stand for themselves: the
-world has no forest, but a cat in a forest is another picture than a cat in a kitchen.
+tables here map each of them to one of the world's words. The words of `ELSEWHERE` map to themselves: the world has no
+forest, but a cat in a forest is a different picture from a cat in a kitchen.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ SIZES_TOO = {
     "large": "huge giant enormous gigantic massive",
     "small": "tiny mini miniature wee",
 }
-#: A place is what its words name together: "on a road at sunset" names a road and a sunset.
+#: A place may have several words: "on a road at sunset" names a road and a sunset.
 PLACE_WORDS = {
     "meadow": "field grass lawn pasture grassland",
     "sea": "ocean seaside seashore beach shore coast",
@@ -106,7 +106,7 @@ ELSEWHERE = {
     """,
     "colour": "black gray brown beige silver bronze",
 }
-#: Several words that stand for one.
+#: Phrases that stand for one word.
 PHRASES = {
     "red planet": "mars",
     "snow white": "white",
@@ -146,9 +146,9 @@ def _facts() -> dict[str, tuple[str, str | int]]:
     return facts | {word: ("kind", kind) for word, kind in SINGULARS.items()}
 
 
-#: word → what it tells: ("kind", "cat"), ("number", 2), ("place", "sea").
+#: word → the fact that it names: ("kind", "cat"), ("number", 2), ("place", "sea").
 FACTS = _facts()
-#: The words that name several things of their kind; "fish" may.
+#: The plurals; "fish" is also a singular.
 PLURAL_WORDS = frozenset(
     {*PLURALS.values(), "fishes", *(_plural(word) for words in KIND_WORDS.values() for word in words.split())}
 )
@@ -157,14 +157,15 @@ _PHRASE = re.compile("|".join(rf"\b{phrase}\b" for phrase in PHRASES))
 
 
 def listed_words(text: str) -> list[str]:
-    """The words of a text in lower case, in order, with digits and without signs; `PHRASES` are replaced."""
+    """Return the words of a text in lower case, in order, without punctuation; `PHRASES` are replaced."""
     words = " ".join(re.findall(r"[^\W_]+", text.lower()))
     return _PHRASE.sub(lambda match: PHRASES[match.group()], words).split()
 
 
 def in_world_words(text: str) -> str:
-    """The text with the world's own words for kinds, colours and sizes: "two orange cats on a sofa" for "two ginger kittens
-    on a couch". All else stays as it is.
+    """Replace synonyms of kinds, colours and sizes by the world's own words.
+
+    "two ginger kittens on a couch" becomes "two orange cats on a sofa"; everything else stays.
     """
 
     def replaced(match: re.Match) -> str:

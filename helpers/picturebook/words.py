@@ -1,6 +1,6 @@
 """Scenes in words: captions, captions read back, and questions with their answers.
 
-`describe` and `parse` are inverse to each other: both are made from the same tables of phrases.
+`describe` and `parse` are inverses of each other: both use the same tables of phrases.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ SINGULARS = {plural: kind for kind, plural in PLURALS.items()} | {kind: kind for
 
 
 def with_article(words: str) -> str:
-    """ "an astronaut", "a cat", "an orange cat"."""
+    """Put "a" or "an" before the words: "an astronaut", "a cat"."""
     return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
 
 
@@ -75,13 +75,13 @@ def _noun_phrase(thing: Thing, rng: Rng, detail: float) -> str:
 
 
 def describe(scene: Scene, rng: Rng, *, detail: float = 1.0) -> str:
-    """A caption of the scene, its wording at random: "a large red cat left of a small blue house, on a meadow".
+    """Describe the scene in a randomly worded caption: "a large red cat left of a small blue house, on a meadow".
 
     Args:
         scene: what to describe.
-        rng: source of the wording; the same seed gives the same caption.
-        detail: chance, 0 to 1, that each size, colour, place and style is mentioned. At 1 the caption says all there
-            is to say and `parse` gives the scene back; below, it is as sketchy as people's prompts are.
+        rng: chooses the wording; the same seed gives the same caption.
+        detail: probability that each size, colour, place and style is mentioned. At 1 the caption is complete and
+            `parse` gives the scene back; below, it is as sketchy as people's prompts are.
     """
     nouns = [_noun_phrase(thing, rng, detail) for thing in scene.things]
     if scene.relation:
@@ -97,19 +97,19 @@ def describe(scene: Scene, rng: Rng, *, detail: float = 1.0) -> str:
 
 
 class First:
-    """A source of "random" numbers that always takes the first choice: with it, `describe` words a scene one way."""
+    """A "random" generator that always takes the first choice: with it, `describe` words a scene in one way only."""
 
     def random(self) -> float:
         return 0.0
 
 
 def plain_caption(scene: Scene) -> str:
-    """The caption of the scene that says everything in the plainest words, the same words each time."""
+    """Return the complete caption of the scene in the plainest words, the same words each time."""
     return describe(scene, First())
 
 
 def _alternatives(phrases: Iterable[str]) -> str:
-    """A pattern for any of the phrases, longest first, so that "on top of" is not read as "on"."""
+    """Return a pattern for any of the phrases, longest first, so that "on top of" is not read as "on"."""
     return "|".join(re.escape(phrase) for phrase in sorted(phrases, key=len, reverse=True))
 
 
@@ -130,13 +130,13 @@ _JOINT = re.compile(rf"(?:,? and |, | (?P<relation>{_alternatives(_RELATION_OF)}
 
 
 def parse(caption: str) -> Scene:
-    """The scene that a caption tells of; the inverse of `describe`.
+    """Return the scene that a caption describes; the inverse of `describe`.
 
-    A size that is not mentioned is taken as large where a large thing fits, as small elsewhere. The layout is 0.
+    A size that is not mentioned is taken as large where a large thing fits, otherwise as small. The layout is 0.
 
     Raises:
-        ValueError: the caption has other words or another order than picture-book captions have, or does not say a
-            thing's colour or the place. The message says which part could not be read.
+        ValueError: the caption's words or their order are not those of picture-book captions, or a thing's colour or
+            the place is missing. The message says which part could not be read.
     """
     text = " ".join(caption.lower().strip().rstrip(".").split())
     opening = _OPENING.match(text)
@@ -157,7 +157,7 @@ def parse(caption: str) -> Scene:
         thing = _THING.match(text, position)
         if thing is None:
             raise ValueError(
-                f"{text[position:]!r} in {caption!r} is no thing of the picture-book world; write it like "
+                f"{text[position:]!r} in {caption!r} is not a thing of the picture-book world; write it like "
                 f"'a small red cat' or 'two blue boxes' (kinds: {', '.join(KINDS)})."
             )
         if thing["colour"] is None:
@@ -168,7 +168,7 @@ def parse(caption: str) -> Scene:
         joint = _JOINT.match(text, thing.end())
         if joint is None:
             raise ValueError(
-                f"{text[thing.end() :].strip()!r} in {caption!r} cannot be read; after a thing comes 'and', a comma "
+                f"{text[thing.end() :].strip()!r} in {caption!r} can't be read; after a thing comes 'and', a comma "
                 f"or a relation ({', '.join(RELATIONS)})."
             )
         relation = _RELATION_OF.get(joint["relation"], relation)
@@ -195,7 +195,7 @@ def parse(caption: str) -> Scene:
 
 
 def read_caption(text: str) -> Scene | None:
-    """What `parse` gives, or None where the text is no caption of the picture-book world."""
+    """Return what `parse` does, or None if the text is not a caption of the picture-book world."""
     try:
         return parse(text)
     except ValueError:
@@ -203,13 +203,13 @@ def read_caption(text: str) -> Scene | None:
 
 
 def questions(scene: Scene, rng: Rng) -> list[tuple[str, str]]:
-    """Questions about the scene with their answers, each answer a word or two in lower case; wording at random.
+    """Return randomly worded questions about the scene with their answers, each a word or two in lower case.
 
-    Numbers are digits ("2"), places and styles are the words of `PLACES` and `STYLES`, the rest is a kind, a
-    colour, a size, "yes" or "no". A question never has two right answers: a thing is only asked about by its kind
-    where the picture has one entry of that kind.
+    Numbers are digits ("2"), places and styles are the words of `PLACES` and `STYLES`; the others are a kind, a
+    colour, a size, "yes" or "no". A question never has two right answers: a thing is asked about by its kind only if
+    the picture has a single entry of that kind.
     """
-    asked: list[tuple[str, str]] = []
+    pairs: list[tuple[str, str]] = []
     kinds = [thing.kind for thing in scene.things]
     colour = pick(rng, ("colour", "color"))
     for thing in scene.things:
@@ -218,27 +218,29 @@ def questions(scene: Scene, rng: Rng) -> list[tuple[str, str]]:
         many = thing.count > 1
         noun = PLURALS[thing.kind] if many else thing.kind
         verb = "are" if many else "is"
-        asked.append((f"What {colour} {verb} the {noun}?", thing.colour))
-        asked.append((f"{verb.capitalize()} the {noun} large or small?", thing.size))
-        asked.append((f"How many {PLURALS[thing.kind]} are there?", str(thing.count)))
+        pairs.append((f"What {colour} {verb} the {noun}?", thing.colour))
+        pairs.append((f"{verb.capitalize()} the {noun} large or small?", thing.size))
+        pairs.append((f"How many {PLURALS[thing.kind]} are there?", str(thing.count)))
     present = pick(rng, kinds)
     absent = pick(rng, [kind for kind in KINDS if kind not in kinds])
     for kind, reply in ((present, "yes"), (absent, "no")):
-        asked.append((f"Is there {with_article(kind)} in the picture?", reply))
+        pairs.append((f"Is there {with_article(kind)} in the picture?", reply))
     wording = ("Where is this?", "What place is this?", "Where does the picture take place?")
-    asked.append((pick(rng, wording), scene.place))
-    asked.append((pick(rng, ("What style is the picture?", "How is the picture drawn?")), scene.style))
-    asked.append(("How many things are in the picture?", str(scene.total)))
+    pairs.append((pick(rng, wording), scene.place))
+    pairs.append((pick(rng, ("What style is the picture?", "How is the picture drawn?")), scene.style))
+    pairs.append(("How many things are in the picture?", str(scene.total)))
     if len(kinds) == 1:
-        asked.append((pick(rng, ("What is in the picture?", "What do you see?", "What is this?")), kinds[0]))
+        pairs.append((pick(rng, ("What is in the picture?", "What do you see?", "What is this?")), kinds[0]))
     if scene.relation and kinds[0] != kinds[1]:
         first, second = scene.things
-        asked.append((f"What is {scene.relation} the {second.kind}?", first.kind))
+        pairs.append((f"What is {scene.relation} the {second.kind}?", first.kind))
         if scene.relation in OPPOSITES:
             opposite = OPPOSITES[scene.relation]
             if first.count == 1:
-                asked.append((f"What is {opposite} the {first.kind}?", second.kind))
-            said = pick(rng, (scene.relation, opposite))
+                pairs.append((f"What is {opposite} the {first.kind}?", second.kind))
+            relation = pick(rng, (scene.relation, opposite))
             noun, verb = (PLURALS[first.kind], "Are") if first.count > 1 else (first.kind, "Is")
-            asked.append((f"{verb} the {noun} {said} the {second.kind}?", "yes" if said == scene.relation else "no"))
-    return asked
+            pairs.append(
+                (f"{verb} the {noun} {relation} the {second.kind}?", "yes" if relation == scene.relation else "no")
+            )
+    return pairs
