@@ -1,4 +1,4 @@
-"""When are two image prompts truly different, and when is one about a given subject? Decided by their words alone.
+"""When are two image prompts truly different, and when is one about a given subject? Only their words decide.
 
 So anyone can check the verdict by reading, and it is the same in a notebook's check and in the assessment.
 """
@@ -6,7 +6,9 @@ So anyone can check the verdict by reading, and it is the same in a notebook's c
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BOOSTERS", "FILLERS", "distinct", "on_subject", "same", "subject"]
 
-#: Words that change nothing in a picture: who adds one of them has not written another prompt.
+#: Words that change nothing in a picture: adding one does not make a new prompt.
 FILLERS = frozenset(
     re.findall(
         r"\w+",
@@ -30,7 +32,7 @@ FILLERS = frozenset(
     )
 )
 
-#: Phrases of prompt lists that are to make a picture better, and name nothing in it. Their single words may name something.
+#: Phrases of prompt lists that should improve a picture but name nothing in it. Their single words may name something.
 BOOSTERS = (
     "trending on artstation",
     "award winning",
@@ -79,23 +81,33 @@ BOOSTERS = (
     ),
 )
 
-_BOOSTER = re.compile(rf"\b(?:(?:with|in|by|at|and|under) )?(?:{'|'.join(sorted(BOOSTERS, key=len, reverse=True))})\b")
+#: The most kinds of things in a picture of the picture-book world.
+MOST_KINDS = 4
+
+_BOOSTER = re.compile(
+    rf"\b(?:(?:with|without|no|in|by|at|and|under) )?(?:{'|'.join(sorted(BOOSTERS, key=len, reverse=True))})\b"
+)
 _NUMBER = r"(?:one|two|three|four|five|six|i|ii|iii|iv|v|vi|[a-f]|\d+)"
 #: "variation two" and "second version": numbers that count prompts, not things in a picture.
 _COUNT = re.compile(
     rf"\b(?:variation|version|variant|option|number|attempt|prompt|take)\s+{_NUMBER}\b"
     r"|\b(?:first|second|third|fourth|fifth|sixth)\s+(?:variation|version|variant|option|attempt|prompt|take)\b"
 )
+#: Letters of other alphabets that look like Latin ones: a reader can't tell them apart.
+_LOOK_ALIKES = str.maketrans(
+    "аеорсухіјѕԁһӏԛԝкмтвнАЕОРСУХІЈЅԀҺӀԚԜКМТВНαοριυνκτχεηΑΟΡΙΥΝΚΤΧΕΗΒΜΖɑɡıøł",
+    "aeopcyxijsdhlqwkmtbhAEOPCYXIJSDHIQWKMTBHaopiuvktxenAOPIYNKTXEHBMZagiol",
+)
 #: The mark of a list: "2. a cat".
 _MARK = re.compile(r"^\s*\(?\d+\s*[.):]\s*")
 
 
 def same(a: str, b: str) -> bool:
-    """Whether two prompts ask for the same picture.
+    """Return whether two prompts ask for the same picture.
 
-    Where both name things of the picture-book world, they do if they name the same kinds with the same colours, sizes,
-    numbers and relations, the same places and the same styles, whatever other words stand around them: "a big red cat left
-    of a blue dog, in the snow" and "a blue dog right of a large red kitten, on the snow, 4k". All other texts are compared
+    If both name things of the picture-book world, they do if they name the same kinds with the same colours, sizes,
+    numbers and relations, the same places and the same styles, whatever other words surround them: "a big red cat left
+    of a blue dog, in the snow" and "a blue dog right of a large red kitten, on the snow, 4k". Other texts are compared
     by their words without `FILLERS` and `BOOSTERS`, in any order.
     """
     first, second = _facts(a), _facts(b)
@@ -105,7 +117,7 @@ def same(a: str, b: str) -> bool:
 
 
 def distinct(prompts: Iterable[str]) -> list[str]:
-    """The prompts without those that ask for the same picture as an earlier one, or for none at all."""
+    """Return the prompts without those that ask for the same picture as an earlier one, or for none at all."""
     kept: list[str] = []
     for prompt in prompts:
         if _words(prompt) and not any(same(prompt, other) for other in kept):
@@ -114,21 +126,22 @@ def distinct(prompts: Iterable[str]) -> list[str]:
 
 
 def subject(text: str) -> frozenset[str]:
-    """What a text is about: the kinds of the picture-book world that it names ("kittens" counts as "cat").
+    """Return what a text is about: the kinds of the picture-book world that it names ("kittens" counts as "cat").
 
-    Where it names none, all its words but `FILLERS` and `BOOSTERS`.
+    If it names none, all its words except `FILLERS` and `BOOSTERS`.
     """
     return _facts(text).kinds or _words(text)
 
 
 def on_subject(prompt: str, text: str) -> bool:
-    """Whether a prompt is about the subject of a text: it names every kind that the text names.
+    """Return whether a prompt is about the subject of a text: it names every kind that the text names.
 
-    Where the text names no kind of the picture-book world, the prompt has to share a word of four letters or more
-    with it.
+    It may name others too, but not more than `MOST_KINDS` in all: a list of everything is about nothing. If the text
+    names no kind of the picture-book world, the prompt must share a word of at least four letters with it.
     """
     if kinds := _facts(text).kinds:
-        return kinds <= _facts(prompt).kinds
+        named = _facts(prompt).kinds
+        return kinds <= named and len(named) <= max(MOST_KINDS, len(kinds))
     return any(len(word) > 3 for word in _words(prompt) & _words(text))
 
 
@@ -143,8 +156,29 @@ def _words(text: str) -> frozenset[str]:
 
 
 def _listed(text: str) -> list[str]:
-    """The words of a text in their order, without what counts or praises."""
+    """Return the words of a text in order, without those that count, praise or name what is absent."""
     from helpers.picturebook.synonyms import listed_words
 
-    words = listed_words(_COUNT.sub(" ", _MARK.sub("", text.lower())))
-    return _BOOSTER.sub(" ", " ".join(words)).split()
+    words = listed_words(_COUNT.sub(" ", _MARK.sub("", _as_read(text))))
+    return _absent().sub(" ", _BOOSTER.sub(" ", " ".join(words))).split()
+
+
+def _as_read(text: str) -> str:
+    """Return the lower-case letters that a reader sees: no accents, no invisible characters, no `_LOOK_ALIKES`."""
+    seen = (char for char in unicodedata.normalize("NFKD", text) if unicodedata.category(char) not in ("Mn", "Cf"))
+    return "".join(seen).translate(_LOOK_ALIKES).lower()
+
+
+@cache
+def _absent() -> re.Pattern:
+    """Match what is absent and so adds nothing to a picture: "no dog", "without a red hat", "not in the snow"."""
+    from helpers.picturebook.synonyms import FACTS
+
+    adjectives = "|".join(word for word, (part, _) in FACTS.items() if part in ("colour", "size"))
+    little = "a|an|any|the|at|by|in|into|of|on|with"
+    thing = rf"(?: (?:{little}))*(?: (?:{adjectives}))*(?! (?:{little}|and|but)\b) \w+"
+    negation = (
+        r"no|not|never|neither|nor|without|minus|except|lacking|instead of|rather than|free of"
+        r"|(?:is|are|was|were|has|have|do|does)n t"
+    )
+    return re.compile(rf"\b(?:{negation}){thing}(?: (?:or|nor){thing})*")

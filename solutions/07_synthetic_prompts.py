@@ -805,7 +805,7 @@ for record in read_metadata(f"{FOLDER}/all_metadata.json"):
 #
 # The runner's 100 points decide only whether you get the certificate; the points of this notebook's exercises are
 # counted separately. You pass with 70 points, if no criterion has less than two thirds of
-# its own.
+# its own, or three quarters for provenance.
 #
 # ### Exercise 9 · `post_submission`
 #

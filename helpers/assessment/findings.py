@@ -1,4 +1,4 @@
-"""What a criterion finds: the share that is right, and for each fault a sentence that names where it is.
+"""What a criterion finds: the share that is right, and a sentence for each fault that says where it is.
 
 Equal faults of several records, prompts or pictures become one sentence: "Record 1, pictures 2 and 3; record 4,
 picture 1 do not show what their prompts ask for."
@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 __all__ = ["PICTURES", "RECORDS", "Fault", "Finding", "Spot", "joined"]
 
-#: Four source pictures, and four prompts and pictures of each: what a submission should hold, and all that is looked at.
+#: A submission has four source pictures, and four prompts and pictures for each; no more than those are judged.
 RECORDS = 4
 PICTURES = RECORDS * RECORDS
 
@@ -23,7 +23,7 @@ class Spot(NamedTuple):
     """Where a fault is: a record, counted from 1, or a part of it.
 
     Attributes:
-        part: "picture" and "prompt" have a number; "description" and "source picture" have none, nor has "", the record.
+        part: "picture" and "prompt" have a number; "description", "source picture" and "" (the whole record) don't.
     """
 
     record: int
@@ -38,9 +38,9 @@ class Fault(NamedTuple):
     """A fault and where it is, None for the submission as a whole.
 
     Attributes:
-        one: what is said of a single one: "is missing".
-        many: what is said of several: "are missing". Faults of equal `many` become one sentence.
-        stops: whether nobody passes with it, whatever the points.
+        one: the words for a single fault: "is missing".
+        many: the words for several: "are missing". Faults with the same `many` become one sentence.
+        stops: whether it prevents a pass, whatever the points.
     """
 
     spot: Spot | None
@@ -51,19 +51,26 @@ class Fault(NamedTuple):
 
 @dataclass(frozen=True)
 class Finding:
-    """What a criterion found: the share that is right, 0 to 1, and the faults."""
+    """What a criterion found.
+
+    Attributes:
+        share: how much of what a submission should have is right, 0 to 1.
+        faults: what is wrong with the rest.
+        handed_in: how much of it was handed in at all, right or wrong.
+    """
 
     share: Fraction
     faults: Sequence[Fault] = ()
+    handed_in: Fraction = Fraction(1)
 
     @property
     def stops(self) -> bool:
-        """Whether nobody passes with this, whatever the points."""
+        """Whether a fault prevents a pass, whatever the points."""
         return any(fault.stops for fault in self.faults)
 
     @property
     def messages(self) -> list[str]:
-        """A sentence for each kind of fault."""
+        """One sentence per kind of fault."""
         groups: dict[tuple[str, str], list[Fault]] = defaultdict(list)
         for fault in self.faults:
             groups[fault.spot.part if fault.spot else "", fault.many or fault.one].append(fault)
@@ -71,7 +78,7 @@ class Finding:
 
 
 def joined(words: Iterable[object]) -> str:
-    """ "1, 2 and 3"."""
+    """Join words with commas and "and": "1, 2 and 3"."""
     *most, last = map(str, words)
     return f"{', '.join(most)} and {last}" if most else last
 
@@ -79,12 +86,12 @@ def joined(words: Iterable[object]) -> str:
 def _sentence(faults: Sequence[Fault]) -> str:
     if faults[0].spot is None:
         return f"{faults[0].one}."
-    said = faults[0].one if len(faults) == 1 else faults[0].many or faults[0].one
-    return f"{_together([fault.spot for fault in faults])} {said}."
+    words = faults[0].one if len(faults) == 1 else faults[0].many or faults[0].one
+    return f"{_together([fault.spot for fault in faults])} {words}."
 
 
 def _together(spots: Sequence[Spot]) -> str:
-    """The names of spots of one part, as a sentence begins with them."""
+    """Name spots of one part, for the beginning of a sentence."""
     part = spots[0].part
     by_record: dict[int, list[int | None]] = defaultdict(list)
     for spot in spots:

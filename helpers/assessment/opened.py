@@ -1,13 +1,14 @@
-"""A submission with its pictures opened, as the criteria read it."""
+"""A submission with its pictures opened, as the criteria expect it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from helpers.assessment.findings import RECORDS, Spot
+from helpers.assessment.findings import PICTURES, RECORDS, Spot
 from helpers.pictures import Unreadable, open_untrusted
 
 if TYPE_CHECKING:
@@ -17,10 +18,10 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_FILE", "MISSING", "OUTSIDE", "TOO_LARGE", "JudgedRecord", "OpenedSubmission", "Picture"]
 
-#: The most bytes of one picture's file.
+#: The largest file of a picture, in bytes.
 MAX_FILE = 5_000_000
 
-MISSING = "it is not there"
+MISSING = "it is missing"
 OUTSIDE = "its path leads out of the submission's folder"
 TOO_LARGE = f"its file is larger than {MAX_FILE / 1e6:g} MB"
 
@@ -35,8 +36,10 @@ class Picture:
 
     Attributes:
         spot: where the record names it.
-        image: RGB; None where ``problem`` says why it can't be had.
-        provenance: what its PNG says of how it was drawn.
+        path: its path in the record.
+        image: RGB; None if it can't be opened.
+        provenance: how it was drawn, according to its PNG.
+        problem: why it can't be opened.
     """
 
     spot: Spot
@@ -47,7 +50,7 @@ class Picture:
 
 
 class JudgedRecord(NamedTuple):
-    """A record, its number counted from 1, its first four pictures, and its source picture where it has one."""
+    """A record with its number (counted from 1), its first four pictures, and its source picture if it has one."""
 
     number: int
     record: Record
@@ -62,12 +65,12 @@ class JudgedRecord(NamedTuple):
 
 @dataclass(frozen=True)
 class OpenedSubmission:
-    """The first four records, the first four prompts and pictures of each; what is beyond them wins nothing.
+    """The first four records, with the first four prompts and pictures of each; any more earn nothing.
 
     Attributes:
-        records: all that came.
+        records: all records of the submission.
         pictures: one list for each of the first four records.
-        sources: the source picture of each of them; None where the record names none.
+        sources: the source picture of each of them; None if the record names none.
     """
 
     records: list[Record]
@@ -78,7 +81,13 @@ class OpenedSubmission:
     def from_files(
         cls, records: Sequence[Record], files: Mapping[str, bytes], problems: Mapping[str, str]
     ) -> OpenedSubmission:
-        """What came over the network: the pictures' bytes by path, and why others have none."""
+        """Open what came over the network.
+
+        Args:
+            records: the records.
+            files: the bytes of the pictures by path.
+            problems: why there are none for other paths.
+        """
         first = records[:RECORDS]
 
         def opened(path: str, spot: Spot) -> Picture:
@@ -100,9 +109,10 @@ class OpenedSubmission:
 
     @classmethod
     def from_folder(cls, folder: str | Path) -> OpenedSubmission:
-        """What a notebook has left in its folder: generated_images/all_metadata.json, and the pictures that it names.
+        """Open what a notebook has left in its folder: generated_images/all_metadata.json and the pictures in it.
 
-        Raises ``PlainError`` where that file is missing or holds something else.
+        Raises:
+            PlainError: that file is missing or is something else.
         """
         from helpers.submission import METADATA, read_metadata
 
@@ -118,14 +128,19 @@ class OpenedSubmission:
                     problems[path] = str(error)
         return cls.from_files(records, files, problems)
 
+    @property
+    def handed_in(self) -> Fraction:
+        """The share of the sixteen pictures that the records name."""
+        return Fraction(sum(map(len, self.pictures)), PICTURES)
+
     def judged(self) -> Iterator[JudgedRecord]:
-        """The first four records."""
+        """Yield the first four records."""
         for i, record in enumerate(self.records[:RECORDS]):
             yield JudgedRecord(i + 1, record, self.pictures[i], self.sources[i])
 
 
 def _read(root: Path, path: str) -> bytes:
-    """The bytes of a file inside a folder. Raises ``Unreadable``."""
+    """Read a file inside a folder. Raises `Unreadable`."""
     try:
         file = (root / path).resolve()
         if not file.is_relative_to(root):
@@ -135,7 +150,7 @@ def _read(root: Path, path: str) -> bytes:
         if file.stat().st_size > MAX_FILE:
             raise Unreadable(TOO_LARGE)
         return file.read_bytes()
-    except ValueError:  # a path with a zero in it
+    except ValueError:  # a path with a null character
         raise Unreadable(MISSING) from None
     except Unreadable:
         raise
@@ -144,7 +159,7 @@ def _read(root: Path, path: str) -> bytes:
 
 
 def _open(content: bytes, picture: Picture) -> Picture:
-    """The picture with its pixels and its provenance, or with what is wrong with its bytes."""
+    """Return the picture with its pixels and its provenance, or with what is wrong with its bytes."""
     from helpers.submission import provenance_of
 
     try:
@@ -152,5 +167,5 @@ def _open(content: bytes, picture: Picture) -> Picture:
     except Unreadable as error:
         return replace(picture, problem=str(error))
     if min(image.size) < MIN_SIDE:
-        return replace(picture, problem=f"it has {image.width}×{image.height} pixels, too few to see anything")
+        return replace(picture, problem=f"it has {image.width}×{image.height} pixels, too few to show anything")
     return replace(picture, image=image, provenance=provenance_of(image))

@@ -1,4 +1,4 @@
-"""The course's four originals: which of them a source picture is, and which one a record tells of that names none."""
+"""The course's four originals: recognise them, and find the one for a record that names no source picture."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["Original", "original_of", "originals", "with_originals"]
 
 
 class Original(NamedTuple):
-    """One of the four: its file's name, what it shows, and itself."""
+    """One of the four: its file name, its scene, and the picture."""
 
     name: str
     scene: Scene
@@ -32,19 +32,19 @@ class Original(NamedTuple):
 
 @cache
 def originals() -> tuple[Original, ...]:
-    """The four, drawn."""
+    """Draw the four."""
     return tuple(Original(name, scene, draw(scene, size=128)) for name, scene in SCENES.items())
 
 
 def original_of(image: Image.Image) -> Original | None:
-    """The original that a picture is; None where it is none of them."""
+    """Return the original that a picture shows; None if it is not one of them."""
     return next((original for original in originals() if near_duplicate(original.image, image)), None)
 
 
 def with_originals(opened: OpenedSubmission) -> OpenedSubmission:
-    """The submission in which each record without a source picture has the original that it fits best, each original once.
+    """Give each record without a source picture the original that it fits best, each original once.
 
-    Records of the first years of such courses name no source pictures.
+    Early submissions name no source pictures.
     """
     lacking = [one for one in opened.judged() if one.source is None]
     if not lacking:
@@ -65,18 +65,19 @@ def with_originals(opened: OpenedSubmission) -> OpenedSubmission:
 
 
 def _scores(records: list[JudgedRecord], candidates: list[Original]) -> np.ndarray:
-    """How well each record fits each original: array (records, originals).
+    """Return how well each record fits each original: array (records, originals).
 
-    That is the similarity of its description with the original, and the mean one of its pictures with a caption of it.
+    The score is the similarity of the description to the original, plus the mean similarity of the record's pictures to
+    a caption of the original.
     """
     import numpy as np
 
     scores = np.zeros((len(records), len(candidates)))
-    shown = clip.embed_images([original.image for original in candidates])
+    embeddings = clip.embed_images([original.image for original in candidates])
     captions = clip.embed_texts([plain_caption(original.scene) for original in candidates])
     for row, one in enumerate(records):
         if one.record.original_description.strip():
-            scores[row] += (clip.embed_texts([one.record.original_description]) @ shown.T)[0]
+            scores[row] += (clip.embed_texts([one.record.original_description]) @ embeddings.T)[0]
         if images := [picture.image for picture in one.pictures if picture.image is not None]:
             scores[row] += (clip.embed_images(images) @ captions.T).mean(0)
     return scores

@@ -1,4 +1,4 @@
-"""Criteria: pictures that are there and differ; pictures that show what their own prompts ask for."""
+"""Criteria: pictures that exist and differ; pictures that show what their own prompts ask for."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from helpers.assessment.findings import PICTURES, Fault, Finding
 from helpers.assessment.opened import OpenedSubmission, Picture
 from helpers.likeness import near_duplicate
 
-__all__ = ["duplicate_of", "fit", "pictures", "unseen"]
+__all__ = ["duplicate_of", "fit", "pictures", "unopened"]
 
-#: What is said of one picture's file, and of several: "it is not there", "they are not there".
+#: Singular and plural of a problem with a file: "it is missing", "they are missing".
 _PLURALS = (
     ("it is ", "they are "),
     ("it has ", "they have "),
     ("its file is ", "their files are "),
     ("its path leads ", "their paths lead "),
-    ("the file is no picture ", "the files are no pictures "),
+    ("the file is not a picture ", "the files are not pictures "),
     ("the file is ", "the files are "),
 )
 
 
 def pictures(opened: OpenedSubmission) -> Finding:
-    """Sixteen pictures that are there, can be opened, and differ from each other and from the source pictures.
+    """Check for sixteen pictures that can be opened and differ from each other and from the source pictures.
 
-    A picture that is in two records stops a pass: in one of them it was not drawn from the record's prompts.
+    A picture that is in two records prevents a pass: in one of them it was not drawn from the record's prompts.
     """
     good, faults = 0, []
     seen = [source for source in opened.sources if source is not None and source.image is not None]
     for one in opened.judged():
         for picture in one.pictures:
             if picture.image is None:
-                faults.append(unseen(picture))
+                faults.append(unopened(picture))
                 continue
             if twin := duplicate_of(picture, seen):
                 elsewhere = twin.spot.part == "picture" and twin.spot.record != picture.spot.record
@@ -43,30 +43,30 @@ def pictures(opened: OpenedSubmission) -> Finding:
             else:
                 good += 1
             seen.append(picture)
-    return Finding(Fraction(good, PICTURES), faults)
+    return Finding(Fraction(good, PICTURES), faults, opened.handed_in)
 
 
 def duplicate_of(picture: Picture, others: Sequence[Picture]) -> Picture | None:
-    """The first of the others that shows the same; None where none does."""
+    """Return the first of the others that shows the same; None if none does."""
     return next((other for other in others if near_duplicate(other.image, picture.image)), None)
 
 
-def unseen(picture: Picture) -> Fault:
-    """The fault of a picture that can't be had."""
+def unopened(picture: Picture) -> Fault:
+    """Return the fault of a picture that can't be opened."""
     many = next(
         (picture.problem.replace(one, more, 1) for one, more in _PLURALS if picture.problem.startswith(one)), ""
     )
     return Fault(
         picture.spot,
-        f"({picture.path[:80]!r}) can't be looked at: {picture.problem}",
-        f"can't be looked at: {many or picture.problem}",
+        f"({picture.path[:80]!r}) can't be opened: {picture.problem}",
+        f"can't be opened: {many or picture.problem}",
     )
 
 
 def fit(opened: OpenedSubmission) -> Finding:
-    """Each picture fits the prompt that it was drawn from, the one with its number.
+    """Check that each picture fits the prompt with its number, from which it was drawn.
 
-    One that fits a prompt of another record clearly better than all of its own record's stops a pass.
+    One that fits a prompt of another record clearly better than all of its own record's prevents a pass.
     """
     drawn = [
         (picture, prompt)
@@ -82,7 +82,7 @@ def fit(opened: OpenedSubmission) -> Finding:
 
 
 def _does_not_fit(i: int, drawn: Sequence[tuple[Picture, str]], found: Fits) -> Fault:
-    """The fault of the i-th picture, which does not show what its prompt asks for."""
+    """Return the fault of the i-th picture, which does not show what its prompt asks for."""
     picture, prompt = drawn[i]
     records = [other.spot.record for other, _ in drawn]
     own = [i, *(k for k, record in enumerate(records) if record == picture.spot.record and k != i)]
@@ -93,8 +93,8 @@ def _does_not_fit(i: int, drawn: Sequence[tuple[Picture, str]], found: Fits) -> 
         where = f"what the prompts of record {records[nearest]} ask for"
         return Fault(
             picture.spot,
-            f"shows {where}, not what its own prompt asks for: name each picture in the record that it was drawn for",
-            f"show {where}, not what their own prompts ask for: name each picture in the record that it was drawn for",
+            f"shows {where}, not what its own prompt asks for: put each picture into the record that it was drawn for",
+            f"show {where}, not what their own prompts ask for: put each picture into the record that it was drawn for",
             stops=True,
         )
     return Fault(

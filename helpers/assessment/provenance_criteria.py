@@ -1,7 +1,7 @@
-"""Criterion: provenance. What a picture says of how it was drawn is true: a sample is drawn again and compared.
+"""Criterion: provenance. How a picture claims to have been drawn is true: a sample is drawn again and compared.
 
-Under the profile ``mini`` whoever judges has the students' own model, so it can tell a picture that the model drew from
-one that it did not. Under ``full`` it only compares what the submission says in two places.
+Under the profile `mini` the judge has the students' own model and can recognise pictures that it drew. Under `full` the
+judge only compares what PNG and record say.
 """
 
 from __future__ import annotations
@@ -20,60 +20,60 @@ if TYPE_CHECKING:
 
 __all__ = ["checkpoint_here", "drawn_again", "provenance", "sample"]
 
-#: The share of a picture's points that what stands in PNG and JSON can win alone, where a sample is drawn again.
+#: The share of a picture's points for consistent entries in PNG and JSON, if a sample is drawn again.
 ON_PAPER = Fraction(2, 5)
-#: At most so many passes through the U-Net make a picture cheap to draw again: four steps without guidance are 4, the
-#: pipeline's own 25 steps, each with and without the prompt, are 50.
+#: A picture is cheap to draw again if it takes at most this many U-Net evaluations: four steps without guidance are 4,
+#: the pipeline's default 25 steps, each with and without the prompt, are 50.
 CHEAP = 16
-#: So many of a record's other pictures are drawn again: with one false seed in each of four records, three of the four
-#: are found on average, and all four are overlooked once in 256 times.
+#: How many of a record's other pictures are drawn again: with one false seed in each of four records, three of the four
+#: are found on average, and all four are missed once in 256 times.
 OTHERS = 3
 
 HOW = "save each picture with save_with_provenance, and make the record of it with make_record"
 
 
 class Drawing(NamedTuple):
-    """A picture, and what is said of how it was drawn."""
+    """A picture and its provenance."""
 
     picture: Picture
-    said: Provenance
+    provenance: Provenance
 
 
-def provenance(opened: OpenedSubmission, chance: Random) -> Finding:
-    """PNG and record agree on how each picture was drawn; a sample, drawn again, comes out the same.
+def provenance(opened: OpenedSubmission, rng: Random) -> Finding:
+    """Check that PNG and record agree on how each picture was drawn, and that a sample can be reproduced.
 
-    What the PNG says is enough where the record is silent. Of each record all pictures that are cheap to draw are drawn
-    again, and some of the others. If one of them comes out differently, nothing is believed of its record any more: its
-    pictures keep only what they won on paper. So one false seed in each record costs 12 of the runner's 20 points.
+    The PNG's provenance is enough if the record has none. All pictures of a record that are cheap to draw are drawn
+    again, and some of the others. If one of them comes out differently, the whole record is distrusted: its pictures
+    keep only their points for consistent entries. So one false seed in each record costs 12 of the runner's 20 points.
 
     Args:
         opened: the submission.
-        chance: chooses the sample; an unpredictable source where nobody may know beforehand which pictures are drawn.
+        rng: chooses the sample; an unpredictable generator if students must not know beforehand.
     """
     from helpers.settings import settings
 
-    sound: dict[int, list[Drawing]] = {}
+    consistent: dict[int, list[Drawing]] = {}
     faults = []
     for one in opened.judged():
-        sound[one.number] = []
+        consistent[one.number] = []
         for k, picture in enumerate(one.pictures):
             if picture.image is None:
                 continue
-            said, fault = _on_paper(one, k, picture)
+            found, fault = _consistent(one, k, picture)
             if fault:
                 faults.append(fault)
             else:
-                sound[one.number].append(Drawing(picture, said))
+                consistent[one.number].append(Drawing(picture, found))
     if settings.profile != "mini":
-        return Finding(Fraction(sum(map(len, sound.values())), PICTURES), faults)
-    untrue = drawn_again([drawing for drawings in sound.values() for drawing in sample(drawings, chance)])
+        return Finding(Fraction(sum(map(len, consistent.values())), PICTURES), faults, opened.handed_in)
+    untrue = drawn_again([drawing for drawings in consistent.values() for drawing in sample(drawings, rng)])
     doubted = {fault.spot.record for fault in untrue}
-    share = sum(len(drawings) * (ON_PAPER if record in doubted else 1) for record, drawings in sound.items())
-    return Finding(Fraction(share) / PICTURES, faults + untrue)
+    share = sum(len(drawings) * (ON_PAPER if record in doubted else 1) for record, drawings in consistent.items())
+    return Finding(Fraction(share) / PICTURES, faults + untrue, opened.handed_in)
 
 
-def _on_paper(one: JudgedRecord, k: int, picture: Picture) -> tuple[Provenance | None, Fault | None]:
-    """What is said of how a record's picture ``k`` was drawn; and what is wrong with that, before it is drawn again."""
+def _consistent(one: JudgedRecord, k: int, picture: Picture) -> tuple[Provenance | None, Fault | None]:
+    """Return the provenance of a record's picture `k`, or what is wrong with it before it is drawn again."""
     from helpers.submission import pixels_sha256
 
     entries = one.record.provenance or []
@@ -82,32 +82,37 @@ def _on_paper(one: JudgedRecord, k: int, picture: Picture) -> tuple[Provenance |
     if in_png is None and in_record is None:
         return None, Fault(spot, f"does not say how it was drawn: {HOW}", f"do not say how they were drawn: {HOW}")
     if in_png is None:
-        where = f"in the record alone, and the PNG does not say it: {HOW}"
+        where = f"in the record only, not in the PNG: {HOW}"
         return None, Fault(spot, f"has its provenance {where}", f"have their provenance {where}")
     if in_record is not None and in_record != in_png:
         where = f"in the PNG and another in the record: {HOW}"
         return None, Fault(spot, f"has one provenance {where}", f"have one provenance {where}")
     if in_png.sha256 != pixels_sha256(picture.image):
-        why = "the hash in its provenance is not that of its pixels. Hand it in as the model drew it"
+        why = "the hash in its provenance does not match its pixels. Hand it in as the model drew it"
         return None, Fault(spot, f"was changed after it was drawn: {why}", f"were changed after they were drawn: {why}")
     if k >= len(one.prompts) or in_png.prompt != one.prompts[k]:
         return None, Fault(
             spot,
-            f"was drawn from another prompt than the record's prompt {k + 1}: keep prompts and pictures in the same order",
-            "were drawn from other prompts than the record has in their places: keep prompts and pictures in the same order",
+            f"was drawn from another prompt than prompt {k + 1} of the record: keep prompts and pictures in order",
+            "were drawn from other prompts than those with their numbers: keep prompts and pictures in order",
         )
     return in_png, None
 
 
-def sample(drawings: Sequence[Drawing], chance: Random) -> list[Drawing]:
-    """Those of a record's pictures that are drawn again: all that are cheap, and `OTHERS` of the others."""
-    cheap = [one for one in drawings if one.said.steps * (2 if one.said.guidance_scale > 1 else 1) <= CHEAP]
-    dear = [one for one in drawings if one not in cheap]
-    return [*cheap, *chance.sample(dear, min(OTHERS, len(dear)))]
+def sample(drawings: Sequence[Drawing], rng: Random) -> list[Drawing]:
+    """Choose which of a record's pictures are drawn again: all that are cheap, and `OTHERS` of the others."""
+    cheap = [one for one in drawings if _evaluations(one.provenance) <= CHEAP]
+    expensive = [one for one in drawings if one not in cheap]
+    return [*cheap, *rng.sample(expensive, min(OTHERS, len(expensive)))]
+
+
+def _evaluations(provenance: Provenance) -> int:
+    """Return how often the U-Net was evaluated: with guidance, twice per step."""
+    return provenance.steps * (2 if provenance.guidance_scale > 1 else 1)
 
 
 def checkpoint_here() -> tuple[str, str]:
-    """The name and revision of the diffusion model that is here."""
+    """Return the name and revision of the diffusion model that is installed here."""
     from helpers.models import load
     from helpers.submission import checkpoint_of
 
@@ -115,7 +120,7 @@ def checkpoint_here() -> tuple[str, str]:
 
 
 def drawn_again(drawings: Sequence[Drawing]) -> list[Fault]:
-    """What is wrong with these: drawn again, all at once, another picture comes out, or they can't be drawn here."""
+    """Draw these again, all at once, and return a fault for each that differs or can't be drawn here."""
     from helpers.redraw import redraw, unlike_here
 
     if not drawings:
@@ -123,27 +128,27 @@ def drawn_again(drawings: Sequence[Drawing]) -> list[Fault]:
     name, revision = checkpoint_here()
     faults, known = [], []
     for one in drawings:
-        spot, said = one.picture.spot, one.said
-        if (said.model, said.revision) != (name, revision):
+        spot, claimed = one.picture.spot, one.provenance
+        if (claimed.model, claimed.revision) != (name, revision):
             why = (
-                f"drawn by {said.model[:80]} ({said.revision[:80]}), and here is {name} ({revision}): get the course's current "
-                "models and draw the pictures again"
+                f"drawn by {claimed.model[:80]} ({claimed.revision[:80]}), but the model here is {name} ({revision}): "
+                "get the course's current models and draw the pictures again"
             )
             faults.append(Fault(spot, f"was {why}", f"were {why}"))
-        elif unlike := unlike_here(said):
+        elif unlike := unlike_here(claimed):
             why = f"can't be drawn again: {unlike}. Draw with the course's own pipeline"
             faults.append(Fault(spot, why, why))
         else:
             known.append(one)
-    for one, image in zip(known, redraw([each.said for each in known]) if known else [], strict=True):
+    for one, image in zip(known, redraw([each.provenance for each in known]) if known else [], strict=True):
         if not same_drawing(image, one.picture.image):
             faults.append(
                 Fault(
                     one.picture.spot,
-                    f"does not come out again from its prompt, seed ({one.said.seed}), steps and guidance. Hand in pictures "
-                    "as the model drew them, each with a generator of its own",
-                    "do not come out again from their prompts, seeds, steps and guidance. Hand in pictures as the model drew "
-                    "them, each with a generator of its own",
+                    f"can't be reproduced from its prompt, seed ({one.provenance.seed}), steps and guidance. Hand in "
+                    "pictures as the model drew them, each with its own generator",
+                    "can't be reproduced from their prompts, seeds, steps and guidance. Hand in pictures as the model "
+                    "drew them, each with its own generator",
                 )
             )
     return faults

@@ -11,7 +11,7 @@ __all__ = ["shape"]
 
 
 def shape(opened: OpenedSubmission) -> Finding:
-    """Four records, each with four prompts and four pictures. Records beyond the fourth make the share smaller, too."""
+    """Check for four records, each with four prompts and four pictures. More than four records lower the share, too."""
     count, right, faults = len(opened.records), 0, []
     if count != RECORDS:
         faults.append(Fault(None, f"The submission has {count} record{'s' * (count != 1)} instead of {RECORDS}"))
