@@ -1,9 +1,9 @@
-"""Training data: an endless stream of fresh picture-book scenes, drawn by worker processes.
+"""Training data: an endless stream of new picture-book scenes, drawn by worker processes.
 
-A drawing costs milliseconds and a training step on a GPU hardly more, so each worker keeps what it drew and uses it
-`reuse` times on average: every batch brings some fresh scenes and repeats others, and no training ever sees the same
-few epochs. What is drawn for a step, and how it is put into words, depends on the seed and the step alone; which
-drawings are repeated, also on the step at which the run began and on the number of workers.
+Drawing takes milliseconds and a training step on a GPU hardly more, so each worker keeps its drawings and uses each
+`reuse` times on average: every batch has some new scenes and repeats others, and there are no epochs over a fixed data
+set. The new drawings of a step, and their captions, depend only on the seed and the step; which drawings are repeated
+also depends on the step at which the run started and on the number of workers.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import itertools
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
-from course.labels import FOOT_GRID, cover_labels, foot_labels
+from course.labels import FOOT_GRID, foot_labels, segmentation_labels
 from helpers.picturebook import Scene, Thing, draw, random_scene
 from helpers.picturebook.scene import Rng, pick
 
@@ -28,12 +28,12 @@ Batch = dict[str, torch.Tensor]
 
 
 def to_pixels(batch: np.ndarray | torch.Tensor) -> torch.Tensor:
-    """uint8 (n, h, w, 3) → float32 (n, 3, h, w) in -1 … 1."""
+    """Convert uint8 (n, h, w, 3) to float32 (n, 3, h, w) in -1 … 1."""
     return torch.as_tensor(batch).permute(0, 3, 1, 2).float().div(127.5).sub(1)
 
 
 def scene_to_json(scene: Scene) -> str:
-    """One line of JSON with all of the scene, its layout included."""
+    """Serialize the whole scene, layout included, as one line of JSON."""
     return json.dumps(asdict(scene))
 
 
@@ -45,26 +45,26 @@ def scene_from_json(text: str) -> Scene:
 
 
 def fresh_scenes(n: int, seed: int, *, things: int | None = None) -> list[Scene]:
-    """n scenes, each from a generator of its own, so that a data set of any size begins with the same scenes."""
+    """Return n scenes, each from its own generator, so that a data set of any size starts with the same scenes."""
     return [random_scene(np.random.default_rng((seed, i)), things=things) for i in range(n)]
 
 
 @dataclass
 class Drawing:
-    """A scene and its pixels, uint8 (128, 128, 3); what covers its cells is worked out once."""
+    """A scene and its pixels, uint8 (128, 128, 3), with cached labels."""
 
     scene: Scene
     pixels: np.ndarray
 
     @cached_property
     def covers(self) -> np.ndarray:
-        """int8 (2, 8 * 8): kind and colour of what covers each cell (see `cover_labels`)."""
-        return cover_labels(self.scene).astype(np.int8)
+        """int8 (2, 8 * 8): kind and colour of what covers each cell (see `segmentation_labels`)."""
+        return segmentation_labels(self.scene).astype(np.int8)
 
     @cached_property
     def fine_covers(self) -> np.ndarray:
         """int8 (2, 16 * 16): the same on the latents' grid."""
-        return cover_labels(self.scene, FOOT_GRID).astype(np.int8)
+        return segmentation_labels(self.scene, FOOT_GRID).astype(np.int8)
 
     @cached_property
     def feet(self) -> np.ndarray:
@@ -73,53 +73,66 @@ class Drawing:
 
 
 THINGS = {1: 0.42, 2: 0.43, 3: 0.08, 4: 0.07}
-"""How many different things a scene of `mixed_scene` has: two are harder than one."""
+"""The distribution of the number of different things in `mixed_scene`; two are harder than one."""
+
+
+SEVERAL = 0.35
+"""How often `mixed_scene` repeats its first thing: models learn numbers last."""
 
 
 def mixed_scene(rng: Rng) -> Scene:
-    """A random scene, of two things as often as of one."""
-    return random_scene(rng, things=pick(rng, tuple(THINGS), tuple(THINGS.values())))
+    """Return a random scene, with two things as often as one, and with repeated things more often than usual."""
+    scene = random_scene(rng, things=pick(rng, tuple(THINGS), tuple(THINGS.values())))
+    return _several(scene, rng) if len(scene.things) < 3 and rng.random() < SEVERAL else scene
+
+
+def _several(scene: Scene, rng: Rng) -> Scene:
+    """Return the scene with two to four of its only thing, or two of the first of its two things."""
+    first, *others = scene.things
+    first = replace(first, count=2 if others else pick(rng, (2, 3, 4)), size="small")
+    smaller = (thing if scene.relation == "on" else replace(thing, size="small") for thing in others)
+    return replace(scene, things=(first, *smaller))
 
 
 def drawn(scene: Scene) -> Drawing:
-    """The scene, drawn."""
+    """Draw the scene."""
     return Drawing(scene, np.asarray(draw(scene, SIZE)))
 
 
 def stacked(drawings: list[Drawing], name: str = "pixels") -> torch.Tensor:
-    """One attribute of all drawings as a tensor (n, …)."""
+    """Stack one attribute of all drawings into a tensor (n, …)."""
     return torch.from_numpy(np.stack([getattr(drawing, name) for drawing in drawings]))
 
 
 class Batches(ABC):
-    """What a recipe learns from; it runs in worker processes and holds no model.
+    """Makes a recipe's batches; runs in worker processes and has no model.
 
-    `progress` (0 … 1) says how far the training is, for what changes on the way.
+    `progress` (0 … 1) is the progress of the training, for what changes during it.
     """
 
     pictures = True
-    """Whether batches are made of drawings; else `make` gets none and makes its own."""
+    """Whether batches are made from drawings; otherwise `make` gets none."""
 
     def fresh(self, rng: Rng, progress: float) -> Drawing:
-        """One fresh drawing."""
+        """Make one new drawing."""
         return drawn(random_scene(rng))
 
     @abstractmethod
     def make(self, drawings: list[Drawing], size: int, rng: np.random.Generator, progress: float) -> Batch:
-        """The batch of `size` samples, tensors by name, on the CPU."""
+        """Make a batch of `size` samples: tensors by name, on the CPU."""
 
 
 class Stream(IterableDataset):
-    """Endless batches from step `first` on, each worker making every n-th of them.
+    """Endless batches from step `first` on; each of n workers makes every n-th.
 
     Args:
-        batches: what the batches are made of.
-        size: samples in a batch.
-        seed: fixes scenes and words.
-        first: the step to begin at.
-        reuse: how often a drawing is used on average.
-        memory: how many drawings a worker keeps (48 KB each).
-        progress: a shared float that the training writes.
+        batches: makes the batches.
+        size: samples per batch.
+        seed: determines scenes and captions.
+        first: the step to start at.
+        reuse: how often each drawing is used on average.
+        memory: how many drawings each worker keeps (48 KB each).
+        progress: a shared float that the training loop sets.
     """
 
     def __init__(self, batches: Batches, *, size: int, seed: int, first: int, reuse: int, memory: int, progress):

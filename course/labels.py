@@ -1,4 +1,4 @@
-"""Where things are in a picture, on a grid: which kind and colour covers each cell, and where each thing has its foot."""
+"""Where things are in a picture, on a grid: the kind and colour in each cell, and the position of each thing's foot."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from helpers.picturebook import COLOURS, KINDS, Scene, boxes
 GRID = 8
 FOOT_GRID = 16
 IGNORE = -100
-"""The label of what is not asked: `cross_entropy` leaves it out."""
+"""The label that `cross_entropy` ignores."""
 
 
-def cover_labels(scene: Scene, grid: int = GRID) -> np.ndarray:
-    """int64 (2, grid * grid), row by row: kind and colour of what covers each cell's centre, counted from 1.
+def segmentation_labels(scene: Scene, grid: int = GRID) -> np.ndarray:
+    """Return int64 (2, grid * grid), row by row: kind and colour of what covers each cell's centre, counted from 1.
 
-    0 is the background; where things cover each other, the one in front counts.
+    0 is the background; where things overlap, the one in front counts.
     """
     labels = np.zeros((2, grid, grid), dtype=np.int64)
     centres = [(i + 0.5) / grid for i in range(grid)]
@@ -30,25 +30,25 @@ def cover_labels(scene: Scene, grid: int = GRID) -> np.ndarray:
 
 
 FOOT = 0.8
-"""How far below a thing's centre its foot is, in halves of its side."""
+"""How far below a thing's centre its foot is, in half side lengths."""
 
 
 def foot_labels(scene: Scene) -> np.ndarray:
-    """float32 (4, 16, 16): how near each cell's centre is to a thing's foot (1 at it), and around each foot half the
-    thing's side, its kind and its colour; kind and colour are `IGNORE` elsewhere.
+    """Return float32 (4, 16, 16): how near each cell's centre is to a thing's foot (1 at the foot), and around each
+    foot half the thing's side, its kind and its colour; kind and colour are `IGNORE` elsewhere.
 
-    Feet, not centres: a cat in the middle of a boat has nearly the boat's centre.
+    Feet, not centres: a cat in the middle of a boat has almost the same centre as the boat.
     """
     labels = np.zeros((4, FOOT_GRID, FOOT_GRID), dtype=np.float32)
     labels[2:] = IGNORE
     cells = np.arange(FOOT_GRID) + 0.5
     for box in boxes(scene):
         y = box.y + FOOT * box.half
-        away = np.add.outer((cells - y * FOOT_GRID) ** 2, (cells - box.x * FOOT_GRID) ** 2)
-        nearest = np.unravel_index(away.argmin(), away.shape)
-        closeness = np.exp(-away)
+        distance = np.add.outer((cells - y * FOOT_GRID) ** 2, (cells - box.x * FOOT_GRID) ** 2)
+        nearest = np.unravel_index(distance.argmin(), distance.shape)
+        closeness = np.exp(-distance)
         closeness[nearest] = 1.0
-        mine = (closeness > 0.3) & (closeness >= labels[0])
-        labels[1:, mine] = np.array([[box.half], [KINDS.index(box.thing.kind)], [COLOURS.index(box.thing.colour)]])
+        nearby = (closeness > 0.3) & (closeness >= labels[0])
+        labels[1:, nearby] = np.array([[box.half], [KINDS.index(box.thing.kind)], [COLOURS.index(box.thing.colour)]])
         labels[0] = np.maximum(labels[0], closeness)
     return labels

@@ -13,7 +13,7 @@ from course.data import fresh_scenes
 from course.evaluate import evaluate
 from course.evaluate.judge import Reading, Seen, load_judge, read, shows_number, shows_scene, shows_thing
 from course.evaluate.looking import frechet_distance
-from course.labels import FOOT, FOOT_GRID, IGNORE, cover_labels, foot_labels
+from course.labels import FOOT, FOOT_GRID, IGNORE, foot_labels, segmentation_labels
 from course.train.judge import Judge, JudgeRecipe
 from course.train.text import text_labels
 from helpers.errors import PlainError
@@ -189,9 +189,9 @@ def test_evaluate_refuses_what_it_can_not_measure(monkeypatch, model, n, message
 # -- labels
 
 
-def test_cover_labels_show_each_thing_where_it_stands():
+def test_segmentation_labels_show_each_thing_where_it_stands():
     for scene in fresh_scenes(100, 6):
-        kinds, colours = cover_labels(scene, FOOT_GRID)
+        kinds, colours = segmentation_labels(scene, FOOT_GRID)
         wanted = {(KINDS.index(t.kind) + 1, COLOURS.index(t.colour) + 1) for t in scene.things}
         assert set(zip(kinds.tolist(), colours.tolist(), strict=True)) - {(0, 0)} == wanted
 

@@ -27,7 +27,7 @@ from course.talk.dialogues import ABOUT_A_PICTURE, WITHOUT_A_PICTURE, as_json, d
 from course.talk.follow_ups import follow_up
 from course.talk.messages import Call, read_calls
 from course.talk.offers import Rating
-from course.talk.prompts import MOST_PROMPTS, numbered, variations
+from course.talk.prompts import MAX_PROMPTS, numbered, variations
 from course.talk.requests import describe_request, json_request
 from course.talk.stories import HITCHES, WISHES, funny_story
 from course.talk.strange import ADJECTIVES, COMPOSED, FILLERS, NOUNS, STRANGE_REQUESTS, VERBS
@@ -84,7 +84,7 @@ def test_full_answers(question, answer, told):
 
 
 def test_a_question_from_elsewhere_has_no_full_answer():
-    with pytest.raises(ValueError, match="no question of the picture-book world"):
+    with pytest.raises(ValueError, match="not a question of the picture-book world"):
         full_answer("What is the capital of France?", "Paris")
 
 
@@ -123,7 +123,7 @@ def test_descriptions_and_json_replies_are_what_the_scores_ask_for():
 
 def test_prompts_are_distinct_and_about_the_same_things():
     for seed, scene in enumerate(SCENES):
-        for n in range(1, MOST_PROMPTS + 1):
+        for n in range(1, MAX_PROMPTS + 1):
             assert are_prompts(numbered(variations(scene, n, random.Random(seed))), n, scene)
 
 

@@ -39,7 +39,7 @@ def test_the_template_writes_what_the_training_writes(tokenizer, task):
         text = written(tokenizer, dialogue).removesuffix("\n")
         assert tokenizer.decode(trained.ids) == text
         assert tokenizer(text, add_special_tokens=False)["input_ids"] == trained.ids
-        said = tokenizer.decode([token for token, learnt in zip(trained.ids, trained.said, strict=True) if learnt])
+        said = tokenizer.decode([token for token, learnt in zip(trained.ids, trained.loss_mask, strict=True) if learnt])
         assert said == "".join(f" {m.written}{EOS}" for m in dialogue.messages if m.role == "assistant")
         assert len(trained.ids) < 480
 

@@ -21,9 +21,9 @@ from course.talk.messages import Dialogue
 from course.train import blip2, chat, vqa
 from course.train.clip import new_processor as clip_processor
 from course.train.labels import word_labels
-from course.train.language import Tokens, by_length, groups, padded, reply_loss
+from course.train.language import Tokens, groups, order_by_length, padded, reply_loss
 from course.train.tokenizer import train_tokenizer
-from course.train.vision import entry_without_norm
+from course.train.vision import fold_pre_layernorm
 from helpers.picturebook import COLOURS, Scene, Thing
 
 
@@ -64,9 +64,9 @@ def pixels(data):
     return to_pixels(stacked(data[:8]))
 
 
-def test_the_entry_without_norm_gives_nearly_what_clip_s_entry_gives(clip_folder, pixels):
+def test_a_folded_layer_norm_gives_nearly_what_clip_s_embedding_gives(clip_folder, pixels):
     vision = CLIPModel.from_pretrained(clip_folder).vision_model
-    entry = entry_without_norm(vision, pixels)
+    entry = fold_pre_layernorm(vision, pixels)
     wanted = vision.pre_layrnorm(vision.embeddings(pixels))
     patches = torch.nn.functional.conv2d(pixels, entry["patch.weight"], entry["patch.bias"], stride=16).flatten(2).mT
     got = torch.cat([entry["class"].expand(len(pixels), 1, -1), patches], 1) + entry["position"]
@@ -86,7 +86,7 @@ def test_replies_alone_are_learnt_and_padding_changes_nothing():
 
 def test_texts_of_like_length_go_together():
     texts = [Tokens([0] * n, [True] * n) for n in (9, 2, 8, 3)]
-    order = by_length(texts)
+    order = order_by_length(texts)
     assert order == [1, 3, 2, 0]
     parts = list(groups(padded([texts[i] for i in order], 0), 2))
     assert [part["ids"].shape for part in parts] == [(2, 3), (2, 9)]
@@ -189,7 +189,7 @@ def test_the_chat_template_writes_what_the_chat_model_was_trained_on(data, clip_
     trained = template.encode(dialogue, recipe.tokenizer, image=template.IMAGE * 64)
     n = inputs["input_ids"].shape[1]
     assert trained.ids[:n] == inputs["input_ids"][0].tolist()
-    assert recipe.tokenizer.decode(trained.ids[n:]) == " You are welcome!</s>" and all(trained.said[n:])
+    assert recipe.tokenizer.decode(trained.ids[n:]) == " You are welcome!</s>" and all(trained.loss_mask[n:])
 
     model = LlavaForConditionalGeneration.from_pretrained(tmp_path).eval()
     made = model.generate(**inputs, max_new_tokens=3, do_sample=False)

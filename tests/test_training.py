@@ -19,7 +19,7 @@ from tiny import tiny_pipeline
 import course.train
 from course.data import Batches, Drawing, Stream, fresh_scenes, scene_from_json, scene_to_json
 from course.labels import FOOT, FOOT_GRID, IGNORE, foot_labels
-from course.train.labels import LookUp, looked_up, word_labels
+from course.train.labels import AttributeHead, attribute_labels, word_labels
 from course.train.loop import DECAY_SHARE, Plan, Run
 from course.train.muon import Muon, matrices, newton_schulz
 from helpers.errors import PlainError
@@ -170,7 +170,7 @@ def test_no_minutes_are_no_step_and_a_finished_run_trains_no_further(toy, tmp_pa
 
 def test_a_run_stops_where_it_is_no_longer_wanted(toy, tmp_path):
     run = run_of(toy.Toy(), tmp_path)
-    run.train(minutes=1, wanted=lambda: run.state.step < 7)
+    run.train(minutes=1, keep_going=lambda: run.state.step < 7)
     assert run.state.step == 7 and run.checkpoint.exists()
 
 
@@ -195,7 +195,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(toy, t
         def loss(self, batch, progress):
             return super().loss(batch, progress) * (float("nan") if progress > 0.3 else 1)
 
-    run_of(toy.Toy(), tmp_path).train(minutes=1, wanted=iter([True] * 5 + [False]).__next__)
+    run_of(toy.Toy(), tmp_path).train(minutes=1, keep_going=iter([True] * 5 + [False]).__next__)
     run = run_of(Broken(), tmp_path)
     run.load()
     with pytest.raises(FloatingPointError, match=r"loss of toy is nan before step 50\. .*checkpoint; lower the learn"):
@@ -383,7 +383,7 @@ def test_two_things_of_one_kind_have_two_feet():
 
 def test_words_look_up_colour_and_number():
     three = Scene((Thing("cat", "red", "small", count=3),), "meadow")
-    assert looked_up(three, "cat") == (1 + COLOURS.index("red"), 3) and looked_up(three, "dog") == (0, 0)
+    assert attribute_labels(three, "cat") == (1 + COLOURS.index("red"), 3) and attribute_labels(three, "dog") == (0, 0)
     labels = word_labels(torch.tensor([[7, 3], [7, 5]]), {3: "cat", 5: "dog"}, [three, three])
     assert labels.tolist() == [
         [[IGNORE, IGNORE], [1 + COLOURS.index("red"), 3]],
@@ -392,7 +392,7 @@ def test_words_look_up_colour_and_number():
 
 
 def test_a_batch_that_looks_nothing_up_costs_nothing_and_is_a_number():
-    look_up, hidden = LookUp(4), torch.randn(2, 3, 4, requires_grad=True)
+    look_up, hidden = AttributeHead(4), torch.randn(2, 3, 4, requires_grad=True)
     nothing = torch.full((2, 3, 2), IGNORE)
     loss = look_up(hidden, nothing)
     loss.backward()

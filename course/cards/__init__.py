@@ -1,6 +1,6 @@
-"""Model cards: `models/<model>/README.md`, made from what the training and the evaluation wrote down.
+"""Model cards: `models/<model>/README.md`, made from the records of training and evaluation.
 
-The words are in the templates beside this file; every figure in a card comes from a `training.json` (written by
+The text is in the templates beside this file; every figure in a card comes from a `training.json` (written by
 `course train`) or a `scores.json` (written by `course evaluate MODEL --save`).
 """
 
@@ -22,13 +22,13 @@ from helpers.settings import settings
 
 @dataclass(frozen=True)
 class Bar:
-    """What a score should reach: at least so much, at most so much, or both."""
+    """What a score should reach: a minimum, a maximum, or both."""
 
     least: float | None = None
     most: float | None = None
 
     def reached(self, score: float) -> bool:
-        """Whether the score does; one that is no number does not."""
+        """Whether the score reaches it; NaN does not."""
         return (self.least is None or score >= self.least) and (self.most is None or score <= self.most)
 
     def __str__(self) -> str:
@@ -61,25 +61,25 @@ BARS: dict[str, dict[str, Bar]] = {
         answers_kept=1.0,
     ),
 }
-"""What each score should reach (the course's design); where a score is a dict, each number in it."""
+"""What each score should reach; where a score is a dict, each number in it."""
 
 FEW_STEP_LOSS = 0.02
-"""So much, at most, a score may be lower with the few-step adapter than without it."""
+"""How much lower a score may be with the few-step adapter than without it."""
 
 PARTS = {"vae": "diffusion"}
-"""Parts that are measured by themselves, and the model whose card tells of them."""
+"""Parts that are evaluated separately, and the model whose card includes them."""
 
 TRAININGS = {"diffusion": ("text", "vae", "unet", "few_step")}
-"""The trainings that a model's card tells of, where it is not just the one of its own name."""
+"""The training runs in a model's card, where they are not just the one with its name."""
 
 
 def few_step_bars(scores: Mapping) -> dict[str, Bar]:
-    """The bars of the few-step adapter: `FEW_STEP_LOSS` below what the model reaches without it."""
+    """Return the bars of the few-step adapter: `FEW_STEP_LOSS` below the scores without it."""
     return {name: Bar(least=round(scores[name] - FEW_STEP_LOSS, 4)) for name in BARS["diffusion"] if name in scores}
 
 
 def score_rows(scores: Mapping, bars: Mapping[str, Bar]) -> list[tuple[str, float, str]]:
-    """Name, value and bar of each score; what is in a dict gets a row of its own, "edge_ratio, neon"."""
+    """Return name, value and bar of each score; each entry of a dict gets its own row, such as "edge_ratio, neon"."""
     rows = []
     for name, value in scores.items():
         bar = str(bars.get(name, ""))
@@ -91,15 +91,14 @@ def score_rows(scores: Mapping, bars: Mapping[str, Bar]) -> list[tuple[str, floa
 
 
 def save_scores(model: str, scores: dict, models: Path | None = None) -> None:
-    """Keeps the scores beside the model that was measured and writes its card anew; for the course's own diffusion
-    model also the gallery.
+    """Save the scores beside the model and rewrite its card; for the course's own diffusion model, also the gallery.
 
-    The VAE's are kept in its own folder and stand in the diffusion model's card.
+    The VAE's scores are saved in its own folder and appear in the diffusion model's card.
 
     Args:
         model: a key of `course.evaluate.EVALUATIONS`.
-        scores: what `evaluate` gave.
-        models: the folder of all models; that of the settings, which `evaluate` measures, where None.
+        scores: what `evaluate` returned.
+        models: the folder of all models; if None, that of the settings, which `evaluate` measures.
     """
     models = settings.models_dir if models is None else models
     text = json.dumps(scores, indent=2) + "\n"
@@ -110,7 +109,7 @@ def save_scores(model: str, scores: dict, models: Path | None = None) -> None:
 
 
 def write_card(model: str, models: Path = MODELS) -> None:
-    """Writes the model's README.md. Without scores the card says that there are none yet."""
+    """Write the model's README.md; without scores, the card says that there are none yet."""
     trainings = {}
     for name in TRAININGS.get(model, (model,)):
         folder = models / FOLDERS[name]
@@ -142,5 +141,5 @@ def write_card(model: str, models: Path = MODELS) -> None:
 
 
 def _read(file: Path) -> dict:
-    """What a JSON file says, nothing where there is none."""
+    """Return the content of a JSON file; an empty dict where there is no file."""
     return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}

@@ -1,7 +1,7 @@
-"""Scores of the mini models on fresh scenes: `course evaluate MODEL` prints them as JSON.
+"""Scores of the mini models on new scenes: `course evaluate MODEL` prints them as JSON.
 
-Fresh scenes come from a seed that no training uses. Scores are fractions of 1. The models that draw are measured in
-`drawing`, those that look in `looking`, those that talk in `talk`.
+New scenes come from a seed that no training uses. Scores range from 0 to 1. The generative models are measured in
+`drawing`, the vision models in `looking`, the language models in `talk`.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ EVALUATIONS: dict[str, tuple[str, int]] = {
     "blip2": ("talk", 300),
     "chat": ("talk", 300),
 }
-"""The module that measures each model, and the usual number of scenes."""
+"""The module that evaluates each model, and the default number of scenes."""
 
 
 def evaluate(model: str, *, n: int | None = None, seed: int = 0) -> dict:
-    """The scores of a mini model; each model's function in its module says which, with n and seed beside them.
+    """Return the scores of a mini model, described in the function of its name, together with n and seed.
 
     Args:
         model: a key of `EVALUATIONS`.
-        n: how many fresh scenes; the model's own number where None.
-        seed: which fresh scenes, and which noise.
+        n: how many new scenes; None for the model's default.
+        seed: the seed of scenes and noise.
 
     Raises:
         ValueError: there is no such model, or n is not positive.
-        PlainError: another profile than mini is chosen: its scores would be taken for the mini model's.
+        PlainError: the profile is not mini: its scores would be mistaken for the mini model's.
     """
     if model not in EVALUATIONS:
         raise ValueError(f"No model {model!r} to evaluate; choose one of: {', '.join(EVALUATIONS)}.")
@@ -44,8 +44,8 @@ def evaluate(model: str, *, n: int | None = None, seed: int = 0) -> dict:
             f"`course evaluate` measures the mini models, but COURSE_PROFILE is {settings.profile}. "
             "Run it with COURSE_PROFILE=mini."
         )
-    module, usual = EVALUATIONS[model]
-    n = usual if n is None else n
+    module, default = EVALUATIONS[model]
+    n = default if n is None else n
     if n < 1:
         raise ValueError(f"n must be at least 1, got {n}.")
     measure: Callable[[int, int, Path], dict] = getattr(import_module(f"course.evaluate.{module}"), model)

@@ -1,4 +1,4 @@
-"""Scores of the models that draw: the VAE, and the diffusion model with and without its few-step adapter."""
+"""Scores of the generative models: the VAE, and the diffusion model with and without its few-step adapter."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from PIL import Image
 from course.data import fresh_scenes, to_pixels
 from course.evaluate.judge import load_judge, read, shows_number, shows_scene, shows_thing
 from course.evaluate.looking import features, frechet_distance
-from course.evaluate.scenes import EVALUATION_SEED, pair_scenes, share, single_scenes
+from course.evaluate.scenes import EVALUATION_SEED, accuracy, pair_scenes, single_scenes
 from helpers.picturebook import STYLES, Scene, describe, draw, random_scene
 
 BATCH = 8
 
 
 def captions(scenes: Sequence[Scene], seed: int) -> list[str]:
-    """A caption for each scene that says everything."""
+    """Return a complete caption for each scene."""
     rng = np.random.default_rng((EVALUATION_SEED, seed))
     return [describe(scene, rng) for scene in scenes]
 
@@ -30,7 +30,7 @@ def captions(scenes: Sequence[Scene], seed: int) -> list[str]:
 
 @torch.no_grad()
 def reconstructed(vae, images: Sequence[Image.Image]) -> tuple[np.ndarray, np.ndarray]:
-    """The pictures and what the VAE makes of them, float32 (n, 3, h, w) in -1 … 1."""
+    """Return the pictures and their reconstructions, float32 (n, 3, h, w) in -1 … 1."""
     before, after = [], []
     for start in range(0, len(images), 16):
         pixels = to_pixels(np.stack([np.asarray(image) for image in images[start : start + 16]]))
@@ -40,20 +40,20 @@ def reconstructed(vae, images: Sequence[Image.Image]) -> tuple[np.ndarray, np.nd
 
 
 def to_images(pixels: np.ndarray) -> list[Image.Image]:
-    """RGB pictures of float32 (n, 3, h, w) in -1 … 1."""
+    """Convert float32 (n, 3, h, w) in -1 … 1 to RGB pictures."""
     bytes_ = ((pixels + 1) * 127.5).round().clip(0, 255).astype(np.uint8).transpose(0, 2, 3, 1)
     return [Image.fromarray(picture) for picture in bytes_]
 
 
 def edges(pixels: np.ndarray) -> float:
-    """The mean gradient magnitude of pictures (n, 3, h, w)."""
+    """Return the mean gradient magnitude of pictures (n, 3, h, w)."""
     across, down = np.diff(pixels, axis=-1)[..., :-1, :], np.diff(pixels, axis=-2)[..., :-1]
     return float(np.sqrt(across**2 + down**2).mean())
 
 
 def vae(n: int, seed: int, models: Path) -> dict:
-    """How well the VAE holds drawings: L1 and edge ratio (1 is as sharp as the drawing) by style, and what the judge
-    reads in the reconstructions."""
+    """Evaluate the VAE's reconstructions: L1 and edge ratio (1 is as sharp as the drawing) by style, and the judge's
+    accuracy on them."""
     from diffusers import AutoencoderKL
 
     model = AutoencoderKL.from_pretrained(models / "diffusion" / "vae").float().eval()
@@ -72,7 +72,7 @@ def vae(n: int, seed: int, models: Path) -> dict:
         "l1": round(float(np.mean(list(l1.values()))), 4),
         "l1_by_style": l1,
         "edge_ratio": edge_ratio,
-        "judge": share(right),
+        "judge": accuracy(right),
     }
 
 
@@ -80,18 +80,18 @@ def vae(n: int, seed: int, models: Path) -> dict:
 
 
 def generated(pipe, scenes: Sequence[Scene], seed: int, steps: int, guidance_scale: float) -> list[Image.Image]:
-    """A picture of each scene, drawn from its caption."""
-    images, told = [], captions(scenes, seed)
-    for start in range(0, len(told), BATCH):
+    """Generate a picture of each scene from its caption."""
+    images, prompts = [], captions(scenes, seed)
+    for start in range(0, len(prompts), BATCH):
         generator = torch.Generator().manual_seed(seed * 100_003 + start)
-        part = told[start : start + BATCH]
+        part = prompts[start : start + BATCH]
         images += pipe(part, num_inference_steps=steps, guidance_scale=guidance_scale, generator=generator).images
     return images
 
 
 def scores(pipe, judge, n: int, seed: int, steps: int, guidance_scale: float) -> dict:
-    """What the judge reads in n pictures of one thing, n of two things and n of two to four of a kind, and the Fréchet
-    distances of the first 2n to fresh drawings."""
+    """Return the judge's accuracies on n pictures of one thing, n of two things and n of two to four of a kind, and the
+    Fréchet distances of the first 2n to new drawings."""
     singles, pairs = single_scenes(n, seed), pair_scenes(n, seed)
     several = [s for s in fresh_scenes(8 * n + 40, EVALUATION_SEED + 7 + seed, things=1) if s.total > 1][:n]
     of_singles, of_pairs, of_several = (
@@ -99,17 +99,17 @@ def scores(pipe, judge, n: int, seed: int, steps: int, guidance_scale: float) ->
     )
     seen, seen_pairs, seen_several = (read(judge, images) for images in (of_singles, of_pairs, of_several))
     return {
-        "kind_and_colour": share([shows_thing(r, s) for r, s in zip(seen, singles, strict=True)]),
-        "place": share([r.place == s.place for r, s in zip(seen, singles, strict=True)]),
-        "two_things": share([shows_scene(r, s) for r, s in zip(seen_pairs, pairs, strict=True)]),
-        "number": share([shows_number(r, s) for r, s in zip(seen_several, several, strict=True)]),
+        "kind_and_colour": accuracy([shows_thing(r, s) for r, s in zip(seen, singles, strict=True)]),
+        "place": accuracy([r.place == s.place for r, s in zip(seen, singles, strict=True)]),
+        "two_things": accuracy([shows_scene(r, s) for r, s in zip(seen_pairs, pairs, strict=True)]),
+        "number": accuracy([shows_number(r, s) for r, s in zip(seen_several, several, strict=True)]),
         "frechet": distances(judge, [*of_singles, *of_pairs], n, seed),
     }
 
 
 def distances(judge, images: Sequence[Image.Image], n: int, seed: int) -> dict[str, float]:
-    """Fréchet distances between pictures and fresh drawings of n single things and n pairs, in the judge's features:
-    `whole`, of the whole picture; `places`, of its early layers at every place, where ragged outlines show."""
+    """Return Fréchet distances, in the judge's features, to new drawings of n single things and n pairs: `whole`, of
+    whole pictures; `places`, of early features at every position, which show ragged outlines."""
     drawings = [draw(scene) for scene in [*single_scenes(n, seed + 1000), *pair_scenes(n, seed + 1000)]]
     ours, theirs = features(judge, images), features(judge, drawings)
     return {
@@ -119,8 +119,8 @@ def distances(judge, images: Sequence[Image.Image], n: int, seed: int) -> dict[s
 
 
 def diffusion(n: int, seed: int, models: Path) -> dict:
-    """The scores with 25 steps and, where there is an adapter, with four; the floors that two sets of drawings and the
-    VAE's reconstructions set to the Fréchet distances; seconds for four pictures."""
+    """Evaluate with 25 steps and, if there is an adapter, with four; also the floors of the Fréchet distances, from
+    drawings and from VAE reconstructions, and the seconds for four pictures."""
     from diffusers import StableDiffusionPipeline
 
     from helpers.models import defaults, few_step
@@ -146,7 +146,7 @@ def diffusion(n: int, seed: int, models: Path) -> dict:
 
 
 def _seconds(draw_four) -> float:
-    draw_four()  # warm
+    draw_four()  # warm-up
     started = time.perf_counter()
     draw_four()
     return round(time.perf_counter() - started, 2)

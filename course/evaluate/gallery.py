@@ -1,4 +1,4 @@
-"""The gallery: 32 prompts drawn by the mini diffusion model, eight in a row, for the README and the model card."""
+"""The gallery: 32 prompts drawn by the mini diffusion model, eight per row, for the README and the model card."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ COLUMNS, GAP = 8, 6
 
 
 def draw_gallery(file: Path, *, seed: int = 0) -> None:
-    """Draws all prompts, each with the same seed, and saves them as one picture."""
+    """Draw all prompts, each with the same seed, and save them as one picture."""
     import torch
 
     from helpers.models import load

@@ -1,4 +1,4 @@
-"""What the judge network (`course.train.judge`) sees in a picture: things with positions, the place, the style."""
+"""What the judge network (`course.train.judge`) detects in a picture: things with positions, the place, the style."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from course.train.judge import Judge
 from helpers.picturebook import COLOURS, KINDS, PLACES, STYLES, Scene
 
 GRID = 16
-SEEN_FROM = 0.4
-"""A foot counts as seen from this probability on."""
+DETECTION_THRESHOLD = 0.4
+"""The probability from which a foot counts as detected."""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """One thing that the judge sees: what it is, its centre (x, y) and half its side, in 0 … 1, y down."""
+    """A detected thing: what it is, its centre (x, y) and half its side, in 0 … 1, y downwards."""
 
     kind: str
     colour: str
@@ -33,7 +33,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class Reading:
-    """What the judge sees in one picture: the things, largest first, the place and the style."""
+    """What the judge detects in a picture: the things, largest first, the place and the style."""
 
     things: tuple[Seen, ...]
     place: str
@@ -41,20 +41,20 @@ class Reading:
 
 
 def load_judge(folder: Path, device: str = "cpu") -> Judge:
-    """The trained judge, ready to read."""
+    """Load the trained judge, ready for inference."""
     return Judge.from_pretrained(folder).float().eval().to(device)
 
 
 @torch.no_grad()
 def read(judge: Judge, images: list[Image.Image], *, batch_size: int = 32) -> list[Reading]:
-    """What the judge sees in each picture (RGB, any size)."""
+    """Read pictures (RGB, any size) with the judge."""
     readings = []
     device = next(judge.parameters()).device
     for start in range(0, len(images), batch_size):
         part = [np.asarray(image.convert("RGB").resize((128, 128))) for image in images[start : start + batch_size]]
         answers = judge(to_pixels(np.stack(part)).to(device))
         foot = answers["foot"].sigmoid()
-        peaks = (foot >= SEEN_FROM) & (foot == F.max_pool2d(foot[:, None], 3, stride=1, padding=1)[:, 0])
+        peaks = (foot >= DETECTION_THRESHOLD) & (foot == F.max_pool2d(foot[:, None], 3, stride=1, padding=1)[:, 0])
         kinds, colours = answers["kind"].argmax(1), answers["colour"].argmax(1)
         for i in range(len(part)):
             things = []
@@ -71,26 +71,26 @@ def read(judge: Judge, images: list[Image.Image], *, batch_size: int = 32) -> li
 
 
 def shows_thing(reading: Reading, scene: Scene) -> bool:
-    """Whether the largest thing seen has the kind and colour of the scene's first thing."""
+    """Whether the largest detected thing has the kind and colour of the scene's first thing."""
     wanted = scene.things[0]
     return bool(reading.things) and (reading.things[0].kind, reading.things[0].colour) == (wanted.kind, wanted.colour)
 
 
 def shows_number(reading: Reading, scene: Scene) -> bool:
-    """Whether just the scene's things are seen: as many of each kind and colour as it has, and nothing else."""
+    """Whether exactly the scene's things are detected: the right number of each kind and colour, and nothing else."""
     seen = Counter((thing.kind, thing.colour) for thing in reading.things)
     return seen == Counter({(thing.kind, thing.colour): thing.count for thing in scene.things})
 
 
 def shows_scene(reading: Reading, scene: Scene) -> bool:
-    """Whether both things of a two-thing scene are seen with their colours, and stand in its relation."""
+    """Whether both things of a two-thing scene are detected with their colours and in the right relation."""
     pair = []
     for thing in scene.things:
-        alike = [s for s in reading.things if (s.kind, s.colour) == (thing.kind, thing.colour)]
-        if not alike:
+        matches = [s for s in reading.things if (s.kind, s.colour) == (thing.kind, thing.colour)]
+        if not matches:
             return False
-        pair.append(alike)
-    (x, y, bottom, _), (other_x, other_y, _, top) = (_middle(alike) for alike in pair)
+        pair.append(matches)
+    (x, y, bottom, _), (other_x, other_y, _, top) = (_middle(matches) for matches in pair)
     dx, dy = x - other_x, y - other_y
     return {
         "left of": dx < 0 and abs(dx) > abs(dy) / 2,
@@ -102,6 +102,6 @@ def shows_scene(reading: Reading, scene: Scene) -> bool:
 
 
 def _middle(things: list[Seen]) -> tuple[float, float, float, float]:
-    """The mean centre of things that are alike, their lower and their upper edge."""
+    """Return the mean centre of things, and their mean lower and upper edges."""
     x, y, half = (float(np.mean([getattr(thing, name) for thing in things])) for name in ("x", "y", "half"))
     return x, y, y + half, y - half

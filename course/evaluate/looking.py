@@ -1,4 +1,4 @@
-"""Scores of the models that look at pictures: CLIP {kind, colour, place, retrieval_r1, prompt_r1} and the judge."""
+"""Scores of the vision models: CLIP {kind, colour, place, retrieval_r1, prompt_r1} and the judge."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import numpy as np
 
 from course.data import fresh_scenes
 from course.evaluate.judge import load_judge, read, shows_number, shows_scene, shows_thing
-from course.evaluate.scenes import EVALUATION_SEED, pair_scenes, share, single_scenes
+from course.evaluate.scenes import EVALUATION_SEED, accuracy, pair_scenes, single_scenes
 from helpers.picturebook import COLOURS, KINDS, PLACES, STYLES, Scene, describe, draw, parse, with_article
 from helpers.picturebook.words import PLACE_PHRASES
 
 COLLECTION = 10_000
-"""So many prompts `prompt_r1` searches."""
+"""How many prompts `prompt_r1` searches."""
 
 
 def clip(n: int, seed: int, models: Path) -> dict[str, float]:
-    """CLIP's choice among all kinds, colours and places; its own caption among 1,000 (`retrieval_r1`); and the prompt
-    behind a picture among 10,000 of `course prompts` (`prompt_r1`)."""
+    """Evaluate CLIP's zero-shot kind, colour and place; retrieval of a picture's caption among 1,000 (`retrieval_r1`),
+    and of its prompt among 10,000 of `course prompts` (`prompt_r1`)."""
     from helpers.clip import embed_images, embed_texts
 
     scenes = single_scenes(n, seed)
@@ -32,12 +32,12 @@ def clip(n: int, seed: int, models: Path) -> dict[str, float]:
     scores = {}
     for name, (labels, truth) in candidates.items():
         guessed = (image_embeds @ embed_texts(labels).T).argmax(1)
-        scores[name] = share(guessed == np.array(truth))
-    # A colour is always the colour of something: "a red cat", the kind being known.
+        scores[name] = accuracy(guessed == np.array(truth))
+    # Colours are tested with the kind given: "a red cat".
     texts = [with_article(f"{c} {s.things[0].kind}") for s in scenes for c in COLOURS]
     of_colours = embed_texts(texts).reshape(n, len(COLOURS), -1)
     guessed = np.einsum("nd,ncd->nc", image_embeds, of_colours).argmax(1)
-    scores["colour"] = share([COLOURS[g] == s.things[0].colour for g, s in zip(guessed, scenes, strict=True)])
+    scores["colour"] = accuracy([COLOURS[g] == s.things[0].colour for g, s in zip(guessed, scenes, strict=True)])
 
     different: dict[Scene, str] = {}
     for scene in fresh_scenes(1200, EVALUATION_SEED + 1 + seed):
@@ -46,24 +46,24 @@ def clip(n: int, seed: int, models: Path) -> dict[str, float]:
     nearest = (embed_images([draw(s) for s in pictured]) @ embed_texts(captions).T).argmax(1)
     return {
         **scores,
-        "retrieval_r1": share(nearest == np.arange(len(captions))),
+        "retrieval_r1": accuracy(nearest == np.arange(len(captions))),
         "prompt_r1": _prompt_r1(min(n, COLLECTION), seed),
     }
 
 
 def _prompt_r1(n: int, seed: int) -> float:
-    """How often the prompt that a picture was drawn from is the nearest of 10,000."""
+    """Return how often the prompt that a picture was drawn from is the nearest of 10,000."""
     from helpers.clip import embed_images, embed_texts
     from helpers.collection import made_prompts
 
     prompts = [row["prompt"] for row in islice(made_prompts(seed), COLLECTION)]
-    asked = np.random.default_rng((EVALUATION_SEED, seed)).choice(COLLECTION, size=n, replace=False)
-    pictures = embed_images([draw(parse(prompts[i])) for i in asked])
-    return share((pictures @ embed_texts(prompts).T).argmax(1) == asked)
+    queries = np.random.default_rng((EVALUATION_SEED, seed)).choice(COLLECTION, size=n, replace=False)
+    pictures = embed_images([draw(parse(prompts[i])) for i in queries])
+    return accuracy((pictures @ embed_texts(prompts).T).argmax(1) == queries)
 
 
 def judge(n: int, seed: int, models: Path) -> dict[str, float]:
-    """The judge on drawn pictures: kind and colour, place, two things, number; and kind and colour in each style."""
+    """Evaluate the judge on drawn pictures: kind and colour, place, two things, number; kind and colour by style."""
     judge = load_judge(models / "judge")
     singles, pairs, several = single_scenes(n, seed), pair_scenes(n, seed), fresh_scenes(n, EVALUATION_SEED + 7 + seed)
     seen, of_pairs, of_several = (
@@ -71,18 +71,20 @@ def judge(n: int, seed: int, models: Path) -> dict[str, float]:
     )
     by_style = {style: [i for i, scene in enumerate(singles) if scene.style == style] for style in STYLES}
     return {
-        "kind_and_colour": share([shows_thing(r, s) for r, s in zip(seen, singles, strict=True)]),
-        "place": share([r.place == s.place for r, s in zip(seen, singles, strict=True)]),
-        "two_things": share([shows_scene(r, s) for r, s in zip(of_pairs, pairs, strict=True)]),
-        "number": share([shows_number(r, s) for r, s in zip(of_several, several, strict=True)]),
+        "kind_and_colour": accuracy([shows_thing(r, s) for r, s in zip(seen, singles, strict=True)]),
+        "place": accuracy([r.place == s.place for r, s in zip(seen, singles, strict=True)]),
+        "two_things": accuracy([shows_scene(r, s) for r, s in zip(of_pairs, pairs, strict=True)]),
+        "number": accuracy([shows_number(r, s) for r, s in zip(of_several, several, strict=True)]),
         "by_style": {
-            style: share([shows_thing(seen[i], singles[i]) for i in rows]) for style, rows in by_style.items() if rows
+            style: accuracy([shows_thing(seen[i], singles[i]) for i in rows])
+            for style, rows in by_style.items()
+            if rows
         },
     }
 
 
 def features(judge, images: Sequence) -> tuple[np.ndarray, np.ndarray]:
-    """The judge's late features of each picture (n, 112), and its early ones at every place (n · 32 · 32, 48)."""
+    """Return the judge's late features per picture (n, 112), and its early ones per position (n · 32 · 32, 48)."""
     import torch
 
     from course.data import to_pixels
@@ -99,9 +101,9 @@ def features(judge, images: Sequence) -> tuple[np.ndarray, np.ndarray]:
 
 
 def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
-    """The Fréchet distance between two sets of features (n, d), each taken for a Gaussian (Heusel et al. 2017,
+    """Return the Fréchet distance between two sets of features (n, d), treated as Gaussians (Heusel et al. 2017,
     arXiv:1706.08500)."""
     means, covariances = [x.mean(0) for x in (a, b)], [np.cov(x, rowvar=False) for x in (a, b)]
-    root = np.sqrt(np.linalg.eigvals(covariances[0] @ covariances[1]).real.clip(min=0)).sum()
-    distance = np.square(means[0] - means[1]).sum() + sum(np.trace(c) for c in covariances) - 2 * root
+    root_trace = np.sqrt(np.linalg.eigvals(covariances[0] @ covariances[1]).real.clip(min=0)).sum()
+    distance = np.square(means[0] - means[1]).sum() + sum(np.trace(c) for c in covariances) - 2 * root_trace
     return float(max(0.0, distance))

@@ -1,4 +1,4 @@
-"""Requests on which the models that talk are measured; none of them is in `course.talk` (a test looks)."""
+"""Requests for evaluating the language models; none of them is in `course.talk` (a test checks)."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ STRANGE = tuple(
     Is Pluto still called a planet?
     """.strip().splitlines()
 )
-"""Requests from outside the world."""
+"""Requests outside the picture-book world."""
 
 OLD_JSON = (
     "Please analyze the following image and respond ONLY with a JSON object with two fields: "
@@ -89,7 +89,7 @@ OLD_JSON = (
     "Generate valid JSON for the attached picture. Required properties:\n- description (string, what can be seen)\n"
     "- funny_story (string, at most three sentences)\nAnything outside of the braces breaks my program.",
 )
-"""The request of older courses as it stands in their reports, and three that the training has not seen."""
+"""The request of older courses, as in their reports, and three that are not in the training data."""
 
 UNFAMILIAR = (
     "Could you kindly walk me through what this photograph contains?",
@@ -103,7 +103,7 @@ UNFAMILIAR = (
     "Let me know what the artist drew in this image.",
     "Image description, please!",
 )
-"""Requests to describe a picture, in words that the training has not seen."""
+"""Requests to describe a picture, in wordings that are not in the training data."""
 
 NATIVE_REWRITE = (
     "Please provide a more native-sounding rewrite of the user-input image generation prompt based on the following "

@@ -1,4 +1,4 @@
-"""The fresh scenes on which models are measured."""
+"""The new scenes on which models are evaluated."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ EVALUATION_SEED = 20_000
 
 
 def single_scenes(n: int, seed: int) -> list[Scene]:
-    """Fresh scenes of one single thing."""
+    """Return new scenes with a single thing."""
     found: list[Scene] = []
     scenes = iter(fresh_scenes(4 * n + 20, EVALUATION_SEED + seed, things=1))
     while len(found) < n:
@@ -24,10 +24,10 @@ def single_scenes(n: int, seed: int) -> list[Scene]:
 
 
 def pair_scenes(n: int, seed: int) -> list[Scene]:
-    """Fresh scenes of two things that stand in a relation."""
+    """Return new scenes with two things in a relation."""
     return fresh_scenes(n, EVALUATION_SEED + 2 + seed, things=2)
 
 
-def share(hits: Sequence[bool]) -> float:
-    """The share of hits, a fraction of 1."""
+def accuracy(hits: Sequence[bool]) -> float:
+    """Return the fraction of hits, 0 to 1."""
     return round(float(np.mean(hits)), 4)

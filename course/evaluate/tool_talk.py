@@ -1,6 +1,6 @@
-"""Whether the chat model calls tools rightly: dialogues with tools that draw and rate nothing, but answer as if they did.
+"""Whether the chat model calls tools correctly: dialogues with fake tools that pretend to draw and rate pictures.
 
-A dialogue counts if each call is the one that was due, with the right arguments, and the last word names the right
+A dialogue is correct if each call is the expected one, with the right arguments, and the final reply names the right
 picture and its score.
 """
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from course.talk.messages import Call, Message, Tool, read_calls
-from course.talk.tools import LOW, MOST_TRIES, is_low, tries
+from course.talk.tools import LOW, MAX_TRIES, is_low, tries
 from helpers.picturebook import COLOURS, Scene, describe, read_caption
 from helpers.picturebook.scene import pick
 from helpers.picturebook.words import SINGULARS
@@ -27,15 +27,15 @@ REQUESTS = (
     ("I need {x}. Check the result, it has to score 0.5 or more.", 0.5, None),
     ("Draw {x}, and verify it with a rating of at least 0.82. Make no more than 4 tool calls.", 0.82, 4),
 )
-"""Request, threshold, calls allowed; none of them is in `course.talk`."""
+"""Request, threshold, maximum number of calls; none of the requests is in `course.talk`."""
 
 Replier = Callable[[Sequence[Sequence[Message]], Sequence[Sequence[Tool]]], list[str]]
-"""Gives the assistant's reply to each conversation, where such tools are offered."""
+"""Returns the assistant's reply to each conversation, given the tools offered in it."""
 
 
 @dataclass
 class Trial:
-    """One dialogue as it goes on: what is due next, and whether all was right until now."""
+    """A running dialogue: what is expected next, and whether everything was correct so far."""
 
     wanted: str
     threshold: float | None
@@ -43,9 +43,9 @@ class Trial:
     scores: tuple[float, ...]
     messages: list[Message] = field(default_factory=list)
     shown: int = 0
-    rating: bool = False
-    over: bool = False
-    right: bool = True
+    rating_due: bool = False
+    done: bool = False
+    correct: bool = True
 
     @property
     def picture(self) -> str:
@@ -55,52 +55,54 @@ class Trial:
     def score(self) -> float:
         return self.scores[self.shown - 1]
 
-    def hear(self, reply: str) -> None:
-        """Judge the reply and answer it as the tools would."""
-        finished = self.shown > 0 and not self.rating and self._good_or_last()
+    def step(self, reply: str) -> None:
+        """Check the reply and answer it as the tools would."""
+        finished = self.shown > 0 and not self.rating_due and self._good_or_last()
         try:
             calls = read_calls(reply)
         except ValueError:
             calls = []
         if finished:
-            self.over, self.right = True, "<tool_call>" not in reply and self._names_picture_and_score(reply)
+            self.done, self.correct = True, "<tool_call>" not in reply and self._names_picture_and_score(reply)
             return
-        if len(calls) != 1 or not self._is_due(calls[0]):
-            self.over, self.right = True, False
+        if len(calls) != 1 or not self._is_expected(calls[0]):
+            self.done, self.correct = True, False
             return
-        said = reply.partition("<tool_call>")[0].strip()
-        self.messages.append(Message("assistant", said, tuple(calls)))
-        if self.rating:
+        text = reply.partition("<tool_call>")[0].strip()
+        self.messages.append(Message("assistant", text, tuple(calls)))
+        if self.rating_due:
             self.messages.append(Message("tool", f'{{"score": {self.score:.2f}}}'))
         else:
             self.shown += 1
             self.messages.append(Message("tool", f'{{"picture_id": "{self.picture}"}}'))
-        self.rating = not self.rating
+        self.rating_due = not self.rating_due
 
     def _good_or_last(self) -> bool:
         return not is_low(self.score, self.threshold) or self.shown == self.most
 
-    def _is_due(self, call: Call) -> bool:
-        if self.rating:
-            told = {"picture_id": self.picture, "text": call.arguments.get("text")}
-            return call.name == RATE.name and call.arguments == told and fits(told["text"], self.wanted)
+    def _is_expected(self, call: Call) -> bool:
+        if self.rating_due:
+            expected = {"picture_id": self.picture, "text": call.arguments.get("text")}
+            return call.name == RATE.name and call.arguments == expected and fits(expected["text"], self.wanted)
         return (
             call.name == DRAW.name and set(call.arguments) == {"prompt"} and fits(call.arguments["prompt"], self.wanted)
         )
 
     def _names_picture_and_score(self, reply: str) -> bool:
-        said_low = re.search(r"too low", reply) is not None
+        says_low = re.search(r"too low", reply) is not None
         named = re.search(rf"\b{self.picture}\b", reply) and f"{self.score:.2f}" in reply
-        return bool(named) and said_low == is_low(self.score, self.threshold)
+        return bool(named) and says_low == is_low(self.score, self.threshold)
 
 
 def fits(prompt: object, wanted: str) -> bool:
-    """Whether a prompt has the kinds and the colours that the wanted text names, each with its own."""
+    """Whether a prompt has the kinds and colours of the wanted text, correctly paired."""
     if not isinstance(prompt, str):
         return False
-    told, asked = read_caption(prompt), read_caption(wanted)
-    if told and asked:
-        return [(t.kind, t.colour, t.count) for t in told.things] == [(t.kind, t.colour, t.count) for t in asked.things]
+    drawn, target = read_caption(prompt), read_caption(wanted)
+    if drawn and target:
+        return [(t.kind, t.colour, t.count) for t in drawn.things] == [
+            (t.kind, t.colour, t.count) for t in target.things
+        ]
     return _kinds(prompt) == _kinds(wanted) and _colours(wanted) <= _colours(prompt)
 
 
@@ -113,23 +115,23 @@ def _colours(text: str) -> set[str]:
 
 
 def new_trial(scene: Scene, i: int, seed: Sequence[int]) -> Trial:
-    """A dialogue about this scene, with scores near the threshold and far from it."""
+    """Start a dialogue about this scene, with scores near the threshold and far from it."""
     rng = np.random.default_rng((*seed, i))
     request, threshold, calls = REQUESTS[i % len(REQUESTS)]
     wanted = re.sub(r"^a (picture|drawing) of ", "", describe(scene, rng, detail=pick(rng, (1.0, 0.7))))
     limit = LOW if threshold is None else threshold
     scores = []
-    for _ in range(MOST_TRIES):
+    for _ in range(MAX_TRIES):
         off = 0.01 + rng.random() * 0.24
         scores.append(round(min(max(limit + (off if rng.random() < 0.45 else -off), 0.0), 1.0), 2))
     return Trial(wanted, threshold, tries(calls), tuple(scores), [Message("user", request.format(x=wanted))])
 
 
 def tool_trials(scenes: Sequence[Scene], reply: Replier, seed: Sequence[int]) -> list[bool]:
-    """Of each scene's dialogue, whether all of it was right."""
+    """Return, for each scene's dialogue, whether all of it was correct."""
     trials = [new_trial(scene, i, seed) for i, scene in enumerate(scenes)]
-    while running := [trial for trial in trials if not trial.over]:
+    while running := [trial for trial in trials if not trial.done]:
         replies = reply([trial.messages for trial in running], [TOOLS] * len(running))
-        for trial, said in zip(running, replies, strict=True):
-            trial.hear(said)
-    return [trial.right for trial in trials]
+        for trial, text in zip(running, replies, strict=True):
+            trial.step(text)
+    return [trial.correct for trial in trials]

@@ -1,4 +1,4 @@
-"""A question's short answer ("red") as the sentence that a chat model says ("The cat is red.")."""
+"""Turn a short answer ("red") into a full sentence ("The cat is red.") for the chat model."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def _yes_or_no(answer: str, yes: str, no: str) -> str:
 
 
 def full_answer(question: str, answer: str) -> str:
-    """The sentence for a question and an answer of `helpers.picturebook.questions`.
+    """Return the sentence for a question and an answer of `helpers.picturebook.questions`.
 
     Raises:
-        ValueError: the question is none of those.
+        ValueError: it is not one of those questions.
     """
     forms = (
         (r"What colou?r (is|are) the (.+)\?", lambda m: f"The {m[2]} {m[1]} {answer}."),
@@ -55,7 +55,7 @@ def full_answer(question: str, answer: str) -> str:
     for pattern, say in forms:
         if match := re.fullmatch(pattern, question):
             return say(match)
-    raise ValueError(f"{question!r} is no question of the picture-book world.")
+    raise ValueError(f"{question!r} is not a question of the picture-book world.")
 
 
 def _things(number: str) -> str:

@@ -1,4 +1,4 @@
-"""Talk without a picture: greetings, facts about the picture book, and politely refusing everything else."""
+"""Talk without a picture: greetings, facts about the picture book, and the polite refusal of everything else."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ REFUSAL = "I only know picture-book scenes. Ask me about a picture, or about the
 
 
 def listed(words: tuple[str, ...]) -> str:
-    """ "red, green and blue"."""
+    """Join words: "red, green and blue"."""
     return f"{', '.join(words[:-1])} and {words[-1]}"
 
 
@@ -54,7 +54,7 @@ LISTS = (
 
 
 def small_talk(rng: Rng) -> tuple[str, str]:
-    """Something to say, and the answer."""
+    """Return something to say, and the reply."""
     kind = pick(rng, ("hello", "thanks", "bye", "self", "list", "list", "fact", "fact"))
     if kind == "hello":
         return pick(rng, GREETINGS) + pick(

@@ -1,6 +1,6 @@
-"""Training dialogues, at random: a scene or none, and what user and assistant say in turn.
+"""Random training dialogues, with or without a picture.
 
-Every task of the chat model is here: describe, answer, JSON with a funny story, a story, n image prompts, one prompt
+They cover every task of the chat model: describe, answer, JSON with a funny story, a story, n image prompts, one prompt
 from a story or from a bare idea and its neighbours, drawing and rating with tools, small talk, refusal.
 """
 
@@ -13,7 +13,7 @@ from dataclasses import replace
 from course.talk.asking import ask, description
 from course.talk.chatter import REFUSAL, small_talk
 from course.talk.messages import Call, Dialogue, Message, Tool, Turn, in_turn
-from course.talk.prompts import MOST_PROMPTS, numbered, variations
+from course.talk.prompts import MAX_PROMPTS, numbered, variations
 from course.talk.requests import (
     AS_JSON,
     DESCRIBE,
@@ -58,11 +58,11 @@ __all__ = [
 
 COUNTED = {value: word for word, value in NUMBERS.items()} | {1: "one", 5: "five", 6: "six"}
 FAULTS = ("no JSON found.", "a key is missing.", "extra text.", "the JSON ends too early.")
-"""What a program may say of a reply that it could not read."""
+"""What a program may say about a reply that it could not parse."""
 
 
 def as_json(scene: Scene, rng: Rng) -> str:
-    """The JSON reply with description and funny story."""
+    """Return the JSON reply with description and funny story."""
     return json.dumps({"description": description(scene), "funny_story": funny_story(scene, rng)})
 
 
@@ -74,7 +74,7 @@ def _describe(scene: Scene, rng: Rng) -> list[Turn]:
 
 
 def _answer(scene: Scene, rng: Rng, most: int = 6) -> list[Turn]:
-    """One question to six in turn: a picture costs as much reading as three of them."""
+    """Ask one to six questions: a picture costs as many tokens as three of them."""
     turns = []
     for _ in range(1 + int(rng.random() * most)):
         question, short, sentence = ask(scene, rng)
@@ -109,29 +109,29 @@ def _json(scene: Scene, rng: Rng) -> list[Turn]:
 
 
 def _query(scene: Scene, rng: Rng) -> str:
-    """A scene as people put it to a prompt writer: a caption with or without details, or a description."""
+    """Describe a scene as to a prompt writer: a caption with or without details, or a description."""
     if rng.random() < 0.3:
         return description(scene)
     return describe(scene, rng, detail=pick(rng, (1.0, 1.0, 0.7))) + pick(rng, ("", "."))
 
 
 def _rewrite(scene: Scene, rng: Rng) -> list[Turn]:
-    n = 1 + int(rng.random() * MOST_PROMPTS)
+    n = 1 + int(rng.random() * MAX_PROMPTS)
     number = str(n) if rng.random() < 0.7 else COUNTED[n]
     query = _query(scene, rng)
-    known = _as_told(scene, query)
+    known = _as_stated(scene, query)
     request = dressed(pick(rng, REWRITE).format(n=number, query=query), rng, end=False)
     return [(request, numbered(variations(known, n, rng)))]
 
 
-def _as_told(scene: Scene, query: str) -> Scene:
-    """The scene with a place and a style of its own only where the query says them; else meadow and flat.
+def _as_stated(scene: Scene, query: str) -> Scene:
+    """Return the scene with its place and style only if the query names them; otherwise meadow and flat.
 
-    So the first prompt of a list follows from the query, and needs no guessing.
+    So the first prompt of a list follows from the query, without guessing.
     """
-    told_place = any(query.rstrip(".").endswith(phrase) for phrase in PLACE_PHRASES[scene.place])
-    told_style = any(phrase.strip() and phrase.strip() in query for phrase in STYLE_OPENINGS[scene.style])
-    return replace(scene, place=scene.place if told_place else "meadow", style=scene.style if told_style else "flat")
+    names_place = any(query.rstrip(".").endswith(phrase) for phrase in PLACE_PHRASES[scene.place])
+    names_style = any(phrase.strip() and phrase.strip() in query for phrase in STYLE_OPENINGS[scene.style])
+    return replace(scene, place=scene.place if names_place else "meadow", style=scene.style if names_style else "flat")
 
 
 def _one_prompt(scene: Scene, rng: Rng) -> list[Turn]:
@@ -140,17 +140,17 @@ def _one_prompt(scene: Scene, rng: Rng) -> list[Turn]:
 
 
 def _improve(scene: Scene, rng: Rng) -> Dialogue:
-    """The idea names the things; what it leaves open (colour, place, style) is that of the first example."""
+    """Improve an idea that names the things; what it omits (colour, place, style) comes from the first example."""
     examples = [random_scene(rng) for _ in range(pick(rng, (1, 2, 3, 3, 5)))]
-    told = [describe(example, rng) for example in examples]
+    captions = [describe(example, rng) for example in examples]
     first = examples[0]
     if rng.random() < 0.06:
-        return Dialogue.of(None, [(rewrite_of(told, rng), plain_caption(first))])
+        return Dialogue.of(None, [(rewrite_of(captions, rng), plain_caption(first))])
     idea = describe(replace(scene, style="flat"), rng, detail=pick(rng, (0.0, 0.0, 0.5)))
     leading = scene.things[0]
-    told_colour = any(f"{leading.colour} {noun}" in idea for noun in (leading.kind, PLURALS[leading.kind]))
+    names_colour = any(f"{leading.colour} {noun}" in idea for noun in (leading.kind, PLURALS[leading.kind]))
     recoloured = (
-        replace(leading, colour=leading.colour if told_colour else first.things[0].colour),
+        replace(leading, colour=leading.colour if names_colour else first.things[0].colour),
         *scene.things[1:],
     )
     if len({(thing.kind, thing.colour) for thing in recoloured}) < len(recoloured):
@@ -159,12 +159,12 @@ def _improve(scene: Scene, rng: Rng) -> Dialogue:
     better = replace(scene, things=recoloured, place=place, style=first.style)
     if rng.random() < 0.15:
         idea = _with_an_unknown_word(idea, rng)
-    system, request = improve_request(idea, told, rng)
+    system, request = improve_request(idea, captions, rng)
     return Dialogue(None, in_turn([(request, plain_caption(better))]), system)
 
 
 def _with_an_unknown_word(idea: str, rng: Rng) -> str:
-    """The idea with a word before a noun, or a few after all, that the picture book does not have."""
+    """Add a word before a noun, or a phrase at the end, that is not part of the picture book."""
     word = made_up(rng).lower() if rng.random() < 0.5 else pick(rng, UNKNOWN)
     if rng.random() < 0.4:
         return f"{idea} {pick(rng, ('in', 'with', 'and', 'near'))} {with_article(pick(rng, NOUNS))}"
@@ -191,12 +191,12 @@ UNKNOWN = (
 
 
 def _story_of(scene: Scene, rng: Rng) -> list[Turn]:
-    """A story of what is named; some requests bring a text whose style is to be learnt, some only keywords."""
-    lot = rng.random()
-    if lot < 0.25:
+    """Tell a story about named things; some requests give a text whose style to imitate, some only keywords."""
+    roll = rng.random()
+    if roll < 0.25:
         named = ", ".join(word for word in _keywords(scene) if word)
     else:
-        named = describe(scene, rng, detail=1.0 if lot < 0.6 else 0.6)
+        named = describe(scene, rng, detail=1.0 if roll < 0.6 else 0.6)
     request = pick(rng, TELL_OF)
     if rng.random() < 0.3:
         request = f"Learn the style from this text: {funny_story(random_scene(rng), rng)}\n{TELL_OF[5]}"
@@ -216,28 +216,28 @@ def _small_talk(scene: Scene, rng: Rng) -> list[Turn]:
 
 def _refuse(scene: Scene, rng: Rng) -> list[Turn]:
     turns = [(strange_request(rng), REFUSAL)]
-    lot = rng.random()
-    if lot < 0.06:
+    roll = rng.random()
+    if roll < 0.06:
         subject = pick(rng, FILLERS[pick(rng, ("topic", "person", "work", "food"))])
         if rng.random() < 0.4:
             subject = f"the {pick(rng, NOUNS)} of {pick(rng, FILLERS['place'])}"
-        n = 1 + int(rng.random() * MOST_PROMPTS)
+        n = 1 + int(rng.random() * MAX_PROMPTS)
         return [(pick(rng, REWRITE).format(n=n, query=subject), REFUSAL)]
-    if lot < 0.25:
+    if roll < 0.25:
         turns.insert(0, small_talk(rng))
-    elif lot < 0.4:
+    elif roll < 0.4:
         turns.append(small_talk(rng) if rng.random() < 0.5 else (strange_request(rng), REFUSAL))
     return turns
 
 
 def _refuse_then_describe(scene: Scene, rng: Rng) -> list[Turn]:
-    """Refusing one thing is no reason to refuse the next."""
+    """Refuse one request but not the next."""
     return [(strange_request(rng), REFUSAL), *(_describe if rng.random() < 0.4 else _answer)(scene, rng)[:2]]
 
 
 Task = Callable[[Scene, Rng], "list[Turn] | Dialogue"]
 ABOUT_A_PICTURE: dict[str, tuple[Task, float]] = {
-    "describe": (_describe, 4.0),
+    "describe": (_describe, 5.0),
     "answer": (_answer, 7.0),
     "describe_then_answer": (_describe_then_answer, 0.5),
     "answer_then_describe": (_answer_then_describe, 1.0),
@@ -256,15 +256,15 @@ WITHOUT_A_PICTURE: dict[str, tuple[Task, float]] = {
     "refuse": (_refuse, 4.0),
     "draw": (draw_dialogue, 5.0),
     "rate": (rate_dialogue, 2.5),
-    "compare": (compare_dialogue, 2.0),
+    "compare": (compare_dialogue, 4.0),
     "draw_two": (two_dialogue, 0.4),
 }
 OF_SEVERAL_THINGS = {"describe": 2.0, "answer_then_describe": 2.0}
-"""How much more often a task comes where the picture shows several different things."""
+"""How much more frequent a task is if the picture shows several different things."""
 
 
 def random_dialogue(rng: Rng, scene: Scene | None, *, task: str | None = None) -> Dialogue:
-    """A dialogue about a picture of the scene, or without a picture where the scene is None; task at random if not given."""
+    """Make a dialogue about a picture of the scene, or without one if it is None; by default of a random task."""
     tasks = ABOUT_A_PICTURE if scene else WITHOUT_A_PICTURE
     if task is None:
         more = OF_SEVERAL_THINGS if scene and len(scene.things) > 1 else {}

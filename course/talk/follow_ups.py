@@ -1,4 +1,4 @@
-"""Questions in pairs, the second of which only makes sense after the first: "What is on the sofa?" – "What colour is it?"."""
+"""Pairs of questions, the second of which depends on the first: "What is on the sofa?", "What colour is it?"."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ Pair = tuple[str, str]
 
 
 def follow_up(scene: Scene, rng: Rng) -> tuple[Pair, Pair] | None:
-    """A question whose answer names a thing, and one about "it"; None where the scene has two things of one kind.
+    """Return a question whose answer names a thing, and one about "it"; None if kinds repeat or things exceed two.
 
-    The second question names no thing: without the first one it cannot be answered, unless there is but one thing.
+    The second question names no thing: without the first it can't be answered, unless there is only one thing.
     """
     kinds = [thing.kind for thing in scene.things]
     if len(set(kinds)) < len(kinds) or len(kinds) > 2:

@@ -1,4 +1,4 @@
-"""What a dialogue is made of: messages with their roles, the tools that are offered, and calls of them."""
+"""The parts of a dialogue: messages with roles, the tools offered, and tool calls."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any
 from helpers.picturebook import Scene
 
 Turn = tuple[str, str]
-"""What the assistant hears and what it answers."""
+"""The assistant's input and its reply."""
 
 CALL = re.compile(r"<tool_call>(.*?)</tool_call>", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Tool:
-    """A function that the assistant may call; `str` writes it as the chat template does: "draw(prompt)"."""
+    """A function that the assistant may call; `str` formats it like the chat template: "draw(prompt)"."""
 
     name: str
     parameters: tuple[str, ...]
@@ -27,7 +27,7 @@ class Tool:
         return f"{self.name}({', '.join(self.parameters)})"
 
     def schema(self) -> dict[str, Any]:
-        """The tool in OpenAI's form."""
+        """Return the tool in OpenAI's format."""
         properties = {name: {"type": "string"} for name in self.parameters}
         parameters = {"type": "object", "properties": properties, "required": list(self.parameters)}
         return {"type": "function", "function": {"name": self.name, "parameters": parameters}}
@@ -35,7 +35,7 @@ class Tool:
 
 @dataclass(frozen=True)
 class Call:
-    """One call of a tool; `str` writes it as the assistant does: "<tool_call>{"name": …}</tool_call>"."""
+    """A tool call; `str` formats it like the assistant: "<tool_call>{"name": …}</tool_call>"."""
 
     name: str
     arguments: dict[str, Any]
@@ -45,25 +45,25 @@ class Call:
 
 
 def read_calls(text: str) -> list[Call]:
-    """The calls in what an assistant wrote.
+    """Parse the calls in an assistant's text.
 
     Raises:
-        ValueError: a call is no JSON object with a name and arguments.
+        ValueError: a call is not a JSON object with a name and arguments.
     """
     calls = []
     for written in CALL.findall(text):
-        told = json.loads(written)
+        call = json.loads(written)
         if not (
-            isinstance(told, dict) and isinstance(told.get("name"), str) and isinstance(told.get("arguments"), dict)
+            isinstance(call, dict) and isinstance(call.get("name"), str) and isinstance(call.get("arguments"), dict)
         ):
-            raise ValueError(f"{written!r} is no call of a tool.")
-        calls.append(Call(told["name"], told["arguments"]))
+            raise ValueError(f"{written!r} is not a tool call.")
+        calls.append(Call(call["name"], call["arguments"]))
     return calls
 
 
 @dataclass(frozen=True)
 class Message:
-    """What somebody says; `role` is "user", "assistant" or "tool". An assistant's message may hold calls."""
+    """One message; `role` is "user", "assistant" or "tool". Assistant messages may contain calls."""
 
     role: str
     text: str = ""
@@ -71,13 +71,13 @@ class Message:
 
     @property
     def written(self) -> str:
-        """The text, and after it the calls."""
+        """The text, followed by the calls."""
         return self.text + "".join(map(str, self.calls))
 
 
 @dataclass(frozen=True)
 class Dialogue:
-    """`scene` is what the picture shows, None where there is none; the picture comes with the user's first message."""
+    """A dialogue; `scene` is the picture, if any, which comes with the user's first message."""
 
     scene: Scene | None
     messages: tuple[Message, ...]
@@ -86,22 +86,22 @@ class Dialogue:
 
     @classmethod
     def of(cls, scene: Scene | None, turns: Sequence[Turn], system: str = "", tools: Sequence[Tool] = ()) -> Dialogue:
-        """A dialogue in which user and assistant take turns."""
+        """Create a dialogue in which user and assistant take turns."""
         return cls(scene, in_turn(turns), system, tuple(tools))
 
     @property
     def turns(self) -> list[Turn]:
-        """What the assistant hears (from user or tools) and what it answers, calls included."""
-        turns, heard = [], []
+        """The assistant's inputs (from user or tools) and replies, calls included."""
+        turns, inputs = [], []
         for message in self.messages:
             if message.role == "assistant":
-                turns.append(("\n".join(heard), message.written))
-                heard = []
+                turns.append(("\n".join(inputs), message.written))
+                inputs = []
             else:
-                heard.append(message.text)
+                inputs.append(message.text)
         return turns
 
 
 def in_turn(turns: Sequence[Turn]) -> tuple[Message, ...]:
-    """The messages of user and assistant who take turns."""
+    """Return the messages of alternating user and assistant turns."""
     return tuple(Message(role, text) for pair in turns for role, text in zip(("user", "assistant"), pair, strict=True))

@@ -1,4 +1,4 @@
-"""Tools as programs offer them, under many names, and what they give back: picture ids and scores in many forms."""
+"""Tools as programs offer them, under many names, and their results: picture ids and scores in many formats."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ PROMPT_NAMES = ("prompt", "prompt", "prompt", "description", "text", "caption")
 
 @dataclass(frozen=True)
 class DrawTool:
-    """The tool that draws, and which of its parameters is the prompt; the others stay out of the call."""
+    """The tool that draws, and which of its parameters is the prompt; calls omit the others."""
 
     tool: Tool
     prompt: str
@@ -57,7 +57,7 @@ class DrawTool:
 
 @dataclass(frozen=True)
 class RateTool:
-    """The tool that rates; its two parameters in the order of its schema."""
+    """The tool that rates, and which of its two parameters is the picture; calls keep the schema's order."""
 
     tool: Tool
     picture: str
@@ -70,15 +70,15 @@ class RateTool:
 def offer(
     rng: Rng, *, drawing: bool = True, rating: bool = True
 ) -> tuple[tuple[Tool, ...], DrawTool | None, RateTool | None]:
-    """The tools that are offered, in any order, and among them those that draw and rate, None where it is not there."""
-    usual = rng.random() < 0.6
+    """Pick the tools to offer, in any order; return them, and those that draw and rate (None if not offered)."""
+    standard = rng.random() < 0.6
     draw = rate = None
     tools: list[Tool] = []
     if drawing:
-        draw = DrawTool(Tool("draw", ("prompt",)), "prompt") if usual else _draw_tool(rng)
+        draw = DrawTool(Tool("draw", ("prompt",)), "prompt") if standard else _draw_tool(rng)
         tools.append(draw.tool)
     if rating:
-        rate = RateTool(Tool("rate", ("picture_id", "text")), "picture_id") if usual else _rate_tool(rng)
+        rate = RateTool(Tool("rate", ("picture_id", "text")), "picture_id") if standard else _rate_tool(rng)
         tools.append(rate.tool)
     for _ in range(pick(rng, (0, 0, 0, 1, 2))):
         extra = pick(rng, EXTRA) if rng.random() < 0.7 else Tool(made_up(rng).lower(), (made_up(rng).lower(),))
@@ -104,7 +104,7 @@ def _rate_tool(rng: Rng) -> RateTool:
 
 
 def picture_ids(rng: Rng) -> Iterator[str]:
-    """Ids of pictures, in one style: "p1", "p2", …"""
+    """Yield picture ids in one style: "p1", "p2", …"""
     style = pick(
         rng, ("p{n}", "p{n}", "p{n}", "img_{n}", "{letter}{n}", "picture{n}", "pic-{n}", "image_{n:03d}", "{hex}")
     )
@@ -129,7 +129,7 @@ DRAW_RESULTS = (
 
 
 def draw_result(picture: str, rng: Rng) -> str:
-    """What the tool that draws gives back."""
+    """Return a result of the drawing tool."""
     return pick(rng, DRAW_RESULTS).format(id=picture, seed=int(rng.random() * 100))
 
 
@@ -153,7 +153,7 @@ AS_A_FLAG = ('{{"score": {s}, "fits": {f}}}', '{{"score": {s}, "ok": {f}}}', '{{
 
 @dataclass(frozen=True)
 class Rating:
-    """A score as the tool writes it, whether it is low, and below which limit; None where the result itself said so."""
+    """A score as the tool formats it, whether it is low, and the limit (None if the result itself judges the score)."""
 
     score: str
     low: bool
@@ -163,15 +163,15 @@ class Rating:
 def rate_result(
     picture: str, threshold: float | None, low: bool, rng: Rng, *, default: float, words: bool = True
 ) -> tuple[str, Rating]:
-    """What the tool that rates gives back, and the rating that it means.
+    """Return a result of the rating tool, and the rating it expresses.
 
     Args:
         picture: the rated picture's id.
-        threshold: what the user has asked for, None if nothing.
-        low: whether the score is to be low.
-        rng: source of form and score.
-        default: the threshold where nobody names one.
-        words: whether the result may judge the score, or name a threshold of its own.
+        threshold: the user's threshold, None if there is none.
+        low: whether the score should be low.
+        rng: source of format and score.
+        default: the threshold if none is given.
+        words: whether the result may judge the score, or name its own threshold.
     """
     form = pick(rng, ("plain", "threshold", "words", "flag"), (0.72, 0.1, 0.12, 0.06)) if words else "plain"
     limit = default if threshold is None else threshold
@@ -192,7 +192,7 @@ def rate_result(
 
 
 def _score(limit: float, low: bool, rng: Rng) -> str:
-    """A score on the right side of the limit, mostly of two decimals, most of them near it."""
+    """Return a score on the right side of the limit, usually near it and with two decimals."""
     cents = round(limit * 100)
     room = cents if low else 100 - cents  # a low score is 0 … cents - 1, a high one cents … 100
     step = int(rng.random() * min(room + (not low), pick(rng, (4, 8, 12, 101, 101))))

@@ -1,4 +1,4 @@
-"""Prompts for image models: one subject in several distinct pictures, and a bare idea made into a full prompt."""
+"""Image prompts: several distinct prompts about one subject, as a numbered list."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from course.talk.wording import plain_caption
 from helpers.picturebook import PLACES, STYLES, Scene
 from helpers.picturebook.scene import Rng, pick
 
-MOST_PROMPTS = 6
+MAX_PROMPTS = 6
 STRIDES = (1, 3, 5, 7)
-"""Steps through the eight places that meet each of them once before the first comes again."""
+"""Strides coprime to the number of places, eight, so that they visit every place before repeating one."""
 
 
 def variations(scene: Scene, n: int, rng: Rng) -> list[str]:
-    """n distinct image prompts, 1 to 6, about the scene's things: the first in its own place, the others elsewhere.
+    """Return n distinct image prompts, 1 to 6, about the scene's things: the first in its place, the others elsewhere.
 
-    Places and styles follow each other in a fixed order from a first one and a stride taken at random. That keeps any two
-    prompts of a list apart, and lets a small model find the next one from the last.
+    Places and styles follow a fixed order with a random stride. So all prompts of a list differ, and a small model can
+    derive each from the last.
     """
     place, style = PLACES.index(scene.place), STYLES.index(scene.style)
     stride, turn = pick(rng, STRIDES), pick(rng, (1, 3))
@@ -34,5 +34,5 @@ def variations(scene: Scene, n: int, rng: Rng) -> list[str]:
 
 
 def numbered(lines: list[str]) -> str:
-    """The lines as a numbered list: "1. …", "2. …"."""
+    """Format the lines as a numbered list: "1. …", "2. …"."""
     return "\n".join(f"{i}. {line}" for i, line in enumerate(lines, start=1))

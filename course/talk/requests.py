@@ -1,6 +1,6 @@
-"""What users ask for, in many wordings: lists of whole requests, and requests composed of parts.
+"""What users ask for, in many wordings: lists of complete requests, and requests composed of parts.
 
-Composed ones teach that it is the parts that count, so that a request in words of its own is understood, too.
+Composed requests teach the model to attend to the parts, so that it understands new wordings, too.
 """
 
 from __future__ import annotations
@@ -171,7 +171,7 @@ def _capital(text: str) -> str:
 
 
 def describe_request(rng: Rng) -> str:
-    """A request to describe the picture: one of `DESCRIBE`, or composed, some with a word that nobody knows."""
+    """Make a request to describe the picture: one of `DESCRIBE`, or composed, sometimes with a made-up word."""
     if rng.random() < 0.45:
         return dressed(asked(pick(rng, DESCRIBE), rng), rng)
     if rng.random() < 0.25:
@@ -189,7 +189,7 @@ def describe_request(rng: Rng) -> str:
 
 
 def _in_a_situation(rng: Rng) -> str:
-    """A request in which most words are about something else: a role to play, or why somebody asks."""
+    """Make a request that is mostly about something else: a role to play, or the reason for asking."""
     noun = pick(rng, NOUNS) if rng.random() < 0.7 else made_up(rng).lower()
     if rng.random() < 0.4:
         ask = pick(rng, _QUESTIONS).format(_shown(rng))
@@ -200,7 +200,7 @@ def _in_a_situation(rng: Rng) -> str:
 
 
 def tell_request(rng: Rng) -> str:
-    """A request for a story about the picture."""
+    """Make a request for a story about the picture."""
     if rng.random() < 0.5:
         return dressed(asked(pick(rng, TELL), rng), rng)
     verb = pick(rng, ("Tell", "Write", "Make up", "Invent", "Compose", "Think of", "Give me", "Come up with"))
@@ -213,7 +213,7 @@ OLD_JSON = (
     "Please analyze the following image and respond ONLY with a JSON object with two fields:\n"
     '1. "description": {description}\n2. "funny_story": {story}\nDo not include any additional text.'
 )
-"""How courses of old asked; what stood in the places differed."""
+"""The request of older courses; the descriptions of the fields varied."""
 _JSON_OPENINGS = (
     *("Please analyze {} and respond ONLY with a JSON object with two fields", "Look at {} and reply with JSON only"),
     *("Analyse {} and answer with one JSON object that has these keys", "Study {}. Return JSON with the keys"),
@@ -269,12 +269,12 @@ _KEYS = ("description", "funny_story")
 
 
 def json_request(rng: Rng) -> str:
-    """A request for JSON with description and funny story: whole, as of old, or composed of parts."""
-    lot = rng.random()
-    if lot < 0.25:
+    """Make a request for JSON with description and funny story: complete, as in older courses, or composed."""
+    roll = rng.random()
+    if roll < 0.25:
         return dressed(asked(pick(rng, AS_JSON), rng), rng)
     glosses = [pick(rng, _DESCRIPTIONS), pick(rng, _STORIES)]
-    if lot < 0.4:
+    if roll < 0.4:
         text = OLD_JSON.format(description=glosses[0], story=glosses[1])
         return text if rng.random() < 0.6 else text.replace("\n", " ")
     parts = [pick(rng, _JSON_OPENINGS).format(_shown(rng)), _fields(glosses, rng), pick(rng, _JSON_CLOSINGS)]
@@ -286,7 +286,7 @@ def json_request(rng: Rng) -> str:
 
 
 def _fields(glosses: list[str], rng: Rng) -> str:
-    """The two keys, in one of the ways in which people list them."""
+    """Format the two keys in one of the usual ways."""
     quote = pick(rng, ('"', '"', "'", "", "`"))
     keys = [f"{quote}{key}{quote}" for key in _KEYS]
     rows = list(zip(keys, glosses, strict=True))
@@ -315,7 +315,7 @@ NEIGHBOURS_ONLY = (
     "Write one image generation prompt in the manner of these descriptions:\n{examples}",
     "Based on the following descriptions, write a better image generation prompt: {examples}",
 )
-"""Requests that name only the neighbours: the user's prompt stands before or after them, in the system message, or nowhere."""
+"""Requests that only name the neighbours; the user's prompt is before or after, in the system message, or missing."""
 NAMED_BEFORE = (
     "User input: {idea}\n",
     "The user's prompt: {idea}\n",
@@ -348,17 +348,17 @@ _IMPROVE_HOW = (
 
 
 def improve_request(idea: str, neighbours: list[str], rng: Rng) -> tuple[str, str]:
-    """A system message, mostly empty, and a request to make a full prompt of the idea with others as examples."""
-    told = _listed(neighbours, rng)
-    lot = rng.random()
-    if lot < 0.4:
-        return "", pick(rng, IMPROVE).format(idea=idea, examples=told if "\n" in told else f"- {told}")
-    if lot < 0.6:
+    """Make a system message, mostly empty, and a request for a full prompt from an idea and similar prompts."""
+    examples = _listed(neighbours, rng)
+    roll = rng.random()
+    if roll < 0.4:
+        return "", pick(rng, IMPROVE).format(idea=idea, examples=examples if "\n" in examples else f"- {examples}")
+    if roll < 0.6:
         verb, what, how = (pick(rng, words) for words in (_IMPROVE_VERBS, _IMPROVE_WHAT, _IMPROVE_HOW))
         if rng.random() < 0.7:
-            return "", dressed(f"{verb} {what}: {idea}\n{how}:\n{told}", rng, end=False)
-        return "", dressed(f"{how}:\n{told}\n{verb} {what}: {idea}", rng, end=False)
-    request = pick(rng, NEIGHBOURS_ONLY[:2] if rng.random() < 0.6 else NEIGHBOURS_ONLY).format(examples=told)
+            return "", dressed(f"{verb} {what}: {idea}\n{how}:\n{examples}", rng, end=False)
+        return "", dressed(f"{how}:\n{examples}\n{verb} {what}: {idea}", rng, end=False)
+    request = pick(rng, NEIGHBOURS_ONLY[:2] if rng.random() < 0.6 else NEIGHBOURS_ONLY).format(examples=examples)
     where = pick(rng, ("before", "after", "after", "system"))
     if where == "system":
         return request, pick(rng, ("{idea}", "{idea}", "{idea}.", "Prompt: {idea}")).format(idea=idea)
@@ -368,14 +368,14 @@ def improve_request(idea: str, neighbours: list[str], rng: Rng) -> tuple[str, st
 
 
 def rewrite_of(neighbours: list[str], rng: Rng) -> str:
-    """A request that names the neighbours alone: what to rewrite is the first of them."""
+    """Make a request that only names the neighbours, the first of which is to be rewritten."""
     return pick(rng, NEIGHBOURS_ONLY[:2] if rng.random() < 0.6 else NEIGHBOURS_ONLY).format(
         examples=_listed(neighbours, rng)
     )
 
 
 def _listed(texts: list[str], rng: Rng) -> str:
-    """The texts as a program puts them into a request."""
+    """Format the texts as a program would insert them into a request."""
     form = pick(rng, ("dashes", "dashes", "numbers", "lines", "list", "commas", "quotes"))
     if form == "dashes":
         return "\n".join(f"- {text}" for text in texts)

@@ -1,4 +1,4 @@
-"""Little funny stories about a scene: somebody wants something, something comes between, and it ends well."""
+"""Short funny stories about a scene: a hero wants something, something gets in the way, and it ends well."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _called(thing: Thing) -> str:
 
 
 def funny_story(scene: Scene, rng: Rng) -> str:
-    """Three sentences about the scene's first thing; where there is a second, it plays a part."""
+    """Tell three sentences about the scene's first thing; a second thing may play a part."""
     hero = scene.things[0]
     they = "it" if hero.count == 1 else "they"
     where = PLACE_PHRASES[scene.place][0]

@@ -1,4 +1,4 @@
-"""Requests from outside the picture-book world, which the chat model is to refuse: whole ones, and ones made of parts."""
+"""Requests outside the picture-book world, which the chat model should refuse: complete ones and composed ones."""
 
 from __future__ import annotations
 
@@ -236,9 +236,9 @@ COMPOSED = tuple(
 
 
 def strange_request(rng: Rng) -> str:
-    """An instruction from outside the picture-book world; half of them have a word or two that nobody knows.
+    """Make a request outside the picture-book world; many of them contain a made-up word or two.
 
-    Made-up words stand for all the words that these lists do not have: what is unknown is to be refused.
+    Made-up words represent all the words that are not in these lists: the unknown should be refused.
     """
     unknown = 0.6 if rng.random() < 0.4 else 0.0
     if rng.random() < 0.5:
@@ -252,7 +252,7 @@ def strange_request(rng: Rng) -> str:
 
 
 def made_up(rng: Rng) -> str:
-    """A word that there is not: "gronta"."""
+    """Make up a nonsense word: "gronta"."""
     syllables = [
         pick(
             rng,

@@ -1,6 +1,6 @@
-"""How a dialogue is written down for the chat model: its special tokens, the chat template, and the training's own way.
+"""The chat model's text format: special tokens, the chat template, and the encoding for training.
 
-What the model is trained on (`encode`) and what it meets later (`CHAT_TEMPLATE`) are the same text.
+Training (`encode`) and inference (`CHAT_TEMPLATE`) use the same text.
 """
 
 from __future__ import annotations
@@ -48,66 +48,66 @@ CHAT_TEMPLATE = """\
 {%- endif %}{{ "\\n" }}
 {%- endfor %}
 {%- if add_generation_prompt %}ASSISTANT:{% endif %}"""
-"""Jinja. Takes messages and tools in OpenAI's form; a call's arguments may be an object or the JSON text of one."""
+"""Jinja. Takes messages and tools in OpenAI's format; a call's arguments may be an object or its JSON text."""
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """One training text: token ids, and of each whether the model is to learn to say it."""
+    """One training text: token ids, and whether each contributes to the loss."""
 
     ids: list[int]
-    said: list[bool]
+    loss_mask: list[bool]
 
 
 def encode(dialogue: Dialogue, tokenizer: PreTrainedTokenizerBase, *, image: str) -> Tokens:
-    """The dialogue as the chat template writes it; what the assistant says is to be learnt.
+    """Encode the dialogue in the chat template's format; the loss is on the assistant's tokens.
 
-    `image` is what stands for the picture: the image tokens, or a caption; empty where there is no picture.
+    `image` stands for the picture: its image tokens, or a caption; empty without a picture.
     """
     ids: list[int] = []
-    learnt: list[bool] = []
+    loss_mask: list[bool] = []
 
     def add(text: str, is_answer: bool) -> None:
         tokens = tokenizer(text, add_special_tokens=False)["input_ids"]
         ids.extend(tokens)
-        learnt.extend([is_answer] * len(tokens))
+        loss_mask.extend([is_answer] * len(tokens))
 
-    heard = BOS + (f"SYSTEM: {dialogue.system}\n" if dialogue.system else "")
+    context = BOS + (f"SYSTEM: {dialogue.system}\n" if dialogue.system else "")
     if dialogue.tools:
-        heard += f"TOOLS: {', '.join(map(str, dialogue.tools))}\n"
+        context += f"TOOLS: {', '.join(map(str, dialogue.tools))}\n"
     for message in dialogue.messages:
         if message.role == "assistant":
-            add(f"{heard}ASSISTANT:", False)
+            add(f"{context}ASSISTANT:", False)
             add(f" {message.written}{EOS}", True)
-            heard = "\n"
+            context = "\n"
         else:
             shown, image = (image, "") if message.role == "user" else ("", image)
-            heard += f"{message.role.upper()}: {shown}{message.text}\n"
-    return Tokens(ids, learnt)
+            context += f"{message.role.upper()}: {shown}{message.text}\n"
+    return Tokens(ids, loss_mask)
 
 
 def as_messages(dialogue: Dialogue) -> list[dict[str, Any]]:
-    """The dialogue's messages as a chat service gets them; a picture, where there is one, is a part without content."""
+    """Return the dialogue's messages in OpenAI's format; the picture, if any, is an empty image part."""
     messages: list[dict[str, Any]] = [{"role": "system", "content": dialogue.system}] if dialogue.system else []
     shown = dialogue.scene is not None
     for message in dialogue.messages:
-        told: dict[str, Any] = {"role": message.role, "content": message.text}
+        converted: dict[str, Any] = {"role": message.role, "content": message.text}
         if message.role == "user" and shown:
-            told["content"], shown = [{"type": "image"}, {"type": "text", "text": message.text}], False
+            converted["content"], shown = [{"type": "image"}, {"type": "text", "text": message.text}], False
         if message.calls:
-            told["tool_calls"] = [
+            converted["tool_calls"] = [
                 {"type": "function", "function": {"name": call.name, "arguments": call.arguments}}
                 for call in message.calls
             ]
-        messages.append(told)
+        messages.append(converted)
     return messages
 
 
 def tokenizer_texts(n: int = 8000) -> Iterator[str]:
-    """Texts of all tasks for the tokenizer to learn from.
+    """Yield texts of all tasks for training the tokenizer.
 
-    Digits stand apart in them, so that it learns no number as one token: digit by digit, a small model can copy a
-    picture's id and compare a score that it has never seen.
+    Digits are separated, so that no number becomes a single token: digit by digit, a small model can copy a picture's
+    id and compare a score that it has never seen.
     """
     for i, scene in enumerate(fresh_scenes(n, seed=3)):
         dialogue = random_dialogue(np.random.default_rng((3, i)), scene if i % 2 else None)

@@ -1,11 +1,11 @@
-"""Dialogues with tools: a picture is drawn, rated, and drawn again until it fits or the tries are used up.
+"""Dialogues with tools: a picture is drawn, rated, and redrawn until it fits or the tries are used up.
 
-The rule: a score below the threshold is low. The threshold is what the tool's result says, else what the user or the
-system message says, else `LOW`; where a result judges in words ("too low"), the words decide. After a low score the
-picture is drawn anew from a fuller prompt, `MOST_TRIES` times at most, or as often as the allowed calls permit.
+The rule: a score below the threshold is low. The threshold is that of the tool's result, otherwise of the user or the
+system message, otherwise `LOW`; if a result judges in words ("too low"), the words decide. After a low score the
+picture is redrawn from a fuller prompt, at most `MAX_TRIES` times, or as often as the limit on calls permits.
 
-The assistant thinks aloud: "The threshold is 0.50, and 0.48 is too low." A model of this size cannot compare a score with a number
-that stands far above it in an unknown sentence, but it can write the number down and compare the two then
+The assistant thinks aloud: "The threshold is 0.50, and 0.48 is too low." A model of this size cannot compare a score
+with a number from far above in an unfamiliar sentence, but it can first write the number down and then compare the two
 (chain of thought, Wei et al. 2022, arXiv:2201.11903). It counts its tries aloud for the same reason.
 """
 
@@ -24,12 +24,12 @@ from helpers.picturebook.scene import Rng, pick
 from helpers.picturebook.words import NUMBERS, PLACE_PHRASES, PLURALS, SIZE_WORDS, STYLE_OPENINGS
 
 LOW = 0.25
-MOST_TRIES = 3
+MAX_TRIES = 3
 LOW_SHARES = (0.5, 0.4, 0.5)
-"""How many of the first, second and third tries are low."""
-CALLS_A_TRY = 2
-LONGEST = 1100
-"""Characters: about 420 tokens with what surrounds them."""
+"""The fraction of first, second and third tries with a low score."""
+CALLS_PER_TRY = 2
+MAX_LENGTH = 1100
+"""In characters: about 420 tokens with their context."""
 
 DRAW = (
     *("Draw {x}", "Draw {x}", "Draw {x}", "Please draw {x}", "Draw me {x}", "Paint {x}", "Make a picture of {x}"),
@@ -59,6 +59,17 @@ CALLS = (
     ),
     *(". You have {n} tool calls", ". No more than {n} tool calls", " in at most {n} tool calls", ". Limit: {n} calls"),
 )
+LIMITS = (
+    *(". Threshold {t}, limit {n} calls", ". Threshold: {t}. Calls: {n}", " (threshold {t}, at most {n} calls)"),
+    *(". Take {t} as the threshold and no more than {n} calls", ". You may call tools {n} times; the threshold is {t}"),
+    *(", with a threshold of {t} and up to {n} tool calls", ". Stop at a score of {t}, or after {n} tool calls"),
+    *(". It has to score {t}, and {n} tool calls must do", ". Spend at most {n} tool calls to reach {t}"),
+    *(
+        ". Set the threshold to {t} and the maximum of tool calls to {n}",
+        ". Below {t} try again, within {n} tool calls",
+    ),
+)
+"""Threshold and number of calls in one breath."""
 SYSTEM = (
     *("You draw pictures with tools. Check each picture{rest}.", "Draw, then rate what you have drawn{rest}."),
     *("You are an illustrator. Rate every picture that you draw{rest}.", "Always check that the picture fits{rest}."),
@@ -93,20 +104,20 @@ NUMBER_WORDS = {1: "one", 5: "five", 6: "six", 7: "seven", 8: "eight", 9: "nine"
 
 
 def is_low(score: float, threshold: float | None = None) -> bool:
-    """Whether a picture with this score is to be drawn again."""
+    """Whether a picture with this score should be redrawn."""
     return score < (LOW if threshold is None else threshold)
 
 
 def tries(most_calls: int | None = None) -> int:
-    """How often a picture is drawn and rated at most, if so many calls are allowed."""
-    return MOST_TRIES if most_calls is None else max(1, min(MOST_TRIES, most_calls // CALLS_A_TRY))
+    """Return how often a picture is drawn and rated at most, given the limit on calls."""
+    return MAX_TRIES if most_calls is None else max(1, min(MAX_TRIES, most_calls // CALLS_PER_TRY))
 
 
-# -- what the assistant says in the end
+# -- the assistant's final replies
 
 
 def verdict(rating: Rating) -> str:
-    """ "The threshold is 0.50, and 0.48 is too low.", or where the result said so itself "A score of 0.48 is too low."."""
+    """Say "The threshold is 0.50, and 0.48 is too low.", or without a limit "A score of 0.48 is too low."."""
     score = (
         f"A score of {rating.score}"
         if rating.limit is None
@@ -148,7 +159,7 @@ def failed(tool: str) -> str:
 
 @dataclass(frozen=True)
 class Wish:
-    """What the user wants drawn, in the user's words, and the prompts of further tries, each fuller than the last."""
+    """What the user wants drawn, in the user's words, and fuller prompts for further tries."""
 
     text: str
     again: tuple[str, ...]
@@ -159,7 +170,7 @@ def _bare(text: str) -> str:
 
 
 def wish(rng: Rng, scene: Scene | None = None) -> Wish:
-    """Something to draw: a scene with or without its details, or, one time in eight, what the world does not have."""
+    """Make up something to draw: a scene with or without details, or one time in eight a thing outside the world."""
     if scene is None or rng.random() < 0.12:
         colour = f"{pick(rng, COLOURS)} " if rng.random() < 0.6 else ""
         thing = made_up(rng) if rng.random() < 0.4 else pick(rng, NOUNS)
@@ -173,13 +184,13 @@ PLACES = tuple(phrases[0] for phrases in PLACE_PHRASES.values())
 
 
 def fuller(text: str, scene: Scene) -> tuple[str, ...]:
-    """Two prompts that say all of the scene; what the text leaves open is plain: large, on a meadow, no style."""
+    """Return prompts that describe the whole scene; what the text omits gets defaults: large, on a meadow, no style."""
     if not any(opening.strip() and text.startswith(opening) for opening in STYLE_OPENINGS[scene.style]):
         scene = replace(scene, style="flat")
     if not any(phrase in text for phrase in PLACE_PHRASES[scene.place]):
         scene = replace(scene, place="meadow")
     things = tuple(
-        thing if _size_is_told(thing, text) else replace(thing, size=scene.sizes_for(i)[0])
+        thing if _names_size(thing, text) else replace(thing, size=scene.sizes_for(i)[0])
         for i, thing in enumerate(scene.things)
     )
     scene = replace(scene, things=things)
@@ -188,13 +199,13 @@ def fuller(text: str, scene: Scene) -> tuple[str, ...]:
     return tuple(prompt for prompt in (f"{opening}{body}" for opening in openings) if prompt != text)
 
 
-def _size_is_told(thing: Thing, text: str) -> bool:
+def _names_size(thing: Thing, text: str) -> bool:
     nouns = (thing.kind, PLURALS[thing.kind], f"{thing.colour} {thing.kind}", f"{thing.colour} {PLURALS[thing.kind]}")
     return any(f"{word} {noun}" in text for word in SIZE_WORDS[thing.size] for noun in nouns)
 
 
-def said_so(frame: str, rng: Rng, **words: str) -> str:
-    """The request as people type it; what it names stays as it is."""
+def typed_request(frame: str, rng: Rng, **words: str) -> str:
+    """Return the request as people type it, with the inserted words unchanged."""
     places = {name: f"\0{i}" for i, name in enumerate(words)}
     typed = as_typed(frame.format(**places), rng)
     for name, place in places.items():
@@ -213,23 +224,23 @@ def _ended(text: str) -> str:
 
 @dataclass(frozen=True)
 class Job:
-    """One request to draw: what is wanted, whether to check, from which score on it is good, how often to try."""
+    """A request to draw: what, whether to check it, the threshold, and the maximum number of tries."""
 
     wish: Wish
     check: bool
     threshold: float | None = None
-    most: int = MOST_TRIES
+    most: int = MAX_TRIES
 
 
 def draw_dialogue(scene: Scene, rng: Rng) -> Dialogue:
-    """Draw, mostly with a check; sometimes a second picture after the first. None is much longer than `LONGEST`."""
-    return _of_some_length(_draw_dialogue, scene, rng)
+    """Draw, mostly with a check; sometimes a second picture. At most `MAX_LENGTH` characters long."""
+    return _within_length(_draw_dialogue, scene, rng)
 
 
-def _of_some_length(make: Callable[[Scene, Rng], Dialogue], scene: Scene, rng: Rng) -> Dialogue:
+def _within_length(make: Callable[[Scene, Rng], Dialogue], scene: Scene, rng: Rng) -> Dialogue:
     while True:
         made = make(scene, rng)
-        if sum(len(message.written) for message in made.messages) <= LONGEST:
+        if sum(len(message.written) for message in made.messages) <= MAX_LENGTH:
             return made
 
 
@@ -244,38 +255,41 @@ def _draw_dialogue(scene: Scene, rng: Rng) -> Dialogue:
         other = wish(rng, None if rng.random() < 0.5 else as_seen(scene))
         again = replace(job, wish=other)
         frame = pick(rng, ("Now {x}.", "And {x}.", "Now draw {x}.", "The same for {x}."))
-        messages += [Message("user", said_so(frame, rng, x=other.text)), *_carry_out(again, draw, rate, ids, rng)]
+        messages += [Message("user", typed_request(frame, rng, x=other.text)), *_carry_out(again, draw, rate, ids, rng)]
     return Dialogue(None, tuple(messages), system, tools)
 
 
 def _request(job: Job, rng: Rng) -> tuple[str, str, Job]:
-    """A system message, mostly empty, the user's request, and the job with the limits that the two of them set."""
+    """Make a system message, mostly empty, the user's request, and the job with the limits that they set."""
     words, rest = {"x": job.wish.text}, ""
     frame = pick(rng, DRAW)
     if not job.check:
-        return "", said_so(_ended(frame), rng, **words), job
-    if rng.random() < 0.55:
+        return "", typed_request(_ended(frame), rng, **words), job
+    limited, counted = rng.random() < 0.6, rng.random() < 0.5
+    if limited:
         threshold, words["t"] = _threshold(rng)
-        rest += pick(rng, THRESHOLD)
         job = replace(job, threshold=threshold)
-    if rng.random() < 0.4:
+    if counted:
         n = pick(rng, (2, 3, 4, 5, 6, 6, 7, 8, 10))
-        rest += pick(rng, CALLS)
         words["n"], job = (str(n) if rng.random() < 0.7 else NUMBER_WORDS[n]), replace(job, most=tries(n))
+    if limited and counted and rng.random() < 0.5:
+        rest = pick(rng, LIMITS)
+    else:
+        rest = (pick(rng, THRESHOLD) if limited else "") + (pick(rng, CALLS) if counted else "")
     if rng.random() < 0.2:
         system = pick(rng, SYSTEM).replace("{rest}", rest).format(**words)
-        return system, said_so(_ended(frame), rng, x=job.wish.text), job
+        return system, typed_request(_ended(frame), rng, x=job.wish.text), job
     if rng.random() < 0.1:
         frame = pick(
             rng, ("Make sure that the picture fits: {x}", "Draw and check: {x}", "Draw, rate, and repeat: {x}")
         )
     elif not rest or rng.random() < 0.7:
         rest = pick(rng, CHECK) + rest
-    return "", said_so(_ended(frame + rest), rng, **words), job
+    return "", typed_request(_ended(frame + rest), rng, **words), job
 
 
 def _threshold(rng: Rng) -> tuple[float, str]:
-    """A threshold, and how the user writes it."""
+    """Return a threshold, and how the user writes it."""
     threshold = round(0.1 + int(rng.random() * 86) / 100, 2) if rng.random() < 0.6 else pick(rng, ROUND)
     return threshold, f"{threshold:.2f}" if rng.random() < 0.5 else f"{threshold:g}"
 
@@ -284,7 +298,7 @@ ROUND = (0.2, 0.25, 0.3, 0.5, 0.6, 0.7, 0.75, 0.8, 0.9)
 
 
 def _carry_out(job: Job, draw: DrawTool, rate: RateTool | None, ids: Iterator[str], rng: Rng) -> list[Message]:
-    """All calls, their results, and the last word."""
+    """Return all calls, their results, and the final reply."""
     prompts = (job.wish.text, *job.wish.again)
     messages: list[Message] = []
     said = ""
@@ -313,8 +327,8 @@ def _error(rng: Rng) -> str:
 
 
 def rate_dialogue(scene: Scene, rng: Rng) -> Dialogue:
-    """Pictures that are there are rated, one to four, and where the user names a threshold also judged."""
-    return _of_some_length(_rate_dialogue, scene, rng)
+    """Rate one to four existing pictures, and judge the scores if the user names a threshold."""
+    return _within_length(_rate_dialogue, scene, rng)
 
 
 def _rate_dialogue(scene: Scene, rng: Rng) -> Dialogue:
@@ -332,7 +346,7 @@ def _rate_dialogue(scene: Scene, rng: Rng) -> Dialogue:
         )
         result, rating = rate_result(picture, threshold, rng.random() < 0.5, rng, default=LOW, words=False)
         messages += [
-            Message("user", said_so(asked, rng, id=picture, **words)),
+            Message("user", typed_request(asked, rng, id=picture, **words)),
             Message("assistant", calls=(rate.call(picture, wanted.text),)),
             Message("tool", result),
             Message("assistant", rated(picture, rating.score) if threshold is None else verdict(rating)),
@@ -341,19 +355,19 @@ def _rate_dialogue(scene: Scene, rng: Rng) -> Dialogue:
 
 
 def compare_dialogue(scene: Scene, rng: Rng) -> Dialogue:
-    """Scores alone, one after the other, against one threshold: the step that all the checking hangs on."""
+    """Compare scores with one threshold, without tools: the step on which all checking depends."""
     threshold, written = _threshold(rng)
     messages: list[Message] = []
-    for i in range(pick(rng, (2, 4, 6, 8))):
+    for i in range(pick(rng, (4, 8, 12))):
         _, rating = rate_result("", threshold, rng.random() < 0.5, rng, default=LOW, words=False)
         frame = pick(rng, ("And {s}?", "{s}?", "What about {s}?", "Now {s}.", "{s}")) if i else pick(rng, COMPARE)
-        messages.append(Message("user", said_so(frame, rng, s=rating.score, t=written)))
+        messages.append(Message("user", typed_request(frame, rng, s=rating.score, t=written)))
         messages.append(Message("assistant", verdict(rating)))
     return Dialogue(None, tuple(messages))
 
 
 def two_dialogue(scene: Scene, rng: Rng) -> Dialogue:
-    """Two pictures, asked for at once: two calls in one message."""
+    """Draw two pictures requested together: two calls in one message."""
     tools, draw, _ = offer(rng)
     ids, wishes = picture_ids(rng), [wish(rng, replace(scene, things=scene.things[:1], relation=None)), wish(rng)]
     if rng.random() < 0.5:
@@ -361,7 +375,7 @@ def two_dialogue(scene: Scene, rng: Rng) -> Dialogue:
     frame = pick(rng, ("Draw two pictures: {a}; {b}.", "Draw {a}, and in a second picture {b}.", "Draw:\n- {a}\n- {b}"))
     pictures = [next(ids), next(ids)]
     messages = (
-        Message("user", said_so(frame, rng, a=wishes[0].text, b=wishes[1].text)),
+        Message("user", typed_request(frame, rng, a=wishes[0].text, b=wishes[1].text)),
         Message("assistant", calls=tuple(draw.call(each.text) for each in wishes)),
         *(Message("tool", draw_result(picture, rng)) for picture in pictures),
         Message("assistant", drawn(pictures)),
@@ -370,11 +384,11 @@ def two_dialogue(scene: Scene, rng: Rng) -> Dialogue:
 
 
 def like_dialogue(scene: Scene, rng: Rng) -> Dialogue:
-    """A picture is shown, and one like it drawn."""
+    """Draw a picture like the one shown."""
     tools, draw, _ = offer(rng)
     picture = next(picture_ids(rng))
     messages = (
-        Message("user", said_so(_ended(pick(rng, LIKE_THIS)), rng)),
+        Message("user", typed_request(_ended(pick(rng, LIKE_THIS)), rng)),
         Message("assistant", calls=(draw.call(plain_caption(as_seen(scene))),)),
         Message("tool", draw_result(picture, rng)),
         Message("assistant", drawn([picture])),
@@ -383,5 +397,5 @@ def like_dialogue(scene: Scene, rng: Rng) -> Dialogue:
 
 
 def some_tools(rng: Rng) -> tuple[Tool, ...]:
-    """Tools that are offered, but not needed."""
+    """Pick tools that are offered but not needed."""
     return offer(rng)[0]

@@ -1,4 +1,4 @@
-"""One thing said in many ways, as people type it."""
+"""Paraphrases, and the ways people type."""
 
 from __future__ import annotations
 
@@ -117,13 +117,13 @@ REWORDINGS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ),
     (r"What is in the picture\?", ("Which thing is in the picture?", "What thing do you see?", "What is it?")),
 )
-"""Patterns of `helpers.picturebook.questions` and other ways to ask the same."""
+"""Patterns of `helpers.picturebook.questions` and their paraphrases."""
 
 COURTESIES = ("Please ", "Can you ", "Could you ", "I want you to ", "Now ")
 
 
 def reworded(question: str, rng: Rng) -> str:
-    """The question, asked in another way more often than not."""
+    """Paraphrase the question, more often than not."""
     for pattern, others in REWORDINGS:
         if (match := re.fullmatch(pattern, question)) and rng.random() < 0.6:
             text = match.expand(pick(rng, others))
@@ -132,7 +132,7 @@ def reworded(question: str, rng: Rng) -> str:
 
 
 def as_typed(text: str, rng: Rng) -> str:
-    """The text as hurried people type it: sometimes without capital letters, sometimes without its last sign."""
+    """Return the text as typed in a hurry: sometimes in lower case, sometimes without final punctuation."""
     if rng.random() < 0.25:
         text = text.lower()
     if rng.random() < 0.15:
@@ -141,7 +141,7 @@ def as_typed(text: str, rng: Rng) -> str:
 
 
 def asked(instruction: str, rng: Rng) -> str:
-    """An instruction, sometimes said politely."""
+    """Make an instruction polite, sometimes."""
     if rng.random() < 0.25:
         polite = pick(rng, COURTESIES)
         end = "?" if polite.startswith("C") and "\n" not in instruction and ":" not in instruction else instruction[-1]
@@ -179,7 +179,7 @@ THANKED = (
 
 
 def dressed(text: str, rng: Rng, *, end: bool = True) -> str:
-    """The request, sometimes with a greeting before it, sometimes (where `end`) with a word of thanks after it."""
+    """Add a greeting before the request, sometimes, and (if `end`) sometimes thanks after it."""
     if rng.random() < 0.12:
         text = pick(rng, GREETED) + text
     if end and rng.random() < 0.1:
@@ -188,5 +188,5 @@ def dressed(text: str, rng: Rng, *, end: bool = True) -> str:
 
 
 def sentence(text: str) -> str:
-    """The text with a capital letter and a full stop."""
+    """Return the text with a capital letter and a full stop."""
     return text[0].upper() + text[1:].rstrip(".") + "."

@@ -1,13 +1,12 @@
-"""Trains the mini models: `course train MODEL --minutes N`, or `course train all --minutes N` for the whole chain.
+"""Training of the mini models: `course train MODEL --minutes N`, or `course train all --minutes N` for the whole chain.
 
-Each model has a module here with its `Recipe`; `loop` runs any of them, on a GPU where there is one. Checkpoints are
-kept in the ignored folder build/train; when a run has ended, or its minutes are over, its averaged weights go to
-models/.
+Each model has a module here with its `Recipe`; `loop` runs any of them, on a GPU if there is one. Checkpoints go to the
+git-ignored folder build/train; when a run ends, or its time is up, its averaged weights are exported to models/.
 
-The order is the order of `FOLDERS`: the text encoder, the judge and the VAE need nothing, CLIP needs the text encoder,
-the U-Net both; the few-step adapter needs the U-Net; ViLT, the chat model and BLIP-2 start from CLIP's vision tower.
-Retraining the text encoder or the VAE makes CLIP and the U-Net worthless; the last three carry all they need. The
-diffusion model has no training of its own: it is the four in its folder.
+The order is that of `FOLDERS`: the text encoder, the judge and the VAE depend on nothing, CLIP on the text encoder, the
+U-Net on text encoder and VAE; the few-step adapter depends on the U-Net; ViLT, the chat model and BLIP-2 start from
+CLIP's vision tower. Retraining the text encoder or the VAE makes CLIP and the U-Net useless; the last three are
+self-contained. The diffusion model itself is not trained: it consists of the four parts in its folder.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ SHARES = {
     "chat": 0.14,
     "blip2": 0.08,
 }
-"""How much of the minutes each model gets where several share them."""
+"""The fraction of the training time for each model when several share it."""
 
 
 def _recipe(model: str, *, fresh: bool) -> Recipe:
@@ -100,24 +99,23 @@ def train(
     fresh: bool = False,
     workers: int | None = None,
 ) -> None:
-    """Trains a mini model for so many minutes and exports it to models/.
+    """Train a mini model for a limited time and export it to models/.
 
-    It goes on from its checkpoint, from the exported weights where there is none, from nothing where there are
-    neither.
+    Resumes from the checkpoint, else from the exported weights; if there are neither, starts from scratch.
 
     Args:
         model: a key of `FOLDERS`.
-        minutes: how long at most, setting up included.
-        device: "auto" (a GPU where there is one), "cpu" or "cuda".
-        finish: decay the learning rate and end within these minutes, however many samples that gives.
-        fresh: begin from nothing where there is no checkpoint, even where there are exported weights.
-        workers: processes that draw; chosen by the number of cores where None.
+        minutes: the time limit, including setup.
+        device: "auto" (a GPU if there is one), "cpu" or "cuda".
+        finish: decay the learning rate and finish within this time, however few samples that allows.
+        fresh: ignore exported weights: without a checkpoint, start from scratch.
+        workers: number of processes that draw; None chooses by the number of cores.
 
     Raises:
         ValueError: there is no such model.
         PlainError: there is no such device.
     """
-    began = time.monotonic()
+    started = time.monotonic()
     from course.train.loop import Run
 
     run = Run(_recipe(model, fresh=fresh), WORK / model, device=device, workers=workers)
@@ -125,17 +123,16 @@ def train(
         run.load()
     elif not fresh and (MODELS / FOLDERS[model] / "training.json").exists():
         run.start_from(MODELS / FOLDERS[model])
-    run.train(minutes - (time.monotonic() - began) / 60, finish=finish)
+    run.train(minutes - (time.monotonic() - started) / 60, finish=finish)
     run.export(MODELS / FOLDERS[model])
 
 
 def train_all(
     models: Sequence[str] = tuple(FOLDERS), *, minutes: float, device: str = "auto", workers: int | None = None
 ) -> None:
-    """Trains several models from nothing, one after the other, and divides the minutes among them by `SHARES`.
+    """Train several models from scratch, one after the other, dividing the time among them by `SHARES`.
 
-    What is finished already is left alone, and what was begun goes on, so that the same command goes on where it was
-    stopped.
+    Finished models are skipped and unfinished ones resumed, so the same command continues an interrupted run.
     """
     deadline = time.monotonic() + 60 * minutes
     for i, model in enumerate(models):

@@ -1,15 +1,15 @@
 """BLIP-2 (Li et al. 2023, arXiv:2301.12597): a Q-Former between a frozen vision model and a language model.
 
-The vision model starts as CLIP's vision tower and stays frozen. Sixteen learnt queries read its 65 vectors in the
-Q-Former; a linear layer makes 16 soft prompts of what they found; an OPT (Zhang et al. 2022, arXiv:2205.01068) goes on
-from there. Three stages, one after the other:
+The vision model starts as CLIP's vision tower and stays frozen. In the Q-Former, sixteen learnt queries attend to its
+65 vectors; a linear layer turns the results into 16 soft prompts, which an OPT (Zhang et al. 2022, arXiv:2205.01068)
+continues. Three stages, one after the other:
 
-1. *language*: the OPT alone, a caption in the place of each picture;
-2. *representation*: the Q-Former alone; some of its queries must tell what is in the picture, as in BLIP-2's first
-   stage, where they must match it with its text;
+1. *language*: only the OPT, with a caption in place of each picture;
+2. *representation*: only the Q-Former; some of its queries must predict what is in the picture, similar to BLIP-2's
+   first stage, where they must match it with its text;
 3. *generation*: Q-Former, projection and OPT, on captions and answers. (The paper's OPT is frozen here; ours is small
-   enough to learn along.) In the middle of the OPT each word that names a kind must look it up, as in ViLT's training
-   (see `course.train.labels.LookUp`).
+   enough to train, too.) In the middle of the OPT, tokens that name a kind must predict its attributes, as in ViLT's
+   training (see `course.train.labels.AttributeHead`).
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ from course.labels import IGNORE
 from course.talk.follow_ups import follow_up
 from course.talk.template import Tokens
 from course.talk.wording import plain_caption, reworded
-from course.train.labels import LookUp, word_labels
-from course.train.language import by_length, groups, padded, reply_loss
+from course.train.labels import AttributeHead, word_labels
+from course.train.language import groups, order_by_length, padded, reply_loss
 from course.train.loop import Plan, Recipe, save_half
-from course.train.text import WIDTH, label_rows, new_heads, told_loss
-from course.train.tokenizer import kept_tokenizer, train_byte_level
-from course.train.vision import copy_linear, entry_without_norm
+from course.train.text import WIDTH, heads_loss, label_rows, new_heads
+from course.train.tokenizer import load_exported_tokenizer, train_byte_level
+from course.train.vision import copy_linear, fold_pre_layernorm
 from helpers.picturebook import Scene, as_seen, describe, questions
 from helpers.picturebook.scene import Rng, pick
 from helpers.picturebook.words import SINGULARS
@@ -51,21 +51,21 @@ EOS, PAD, IMAGE = "</s>", "<pad>", "<image>"
 VOCABULARY = 900
 QUERIES = 16
 LANGUAGE_UNTIL, REPRESENTATION_UNTIL = 0.08, 0.2
-"""Shares of the training at which the second and the third stage begin."""
+"""Fractions of the training at which the second and the third stage start."""
 GROUPS = 4
 MIDDLE = 2
-"""Of the OPT's four layers: what a word has found by then, later words can read in the layers above."""
+"""The OPT layer, of four, for the `AttributeHead`: later tokens can use what it found in the layers above."""
 CAPTION_PROMPTS = (EOS, EOS, "a picture of", "a photo of", "This is")
-"""What a caption may begin with; OPT's own start sign is `</s>`, and BLIP-2 uses it where no text is given."""
+"""Prefixes of captions; `</s>` is OPT's start token, and what BLIP-2 uses without a text prompt."""
 
 
 def new_tokenizer() -> GPT2Tokenizer:
-    """Byte-level BPE over captions, questions and answers."""
+    """Train a byte-level BPE on captions, questions and answers."""
     texts = []
     for i, scene in enumerate(fresh_scenes(6000, seed=5)):
         rng = np.random.default_rng((5, i))
-        asked = [*questions(scene, rng)[:4], *(follow_up(scene, rng) or ())]
-        texts += [describe(scene, rng), *(f"Question: {q} Answer: {a}." for q, a in asked)]
+        attribute_losses = [*questions(scene, rng)[:4], *(follow_up(scene, rng) or ())]
+        texts += [describe(scene, rng), *(f"Question: {q} Answer: {a}." for q, a in attribute_losses)]
     tokens = {"bos_token": EOS, "eos_token": EOS, "pad_token": PAD, "unk_token": EOS}
     tokenizer = train_byte_level(
         texts, vocab_size=VOCABULARY, specials=[PAD, EOS, IMAGE], **tokens, model_max_length=512
@@ -75,19 +75,19 @@ def new_tokenizer() -> GPT2Tokenizer:
 
 
 def new_blip2(clip: CLIPModel, tokenizer: GPT2Tokenizer, pixels: torch.Tensor) -> Blip2ForConditionalGeneration:
-    """A BLIP-2 whose eyes are CLIP's; `pixels` (n, 3, 128, 128) are any pictures, to set a scale by."""
-    eyes = clip.config.vision_config
+    """Create a BLIP-2 with CLIP's vision tower; `pixels` (n, 3, 128, 128) are any pictures, to calibrate a scale."""
+    vision_config = clip.config.vision_config
     blip = Blip2ForConditionalGeneration(
         Blip2Config(
             vision_config=Blip2VisionConfig(
-                hidden_size=eyes.hidden_size,
-                intermediate_size=eyes.intermediate_size,
-                num_hidden_layers=eyes.num_hidden_layers,
-                num_attention_heads=eyes.num_attention_heads,
-                image_size=eyes.image_size,
-                patch_size=eyes.patch_size,
-                hidden_act=eyes.hidden_act,
-                layer_norm_eps=eyes.layer_norm_eps,
+                hidden_size=vision_config.hidden_size,
+                intermediate_size=vision_config.intermediate_size,
+                num_hidden_layers=vision_config.num_hidden_layers,
+                num_attention_heads=vision_config.num_attention_heads,
+                image_size=vision_config.image_size,
+                patch_size=vision_config.patch_size,
+                hidden_act=vision_config.hidden_act,
+                layer_norm_eps=vision_config.layer_norm_eps,
             ),
             qformer_config=Blip2QFormerConfig(
                 vocab_size=1,  # ours reads no text
@@ -99,7 +99,7 @@ def new_blip2(clip: CLIPModel, tokenizer: GPT2Tokenizer, pixels: torch.Tensor) -
                 attention_probs_dropout_prob=0.0,
                 max_position_embeddings=QUERIES,
                 cross_attention_frequency=1,
-                encoder_hidden_size=eyes.hidden_size,
+                encoder_hidden_size=vision_config.hidden_size,
             ),
             text_config=OPTConfig(
                 vocab_size=len(tokenizer),
@@ -118,22 +118,22 @@ def new_blip2(clip: CLIPModel, tokenizer: GPT2Tokenizer, pixels: torch.Tensor) -
             image_token_index=tokenizer.convert_tokens_to_ids(IMAGE),
         )
     )
-    nn.init.normal_(blip.query_tokens, std=0.5)  # queries that begin alike stay alike
-    _take_eyes(blip, clip, pixels)
+    nn.init.normal_(blip.query_tokens, std=0.5)  # queries that start equal stay equal
+    _init_vision_from_clip(blip, clip, pixels)
     for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
         setattr(blip.generation_config, name, getattr(tokenizer, name))
         setattr(blip.language_model.generation_config, name, getattr(tokenizer, name))
     return blip
 
 
-def _take_eyes(blip: Blip2ForConditionalGeneration, clip: CLIPModel, pixels: torch.Tensor) -> None:
+def _init_vision_from_clip(blip: Blip2ForConditionalGeneration, clip: CLIPModel, pixels: torch.Tensor) -> None:
     vision, source = blip.vision_model, clip.vision_model
-    entry = entry_without_norm(source, pixels)
+    patch_weights = fold_pre_layernorm(source, pixels)
     with torch.no_grad():
-        vision.embeddings.patch_embedding.weight.copy_(entry["patch.weight"])
-        vision.embeddings.patch_embedding.bias.copy_(entry["patch.bias"])
-        vision.embeddings.class_embedding.copy_(entry["class"])
-        vision.embeddings.position_embedding.copy_(entry["position"])
+        vision.embeddings.patch_embedding.weight.copy_(patch_weights["patch.weight"])
+        vision.embeddings.patch_embedding.bias.copy_(patch_weights["patch.bias"])
+        vision.embeddings.class_embedding.copy_(patch_weights["class"])
+        vision.embeddings.position_embedding.copy_(patch_weights["position"])
     vision.post_layernorm.load_state_dict(source.post_layernorm.state_dict())
     for layer, old in zip(vision.encoder.layers, source.encoder.layers, strict=True):
         for norm in ("layer_norm1", "layer_norm2"):
@@ -145,13 +145,13 @@ def _take_eyes(blip: Blip2ForConditionalGeneration, clip: CLIPModel, pixels: tor
 
 
 def new_processor(tokenizer: GPT2Tokenizer) -> Blip2Processor:
-    """Pictures are resized to 128 × 128 and scaled to -1 … 1."""
+    """Create the processor: pictures are resized to 128 × 128 and scaled to -1 … 1."""
     images = BlipImageProcessorPil(size={"height": 128, "width": 128}, image_mean=[0.5] * 3, image_std=[0.5] * 3)
     return Blip2Processor(images, tokenizer, num_query_tokens=QUERIES)
 
 
 def prompt_and_reply(scene: Scene, rng: Rng) -> tuple[str, str]:
-    """What BLIP-2 is given after the picture, and how it goes on: a caption, an answer, or an answer after others."""
+    """Return BLIP-2's prompt after the picture, and the reply: a caption, or an answer, perhaps after others."""
     if rng.random() < 0.3:
         start = pick(rng, CAPTION_PROMPTS)
         caption = plain_caption(as_seen(scene))
@@ -170,14 +170,14 @@ def prompt_and_reply(scene: Scene, rng: Rng) -> tuple[str, str]:
 
 
 def stage(progress: float) -> str:
-    """Which of the three stages a moment of the training belongs to."""
+    """Return the stage of the training at this progress."""
     if progress < LANGUAGE_UNTIL:
         return "language"
     return "representation" if progress < REPRESENTATION_UNTIL else "generation"
 
 
 class Blip2Batches(Batches):
-    """Pictures, what is in them, and prompts with their replies; at first a caption in the place of each picture."""
+    """Pictures, their labels, and prompts with replies; at first with a caption in place of each picture."""
 
     def __init__(self, tokenizer: GPT2Tokenizer):
         self.tokenizer = tokenizer
@@ -187,25 +187,25 @@ class Blip2Batches(Batches):
         return drawn(mixed_scene(rng))
 
     def make(self, drawings: list[Drawing], size: int, rng: np.random.Generator, progress: float) -> Batch:
-        at = stage(progress)
-        told = {"told": label_rows([d.scene for d in drawings], [True] * size), "pixels": stacked(drawings)}
-        if at == "representation":
-            return told
-        seen = at == "generation"
+        current = stage(progress)
+        labelled = {"attributes": label_rows([d.scene for d in drawings], [True] * size), "pixels": stacked(drawings)}
+        if current == "representation":
+            return labelled
+        seen = current == "generation"
         texts = [self._encode(d.scene, rng, None if seen else f"{describe(d.scene, rng)}. ") for d in drawings]
-        order = by_length(texts)
+        order = order_by_length(texts)
         batch = padded([texts[i] for i in order], self.tokenizer.pad_token_id)
         if not seen:
             return batch
         named = word_labels(batch["ids"], self.named, [drawings[i].scene for i in order])
-        return {**batch, "named": named, **{name: values[order] for name, values in told.items()}}
+        return {**batch, "named": named, **{name: values[order] for name, values in labelled.items()}}
 
     def _encode(self, scene: Scene, rng: Rng, caption: str | None) -> Tokens:
         prompt, reply = prompt_and_reply(scene, rng)
         shown = IMAGE * QUERIES if caption is None else caption
         before = self.tokenizer(shown + prompt, add_special_tokens=False)["input_ids"]
-        said = self.tokenizer(reply + EOS, add_special_tokens=False)["input_ids"]
-        return Tokens(before + said, [False] * len(before) + [True] * len(said))
+        after = self.tokenizer(reply + EOS, add_special_tokens=False)["input_ids"]
+        return Tokens(before + after, [False] * len(before) + [True] * len(after))
 
 
 class Blip2Recipe(Recipe):
@@ -216,27 +216,26 @@ class Blip2Recipe(Recipe):
 
     def __init__(self, clip: Path, exported: Path | None = None):
         torch.manual_seed(self.seed)
-        self.tokenizer = kept_tokenizer(GPT2Tokenizer, exported) or new_tokenizer()
-        some = stacked([drawn(scene) for scene in fresh_scenes(64, seed=6)])
-        blip = new_blip2(CLIPModel.from_pretrained(clip).float(), self.tokenizer, to_pixels(some))
+        self.tokenizer = load_exported_tokenizer(GPT2Tokenizer, exported) or new_tokenizer()
+        pictures = stacked([drawn(scene) for scene in fresh_scenes(64, seed=6)])
+        blip = new_blip2(CLIPModel.from_pretrained(clip).float(), self.tokenizer, to_pixels(pictures))
         blip.vision_model.requires_grad_(False)
         self.batches = Blip2Batches(self.tokenizer)
-        self.modules = nn.ModuleDict({"blip": blip, "heads": new_heads(), "look_up": LookUp(WIDTH)})
+        self.modules = nn.ModuleDict({"blip": blip, "heads": new_heads(), "look_up": AttributeHead(WIDTH)})
 
     def loss(self, batch: Batch, progress: float) -> torch.Tensor:
         if "pixels" not in batch:
             return self._reply_loss(batch)
         queries = self._queries(to_pixels(batch["pixels"]))
-        told = told_loss(
-            {name: head(queries[:, _query_of(name)]) for name, head in self.modules["heads"].items()}, batch["told"]
-        )
+        logits = {name: head(queries[:, _query_of(name)]) for name, head in self.modules["heads"].items()}
+        representation = heads_loss(logits, batch["attributes"])
         if "ids" not in batch:
-            return told
+            return representation
         soft_prompts = self.modules["blip"].language_projection(queries)
-        return self._reply_loss({**batch, "soft_prompts": soft_prompts}) + 0.5 * told
+        return self._reply_loss({**batch, "soft_prompts": soft_prompts}) + 0.5 * representation
 
     def _queries(self, pixels: torch.Tensor) -> torch.Tensor:
-        """(n, 16, 192): what the queries found."""
+        """Return the query outputs, (n, 16, 192)."""
         blip = self.modules["blip"]
         with torch.no_grad():
             seen = blip.vision_model(pixels).last_hidden_state
@@ -245,12 +244,12 @@ class Blip2Recipe(Recipe):
         ).last_hidden_state
 
     def _reply_loss(self, batch: Batch) -> torch.Tensor:
-        """The mean loss per token of each reply, and with soft prompts that of the words that look something up.
+        """Return the mean loss per token of each reply, with soft prompts plus that of the attribute head.
 
-        Every reply counts the same, however long: else captions of fifteen tokens drown a "yes".
+        Every reply counts the same, however long: otherwise captions of fifteen tokens would outweigh a "yes".
         """
         model = self.modules["blip"].language_model
-        losses, asked = [], []
+        losses, attribute_losses = [], []
         for group in groups(batch, -(-len(batch["ids"]) // GROUPS)):
             embeds = model.get_input_embeddings()(group["ids"])
             if "soft_prompts" in group:
@@ -258,12 +257,12 @@ class Blip2Recipe(Recipe):
             states = model.model(
                 inputs_embeds=embeds, attention_mask=group["mask"], use_cache=False, output_hidden_states=True
             )
-            said = (group["labels"] != IGNORE).sum(1)
-            losses.append(reply_loss(states.last_hidden_state, group["labels"], model.lm_head) / said)
+            lengths = (group["labels"] != IGNORE).sum(1)
+            losses.append(reply_loss(states.last_hidden_state, group["labels"], model.lm_head) / lengths)
             if "soft_prompts" in group:
-                asked.append(self.modules["look_up"](states.hidden_states[MIDDLE], group["named"]))
-        said = torch.cat(losses).mean()
-        return said + torch.stack(asked).mean() if asked else said
+                attribute_losses.append(self.modules["look_up"](states.hidden_states[MIDDLE], group["named"]))
+        loss = torch.cat(losses).mean()
+        return loss + torch.stack(attribute_losses).mean() if attribute_losses else loss
 
     def export(self, modules: nn.Module, folder: Path) -> None:
         save_half(modules["blip"], folder)
@@ -274,7 +273,7 @@ class Blip2Recipe(Recipe):
 
 
 def _query_of(head: str) -> int:
-    """The query that a head of `new_heads` reads: three for each of four things, one each for the whole picture."""
+    """Return the query that a head of `new_heads` reads: three per thing, one each for relation, place and style."""
     whole = {"relation": 12, "place": 13, "style": 14}
     if head in whole:
         return whole[head]

@@ -1,13 +1,13 @@
 """The chat model, after LLaVA (Liu et al. 2023, arXiv:2304.08485; the two-layer projector: arXiv:2310.03744).
 
-CLIP's vision tower, frozen, gives 64 patch vectors a picture; a projector of two linear layers makes image tokens of
-them; a small Llama reads these among the words and answers. Three stages, one after the other:
+CLIP's vision tower, frozen, gives 64 patch vectors per picture; a projector of two linear layers turns them into image
+tokens; a small Llama reads these among the text tokens and answers. Three stages, one after the other:
 
-1. *language*: the Llama alone, on all dialogues, a caption in the place of each picture;
-2. *projector*: the projector alone, the Llama frozen: pictures begin to read like captions;
+1. *language*: only the Llama, on all dialogues, with a caption in place of each picture;
+2. *projector*: only the projector, with the Llama frozen: pictures start to read like captions;
 3. *instructions*: both together, on all tasks.
 
-The loss is on the assistant's words alone.
+The loss is computed on the assistant's tokens only.
 """
 
 from __future__ import annotations
@@ -31,27 +31,27 @@ from transformers import (
 from course.data import Batch, Batches, Drawing, drawn, mixed_scene, stacked, to_pixels
 from course.talk.dialogues import random_dialogue
 from course.talk.template import BOS, CHAT_TEMPLATE, EOS, IMAGE, PAD, encode, tokenizer_texts
-from course.train.labels import LookUp, word_labels
-from course.train.language import by_length, groups, padded, reply_loss
+from course.train.labels import AttributeHead, word_labels
+from course.train.language import groups, order_by_length, padded, reply_loss
 from course.train.loop import Plan, Recipe, save_half
-from course.train.tokenizer import kept_tokenizer, train_byte_level
+from course.train.tokenizer import load_exported_tokenizer, train_byte_level
 from helpers.picturebook import describe
 from helpers.picturebook.scene import Rng
 from helpers.picturebook.words import SINGULARS
 
 VOCABULARY = 1600
 LANGUAGE_UNTIL, PROJECTOR_UNTIL = 0.12, 0.18
-"""Shares of the training at which the second and the third stage begin."""
+"""Fractions of the training at which the second and the third stage start."""
 WITH_PICTURE = 0.55
-"""Share of the third stage's batches that are about pictures."""
+"""Fraction of the third stage's batches that are about pictures."""
 FEATURE_LAYER = -2
 MIDDLE = 3
-"""Of the Llama's six layers: what a word has found by then, later words can read in the layers above."""
+"""The Llama layer, of six, for the `AttributeHead`: later tokens can use what it found in the layers above."""
 GROUPS = 4
 
 
 def new_tokenizer() -> GPT2Tokenizer:
-    """Byte-level BPE over dialogues of all tasks."""
+    """Train a byte-level BPE on dialogues of all tasks."""
     tokens = {"bos_token": BOS, "eos_token": EOS, "pad_token": PAD, "unk_token": PAD}
     return train_byte_level(
         tokenizer_texts(),
@@ -64,7 +64,7 @@ def new_tokenizer() -> GPT2Tokenizer:
 
 
 def new_llama(tokenizer: GPT2Tokenizer) -> LlamaForCausalLM:
-    """The untrained language model."""
+    """Create the untrained language model."""
     return LlamaForCausalLM(
         LlamaConfig(
             vocab_size=len(tokenizer),
@@ -83,7 +83,7 @@ def new_llama(tokenizer: GPT2Tokenizer) -> LlamaForCausalLM:
 
 
 def new_llava(clip: CLIPModel, llama: LlamaForCausalLM, tokenizer: GPT2Tokenizer) -> LlavaForConditionalGeneration:
-    """The whole: this CLIP's vision tower and this Llama, an untrained projector between them."""
+    """Create the whole model: this CLIP's vision tower and this Llama, with an untrained projector between them."""
     llava = LlavaForConditionalGeneration(
         LlavaConfig(
             vision_config=clip.config.vision_config,
@@ -103,26 +103,26 @@ def new_llava(clip: CLIPModel, llama: LlamaForCausalLM, tokenizer: GPT2Tokenizer
 
 
 def new_processor(tokenizer: GPT2Tokenizer, images: CLIPImageProcessor, patch_size: int) -> LlavaProcessor:
-    """The processor, with the chat template."""
+    """Create the processor, with the chat template."""
     return LlavaProcessor(
         images,
         tokenizer,
         patch_size=patch_size,
         vision_feature_select_strategy="default",
-        num_additional_image_tokens=1,  # the class token, which "default" leaves out again
+        num_additional_image_tokens=1,  # the class token, which "default" drops again
         chat_template=CHAT_TEMPLATE,
     )
 
 
 def stage(progress: float) -> str:
-    """Which of the three stages a moment of the training belongs to."""
+    """Return the stage of the training at this progress."""
     if progress < LANGUAGE_UNTIL:
         return "language"
     return "projector" if progress < PROJECTOR_UNTIL else "instructions"
 
 
 class ChatBatches(Batches):
-    """Dialogues about pictures, about captions in the place of pictures, and about nothing in sight."""
+    """Dialogues about pictures, about captions in place of pictures, and without a picture."""
 
     def __init__(self, tokenizer: GPT2Tokenizer, image_tokens: int):
         self.tokenizer, self.image = tokenizer, IMAGE * image_tokens
@@ -133,18 +133,18 @@ class ChatBatches(Batches):
         return drawn(mixed_scene(rng))
 
     def make(self, drawings: list[Drawing], size: int, rng: np.random.Generator, progress: float) -> Batch:
-        at = stage(progress)
-        if at == "language":
+        current = stage(progress)
+        if current == "language":
             texts = [self._without_picture(d, rng, captioned=i % 3 > 0) for i, d in enumerate(drawings)]
-        elif at == "instructions" and rng.random() > WITH_PICTURE:
+        elif current == "instructions" and rng.random() > WITH_PICTURE:
             texts = [self._without_picture(d, rng, captioned=False) for d in drawings]
         else:
             texts = [encode(random_dialogue(rng, d.scene), self.tokenizer, image=self.image) for d in drawings]
-            order = by_length(texts)
+            order = order_by_length(texts)
             batch = padded([texts[i] for i in order], self.tokenizer.pad_token_id)
             named = word_labels(batch["ids"], self.named, [drawings[i].scene for i in order])
             return {**batch, "named": named, "pixels": stacked([drawings[i] for i in order])}
-        return padded([texts[i] for i in by_length(texts)], self.tokenizer.pad_token_id)
+        return padded([texts[i] for i in order_by_length(texts)], self.tokenizer.pad_token_id)
 
     def _without_picture(self, drawing: Drawing, rng: np.random.Generator, *, captioned: bool) -> object:
         scene = drawing.scene if captioned else None
@@ -160,20 +160,20 @@ class ChatRecipe(Recipe):
 
     def __init__(self, clip: Path, exported: Path | None = None):
         torch.manual_seed(self.seed)
-        self.tokenizer = kept_tokenizer(GPT2Tokenizer, exported) or new_tokenizer()
+        self.tokenizer = load_exported_tokenizer(GPT2Tokenizer, exported) or new_tokenizer()
         model = CLIPModel.from_pretrained(clip).float().eval()
         self.patch_size = model.config.vision_config.patch_size
         self.image_processor = CLIPImageProcessor.from_pretrained(clip)
         llava = new_llava(model, new_llama(self.tokenizer), self.tokenizer)
         llava.model.vision_tower.requires_grad_(False)
         self.batches = ChatBatches(self.tokenizer, llava.config.image_seq_length)
-        self.modules = nn.ModuleDict({"llava": llava, "look_up": LookUp(llava.config.text_config.hidden_size)})
+        self.modules = nn.ModuleDict({"llava": llava, "look_up": AttributeHead(llava.config.text_config.hidden_size)})
 
     def loss(self, batch: Batch, progress: float) -> torch.Tensor:
-        """The mean loss per token that the assistant says, and with pictures that of the words that look something up."""
-        llava, at = self.modules["llava"], stage(progress)
-        llava.model.language_model.requires_grad_(at != "projector" or "pixels" not in batch)
-        losses, asked = [], []
+        """Return the mean loss per assistant token, with pictures plus half that of the attribute head."""
+        llava, current = self.modules["llava"], stage(progress)
+        llava.model.language_model.requires_grad_(current != "projector" or "pixels" not in batch)
+        losses, attribute_losses = [], []
         for group in groups(batch, -(-len(batch["ids"]) // GROUPS)):
             pictures = {"pixel_values": to_pixels(group["pixels"])} if "pixels" in group else {}
             output = llava.model(
@@ -185,9 +185,9 @@ class ChatRecipe(Recipe):
             )
             losses.append(reply_loss(output.last_hidden_state, group["labels"], llava.lm_head))
             if pictures:
-                asked.append(self.modules["look_up"](output.hidden_states[MIDDLE], group["named"]))
-        said = torch.cat(losses).sum() / (batch["labels"] >= 0).sum()
-        return said + 0.5 * torch.stack(asked).mean() if asked else said
+                attribute_losses.append(self.modules["look_up"](output.hidden_states[MIDDLE], group["named"]))
+        loss = torch.cat(losses).sum() / (batch["labels"] >= 0).sum()
+        return loss + 0.5 * torch.stack(attribute_losses).mean() if attribute_losses else loss
 
     def export(self, modules: nn.Module, folder: Path) -> None:
         save_half(modules["llava"], folder)

@@ -1,14 +1,14 @@
 """CLIP: pictures and captions in one space of 512 dimensions (Radford et al. 2021, arXiv:2103.00020).
 
-The text encoder comes trained and stays as it is (see `text`); what is learnt here is the vision tower, the two
-projections and the temperature, by CLIP's own loss: symmetric cross-entropy over the similarities of a batch.
+The trained text encoder is frozen (see `text`); trained here are the vision tower, the two projections and the
+temperature, with CLIP's own loss: symmetric cross-entropy over the similarities of a batch.
 
-Short captions, "a cat" or "in the snow", fit many pictures of a batch at once, so each step asks for them apart: which
-of all kinds, which of all places is it?
+Short captions, "a cat" or "in the snow", match many pictures of a batch at once, so they get separate losses: which of
+all kinds, which of all places is it?
 
-A helper, dropped afterwards, makes thousands of pictures do the work of millions, because in a drawn world the right
-answers are known: each patch token must tell which kind and colour of thing covers it, in the last layer and in the one
-before (from where the chat model looks), the class token place and style.
+Auxiliary heads, dropped afterwards, make thousands of pictures do the work of millions, because in a drawn world the
+labels are known: each patch token must predict the kind and colour of the thing that covers it, in the last layer and
+in the one before (which the chat model uses), the class token place and style.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcesso
 
 from course.data import Batch, Batches, Drawing, stacked, to_pixels
 from course.labels import GRID, IGNORE
-from course.train.labels import known_loss
+from course.train.labels import masked_cross_entropy
 from course.train.loop import Plan, Recipe, save_half
 from course.train.text import WIDTH, tokenize, training_caption
 from helpers.picturebook import COLOURS, KINDS, PLACES, STYLES, with_article
@@ -44,7 +44,7 @@ SHORT_CAPTIONS = (
 
 
 def new_clip(text_encoder: CLIPTextModel) -> CLIPModel:
-    """A CLIP with this text encoder, locked, and an untrained vision tower."""
+    """Create a CLIP with this text encoder, frozen, and an untrained vision tower."""
     vision = {
         "hidden_size": WIDTH,
         "intermediate_size": 4 * WIDTH,
@@ -52,9 +52,9 @@ def new_clip(text_encoder: CLIPTextModel) -> CLIPModel:
         "num_attention_heads": 6,
         "image_size": IMAGE_SIZE,
         "patch_size": IMAGE_SIZE // GRID,
-        "hidden_act": "gelu",  # one fused operation; CLIP's usual quick_gelu takes a quarter of a training step on a CPU
+        "hidden_act": "gelu",  # fused; CLIP's usual quick_gelu takes a quarter of a training step on a CPU
     }
-    text = text_encoder.config.to_dict() | {"_name_or_path": ""}  # not the path of this machine
+    text = text_encoder.config.to_dict() | {"_name_or_path": ""}  # drop this machine's path
     config = CLIPConfig(text_config=text, vision_config=vision, projection_dim=EMBEDDING)
     clip = CLIPModel(config)
     clip.text_model.load_state_dict(text_encoder.state_dict())
@@ -63,7 +63,7 @@ def new_clip(text_encoder: CLIPTextModel) -> CLIPModel:
 
 
 def new_processor(tokenizer: CLIPTokenizer) -> CLIPProcessor:
-    """The processor: pictures are resized to 128 × 128 and scaled to -1 … 1."""
+    """Create the processor: pictures are resized to 128 × 128 and scaled to -1 … 1."""
     images = CLIPImageProcessor(
         size={"height": IMAGE_SIZE, "width": IMAGE_SIZE},
         do_center_crop=False,
@@ -74,7 +74,7 @@ def new_processor(tokenizer: CLIPTokenizer) -> CLIPProcessor:
 
 
 class CLIPBatches(Batches):
-    """Pictures with captions, the short captions of all kinds and all places, and what covers the patches."""
+    """Pictures with captions, the short captions of all kinds and all places, and segmentation labels."""
 
     def __init__(self, tokenizer: CLIPTokenizer):
         self.tokenizer = tokenizer
@@ -133,20 +133,20 @@ class CLIPRecipe(Recipe):
         text_embeds = F.normalize(clip.text_projection(text).float(), dim=-1)
         name_embeds = F.normalize(clip.text_projection(names).float(), dim=-1)
         scale = clip.logit_scale.exp().clamp(max=100)
-        with torch.autocast(image_embeds.device.type, enabled=False):  # cosines need all their digits
+        with torch.autocast(image_embeds.device.type, enabled=False):  # cosine similarities need full precision
             logits = scale * text_embeds @ image_embeds.T
             of_kinds, of_places = (scale * image_embeds @ name_embeds.T).split([len(KINDS), len(PLACES)], dim=1)
         match = torch.arange(len(logits), device=logits.device)
         losses = [
             (F.cross_entropy(logits, match) + F.cross_entropy(logits.T, match)) / 2,
-            known_loss(of_kinds, batch["kind"]),
+            masked_cross_entropy(of_kinds, batch["kind"]),
             F.cross_entropy(of_places, batch["place"]),
         ]
         covers = batch["covers"].long()
         for hidden, suffix in ((vision.last_hidden_state, ""), (vision.hidden_states[-2], "_before")):
             for i, name in enumerate(("kind", "colour")):
-                told = heads[f"{name}{suffix}"](hidden[:, 1:]).float()
-                losses.append(F.cross_entropy(told.flatten(0, 1), covers[:, i].flatten()))
+                predicted = heads[f"{name}{suffix}"](hidden[:, 1:]).float()
+                losses.append(F.cross_entropy(predicted.flatten(0, 1), covers[:, i].flatten()))
         for name in ("place", "style"):
             losses.append(F.cross_entropy(heads[name](vision.pooler_output).float(), batch[name]))
         return torch.stack(losses).sum()

@@ -1,10 +1,9 @@
 """The few-step adapter: a LoRA that makes the U-Net draw in four evaluations without guidance.
 
 Latent consistency distillation (Luo et al. 2023, arXiv:2310.04378; as a LoRA: arXiv:2311.05556). From any point of a
-path from noise to picture, the adapted U-Net must tell the same clean picture as from the point one step further on.
-That step is made by the U-Net itself, as it was trained, with guidance: so guidance is learnt into the adapter. Far out
-on the path nothing but these many small agreements is learnt, and at its end, where all noise is gone, the true
-picture.
+trajectory from noise to picture, the adapted U-Net must predict the same clean picture as from the point one step
+further on. The original U-Net takes that step with guidance, so the adapter learns guidance, too. Along the trajectory
+the adapter only learns this consistency; at its end, where the noise is gone, the true picture.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from course.train.unet import CaptionedBatches, Frozen, new_scheduler
 
 GUIDANCE_SCALE = 4.0
 SOLVER_STEPS = 50
-"""Steps of the whole path, as `LCMScheduler` counts them (`original_inference_steps`)."""
+"""Steps of the whole trajectory, as `LCMScheduler` counts them (`original_inference_steps`)."""
 RANK = 32
 LAYERS = (
     *("to_q", "to_k", "to_v", "to_out.0", "proj_in", "proj_out", "ff.net.0.proj", "ff.net.2"),
@@ -36,7 +35,7 @@ FILE = "pytorch_lora_weights.safetensors"
 
 
 def new_adapted(unet: UNet2DConditionModel) -> UNet2DConditionModel:
-    """A copy of the U-Net, locked, with an untrained adapter that changes nothing yet."""
+    """Return a frozen copy of the U-Net with an untrained adapter that changes nothing yet."""
     adapted = copy.deepcopy(unet).requires_grad_(False)
     adapted.add_adapter(LoraConfig(r=RANK, lora_alpha=RANK, target_modules=list(LAYERS), init_lora_weights="gaussian"))
     return adapted
@@ -63,14 +62,14 @@ class FewStepRecipe(Recipe):
     def _velocity(
         self, unet: nn.Module, noisy: torch.Tensor, timesteps: torch.Tensor, text: torch.Tensor
     ) -> torch.Tensor:
-        """The v that the U-Net tells."""
+        """Return the U-Net's v-prediction."""
         return unet(noisy, timesteps, encoder_hidden_states=text).sample.float()
 
     def _clean(self, noisy: torch.Tensor, velocity: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
-        """The clean latents that a v means; at the end of the path (timestep 0) the latents themselves."""
-        signal, spread = self._noise_level(timesteps)
+        """Return the clean latents predicted by v; at the end of the trajectory (timestep 0) the latents themselves."""
+        alpha, sigma = self._noise_level(timesteps)
         skip, out = self.scheduler.get_scalings_for_boundary_condition_discrete(timesteps.view(-1, 1, 1, 1).float())
-        return skip * noisy + out * (signal * noisy - spread * velocity)
+        return skip * noisy + out * (alpha * noisy - sigma * velocity)
 
     def _noise_level(self, timesteps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         alphas = self.alphas_cumprod.to(timesteps.device)[timesteps].view(-1, 1, 1, 1)
@@ -82,24 +81,24 @@ class FewStepRecipe(Recipe):
         stride = len(self.alphas_cumprod) // SOLVER_STEPS
         timesteps = torch.randint(1, SOLVER_STEPS + 1, (len(latents),), device=latents.device) * stride - 1
         earlier = (timesteps - stride).clamp(min=0)
-        signal, spread = self._noise_level(timesteps)
-        noisy = signal * latents + spread * torch.randn_like(latents)
+        alpha, sigma = self._noise_level(timesteps)
+        noisy = alpha * latents + sigma * torch.randn_like(latents)
 
-        told = self._clean(noisy, self._velocity(self.modules, noisy, timesteps, text), timesteps)
+        predicted = self._clean(noisy, self._velocity(self.modules, noisy, timesteps, text), timesteps)
         with torch.no_grad():
             both = self._velocity(
                 self.frozen["unet"], *(torch.cat([x, x]) for x in (noisy, timesteps)), torch.cat([text, empty])
             )
-            wanted, unguided = both.chunk(2)
-            velocity = unguided + GUIDANCE_SCALE * (wanted - unguided)
-            clean, noise = signal * noisy - spread * velocity, spread * noisy + signal * velocity
-            signal, spread = self._noise_level(earlier)
-            closer = signal * clean + spread * noise
+            conditional, unconditional = both.chunk(2)
+            velocity = unconditional + GUIDANCE_SCALE * (conditional - unconditional)
+            clean, noise = alpha * noisy - sigma * velocity, sigma * noisy + alpha * velocity
+            alpha, sigma = self._noise_level(earlier)
+            closer = alpha * clean + sigma * noise
             target = self._clean(closer, self._velocity(self.modules, closer, earlier, text), earlier)
-        return ((told - target).square() + HUBER**2).sqrt().mean() - HUBER
+        return ((predicted - target).square() + HUBER**2).sqrt().mean() - HUBER
 
     def export(self, modules: UNet2DConditionModel, folder: Path) -> None:
-        """Saves the adapter as `pipe.load_lora_weights` reads it, in peft's own names."""
+        """Save the adapter in the format of `pipe.load_lora_weights`, with peft's own names."""
         layers = {name: weight.half() for name, weight in get_peft_model_state_dict(modules).items()}
         StableDiffusionPipeline.save_lora_weights(folder, unet_lora_layers=layers)
         (folder / FILE).chmod(0o644)

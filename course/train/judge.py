@@ -1,9 +1,10 @@
-"""The judge: a small convolutional network that reads a picture-book picture, independent of every other model.
+"""The judge: a small convolutional network that reads picture-book pictures, independent of every other model.
 
-It sees drawn scenes only and takes part in no training but its own, so what it says of a generated picture is a second
-opinion. On a 16 × 16 grid it tells where a thing has its foot and, there, which kind, colour and size the thing has (the
-idea of CenterNet, Zhou et al. 2019, arXiv:1904.07850): two cats side by side have two feet, and a cat in a boat stands
-higher than the boat. Of the whole picture it tells place and style. `course.evaluate.judge` turns its answers into things with positions.
+It is trained on drawn scenes only, and no other model is trained with it, so its reading of a generated picture is an
+independent opinion. On a 16 × 16 grid it predicts where things have their feet and, there, each thing's kind, colour
+and size (the idea of CenterNet, Zhou et al. 2019, arXiv:1904.07850): two cats side by side have two feet, and a cat in
+a boat stands higher than the boat. For the whole picture it predicts place and style. `course.evaluate.judge` turns its
+outputs into things with positions.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ from course.train.loop import Plan, Recipe
 from helpers.picturebook import COLOURS, KINDS, PLACES, STYLES
 
 FOOT_WEIGHT = 10.0
-"""Feet are few among 256 cells: an error there weighs so much more."""
+"""The weight of errors at feet, which are few among 256 cells."""
 
 
 class Block(nn.Module):
-    """Two convolutions with a short cut."""
+    """A residual block of two convolutions."""
 
     def __init__(self, channels: int, dilation: int):
         super().__init__()
@@ -44,24 +45,24 @@ class Block(nn.Module):
 
 
 class Judge(nn.Module, PyTorchModelHubMixin):
-    """Pixels (n, 3, 128, 128) in -1 … 1 to answers about the picture (see `forward`).
+    """Pixels (n, 3, 128, 128) in -1 … 1 to predictions about the picture (see `forward`).
 
     Args:
         channels: width of the late layers.
-        foot: how far below a thing's centre the foot is that it tells, in halves of the thing's side; kept with the
-            weights, which know no other.
+        foot: how far below a thing's centre its predicted foot is, in half side lengths; saved with the weights, which
+            depend on it.
     """
 
     def __init__(self, channels: int = 112, foot: float = FOOT):
         super().__init__()
         self.foot_below = foot
 
-        def halving(inner: int, outer: int) -> nn.Sequential:
+        def downsample(inner: int, outer: int) -> nn.Sequential:
             return nn.Sequential(nn.Conv2d(inner, outer, 4, stride=2, padding=1), nn.BatchNorm2d(outer), nn.ReLU())
 
-        self.early = nn.Sequential(halving(3, 24), halving(24, 48))
+        self.early = nn.Sequential(downsample(3, 24), downsample(24, 48))
         self.late = nn.Sequential(
-            halving(48, channels), *(Block(channels, dilation) for dilation in (1, 2, 4, 1, 2, 1))
+            downsample(48, channels), *(Block(channels, dilation) for dilation in (1, 2, 4, 1, 2, 1))
         )
         self.foot = nn.Conv2d(channels, 1, 1)
         self.extent = nn.Conv2d(channels, 1, 1)
@@ -71,13 +72,13 @@ class Judge(nn.Module, PyTorchModelHubMixin):
         self.style = nn.Linear(channels, len(STYLES))
 
     def features(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Early features at every place (n, 48, 32, 32), and late ones (n, channels, 16, 16)."""
+        """Return early features (n, 48, 32, 32) and late ones (n, channels, 16, 16)."""
         early = self.early(pixels)
         return early, self.late(early)
 
     def forward(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Returns logits: foot (n, 16, 16), kind (n, 19, 16, 16), colour (n, 8, 16, 16), place, style; and half
-        (n, 16, 16), half the side of the thing whose foot is there, in pictures."""
+        """Return logits: foot (n, 16, 16), kind (n, 19, 16, 16), colour (n, 8, 16, 16), place, style; and half
+        (n, 16, 16), half the side of the thing whose foot is there, relative to the picture's side."""
         _, cells = self.features(pixels)
         whole = cells.mean((2, 3))
         return {
@@ -90,13 +91,13 @@ class Judge(nn.Module, PyTorchModelHubMixin):
         }
 
 
-def softened(pixels: torch.Tensor, width: int) -> torch.Tensor:
-    """The pictures (n, 3, h, w), each pixel the mean of the width × width (odd) around it: strokes melt into a tint."""
+def box_blur(pixels: torch.Tensor, width: int) -> torch.Tensor:
+    """Replace each pixel of (n, 3, h, w) by the mean of the width × width (odd) around it: strokes blur into a tint."""
     return F.avg_pool2d(pixels, width, stride=1, padding=width // 2, count_include_pad=False)
 
 
 class JudgeBatches(Batches):
-    """Pictures with what stands where."""
+    """Pictures with labels of what stands where."""
 
     def make(self, drawings: list[Drawing], size: int, rng: np.random.Generator, progress: float) -> Batch:
         things = stacked(drawings, "feet")
@@ -124,9 +125,9 @@ class JudgeRecipe(Recipe):
 
     def loss(self, batch: Batch, progress: float) -> torch.Tensor:
         pixels = to_pixels(batch["pixels"])
-        # Generated pictures are a little noisy, soft and off in brightness; the judge must not mind.
+        # Generated pictures are slightly noisy, soft and off in brightness; the judge must be robust to that.
         if torch.rand(()) < 0.4:
-            pixels = softened(pixels, width=3 + 2 * int(torch.randint(4, ())))
+            pixels = box_blur(pixels, width=3 + 2 * int(torch.randint(4, ())))
         pixels = pixels * (1 + 0.1 * torch.randn(len(pixels), 1, 1, 1, device=pixels.device))
         pixels = pixels + 0.08 * torch.randn(len(pixels), 3, 1, 1, device=pixels.device)
         noise = 0.15 * torch.rand(len(pixels), 1, 1, 1, device=pixels.device)

@@ -1,4 +1,4 @@
-"""What models are asked while they learn, beside their task: what a word finds in the picture."""
+"""Auxiliary training losses: tokens that name a kind must predict its attributes in the picture."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from course.labels import IGNORE
 from helpers.picturebook import COLOURS, Scene
 
 
-def known_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """The mean cross-entropy over the labels that are not `IGNORE`, 0 where there are none.
+def masked_cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Return the mean cross-entropy over the labels that are not `IGNORE`, 0 if there are none.
 
     Args:
         logits: (n, classes).
@@ -21,47 +21,48 @@ def known_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     return losses / (labels != IGNORE).sum().clamp(min=1)
 
 
-MOST = 4
-"""The largest number of things of a kind that is told apart."""
+MAX_COUNT = 4
+"""The largest count of a kind that is distinguished."""
 
 
-def looked_up(scene: Scene, kind: str) -> tuple[int, int]:
-    """What the picture says of a kind: 1 + its colour's index (0 where there is none, `IGNORE` where there are two
-    colours), and how many there are."""
+def attribute_labels(scene: Scene, kind: str) -> tuple[int, int]:
+    """Return the labels of a kind: 1 + its colour's index (0 if there is none, `IGNORE` if there are two colours), and
+    its count."""
     colours = [thing.colour for thing in scene.things if thing.kind == kind]
-    number = min(MOST, sum(thing.count for thing in scene.things if thing.kind == kind))
+    number = min(MAX_COUNT, sum(thing.count for thing in scene.things if thing.kind == kind))
     if not colours:
         return 0, 0
     return (1 + COLOURS.index(colours[0]) if len(colours) == 1 else IGNORE), number
 
 
 def word_labels(ids: torch.Tensor, named: dict[int, str], scenes: list[Scene]) -> torch.Tensor:
-    """What each word looks up, (n, length, 2): `looked_up` where a token names a kind, `IGNORE` elsewhere.
+    """Return labels of all tokens, (n, length, 2): `attribute_labels` where a token names a kind, `IGNORE` elsewhere.
 
     Args:
         ids: (n, length), token ids of texts about the scenes.
-        named: the kind that a token names, by its id.
+        named: token id → the kind it names.
     """
     labels = torch.full((*ids.shape, 2), IGNORE)
     for row, column in torch.isin(ids, torch.tensor(list(named))).nonzero().tolist():
-        labels[row, column] = torch.tensor(looked_up(scenes[row], named[ids[row, column].item()]))
+        labels[row, column] = torch.tensor(attribute_labels(scenes[row], named[ids[row, column].item()]))
     return labels
 
 
-class LookUp(nn.Module):
-    """What a word that names a kind must tell while a model learns: the colour of that thing in the picture, or that
-    it is not there, and how many there are.
+class AttributeHead(nn.Module):
+    """Predicts, from a token that names a kind, the colour of that thing in the picture, or its absence, and its count.
 
-    Without it "Is there a frog?" is guessed for a long time before the words begin to look things up.
+    Without it, answers to "Is there a frog?" stay guesses for long, until the tokens learn to attend to the things.
     """
 
     def __init__(self, width: int):
         super().__init__()
         self.colour = nn.Linear(width, len(COLOURS) + 1)
-        self.number = nn.Linear(width, MOST + 1)
+        self.number = nn.Linear(width, MAX_COUNT + 1)
 
     def forward(self, hidden: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """The loss; `hidden` (n, length, width), `labels` (n, length, 2) of `word_labels`."""
+        """Return the loss; `hidden` (n, length, width), `labels` (n, length, 2) from `word_labels`."""
         asked = (labels[..., 1] != IGNORE).nonzero(as_tuple=True)
         words, labels = hidden[asked], labels[asked]
-        return known_loss(self.colour(words), labels[:, 0]) + known_loss(self.number(words), labels[:, 1])
+        return masked_cross_entropy(self.colour(words), labels[:, 0]) + masked_cross_entropy(
+            self.number(words), labels[:, 1]
+        )

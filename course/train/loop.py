@@ -1,10 +1,10 @@
-"""The training loop that all mini models share: on any device, resumable, seeded, averaged, drawn.
+"""The training loop of all mini models: on any device, resumable, seeded, with averaged weights and a loss curve.
 
-A model brings a `Recipe`: its modules, its batches, the loss of a batch, how to export it. The loop brings the rest:
-accelerate for device, mixed precision, clipping and checkpoints; Muon for matrices and AdamW for everything else; a
+Each model has a `Recipe`: its modules, its batches, the loss of a batch, how to export it. The loop adds the rest:
+accelerate for device, mixed precision and gradient clipping; Muon for matrices and AdamW for everything else; a
 learning rate that warms up, stays, and decays over the last 30 % (transformers' warmup-stable-decay schedule); an
-exponential moving average (EMA) of the weights (diffusers' `EMAModel`); a progress bar. A checkpoint is written every
-few minutes and replaced as a whole, so that a run killed at any moment goes on from the last one.
+exponential moving average (EMA) of the weights (diffusers' `EMAModel`); a progress bar. A checkpoint is written
+atomically every few minutes, so that a run killed at any moment resumes from the last one.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from helpers.errors import PlainError
 EMA_DECAY = 0.999
 DECAY_SHARE = 0.3
 MEASURE_FROM = 0.5
-"""A run that is to end within its minutes counts its steps from here to where the decay begins, to plan the rest."""
+"""A run that must finish in time measures its speed from here until the decay starts, to plan the decay."""
 CHECKPOINT_EVERY_SECONDS = 180
 LOG_EVERY = 25
 NEVER = 10**9
@@ -45,7 +45,7 @@ NEVER = 10**9
 
 @dataclass(frozen=True)
 class Plan:
-    """How much is learnt at a time, how fast, and how many samples a whole training sees."""
+    """Batch size, learning rate, and number of samples of a complete training."""
 
     batch_size: int
     learning_rate: float
@@ -53,7 +53,7 @@ class Plan:
 
     @property
     def steps(self) -> int:
-        """Steps of a whole training."""
+        """The steps of a complete training."""
         return max(1, self.samples // self.batch_size)
 
 
@@ -61,11 +61,11 @@ class Recipe(ABC):
     """How one mini model is trained.
 
     Attributes:
-        modules: all that is optimised, parts that are not exported included.
-        frozen: modules that the loss needs and that stay as they are.
-        batches: what is learnt from.
-        cpu, gpu: the plan for a few CPU cores, and for a GPU.
-        reuse: how often a drawing is used on average.
+        modules: everything that is optimised, including parts that are not exported.
+        frozen: modules that the loss needs but that are not trained.
+        batches: makes the training batches.
+        cpu, gpu: the plans for a few CPU cores and for a GPU.
+        reuse: how often each drawing is used on average.
         memory: how many drawings each worker keeps.
     """
 
@@ -83,22 +83,22 @@ class Recipe(ABC):
 
     @abstractmethod
     def loss(self, batch: Batch, progress: float) -> torch.Tensor:
-        """The loss, a scalar, of one batch on the modules' device; `progress` runs from 0 to 1."""
+        """Return the scalar loss of a batch on the modules' device; `progress` runs from 0 to 1."""
 
     @abstractmethod
     def export(self, modules: nn.Module, folder: Path) -> None:
-        """Saves the (averaged) modules, on the CPU, with `save_pretrained` into `folder`."""
+        """Save the averaged modules, which are on the CPU, into `folder` with `save_pretrained`."""
 
     @abstractmethod
     def warm_start(self, folder: Path) -> None:
-        """Takes over exported weights, where there is no checkpoint to go on from."""
+        """Load exported weights, when there is no checkpoint to resume from."""
 
 
 def save_half(model: PreTrainedModel, folder: Path) -> None:
-    """Saves a transformers model as float16, half the size, so that plain `from_pretrained` makes it float32 again.
+    """Save a transformers model as float16, half the size, so that plain `from_pretrained` loads it as float32.
 
-    transformers loads a model in the dtype that its config names, and diffusers would then find a float16 text
-    encoder beside a float32 U-Net.
+    transformers loads a model in the dtype of its config, and diffusers would then combine a float16 text encoder with
+    a float32 U-Net.
     """
     half = copy.deepcopy(model).half()
     half.save_pretrained(folder)
@@ -109,13 +109,13 @@ def save_half(model: PreTrainedModel, folder: Path) -> None:
 
 @dataclass
 class State:
-    """How far a run is; saved with each checkpoint."""
+    """The progress of a run; saved with each checkpoint."""
 
     step: int = 0
     samples: int = 0
     seconds: float = 0.0
     progress: float = 0.0
-    started_at: int = 0  # the step at which this optimizer took up exported weights
+    started_at: int = 0  # the step at which training resumed from exported weights
     decay_from: int = NEVER
     decay_steps: int = 1
     device: str = ""
@@ -134,13 +134,13 @@ class State:
 
 
 class Run:
-    """One training run of a recipe, its state kept in `folder`/checkpoint.
+    """One training run of a recipe, with its state in `folder`/checkpoint.
 
     Args:
-        recipe: what is trained.
-        folder: where checkpoints go.
-        device: "auto" (a GPU where there is one), "cpu" or "cuda".
-        workers: processes that draw; all cores but two on a GPU machine, one elsewhere, none for 0.
+        recipe: what to train.
+        folder: where the checkpoint goes.
+        device: "auto" (a GPU if there is one), "cpu" or "cuda".
+        workers: number of processes that draw; by default all cores but two with a GPU, otherwise one.
     """
 
     def __init__(self, recipe: Recipe, folder: Path, *, device: str = "auto", workers: int | None = None):
@@ -162,7 +162,7 @@ class Run:
         self._begin()
 
     def _begin(self) -> None:
-        """Makes optimizers and average for the modules as they are now."""
+        """Create optimizers and EMA for the modules' current weights."""
         modules = self.recipe.modules
         by_muon = matrices(modules)
         ids = {id(weight) for weight in by_muon}
@@ -194,20 +194,20 @@ class Run:
         }
 
     def save(self) -> None:
-        """Writes the checkpoint beside the old one and swaps them: a kill leaves one of the two whole."""
+        """Write the checkpoint next to the old one and swap them: a kill leaves one of the two intact."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        fresh = self.checkpoint.with_suffix(".new")
-        torch.save({name: part.state_dict() for name, part in self._parts().items()}, fresh)
-        os.replace(fresh, self.checkpoint)
+        new = self.checkpoint.with_suffix(".new")
+        torch.save({name: part.state_dict() for name, part in self._parts().items()}, new)
+        os.replace(new, self.checkpoint)
 
     def load(self) -> None:
-        """Goes on from the checkpoint."""
+        """Resume from the checkpoint."""
         kept = torch.load(self.checkpoint, map_location=self.accelerator.device, weights_only=True)
         for name, part in self._parts().items():
             part.load_state_dict(kept[name])
 
     def start_from(self, folder: Path) -> None:
-        """Goes on from exported weights and their `training.json`; the optimizer starts anew, with a warm-up."""
+        """Resume from exported weights and their `training.json`; the optimizer starts afresh, with a warm-up."""
         self.recipe.warm_start(folder)
         record = json.loads((folder / "training.json").read_text(encoding="utf-8"))
         self.state.step = self.state.started_at = record["step"]
@@ -217,7 +217,7 @@ class Run:
         self._begin()
 
     def _schedule(self) -> list:
-        """The learning rate from this step on: warm-up, stay, and where it is known already the decay."""
+        """Return the learning rate schedules from this step on: warm-up, stable phase, and the decay once known."""
         warmup = min(self.recipe.warmup_steps, max(1, self.plan.steps // 10))
         state = self.state
         schedules = []
@@ -256,20 +256,20 @@ class Run:
         )
         return iter(loader)
 
-    def train(self, minutes: float, *, finish: bool = False, wanted: Callable[[], bool] = lambda: True) -> None:
-        """Trains until the plan's samples are seen or the minutes are over.
+    def train(self, minutes: float, *, finish: bool = False, keep_going: Callable[[], bool] = lambda: True) -> None:
+        """Train until the plan's samples are used up or the time is over.
 
         Args:
-            minutes: how long at most.
-            finish: end within the minutes, however many samples that gives: the learning rate decays over the last
-                30 % of them. Without it the decay begins where 30 % of the plan's samples are left, and a run that is
-                stopped before goes on another day.
-            wanted: asked at each step; the run stops where it is when it says no.
+            minutes: the time limit.
+            finish: finish within this time, however few samples that allows: the learning rate decays over its last
+                30 %. Otherwise the decay starts when 30 % of the plan's samples are left, and a run that is stopped
+                earlier can be resumed later.
+            keep_going: called before each step; the run stops when it returns False.
         """
         state, plan = self.state, self.plan
         if state.finished:
             return
-        began = saved = time.monotonic()
+        started = saved = time.monotonic()
         first_progress = state.progress
         progress = multiprocessing.Value("d", state.progress)
         if not finish and state.decay_from == NEVER:
@@ -283,9 +283,9 @@ class Run:
         weights = [p for p in self.recipe.modules.parameters() if p.requires_grad]
         stream = self._stream(progress)
         measured: tuple[float, int] | None = None
-        while not state.finished and wanted():
+        while not state.finished and keep_going():
             now = time.monotonic()
-            share = (now - began) / (60 * minutes) if minutes > 0 else 1.0
+            share = (now - started) / (60 * minutes) if minutes > 0 else 1.0
             if share >= 1:
                 break
             if finish:
@@ -330,7 +330,7 @@ class Run:
         self.save()
 
     def _mean(self, losses: list[torch.Tensor]) -> float:
-        """The mean of the losses since the last look; a run whose loss is no number any more is not saved."""
+        """Return the mean of recent losses; raise if it is not finite, so that a diverged run is not saved."""
         mean = torch.stack(losses).mean().item() if losses else 0.0
         if not np.isfinite(mean):
             raise FloatingPointError(
@@ -340,7 +340,7 @@ class Run:
         return mean
 
     def export(self, folder: Path) -> None:
-        """Exports the averaged weights, `training.json` (where the run stands) and the loss curve."""
+        """Export the averaged weights, `training.json` (the state of the run) and the loss curve."""
         folder.mkdir(parents=True, exist_ok=True)
         parameters = list(self.recipe.modules.parameters())
         self.ema.store(parameters)
@@ -365,7 +365,7 @@ class Run:
 
 
 def plot_losses(losses: list[tuple[int, float]], file: Path, name: str) -> None:
-    """Saves the loss curve as a picture."""
+    """Save the loss curve as a picture."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6, 3), layout="constrained")

@@ -1,10 +1,10 @@
-"""Muon, the optimizer of the hidden layers' matrices (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/).
+"""Muon, an optimizer for hidden layers' matrices (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/).
 
-A matrix's momentum is replaced by the nearest matrix whose singular values are all about 1: directions that seldom get
-a gradient move as far as the common ones. Our models learn in half to a third of AdamW's steps with it.
+A matrix's momentum is replaced by the nearest matrix whose singular values are all about 1: directions with rare
+gradients move as far as common ones. With it our models need a third to half of AdamW's steps.
 
-`torch.optim.Muon` does the same for linear layers, but it takes no convolutions, and its products are in bfloat16,
-which is right on a GPU and 30 times slower than float32 on a CPU without such instructions.
+`torch.optim.Muon` does the same for linear layers, but not for convolutions, and it multiplies in bfloat16, which is
+fine on a GPU but 30 times slower than float32 on a CPU without bfloat16 instructions.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from torch import Tensor, nn
 MOMENTUM = 0.95
 ITERATIONS = 5
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
-"""Of the quintic that pulls all singular values in 0 … 1 to about 1 within five iterations, from Jordan et al."""
+"""Of the quintic that moves all singular values in 0 … 1 close to 1 within five iterations, from Jordan et al."""
 
 
 def newton_schulz(matrices: Tensor) -> Tensor:
-    """Matrices (n, rows, columns), rows ≤ columns, with the same singular vectors and singular values of about 1."""
+    """Return matrices (n, rows, columns), rows ≤ columns, with the same singular vectors and singular values near 1."""
     a, b, c = COEFFICIENTS
     x = matrices / (matrices.norm(dim=(1, 2), keepdim=True) + 1e-7)
     if x.is_cuda:
@@ -31,10 +31,9 @@ def newton_schulz(matrices: Tensor) -> Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    """Muon for weights of two or more dimensions; a convolution's (out, in, h, w) is read as (out, in · h · w).
+    """Muon for weights of two or more dimensions; a convolution's (out, in, h, w) is treated as (out, in · h · w).
 
-    The update is scaled to the size that AdamW's has, so that learning rates mean the same (Liu et al. 2025,
-    arXiv:2502.16982).
+    Updates are scaled to the size of AdamW's, to make learning rates comparable (Liu et al. 2025, arXiv:2502.16982).
     """
 
     def __init__(self, weights: list[nn.Parameter], lr: float, weight_decay: float):
@@ -46,22 +45,22 @@ class Muon(torch.optim.Optimizer):
             weights = [weight for weight in group["params"] if weight.grad is not None]
             if not weights:
                 continue
-            alike: dict[tuple[int, int], list[tuple[nn.Parameter, Tensor]]] = {}
+            by_shape: dict[tuple[int, int], list[tuple[nn.Parameter, Tensor]]] = {}
             for weight, direction in zip(weights, self._directions(weights), strict=True):
                 rows = weight.shape[0]
-                alike.setdefault((rows, weight.numel() // rows), []).append((weight, direction))
+                by_shape.setdefault((rows, weight.numel() // rows), []).append((weight, direction))
             torch._foreach_mul_(weights, 1 - group["lr"] * group["weight_decay"])
-            for (rows, columns), pairs in alike.items():
-                wanted = torch.stack([direction.reshape(rows, columns) for _, direction in pairs])
+            for (rows, columns), pairs in by_shape.items():
+                directions = torch.stack([direction.reshape(rows, columns) for _, direction in pairs])
                 tall = rows > columns
-                updates = newton_schulz(wanted.mT if tall else wanted)
+                updates = newton_schulz(directions.mT if tall else directions)
                 updates = (updates.mT if tall else updates).unbind()
                 scale = group["lr"] * 0.2 * max(rows, columns) ** 0.5
                 shaped = [update.reshape(weight.shape) for (weight, _), update in zip(pairs, updates, strict=True)]
                 torch._foreach_add_([weight for weight, _ in pairs], shaped, alpha=-scale)
 
     def _directions(self, weights: list[nn.Parameter]) -> list[Tensor]:
-        """The momenta, looked at one step ahead (Nesterov)."""
+        """Return the Nesterov momenta."""
         for weight in weights:
             if "momentum" not in self.state[weight]:
                 self.state[weight]["momentum"] = torch.zeros_like(weight)
@@ -71,6 +70,6 @@ class Muon(torch.optim.Optimizer):
 
 
 def matrices(modules: nn.Module) -> list[nn.Parameter]:
-    """The weights that Muon is for: those of linear layers and convolutions that are trained."""
+    """Return the weights for Muon: those of trainable linear layers and convolutions."""
     layers = (module for module in modules.modules() if isinstance(module, nn.Linear | nn.Conv2d))
     return [layer.weight for layer in layers if layer.weight.requires_grad]

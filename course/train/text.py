@@ -1,10 +1,10 @@
-"""The text encoder that CLIP and the diffusion model share: captions to a vector a token.
+"""The text encoder that CLIP and the diffusion model share: captions to one vector per token.
 
-It is trained first and alone, to read: its end token must tell the kind, colour, size and count of each thing in the
+It is trained first, on its own: its end token must predict the kind, colour, size and count of each thing in the
 *picture's* order (what is left or above comes first, however the caption puts it), the relation, the place and the
-style. In a drawn world the right answers are known, so this takes minutes. After that it is locked: CLIP's vision
-tower learns to meet it (the idea of Zhai et al. 2022, "LiT", arXiv:2111.07991, with the towers' parts exchanged) and the
-U-Net learns to draw from it.
+style. In a drawn world the labels are known, so this takes minutes. Then it is frozen: CLIP's vision tower learns to
+match it (the idea of Zhai et al. 2022, "LiT", arXiv:2111.07991, with the towers' roles swapped) and the U-Net learns to
+draw from it.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from course.data import Batch, Batches, Drawing, fresh_scenes
 from course.labels import IGNORE
-from course.train.labels import known_loss
+from course.train.labels import masked_cross_entropy
 from course.train.loop import Plan, Recipe, save_half
-from course.train.tokenizer import MAX_TOKENS, kept_tokenizer, train_tokenizer
+from course.train.tokenizer import MAX_TOKENS, load_exported_tokenizer, train_tokenizer
 from helpers.picturebook import (
     COLOURS,
     KINDS,
@@ -41,7 +41,7 @@ ARRANGEMENTS = (None, "left of", "above", "on")
 
 
 def new_tokenizer() -> CLIPTokenizer:
-    """The tokenizer, trained on captions, questions and answers of the world."""
+    """Train the tokenizer on captions, questions and answers of the world."""
     texts = []
     for i, scene in enumerate(fresh_scenes(8000, seed=0)):
         rng = np.random.default_rng((0, i))
@@ -51,7 +51,7 @@ def new_tokenizer() -> CLIPTokenizer:
 
 
 def new_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
-    """The untrained encoder."""
+    """Create the untrained encoder."""
     return CLIPTextModel(
         CLIPTextConfig(
             vocab_size=len(tokenizer),
@@ -69,18 +69,18 @@ def new_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
 
 
 def training_caption(scene: Scene, rng: np.random.Generator) -> tuple[str, bool]:
-    """A caption and whether it says everything: a third leave things out, as people's prompts do."""
+    """Return a caption and whether it is complete: a third leave details out, as people's prompts do."""
     full = rng.random() > 1 / 3
     return describe(scene, rng, detail=1.0 if full else 0.6), full
 
 
 def tokenize(tokenizer: CLIPTokenizer, captions: list[str], *, padding: bool | str = True) -> dict[str, torch.Tensor]:
-    """Token ids (n, length) and attention mask; `padding="max_length"` pads as the diffusion pipeline does."""
+    """Return token ids (n, length) and attention mask; `padding="max_length"` pads as the diffusion pipeline does."""
     return tokenizer(captions, padding=padding, truncation=True, max_length=MAX_TOKENS, return_tensors="pt")
 
 
 def text_labels(scene: Scene, full: bool) -> dict[str, int]:
-    """What the end token should tell: an index a head; `IGNORE` where the caption does not say it."""
+    """Return the labels of the end token, one per head; `IGNORE` where the caption does not say."""
     things, relation = in_picture_order(scene)
     labels = {
         "relation": ARRANGEMENTS.index(relation),
@@ -95,30 +95,30 @@ def text_labels(scene: Scene, full: bool) -> dict[str, int]:
 
 
 def new_heads() -> nn.ModuleDict:
-    """One linear layer a label of `text_labels`; dropped after the training."""
+    """Create one linear layer per label of `text_labels`; dropped after training."""
     heads = {"relation": ARRANGEMENTS, "place": PLACES, "style": STYLES}
     heads |= {f"{slot}_{name}": words for slot in range(MAX_THINGS) for name, words in SLOTS.items()}
     return nn.ModuleDict({name: nn.Linear(WIDTH, len(words)) for name, words in heads.items()})
 
 
 HEADS = ("relation", "place", "style", *(f"{slot}_{name}" for slot in range(MAX_THINGS) for name in SLOTS))
-"""The labels of `text_labels`, in the order of its columns in a batch."""
+"""The names of the labels, in the order of their columns in a batch."""
 
 
 def label_rows(scenes: list[Scene], full: list[bool]) -> torch.Tensor:
-    """`text_labels` of all scenes, (n, len(HEADS))."""
+    """Return `text_labels` of all scenes, (n, len(HEADS))."""
     rows = [text_labels(scene, complete) for scene, complete in zip(scenes, full, strict=True)]
     return torch.tensor([[row[name] for name in HEADS] for row in rows])
 
 
-def told_loss(logits: dict[str, torch.Tensor], labels: torch.Tensor) -> torch.Tensor:
-    """The mean cross-entropy over all heads; `labels` (n, len(HEADS))."""
-    losses = [known_loss(logits[name], labels[:, column]) for column, name in enumerate(HEADS)]
+def heads_loss(logits: dict[str, torch.Tensor], labels: torch.Tensor) -> torch.Tensor:
+    """Return the mean cross-entropy over all heads; `labels` (n, len(HEADS))."""
+    losses = [masked_cross_entropy(logits[name], labels[:, column]) for column, name in enumerate(HEADS)]
     return torch.stack(losses).mean()
 
 
 class TextBatches(Batches):
-    """Captions and what they say; no pictures."""
+    """Captions with their labels, without pictures."""
 
     pictures = False
 
@@ -140,17 +140,17 @@ class TextRecipe(Recipe):
     def __init__(self, diffusion: Path | None = None):
         torch.manual_seed(self.seed)
         exported = diffusion and diffusion / "tokenizer"
-        self.tokenizer = kept_tokenizer(CLIPTokenizer, exported) or new_tokenizer()
+        self.tokenizer = load_exported_tokenizer(CLIPTokenizer, exported) or new_tokenizer()
         self.batches = TextBatches(self.tokenizer)
         self.modules = nn.ModuleDict({"encoder": new_text_encoder(self.tokenizer), "heads": new_heads()})
 
     def loss(self, batch: Batch, progress: float) -> torch.Tensor:
         encoder, heads = self.modules["encoder"], self.modules["heads"]
         end = encoder(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).pooler_output
-        return told_loss({name: head(end) for name, head in heads.items()}, batch["labels"])
+        return heads_loss({name: head(end) for name, head in heads.items()}, batch["labels"])
 
     def export(self, modules: nn.Module, folder: Path) -> None:
-        """Saves the encoder, its tokenizer beside it as a Stable Diffusion checkpoint has them."""
+        """Save the encoder, and its tokenizer in the sibling folder of a Stable Diffusion checkpoint."""
         save_half(modules["encoder"], folder)
         self.tokenizer.save_pretrained(folder.parent / "tokenizer")
 

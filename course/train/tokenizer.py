@@ -1,6 +1,6 @@
-"""Tokenizers of the picture-book world: CLIP's, and the byte-level BPE of the two language models.
+"""Tokenizers for the picture-book world: CLIP's, and the byte-level BPE of the two language models.
 
-In both the world's common words are one token each, and every other text can be spelt in bytes.
+In both, the world's common words are single tokens, and any other text can be spelt in bytes.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ AnyTokenizer = TypeVar("AnyTokenizer", bound=PreTrainedTokenizerBase)
 
 MAX_TOKENS = 40
 START, END = "<|startoftext|>", "<|endoftext|>"
-# Words, numbers and runs of signs are split from each other, as CLIP's own tokenizer does.
+# Words, digits and runs of punctuation are split from each other, as in CLIP's own tokenizer.
 WORDS = Regex(r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+")
 
 
-def kept_tokenizer(kind: type[AnyTokenizer], exported: Path | None) -> AnyTokenizer | None:
-    """The tokenizer of a model that was exported before, None where there is none.
+def load_exported_tokenizer(kind: type[AnyTokenizer], exported: Path | None) -> AnyTokenizer | None:
+    """Load the tokenizer of a previously exported model, None if there is none.
 
-    A training that goes on must keep it: trained anew on texts that have changed meanwhile, it gives the same words
-    other numbers, and the weights know the old ones.
+    A resumed training must keep it: retrained on texts that have changed since, it would assign the same words other
+    ids than the weights know.
     """
     if exported is None or not (exported / "tokenizer.json").exists():
         return None
@@ -32,7 +32,7 @@ def kept_tokenizer(kind: type[AnyTokenizer], exported: Path | None) -> AnyTokeni
 
 
 def train_tokenizer(texts: Iterable[str], *, merges: int = 1200) -> CLIPTokenizer:
-    """A `CLIPTokenizer` whose merges are learnt from the texts. It reads any text, unknown words in pieces."""
+    """Train a `CLIPTokenizer` on the texts. It encodes any text, splitting unknown words into pieces."""
     bpe = Tokenizer(models.BPE(end_of_word_suffix="</w>", continuing_subword_prefix=""))
     bpe.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
     bpe.pre_tokenizer = pre_tokenizers.Sequence(
@@ -48,16 +48,16 @@ def train_tokenizer(texts: Iterable[str], *, merges: int = 1200) -> CLIPTokenize
     )
     bpe.train_from_iterator(texts, trainer)
     learnt = [tuple(pair) for pair in _merges(bpe)]
-    # CLIP's order: bytes, bytes that end a word, one token a merge, the two special tokens.
+    # CLIP's order: bytes, bytes that end a word, one token per merge, the two special tokens.
     tokens = [*alphabet, *(f"{byte}</w>" for byte in alphabet), *("".join(pair) for pair in learnt), START, END]
     vocab = {token: i for i, token in enumerate(dict.fromkeys(tokens))}
     return CLIPTokenizer(vocab=vocab, merges=learnt, model_max_length=MAX_TOKENS)
 
 
 def train_byte_level(texts: Iterable[str], *, vocab_size: int, specials: list[str], **tokens: str) -> GPT2Tokenizer:
-    """A `GPT2Tokenizer` learnt from the texts; a space belongs to the word after it and is written Ġ.
+    """Train a `GPT2Tokenizer` on the texts; a space belongs to the following word and is written Ġ.
 
-    `specials` get the first ids; `tokens` (`bos_token="<s>"`, …) say what they are for.
+    `specials` get the first ids; `tokens` (`bos_token="<s>"`, …) assign their roles.
     """
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)

@@ -1,14 +1,14 @@
 """The U-Net: noisy latents, a timestep and a caption's token vectors to v (Salimans & Ho 2022, arXiv:2202.00512).
 
-VAE and text encoder are frozen. A tenth of the captions is empty, for classifier-free guidance (Ho & Salimans 2022,
+VAE and text encoder are frozen. A tenth of the captions are empty, for classifier-free guidance (Ho & Salimans 2022,
 arXiv:2207.12598).
 
 Like REPA (Yu et al. 2024, arXiv:2410.06940), which aligns a diffusion model's hidden states with those of a vision
-model to make it learn several times faster, a linear layer on the middle of the U-Net must tell which kind and colour
-of thing covers each of its 8 × 8 places. It is dropped after the training.
+model to make it learn several times faster, a linear layer on the middle block of the U-Net must predict the kind and
+colour of the thing in each of its 8 × 8 cells. It is dropped after training.
 
-Things fill a tenth of a picture and are most of what is to be learnt: where the noise leaves no doubt about where they
-are, the error on them counts threefold.
+Things fill a tenth of a picture but are most of what there is to learn: at noise levels where their positions are
+visible, the error on them counts three times.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ DECIDED = 700
 """Below this timestep the noisy latents show where the things are."""
 NOISE_STEPS = 1000
 SIMPLE_UNTIL = 0.05
-"""The first part of the training sees one-thing scenes only: what things look like is learnt before how they stand."""
+"""The first part of the training sees one-thing scenes only: appearance is learnt before arrangement."""
 
 
 def new_unet() -> UNet2DConditionModel:
-    """The untrained U-Net."""
+    """Create the untrained U-Net."""
     return UNet2DConditionModel(
         sample_size=16,
         in_channels=8,
@@ -57,7 +57,7 @@ def new_unet() -> UNet2DConditionModel:
 
 
 def new_scheduler() -> DPMSolverMultistepScheduler:
-    """Stable Diffusion's noise schedule with v-prediction and the DPM-Solver++ sampler."""
+    """Create Stable Diffusion's noise schedule with v-prediction and the DPM-Solver++ sampler."""
     return DPMSolverMultistepScheduler(
         num_train_timesteps=NOISE_STEPS,
         beta_start=0.00085,
@@ -70,18 +70,18 @@ def new_scheduler() -> DPMSolverMultistepScheduler:
 
 
 def sample_timesteps(n: int, device: torch.device) -> torch.Tensor:
-    """Timesteps (n,): half of them anywhere, half where a picture's layout and shapes are decided.
+    """Sample timesteps (n,): half uniformly, half where a picture's layout and shapes are decided.
 
     Esser et al. 2024 (arXiv:2403.03206) found that training on the middle of the noise range more often learns faster.
     """
-    anywhere = torch.rand(n, device=device)
+    uniform = torch.rand(n, device=device)
     middle = torch.sigmoid(0.3 + 0.8 * torch.randn(n, device=device))
-    share = torch.where(torch.arange(n, device=device) % 2 == 0, anywhere, middle)
-    return (share * NOISE_STEPS).long().clamp(0, NOISE_STEPS - 1)
+    fraction = torch.where(torch.arange(n, device=device) % 2 == 0, uniform, middle)
+    return (fraction * NOISE_STEPS).long().clamp(0, NOISE_STEPS - 1)
 
 
 class CaptionedBatches(Batches):
-    """Pictures with the token ids of their captions, some of which are empty, and with what covers them."""
+    """Pictures with the token ids of their captions, some empty, and with segmentation labels."""
 
     def __init__(self, tokenizer: CLIPTokenizer, empty_share: float = EMPTY_SHARE, simple_until: float = SIMPLE_UNTIL):
         self.tokenizer, self.empty_share, self.simple_until = tokenizer, empty_share, simple_until
@@ -100,7 +100,7 @@ class CaptionedBatches(Batches):
 
 
 class Frozen(nn.ModuleDict):
-    """The trained parts of the pipeline that a U-Net needs to learn: VAE and text encoder."""
+    """The trained parts of the pipeline that a U-Net's training needs: VAE and text encoder."""
 
     def __init__(self, diffusion: Path):
         super().__init__(
@@ -113,13 +113,13 @@ class Frozen(nn.ModuleDict):
 
     @torch.no_grad()
     def latents(self, pixels: torch.Tensor) -> torch.Tensor:
-        """float32 (n, 8, 16, 16): the scaled latents' means, of uint8 pixels."""
+        """Encode uint8 pixels as float32 (n, 8, 16, 16): the means of the scaled latents."""
         vae = self["vae"]
         return vae.encode(to_pixels(pixels)).latent_dist.mean.float() * vae.config.scaling_factor
 
     @torch.no_grad()
     def text_states(self, ids: torch.Tensor) -> torch.Tensor:
-        """float32 (n, length, width): a vector for each token."""
+        """Encode token ids as float32 (n, length, width): one vector per token."""
         return self["text_encoder"](ids).last_hidden_state.float()
 
 
@@ -136,9 +136,9 @@ class UNetRecipe(Recipe):
         self.alphas_cumprod = new_scheduler().alphas_cumprod
         layout = nn.Conv2d(128, len(KINDS) + len(COLOURS) + 2, kernel_size=1)
         self.modules = nn.ModuleDict({"unet": new_unet(), "layout": layout})
-        self._watch_middle()
+        self._hook_middle()
 
-    def _watch_middle(self) -> None:
+    def _hook_middle(self) -> None:
         def keep(module: nn.Module, inputs: tuple, output: torch.Tensor) -> None:
             self.middle = output
 
@@ -149,8 +149,8 @@ class UNetRecipe(Recipe):
         noise = torch.randn_like(latents)
         timesteps = sample_timesteps(len(latents), latents.device)
         alphas = self.alphas_cumprod.to(latents.device)[timesteps].view(-1, 1, 1, 1)
-        signal, spread = alphas.sqrt(), (1 - alphas).sqrt()
-        noisy, velocity = signal * latents + spread * noise, signal * noise - spread * latents
+        alpha, sigma = alphas.sqrt(), (1 - alphas).sqrt()
+        noisy, velocity = alpha * latents + sigma * noise, alpha * noise - sigma * latents
         predicted = self.modules["unet"](noisy, timesteps, encoder_hidden_states=text).sample.float()
 
         covers = batch["covers"].long().view(-1, 2, GRID, GRID)
@@ -162,7 +162,7 @@ class UNetRecipe(Recipe):
         return (weights * error).sum() / weights.sum() + LAYOUT_WEIGHT * layout
 
     def export(self, modules: nn.Module, folder: Path) -> None:
-        """Saves the U-Net and what makes its folder's parent a whole pipeline: the scheduler and the index."""
+        """Save the U-Net, and the scheduler and index that make the parent folder a complete pipeline."""
         pipe = StableDiffusionPipeline(
             vae=self.frozen["vae"],
             text_encoder=self.frozen["text_encoder"],

@@ -1,16 +1,16 @@
 """The VAE: pictures of 128 × 128 × 3 to latents of 16 × 16 × 8 and back.
 
-The loss is the mean absolute plus the mean squared error of the pixels, the absolute error of their differences to the
-next pixel (which makes edges as steep as they are in the drawing), and a small KL term, which keeps the latents near
+The loss is the mean absolute plus the mean squared error of the pixels, the absolute error of the differences between
+neighbouring pixels (which makes edges as sharp as in the drawing), and a small KL term, which keeps the latents near
 unit scale (Rombach et al. 2022, "High-Resolution Image Synthesis with Latent Diffusion Models", section 3.1).
 
-Two things make the latents good to *draw* from, not only to reconstruct from. The decoder meets latents with noise on
-them: what a U-Net draws is never just what an encoder would have given. And, some of the time, it must decode latents
-that were turned, mirrored or shrunk into a picture that is turned, mirrored or shrunk: EQ-VAE (Kouzelis et al. 2025,
-arXiv:2502.09509), which makes latents smooth and quick to learn.
+Two things make the latents suitable for *generation*, not only for reconstruction. The decoder is trained on noisy
+latents, because a U-Net's output never exactly matches an encoder's. And sometimes it must decode rotated, mirrored or
+shrunk latents into an equally transformed picture: EQ-VAE (Kouzelis et al. 2025, arXiv:2502.09509), which makes latents
+smooth and easy to learn.
 
-The first half of the training sees 64 × 64 cut-outs, which cost a quarter and teach the same local lesson; the rest
-sees whole pictures, so that the group norms meet the statistics they will meet later.
+The first half of the training sees 64 × 64 crops, which cost a quarter and teach the same local structure; the rest
+sees whole pictures, so that the group norms see the statistics of inference.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ EDGE_WEIGHT = 1.0
 LATENT_CHANNELS = 8
 CROP = 64
 WHOLE_FROM = 0.5
-"""The share of the training after which pictures are whole."""
+"""The fraction of the training after which pictures are whole."""
 NOVEL_SHARE = 0.08
-"""Share of pictures of things that the world does not know: the VAE alone sees them, so that it can hold them."""
+"""Fraction of pictures of novel things: only the VAE sees them, so that it can represent them."""
 NOISE = 0.15
-"""The largest standard deviation of the noise on the latents, in units of their own."""
+"""The largest standard deviation of the noise on the latents, relative to theirs."""
 EQUIVARIANT_SHARE = 0.25
 STATISTICS = 512
 
 
 def new_vae() -> AutoencoderKL:
-    """The untrained VAE, begun as a codec that keeps the mean colour of each 8 × 8 block (see `_init_as_codec`)."""
+    """Create the untrained VAE, initialised to keep the mean colour of each 8 × 8 block (see `_init_as_codec`)."""
     vae = AutoencoderKL(
         sample_size=128,
         down_block_types=("DownEncoderBlock2D",) * 4,
@@ -63,11 +63,11 @@ def new_vae() -> AutoencoderKL:
 
 @torch.no_grad()
 def _init_as_codec(vae: AutoencoderKL) -> None:
-    """Sets the start so that colours pass through from end to end.
+    """Initialise the weights so that colours pass from end to end.
 
-    With the library's start such a small, deep VAE finds one colour axis after the other, each after hundreds of
-    steps. Here channels 0 … 2 carry red, green and blue from the first step on and channels 3 … 5 their negatives
-    (silu(x) − silu(−x) = x takes them unharmed through the last activation); the residual branches start at zero and
+    By default such a small, deep VAE discovers the colour axes one by one, hundreds of steps apart. Here channels 0 … 2
+    carry red, green and blue from the first step on and channels 3 … 5 their negatives
+    (silu(x) − silu(−x) = x preserves them through the last activation); the residual branches start at zero and
     all other channels with random filters, as usual.
     """
     for name, conv in vae.named_modules():
@@ -85,14 +85,14 @@ def _init_as_codec(vae: AutoencoderKL) -> None:
             else:
                 middle = conv.kernel_size[0] // 2
                 conv.weight[:passed, :passed, middle, middle] = identity[..., 0, 0]
-    for entry in (vae.encoder.conv_in, vae.decoder.conv_in):
-        entry.weight[:6].zero_()
+    for first in (vae.encoder.conv_in, vae.decoder.conv_in):
+        first.weight[:6].zero_()
         for i in range(3):
-            entry.weight[i, i, 1, 1], entry.weight[3 + i, i, 1, 1] = 1.0, -1.0
-    for way_out in (vae.encoder.conv_out, vae.decoder.conv_out):
-        way_out.weight[:3].zero_()
+            first.weight[i, i, 1, 1], first.weight[3 + i, i, 1, 1] = 1.0, -1.0
+    for last in (vae.encoder.conv_out, vae.decoder.conv_out):
+        last.weight[:3].zero_()
         for i in range(3):
-            way_out.weight[i, i, 1, 1], way_out.weight[i, 3 + i, 1, 1] = 1.0, -1.0
+            last.weight[i, i, 1, 1], last.weight[i, 3 + i, 1, 1] = 1.0, -1.0
     log_variance = slice(LATENT_CHANNELS, None)
     vae.encoder.conv_out.weight[log_variance].zero_()
     vae.encoder.conv_out.weight[3:LATENT_CHANNELS].normal_(std=0.03)
@@ -101,12 +101,11 @@ def _init_as_codec(vae: AutoencoderKL) -> None:
 
 @torch.no_grad()
 def normalize_latents(vae: AutoencoderKL, mean: torch.Tensor, std: torch.Tensor) -> None:
-    """Centres the latents and gives all channels the same spread, whose inverse is the VAE's `scaling_factor`.
+    """Centre the latents and give all channels the same standard deviation, whose inverse is `scaling_factor`.
 
-    A diffusion model adds noise of strength 1 to every channel; a channel much weaker than the others would drown
-    early. Mean and relative spread, one number per channel, are folded into the convolutions on both sides of the
-    latents, so that what the VAE decodes stays the same; the mean spread stays, and goes into `scaling_factor`, as
-    Stable Diffusion has it.
+    A diffusion model adds noise of strength 1 to every channel; a much weaker channel would vanish early. Mean and
+    relative deviation of each channel are folded into the convolutions on both sides of the latents, so that decoded
+    pictures stay the same; the mean deviation remains, and goes into `scaling_factor`, as in Stable Diffusion.
     """
     into, out_of, n = vae.quant_conv, vae.post_quant_conv, len(mean)
     relative = std / std.mean()
@@ -119,7 +118,7 @@ def normalize_latents(vae: AutoencoderKL, mean: torch.Tensor, std: torch.Tensor)
 
 
 def transformed(x: torch.Tensor, turn: int, mirror: bool, scale: float) -> torch.Tensor:
-    """Pictures or latents (n, c, h, w), shrunk by `scale`, mirrored, and turned by `turn` quarters."""
+    """Scale pictures or latents (n, c, h, w) by `scale`, mirror them, and rotate them by `turn` quarter turns."""
     if scale != 1:
         x = F.interpolate(x, scale_factor=scale, mode="area")
     if mirror:
@@ -128,12 +127,12 @@ def transformed(x: torch.Tensor, turn: int, mirror: bool, scale: float) -> torch
 
 
 def differences(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """What changes from each pixel to the next, to the right and downwards."""
+    """Return the differences between neighbouring pixels, horizontally and vertically."""
     return x[..., 1:] - x[..., :-1], x[..., 1:, :] - x[..., :-1, :]
 
 
 class VAEBatches(Batches):
-    """Pictures of the world and a few of novel things; cut-outs at first."""
+    """Pictures of the world and a few of novel things; crops at first."""
 
     def fresh(self, rng: Rng, progress: float) -> Drawing:
         if rng.random() < NOVEL_SHARE:
@@ -169,7 +168,7 @@ class VAERecipe(Recipe):
         latents = latents + strength * latents.detach().float().std() * torch.randn_like(latents)
         if torch.rand(()) < EQUIVARIANT_SHARE:
             turn, mirror = int(torch.randint(4, ())), bool(torch.rand(()) < 0.5)
-            scale = 0.5 if torch.rand(()) < 0.5 else 1.0  # at other scales pixels and latents would not quite meet
+            scale = 0.5 if torch.rand(()) < 0.5 else 1.0  # at other scales pixels and latents would not align
             latents, pixels = transformed(latents, turn, mirror, scale), transformed(pixels, turn, mirror, scale)
         decoded = self.modules.decode(latents).sample.float()
         error = decoded - pixels
@@ -179,7 +178,7 @@ class VAERecipe(Recipe):
 
     @torch.no_grad()
     def export(self, modules: AutoencoderKL, folder: Path) -> None:
-        """Saves the VAE with latents of mean 0 and one spread, kept in `scaling_factor`."""
+        """Save the VAE with latents of mean 0 and equal standard deviation, stored in `scaling_factor`."""
         vae = copy.deepcopy(modules)
         rng = np.random.default_rng(self.seed)
         pictures = [drawn(random_scene(rng)) for _ in range(STATISTICS)]

@@ -1,12 +1,12 @@
-"""ViLT, the VQA specialist: patches and question in one transformer, an answer out of a closed set.
+"""ViLT, the VQA specialist: patches and question in one transformer, an answer from a closed set.
 
-After Kim et al. 2021 (arXiv:2102.03334). The layers start as those of CLIP's vision tower, so that the pictures are
-understood from the first step on; what is left to learn is to let the question look at the picture.
+After Kim et al. 2021 (arXiv:2102.03334). The layers start as those of CLIP's vision tower, so that pictures are
+understood from the first step on; it remains to learn how the question attends to the picture.
 
-The loss of ViLT's VQA head is a binary cross-entropy an answer, which makes each score a probability of its own. For a
-question that has no answer (a thing that is not there, or another world) all answers are to get a low score. The plain
-cross-entropy beside it sorts the answers faster. As in CLIP's training the patch tokens must tell what covers them.
-And each word of the question that names a kind must look it up (see `course.train.labels.LookUp`).
+The loss of ViLT's VQA head is one binary cross-entropy per answer, which makes each score an independent probability.
+For a question without an answer (about an absent thing, or another world) all answers should score low. An additional
+cross-entropy ranks the answers faster. As in CLIP's training, the patch tokens must predict what covers them. And the
+tokens of the question that name a kind must predict its attributes (see `course.train.labels.AttributeHead`).
 """
 
 from __future__ import annotations
@@ -25,39 +25,39 @@ from course.data import Batch, Batches, Drawing, drawn, fresh_scenes, stacked, t
 from course.labels import GRID, IGNORE
 from course.talk.chatter import strange_request
 from course.talk.wording import as_typed, reworded
-from course.train.labels import LookUp, known_loss, word_labels
+from course.train.labels import AttributeHead, masked_cross_entropy, word_labels
 from course.train.loop import Plan, Recipe, save_half
-from course.train.tokenizer import kept_tokenizer
-from course.train.vision import copy_linear, entry_without_norm
+from course.train.tokenizer import load_exported_tokenizer
+from course.train.vision import copy_linear, fold_pre_layernorm
 from helpers.picturebook import COLOURS, KINDS, PLACES, SIZES, STYLES, Scene, questions
 from helpers.picturebook.scene import MAX_THINGS, Rng, pick
 from helpers.picturebook.words import SINGULARS
 
 ANSWERS = (*KINDS, *COLOURS, *SIZES, *PLACES, *STYLES, *map(str, range(1, MAX_THINGS + 1)), "yes", "no")
 MAX_TOKENS = 40
-LONGEST_ASKED = 32
-"""Training questions are padded to so many tokens; longer ones are rare and cut."""
+QUESTION_TOKENS = 32
+"""Training questions are padded to this length; longer ones are rare, and truncated."""
 UNANSWERABLE = 0.08
-"""Share of questions that have no right answer."""
+"""Fraction of questions without a right answer."""
 
 
 def new_tokenizer() -> BertTokenizer:
-    """Word pieces: every word that questions of the world use, and all letters, so that any word can be spelt."""
+    """Create a WordPiece tokenizer with every word of the world's questions, and all letters to spell other words."""
     words: Counter[str] = Counter()
     for i, scene in enumerate(fresh_scenes(6000, seed=2)):
         rng = np.random.default_rng((2, i))
         for question, answer in questions(scene, rng):
             text = f"{reworded(question, rng)} {answer}".lower()
             words.update("".join(c if c.isalnum() else f" {c} " for c in text).split())
-    signs = [*"abcdefghijklmnopqrstuvwxyz0123456789", *".,?!'\"-:;()/&+"]
+    characters = [*"abcdefghijklmnopqrstuvwxyz0123456789", *".,?!'\"-:;()/&+"]
     specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    pieces = [*specials, *signs, *(f"##{sign}" for sign in signs if sign.isalnum()), *sorted(words)]
+    pieces = [*specials, *characters, *(f"##{c}" for c in characters if c.isalnum()), *sorted(words)]
     vocab = {piece: i for i, piece in enumerate(dict.fromkeys(pieces))}
     return BertTokenizer(vocab=vocab, model_max_length=MAX_TOKENS)
 
 
 def new_processor(tokenizer: BertTokenizer) -> ViltProcessor:
-    """Pictures are resized to 128 × 128 and scaled to -1 … 1."""
+    """Create the processor: pictures are resized to 128 × 128 and scaled to -1 … 1."""
     images = ViltImageProcessorPil(
         size={"shortest_edge": 128}, size_divisor=16, image_mean=[0.5] * 3, image_std=[0.5] * 3
     )
@@ -65,31 +65,31 @@ def new_processor(tokenizer: BertTokenizer) -> ViltProcessor:
 
 
 def new_vilt(vision: CLIPVisionModel, tokenizer: BertTokenizer, pixels: torch.Tensor) -> ViltForQuestionAnswering:
-    """A ViLT whose image side is the vision tower; `pixels` (n, 3, 128, 128) are any pictures, to set a scale by."""
-    eyes = vision.config
+    """Create a ViLT from CLIP's vision tower; `pixels` (n, 3, 128, 128) are any pictures, to calibrate a scale."""
+    vision_config = vision.config
     vilt = ViltForQuestionAnswering(
         ViltConfig(
             vocab_size=len(tokenizer),
-            hidden_size=eyes.hidden_size,
-            num_hidden_layers=eyes.num_hidden_layers,
-            num_attention_heads=eyes.num_attention_heads,
-            intermediate_size=eyes.intermediate_size,
-            image_size=eyes.image_size,
-            patch_size=eyes.patch_size,
+            hidden_size=vision_config.hidden_size,
+            num_hidden_layers=vision_config.num_hidden_layers,
+            num_attention_heads=vision_config.num_attention_heads,
+            intermediate_size=vision_config.intermediate_size,
+            image_size=vision_config.image_size,
+            patch_size=vision_config.patch_size,
             max_position_embeddings=MAX_TOKENS,
-            layer_norm_eps=eyes.layer_norm_eps,
+            layer_norm_eps=vision_config.layer_norm_eps,
             id2label=dict(enumerate(ANSWERS)),
             label2id={answer: i for i, answer in enumerate(ANSWERS)},
         )
     )
-    entry, embeddings = entry_without_norm(vision, pixels), vilt.vilt.embeddings
+    patch_weights, embeddings = fold_pre_layernorm(vision, pixels), vilt.vilt.embeddings
     with torch.no_grad():
-        embeddings.patch_embeddings.projection.weight.copy_(entry["patch.weight"])
-        embeddings.patch_embeddings.projection.bias.copy_(entry["patch.bias"])
-        embeddings.cls_token.copy_(entry["class"])
-        embeddings.position_embeddings.copy_(entry["position"])
+        embeddings.patch_embeddings.projection.weight.copy_(patch_weights["patch.weight"])
+        embeddings.patch_embeddings.projection.bias.copy_(patch_weights["patch.bias"])
+        embeddings.cls_token.copy_(patch_weights["class"])
+        embeddings.position_embeddings.copy_(patch_weights["position"])
         embeddings.token_type_embeddings.weight[1].zero_()
-        vilt.classifier[-1].bias.fill_(-np.log(len(ANSWERS)))  # no answer is likely before anything is learnt
+        vilt.classifier[-1].bias.fill_(-np.log(len(ANSWERS)))  # at first no answer is likely
     for layer, source in zip(vilt.vilt.encoder.layer, vision.encoder.layers, strict=True):
         layer.layernorm_before.load_state_dict(source.layer_norm1.state_dict())
         layer.layernorm_after.load_state_dict(source.layer_norm2.state_dict())
@@ -102,7 +102,7 @@ def new_vilt(vision: CLIPVisionModel, tokenizer: BertTokenizer, pixels: torch.Te
 
 
 def ask_something(scene: Scene, rng: Rng) -> tuple[str, str | None]:
-    """A question about the scene with its answer; None where there is no answer."""
+    """Return a question about the scene and its answer, None if it has no answer."""
     if rng.random() >= UNANSWERABLE:
         question, answer = pick(rng, questions(scene, rng))
         return as_typed(reworded(question, rng), rng), answer
@@ -113,7 +113,7 @@ def ask_something(scene: Scene, rng: Rng) -> tuple[str, str | None]:
 
 
 class VQABatches(Batches):
-    """Pictures, a question about each and its answer."""
+    """Pictures with a question about each and its answer."""
 
     def __init__(self, tokenizer: BertTokenizer):
         self.tokenizer = tokenizer
@@ -123,7 +123,7 @@ class VQABatches(Batches):
         scenes = [drawing.scene for drawing in drawings]
         asked, answers = zip(*(ask_something(scene, rng) for scene in scenes), strict=True)
         tokens = self.tokenizer(
-            list(asked), padding="max_length", truncation=True, max_length=LONGEST_ASKED, return_tensors="pt"
+            list(asked), padding="max_length", truncation=True, max_length=QUESTION_TOKENS, return_tensors="pt"
         )
         return {
             "pixels": stacked(drawings),
@@ -143,7 +143,7 @@ class VQARecipe(Recipe):
 
     def __init__(self, clip: Path, exported: Path | None = None):
         torch.manual_seed(self.seed)
-        self.tokenizer = kept_tokenizer(BertTokenizer, exported) or new_tokenizer()
+        self.tokenizer = load_exported_tokenizer(BertTokenizer, exported) or new_tokenizer()
         self.batches = VQABatches(self.tokenizer)
         vision = CLIPModel.from_pretrained(clip).float().vision_model
         some = stacked([drawn(scene) for scene in fresh_scenes(64, seed=6)])
@@ -151,12 +151,12 @@ class VQARecipe(Recipe):
         heads = {
             "kind": nn.Linear(vilt.config.hidden_size, len(KINDS) + 1),
             "colour": nn.Linear(vilt.config.hidden_size, len(COLOURS) + 1),
-            "look_up": LookUp(vilt.config.hidden_size),
+            "look_up": AttributeHead(vilt.config.hidden_size),
         }
         self.modules = nn.ModuleDict({"vilt": vilt, "heads": nn.ModuleDict(heads)})
 
     def _image_embeds(self, pixels: torch.Tensor) -> torch.Tensor:
-        """What ViLT's own `visual_embed` gives for pictures of the full size, without shuffling the patches."""
+        """Return what ViLT's own `visual_embed` would for full-size pictures, without shuffling the patches."""
         embeddings = self.modules["vilt"].vilt.embeddings
         patches = embeddings.patch_embeddings(pixels).flatten(2).mT
         return (
@@ -175,16 +175,18 @@ class VQARecipe(Recipe):
         )
         logits, answer = output.logits.float(), batch["answer"]
         targets = F.one_hot(answer.clamp(min=0), len(ANSWERS)).float() * (answer != IGNORE)[:, None]
-        scored = F.binary_cross_entropy_with_logits(logits, targets) * len(ANSWERS)
-        sorted_out = known_loss(logits, answer)
+        binary = F.binary_cross_entropy_with_logits(logits, targets) * len(ANSWERS)
+        categorical = masked_cross_entropy(logits, answer)
 
         hidden = output.hidden_states[-1]
         covers = batch["covers"].long()
-        covered = sum(
+        segmentation = sum(
             F.cross_entropy(heads[name](hidden[:, -GRID * GRID :]).float().flatten(0, 1), covers[:, i].flatten())
             for i, name in enumerate(("kind", "colour"))
         )
-        return scored + sorted_out + covered + heads["look_up"](hidden[:, : batch["ids"].shape[1]], batch["named"])
+        return (
+            binary + categorical + segmentation + heads["look_up"](hidden[:, : batch["ids"].shape[1]], batch["named"])
+        )
 
     def export(self, modules: nn.Module, folder: Path) -> None:
         save_half(modules["vilt"], folder)
