@@ -783,7 +783,7 @@ print(f"{len(answers)} answers:", ", ".join(answers[:60]), "…" if len(answers)
 #
 # <details><summary>Help: "Unable to infer channel dimension format", or shapes that don't fit</summary>
 #
-# The picture has four channels, or one. `image.convert("RGB")` makes it three.
+# The picture has four channels, or one. `as_rgb(image)` makes it three, as in Part 1.
 # </details>
 
 
@@ -799,7 +799,7 @@ def ask(image, question):
     """
     ### BEGIN SOLUTION
     model, processor = load("vqa")
-    inputs = processor(image.convert("RGB"), question, return_tensors="pt").to(model.device)
+    inputs = processor(as_rgb(image), question, return_tensors="pt").to(model.device)
     with torch.inference_mode():
         probabilities = model(**inputs).logits[0].sigmoid()
     best = probabilities.argmax().item()

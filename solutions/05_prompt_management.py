@@ -208,7 +208,7 @@ for one, other, x, y in ((0, 1, a, b), (0, 2, a, c), (1, 2, b, c)):
 def embed_images(images, *, batch_size=64):
     """Embed pictures with CLIP, load("clip"), into the space of embed_texts.
 
-    images: a list of PIL pictures of any size and mode, at least one; it stays as it is.
+    images: a list of PIL pictures of any size and mode, at least one; it stays as it is. Transparent pixels count as white.
     batch_size: how many go through the model at a time; the last batch may be smaller.
 
     Returns a float32 numpy array (number of pictures, 512); each row has length 1.

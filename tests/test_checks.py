@@ -13,7 +13,7 @@ from PIL import Image
 from tiny import tiny_pipeline
 from torch.nn import functional as F
 
-from helpers import checks, models, show
+from helpers import checks, models
 from helpers.checks import CheckFailed
 from helpers.checks.answers import NotWritten
 from helpers.checks.calls import count_optimizer_steps, expect_asked_once
@@ -56,7 +56,7 @@ SAID = {  # an answer of tests/answers with a fault → words of the sentence a 
     ("noise_prediction_loss", "shows the U-Net clean latents"): "given the clean latents",
     ("noise_prediction_loss", "velocity with the wrong sign"): "sign of v is wrong",
     ("noise_prediction_loss", "rolls noise of its own"): "Use the noise and the timesteps that are given",
-    ("noise_prediction_loss", "a KeyError for any other type"): r"there is a KeyError \('sample'\)",
+    ("noise_prediction_loss", "a KeyError for any other type"): r"it raised a KeyError \('sample'\)",
     ("guide", "starts from the text"): "starts from the unconditional",
     ("guide", "the two swapped"): "swapped",
     ("guide", "no brackets"): "Without brackets the unconditional prediction cancels out",
@@ -65,12 +65,12 @@ SAID = {  # an answer of tests/answers with a fault → words of the sentence a 
     ("guide", "changes its input in place"): "changed one of its inputs",
     ("sample_latents", "lets the pipeline do it"): "Write the loop yourself",
     ("sample_latents", "no init_noise_sigma"): "multiply the first noise by scheduler.init_noise_sigma",
-    ("sample_latents", "no scale_model_input"): "wants its input scaled",
+    ("sample_latents", "no scale_model_input"): "needs the U-Net's input scaled",
     ("sample_latents", "neither of the two scalings"): "Both scalings are missing",
     ("sample_latents", "text and empty prompt swapped"): "The two predictions are swapped",
     ("sample_latents", "no guidance"): "The guidance had no effect",
-    ("sample_latents", "schedulers draw noise of their own"): "hand the generator to scheduler.step",
-    ("sample_latents", "keeps gradients"): r"Leave @torch.no_grad\(\) above the function",
+    ("sample_latents", "schedulers draw noise of their own"): "pass the generator to scheduler.step",
+    ("sample_latents", "keeps gradients"): r"Keep @torch.no_grad\(\) above the function",
 }
 
 
@@ -159,7 +159,7 @@ def test_an_object_that_claims_to_equal_everything_is_no_tensor():
 
 def test_a_failed_check_shows_its_sentence_and_the_pictures(monkeypatch):
     pages = []
-    monkeypatch.setattr(show, "display_html", pages.append)
+    monkeypatch.setattr("IPython.display.display", lambda html: pages.append(html.data))
     red, blue = (Image.new("RGB", (4, 4), colour) for colour in ("red", "blue"))
     failed = CheckFailed("The guidance had no effect.", yours=red, expected=blue, alt="a cat")
     assert failed._render_traceback_() == ["Not yet: The guidance had no effect."]
@@ -203,9 +203,9 @@ class Opaque:
 @pytest.mark.parametrize(
     "value, says",
     [
-        ((x for x in "ab"), "a generator (list(…) makes a list of what it gives)"),
-        (iter([1]), "a list_iterator (list(…) makes a list of what it gives)"),
-        (enumerate([1]), "an enumerate (list(…) makes a list of what it gives)"),
+        ((x for x in "ab"), "a generator (list(…) turns it into a list)"),
+        (iter([1]), "a list_iterator (list(…) turns it into a list)"),
+        (enumerate([1]), "an enumerate (list(…) turns it into a list)"),
         (RED, "a picture of mode RGB and 4×3 pixels"),
         ([RED, RED.convert("L")], "the list [RGB picture 4×3, L picture 4×3]"),
         ({"image": RED, "next": (RED,)}, "the dict {'image': RGB picture 4×3, 'next': (RGB picture 4×3,)}"),
@@ -298,21 +298,21 @@ def raising(error):
     [
         (
             raising(IndexError("1")),
-            r"should be a ValueError with a sentence of your own, but there is an IndexError \(1\)",
+            r"should raise a ValueError with your own message, but it raised an IndexError \(1\)",
         ),
         (raising(KeyError(RED)), r"KeyError \(<PIL.Image.Image image mode=RGB size=4x3>\)"),
-        (lambda: iter([]), "but what came back is a list_iterator"),
-        (raising(ValueError("no")), "find 'grid' or 'size' in it"),
-        (raising(ValueError("http://grid:80 is away")), "find 'grid' or 'size' in it"),
+        (lambda: iter([]), "but it returned a list_iterator"),
+        (raising(ValueError("no")), "Mention 'grid' or 'size' in it"),
+        (raising(ValueError("http://grid:80 is away")), "Mention 'grid' or 'size' in it"),
     ],
 )
 def test_another_error_or_another_sentence_is_named(call, says):
     with pytest.raises(CheckFailed, match=says):
-        expect_raises(call, ValueError, "a grid", mentions=["grid", "size"], apart_from=["HTTP://grid"])
+        expect_raises(call, ValueError, "a grid", mentions=["grid", "size"], ignoring=["HTTP://grid"])
 
 
 def test_the_article_fits_the_error_that_is_wanted():
-    with pytest.raises(CheckFailed, match="there should be an AttributeError, but"):
+    with pytest.raises(CheckFailed, match="should raise an AttributeError, but"):
         expect_raises(lambda: 1, AttributeError, "a typo")
 
 
@@ -336,13 +336,13 @@ def test_the_very_error_should_come_out():
     down = ConnectionError("the service is down")
     expect_propagates(raising(down), down, "The chat model")
     for call, says in (
-        (raising(ConnectionError("the service is down")), "what came out is a ConnectionError"),
-        (raising(OSError("no")), r"what came out is an OSError \(no\)\. Catch less\.$"),
-        (lambda: None, r"your function returned None"),
+        (raising(ConnectionError("the service is down")), "but it raised a ConnectionError"),
+        (raising(OSError("no")), r"but it raised an OSError \(no\)\. Catch less\.$"),
+        (lambda: None, r"but it returned None"),
     ):
         with pytest.raises(CheckFailed, match=says) as failed:
             expect_propagates(call, down, "The chat model", "Catch less.")
-        assert str(failed.value).startswith("The chat model raised a ConnectionError (the service is down), and that")
+        assert str(failed.value).startswith("The chat model raised a ConnectionError (the service is down), and your")
 
 
 def test_an_error_where_there_should_be_none_becomes_a_sentence():

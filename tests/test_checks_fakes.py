@@ -15,11 +15,11 @@ from helpers.checks.fakes import (
     Reply,
     Request,
     fake_runner,
-    ours,
     pictures_of,
     scripted_chat,
     text_of,
     web_server,
+    without_replies,
 )
 
 pytestmark = pytest.mark.quick
@@ -33,7 +33,7 @@ def test_a_loop_without_an_end_is_stopped_with_a_sentence_alone():
                 chat.invoke("again")
     assert len(chat.requests) < 30
     (sentence,) = stopped.value._render_traceback_()
-    assert sentence.startswith("Not yet: Your function has asked the chat model")
+    assert sentence.startswith("Not yet: Your function asked the chat model")
 
 
 def test_a_request_is_read_whatever_form_its_parts_have():
@@ -45,7 +45,7 @@ def test_a_request_is_read_whatever_form_its_parts_have():
         AIMessage("no"),
     ]
     assert text_of(messages).split("\n") == ["be brief", "what?", "", "", "no"]
-    assert text_of(ours(messages)).split() == ["be", "brief", "what?"]
+    assert text_of(without_replies(messages)).split() == ["be", "brief", "what?"]
     assert pictures_of(messages) == ["data:image/png;base64,AA", "data:image/png;base64,BB"]
 
 

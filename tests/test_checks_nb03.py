@@ -22,7 +22,7 @@ from helpers.checks import CheckFailed, nb03
 from helpers.checks.answers import NotWritten
 from helpers.checks.data_urls import close_pixels, same_pixels
 from helpers.checks.fakes import scripted_chat, tiny_llava
-from helpers.checks.nb03.messages import clear_at_the_top
+from helpers.checks.nb03.messages import transparent_at_the_top
 from helpers.picturebook import Scene, Thing, draw
 
 ANSWERS = runpy.run_path(str(Path(__file__).parent / "answers" / "nb03.py"))
@@ -78,7 +78,7 @@ SAID = {  # an answer of tests/answers with a fault → words of the sentence a 
     ("image_tokens", "last patch dropped, class token kept"): "left out the last patch",
     ("image_tokens", "no projector"): "The projector is missing",
     ("image_tokens", "half the projector"): r"\(GELU\) between its two layers is left out",
-    ("image_tokens", "the batch is still there"): "the batch is still there",
+    ("image_tokens", "the batch is still there"): "the batch dimension is still there",
     ("image_tokens", "class token always dropped"): "the class token stays",
     ("image_tokens", "lets the model do it"): "lets the model do it",
     ("image_tokens", "layers are always counted from the end"): "You count the layers from the end",
@@ -90,25 +90,25 @@ SAID = {  # an answer of tests/answers with a fault → words of the sentence a 
     ("data_url", "transparency lost"): "lost the transparency",
     ("data_url", "JPEG of a picture with transparency fails"): "cannot write mode RGBA as JPEG",
     ("data_url", "line breaks in the address"): "line breaks",
-    ("data_url", "the alphabet for file names"): "another alphabet",
+    ("data_url", "the alphabet for file names"): "URL-safe alphabet",
     ("data_url", "everything is converted in place"): "changed one of its inputs",
     ("build_message", "the address stands too high"): "one level deeper",
-    ("build_message", "a dict in place of a message"): "what it returned is the dict",
+    ("build_message", "a dict in place of a message"): "but it returned the dict",
     ("build_message", "the address as text"): "the str 'What",
-    ("build_message", "a thumbnail"): "another picture",
-    ("parse_reply", "only raw JSON"): "For a reply in a fence",
+    ("build_message", "a thumbnail"): "a different picture",
+    ("parse_reply", "only raw JSON"): "For a reply in a code fence",
     ("parse_reply", "from the first brace to the last"): "other braces",
-    ("parse_reply", "other keys stay in"): "just the keys",
+    ("parse_reply", "other keys stay in"): "only the keys",
     ("parse_reply", "the error does not say which key"): "should learn which one it was",
     ("parse_reply", "no errors of its own"): "None \\(does the function end with `return`",
     ("parse_reply", "the parser's own error where there is no object"): "Expecting value: line 1",
     ("describe_as_json", "asks again without a word"): "does not tell the model what was wrong",
-    ("describe_as_json", "the picture only once"): "has not got the picture",
-    ("describe_as_json", "one try too many"): "should be asked once, but it is asked 2 times",
+    ("describe_as_json", "the picture only once"): "does not contain the picture",
+    ("describe_as_json", "one try too many"): "should be asked once, but it was asked 2 times",
     ("describe_as_json", "always three tries"): "max_tries is 4, but describe_as_json gives up",
-    ("describe_as_json", "asks forever"): "would go on without end: count",
-    ("describe_as_json", "gives up with None"): "there should be a ValueError, but what came back is None",
-    ("describe_as_json", "swallows the service's errors"): "that error should come out",
+    ("describe_as_json", "asks forever"): "would go on forever: limit",
+    ("describe_as_json", "gives up with None"): "should raise a ValueError, but it returned None",
+    ("describe_as_json", "swallows the service's errors"): "should let that error through",
     ("compare", "the two swapped"): "are the two swapped",
     ("compare", "one error ends it all"): "ended the whole comparison",
     ("compare", "an error loses the row"): "one row for each of the 5 questions",
@@ -139,7 +139,7 @@ def test_whatever_parse_reply_misses_costs_describe_as_json_nothing():
         report = nb03.describe_as_json.run(function("describe_as_json", describe, parse_reply=parse))
         lets_all_pass = fault in ("always the same", "no errors of its own")
         assert report.share == (0 if lets_all_pass else 1), f"{fault}: {report}"
-        assert not lets_all_pass or "Mend parse_reply first" in str(report)
+        assert not lets_all_pass or "Fix parse_reply first" in str(report)
 
 
 def test_describe_as_json_asks_for_a_parse_reply_that_is_not_written():
@@ -164,13 +164,13 @@ def url(image, *, format="PNG", name=None, encode=base64.b64encode):
         (url(PICTURE, name="PNG"), r"should start with 'data:image/png;base64,'"),
         ("data:image/png;base64,b'iVBO'", r"\.decode\(\)"),
         (url(PICTURE, encode=base64.encodebytes), "line breaks"),
-        ("data:image/png;base64," + base64.urlsafe_b64encode(b"\xfb\xff" * 9).decode(), "another alphabet"),
+        ("data:image/png;base64," + base64.urlsafe_b64encode(b"\xfb\xff" * 9).decode(), "URL-safe alphabet"),
         ("data:image/png;base64,iVBOR", "not valid base64"),
         ("data:image/png;base64,", "no bytes in it"),
         ("data:image/png;base64," + base64.b64encode(PICTURE.tobytes()).decode(), "bare pixels"),
         (url(PICTURE, format="JPEG", name="png"), "says PNG, but it holds a JPEG"),
         (url(PICTURE.resize((9, 8))), "holds a picture of 9×8 pixels"),
-        (url(PICTURE.rotate(90)), "other pixels"),
+        (url(PICTURE.rotate(90)), "own pixels"),
     ],
 )
 def test_a_faulty_data_url_is_explained(address, says):
@@ -179,7 +179,7 @@ def test_a_faulty_data_url_is_explained(address, says):
 
 
 def test_lost_transparency_is_noticed_and_a_lossy_file_is_close_enough():
-    clear = clear_at_the_top(PICTURE)
+    clear = transparent_at_the_top(PICTURE)
     same_pixels(url(clear), clear, "It")
     with pytest.raises(CheckFailed, match="lost the transparency"):
         same_pixels(url(clear.convert("RGB")), clear, "It")

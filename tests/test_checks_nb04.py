@@ -115,8 +115,8 @@ SAID = {  # a wrong answer of tests/answers → words of the sentence a student 
     ("caption", "cut short"): "The text is cut off",
     ("caption", "at most 50 tokens"): "The text is cut off",
     ("caption", "a list of one caption"): "should be a str, but it is the list",
-    ("caption", "the same picture each time"): "another picture",
-    ("caption", "knows the world by heart"): "was not asked at all",
+    ("caption", "the same picture each time"): "a different picture",
+    ("caption", "knows the world by heart"): "was not called at all",
     (
         "caption",
         "begins the caption itself",
@@ -124,7 +124,7 @@ SAID = {  # a wrong answer of tests/answers → words of the sentence a student 
     ("caption", "spaces left in"): r"Use \.strip\(\)",
     ("complete", "prompt echoed"): "The text begins with the prompt",
     ("complete", "cut at Answer:"): "The text begins with the prompt",
-    ("complete", "without the picture's places"): "asked without the picture",
+    ("complete", "without the picture's places"): "called without the picture",
     ("complete", "a space behind the prompt"): "should be given 'Question: .* Answer:', but .* Answer: '",
     ("complete", "the prompt is trimmed"): "but it was given 'a photo of'",
     ("answer", "no Answer:"): r"Answer:', but it was given 'Question: [^']*\?'",
@@ -138,7 +138,7 @@ SAID = {  # a wrong answer of tests/answers → words of the sentence a student 
     ("chat_prompt", "eats the memory"): "changed one of its inputs",
     ("Conversation", "one list for all"): "they share a list",
     ("Conversation", "one default list for all"): "they share a list",
-    ("Conversation", "one picture for all"): "another picture",
+    ("Conversation", "one picture for all"): "a different picture",
     ("Conversation", "remembers nothing"): r"After 1 question the memory should be \[\(",
     ("Conversation", "asks with the last two turns"): "The language model should be given",
     ("Conversation", "reset keeps the list"): r"After reset\(\) the memory should be empty",
@@ -169,10 +169,10 @@ def test_a_model_loaded_anew_is_noticed_and_says_what_the_check_wants(blip2, ima
     def caption(image):
         return write(Loaded(type(blip2.model).from_pretrained(tmp_path).eval(), blip2.processor), image)
 
-    asked = ask(caption, image, says="a red cat")
-    expect_picture_and_text(asked, image, "")
-    assert asked.result == "a red cat"
-    with pytest.raises(CheckFailed, match="loaded again at each call"):
+    call = ask(caption, image, reply="a red cat")
+    expect_picture_and_text(call, image, "")
+    assert call.result == "a red cat"
+    with pytest.raises(CheckFailed, match="loaded again on each call"):
         expect_loaded_once(caption, image)
 
 

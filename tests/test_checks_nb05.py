@@ -109,7 +109,7 @@ def test_a_right_search_passes_in_all_cases(connection, capsys):
     "mistake, says, earns",
     [
         ({"order": "DESC"}, "the farthest came first", 0),
-        ({"distance": "L2Distance"}, "Take cosineDistance", 0.75),
+        ({"distance": "L2Distance"}, "Use cosineDistance", 0.75),
         ({"distance": "L2SquaredDistance"}, "dist holds the squared L2 distance", 0.75),
         ({"distance": "1 - cosineDistance", "order": "DESC"}, "holds the cosine similarity", 0.75),
         ({"columns": ["prompt", "dist"]}, "should be prompt, url and dist, but they are prompt, dist", 0.92),
@@ -153,7 +153,7 @@ def test_fetching_all_rows_is_noticed(connection):
         found["dist"] = 1 - np.stack(found.prompt_vector) @ vectors([query])[0]
         return found.sort_values("dist")[:k][["prompt", "url", "dist"]]
 
-    with pytest.raises(CheckFailed, match="20 rows came from the database for k = 3"):
+    with pytest.raises(CheckFailed, match="The database sent 20 rows for k = 3"):
         nb05.search_by_text(wrong)
     assert share(nb05.search_by_text, wrong) == 0.93
 
@@ -162,17 +162,17 @@ def test_rows_in_a_list_miss_the_data_frame_alone(connection):
     def rows(client, table, query, k=5):
         return list(search(client, table, query, k).itertuples(index=False, name=None))
 
-    with pytest.raises(CheckFailed, match="should return a pandas DataFrame, but what it returned is the list"):
+    with pytest.raises(CheckFailed, match="should return a pandas DataFrame, but it returned the list"):
         nb05.search_by_text(rows)
     assert share(nb05.search_by_text, rows) == 0.92
 
 
 def test_another_client_or_table_is_noticed(connection):
-    with pytest.raises(CheckFailed, match="did not ask the client that it was given"):
+    with pytest.raises(CheckFailed, match="did not use the client that it was given"):
         nb05.search_by_text(lambda client, table, query, k=5: search(connection, table, query, k))
     with pytest.raises(CheckFailed, match="rows, but there are 0"):
         nb05.search_by_text(lambda client, table, query, k=5: client.query_df(f"SELECT url FROM {table} LIMIT 0"))
-    with pytest.raises(CheckFailed, match=r"should return a pandas DataFrame, but what it returned is None"):
+    with pytest.raises(CheckFailed, match=r"should return a pandas DataFrame, but it returned None"):
         nb05.search_by_text(lambda client, table, query, k=5: client.command("SELECT 1") and None)
 
 
@@ -196,7 +196,7 @@ def test_only_the_table_with_its_rule_passes(connection):
     for order in ("id", "(id)", "(id, prompt)", "`id`"):
         assert share(nb05.create_table, lambda client, table, order=order: create(client, table, order=order)) == 1
     for options, says, earns in (
-        ({"rule": ""}, "took a vector of 511 numbers", 0.75),
+        ({"rule": ""}, "accepted a vector of 511 numbers", 0.75),
         ({"how": "TABLE"}, "write CREATE TABLE IF NOT EXISTS", 0.9),
         ({"how": "OR REPLACE TABLE"}, "after a second create_table there are 0", 0.9),
         ({"order": "tuple()"}, "but it is sorted by nothing", 0.92),
@@ -222,7 +222,7 @@ def test_an_index_counts_when_it_is_built(connection):
 
     assert share(nb05.create_index, index) == 1
     for options, says, earns in (
-        ({"statements": slice(0, 1)}, "knows none of the rows that were stored before", 0.7),
+        ({"statements": slice(0, 1)}, "covers none of the rows that were stored before", 0.7),
         ({"old": "cosineDistance", "new": "L2Distance"}, "made for another distance", 0),
         ({"old": " IF NOT EXISTS", "new": ""}, "Write ADD INDEX IF NOT EXISTS", 0.9),
         ({"old": "vec_idx", "new": "idx"}, "should be called vec_idx, but its name is idx", 0.9),
@@ -272,17 +272,17 @@ def is_good(row):
     "mistake, says, earns",
     [
         ({}, None, 1),
-        ({"take": list}, "11 of 11 rows had been taken", 0.98),
+        ({"take": list}, "11 of 11 rows had already been read", 0.98),
         ({"parts": lambda data: [[row] for row in data]}, "inserts, but there were 11", 0.98),
         ({"bar": lambda **options: nullcontext()}, "no progress bar", 0.98),
         ({"first": 1}, "should name the first bad row by its number", 0.95),
         (
             {"look": lambda row: is_good(row | {"url": ""}) and "url" in row},
-            r"\(its url is None\) there should be",
+            r"\(its url is None\), your function should raise",
             0.96,
         ),
-        ({"look": lambda row: True}, "Look at all rows of a batch before you store any", 0.39),
-        ({"parts": lambda data: []}, "11 rows were to be stored, but 0 are in the table", 0.43),
+        ({"look": lambda row: True}, "Check all rows of a batch before you store any", 0.39),
+        ({"parts": lambda data: []}, "11 rows should be stored, but 0 are in the table", 0.43),
     ],
 )
 def test_the_sentence_names_a_mistake_in_inserting(connection, mistake, says, earns):
@@ -304,7 +304,7 @@ def test_half_a_batch_in_the_table_is_noticed(connection):
             done += insert(client, table, [row])
         return done
 
-    with pytest.raises(CheckFailed, match="rows should be in the table and nothing of its own, but there are"):
+    with pytest.raises(CheckFailed, match="should be in the table, and none of its own batch, but there are"):
         nb05.insert_prompts(half)
 
 
@@ -324,7 +324,7 @@ def test_recall_is_checked_by_lists_that_can_be_counted_by_hand(capsys):
         nb05.recall_at_k(lambda a, e, k: float(np.mean([x[:k] == y[:k] for x, y in zip(a, e, strict=True)])))
     with pytest.raises(CheckFailed, match="changed one of its inputs"):
         nb05.recall_at_k(lambda a, e, k: [recall(a, e, k), a[0].append(1)][0])
-    with pytest.raises(CheckFailed, match="should return a float, but what it returned is None"):
+    with pytest.raises(CheckFailed, match="should return a float, but it returned None"):
         nb05.recall_at_k(lambda a, e, k: None)
 
 
@@ -344,11 +344,11 @@ def improve(chat, idea, neighbours, *, told=slice(None), strip=' \n"', times=1, 
     "mistake, says, earns",
     [
         ({}, None, 1),
-        ({"told": slice(0, 1)}, "Of the 3 neighbours the model was told 1", 0.45),
+        ({"told": slice(0, 1)}, "should contain all 3 neighbours, but it contains 1", 0.45),
         ({"told": slice(None, None, -1)}, "in the order they come in", 0.97),
         ({"strip": " \n"}, "without spaces and quotation marks around", 0.85),
         ({"times": 2}, "asked once, but it was asked 2 times", 0.97),
-        ({"refuse": False}, "there should be a ValueError, but what came back is the str ''", 0.93),
+        ({"refuse": False}, "should raise a ValueError, but it returned the str ''", 0.93),
     ],
 )
 def test_the_sentence_names_a_mistake_in_asking_the_chat(mistake, says, earns):
@@ -403,13 +403,13 @@ def draw_and_store(
     "mistake, says, earns",
     [
         ({}, None, 1),
-        ({"stored": False}, "One row more should be in the table", 0.62),
-        ({"width": 512}, "The picture is 32 × 32 pixels, but the row says 512 × 32", 0.97),
+        ({"stored": False}, "There should be one more row in the table", 0.62),
+        ({"width": 512}, "The picture has 32 × 32 pixels, but the row says 512 × 32", 0.97),
         ({"use_seed": False}, "Another seed gave the same picture", 0.95),
         ({"use_steps": False}, "With steps=4 the pipeline should take 4 steps, but it took 25", 0.97),
         ({"source_site": "diffusion"}, 'should be "generated"', 0.98),
         ({"shows": "a small white moon, at night"}, "but it was asked for 'a small white moon, at night'", 0.5),
-        ({"path": True}, r"take path\.resolve\(\)\.as_uri\(\)", 0.97),
+        ({"path": True}, r"use path\.resolve\(\)\.as_uri\(\)", 0.97),
     ],
 )
 def test_the_sentence_names_a_mistake_in_drawing_and_storing(connection, mistake, says, earns):
@@ -424,5 +424,5 @@ def test_the_sentence_names_a_mistake_in_drawing_and_storing(connection, mistake
 
 def test_an_address_without_a_picture_is_said(tmp_path):
     drawn = drawing.Drawn("a cat", {name: str(tmp_path / "none.png") for name in COLUMNS}, [], 1)
-    with pytest.raises(CheckFailed, match=r"take the file's address with path\.resolve\(\)\.as_uri\(\)"):
+    with pytest.raises(CheckFailed, match=r"use the file's URL, path\.resolve\(\)\.as_uri\(\)"):
         assert drawn.picture

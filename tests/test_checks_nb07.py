@@ -38,7 +38,7 @@ EXERCISES = [getattr(nb07, name) for name in nb07.__all__]
 
 def failed(exercise: Exercise, answer, seed="visible") -> dict[str, str]:
     """The sentences of the cases that the answer fails, by name."""
-    return {outcome.case.name: outcome.sentence for outcome in exercise.run(answer, seed).failed}
+    return {outcome.case.name: outcome.message for outcome in exercise.run(answer, seed).failed}
 
 
 @pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: exercise.name)
@@ -117,7 +117,7 @@ def test_the_right_rewriting_passes(capsys):
         ({"sift": list}, "only decorated differently"),
         ({"warm": False}, "same words each time with temperature 0"),
         ({"tries": 1}, "gave up after 1 request"),
-        ({"tries": 100}, "without end"),
+        ({"tries": 100}, "forever"),
         ({"end": lambda text: ValueError("too few")}, "how many prompts were found"),
     ],
 )
@@ -296,7 +296,7 @@ def test_each_criterion_of_the_assessment_is_a_case_with_its_weight(judged):
     for name, weight in assessment.WEIGHTS["notebook"].items():
         report = judged(**{name: Finding(Fraction(0), [Fault(None, f"The {name} could be better")])})
         (outcome,) = report.failed
-        assert (outcome.case.share, outcome.sentence) == (weight.points, f"The {name} could be better.")
+        assert (outcome.case.share, outcome.message) == (weight.points, f"The {name} could be better.")
         judged(**{name: Finding(Fraction(1))})
 
 
@@ -308,7 +308,7 @@ def test_what_a_small_model_says_and_draws_need_not_be_perfect(judged):
 
 def test_a_criterion_that_finds_nothing_to_judge_says_what_to_do(judged):
     report = judged(fit=Finding(Fraction(0)))
-    assert [outcome.sentence for outcome in report.failed] == [assessment.CRITERIA["fit"].advice]
+    assert [outcome.message for outcome in report.failed] == [assessment.CRITERIA["fit"].advice]
 
 
 def test_a_hand_in_of_no_records_wins_nothing(tmp_path):
@@ -343,10 +343,7 @@ def test_the_right_posting_passes():
 
 def test_a_refusal_that_is_taken_for_an_answer_is_found():
     careless = partial(post, status=False)
-    assert (
-        "what came back is the dict"
-        in failed(nb07.post_submission, careless)["a RuntimeError where the runner refuses"]
-    )
+    assert "but it returned the dict" in failed(nb07.post_submission, careless)["a RuntimeError if the runner refuses"]
 
 
 def test_json_whose_header_does_not_say_so_is_named():

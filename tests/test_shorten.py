@@ -5,7 +5,7 @@ from base64 import b64encode, encodebytes
 import numpy as np
 import pytest
 
-from helpers.checks.answers import sentence_for
+from helpers.checks.answers import message_for
 from helpers.shorten import in_short
 
 pytestmark = pytest.mark.quick
@@ -74,5 +74,5 @@ def test_a_line_has_300_characters_at_most():
 
 def test_a_check_says_what_a_library_said_in_short():
     error = ValueError(f"Code: 46. DB::Exception: no function f({[np.float32(number) for number in VECTOR]}).")
-    assert "no function f([np.float32(" in sentence_for(error, len) and "DB::" not in sentence_for(error, len)
-    assert len(sentence_for(error, len)) < 200
+    assert "no function f([np.float32(" in message_for(error, len) and "DB::" not in message_for(error, len)
+    assert len(message_for(error, len)) < 200

@@ -1,7 +1,7 @@
-"""Checks of the exercises: `checks.nb01.add_noise(add_noise)` tries a student's function and teaches where it goes wrong.
+"""Checks of the exercises: `checks.nb01.add_noise(add_noise)` tests a student's function and explains what is wrong.
 
-An exercise is a list of cases (`helpers.checks.cases`). A check that fails lists them, each with one sentence; where
-pictures say it better, yours is shown beside the expected one. The hidden tests run the same cases on other inputs.
+An exercise is a list of cases (`helpers.checks.cases`). A check that fails lists them, each failed one with a message;
+where pictures say it better, yours is shown beside the expected one. The hidden tests run the same cases on other inputs.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = [
 
 
 def __getattr__(name: str):
-    """`checks.nb01` imports the module of that notebook when it is first asked for."""
+    """Import a notebook's module, such as `checks.nb01`, on first access."""
     if name.startswith("nb"):
         return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

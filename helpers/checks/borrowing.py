@@ -1,6 +1,6 @@
 """The course's own versions of exercises: they earn no points and let everything that needs them run.
 
-`course build` packs the solutions into borrowed.bin. They are packed, not hidden: nobody should read one by chance.
+`course build` packs the solutions into borrowed.bin, not to hide them, but so that nobody reads one by accident.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ FILE = Path(__file__).with_name("borrowed.bin")
 
 
 def borrow(exercise: str, notebook: str = "") -> Any:
-    """The course's own version of an exercise, in place of yours: `embed_texts = checks.borrow("embed_texts")`.
+    """Return the course's own version of an exercise, to use instead of yours.
 
-    It uses what the notebook has defined so far, so run the set-up cells first. It earns no points.
+    `embed_texts = checks.borrow("embed_texts")` uses what the notebook has defined so far, so run the set-up cells
+    first. It earns no points.
 
     Args:
         exercise: its name.
-        notebook: the notebook's number, such as "07"; only needed where two notebooks have an exercise of this name.
+        notebook: the notebook's number, such as "07"; only needed if two notebooks have an exercise of this name.
 
     Raises:
         PlainError: there is no such exercise, or more than one.
@@ -57,19 +58,19 @@ def is_borrowed(answer: Any) -> bool:
 
 
 def hint(exercise: str) -> str:
-    """How to go on without the exercise; empty where there is nothing to borrow."""
+    """Say how to continue without the exercise; empty if there is nothing to borrow."""
     found = _versions(exercise)
     if not found:
         return ""
     number = f', "{next(iter(found))}"' if len(_all_versions(exercise)) > 1 and len(found) == 1 else ""
     return (
-        f'To go on without it: {exercise} = checks.borrow("{exercise}"{number}), the course\'s own version, which earns '
-        "no points."
+        f'To continue without it, run {exercise} = checks.borrow("{exercise}"{number}): the course\'s own version, which '
+        "earns no points."
     )
 
 
 def _versions(exercise: str) -> dict[str, str]:
-    """The sources of an exercise by notebook; only this notebook's where the checks that are imported tell which it is."""
+    """The sources of an exercise by notebook; only this notebook's if the imported checks show which one it is."""
     found = _all_versions(exercise)
     here = {number: source for number, source in found.items() if f"helpers.checks.nb{number}" in sys.modules}
     return here if len(here) == 1 else found
@@ -80,10 +81,10 @@ def _all_versions(exercise: str) -> dict[str, str]:
 
 
 def packed(solutions: Mapping[str, str]) -> bytes:
-    """The sources of exercises, by "07/generate_images", as the bytes of borrowed.bin."""
+    """Pack the sources of exercises, with keys such as "07/generate_images", into the bytes of borrowed.bin."""
     return zlib.compress(json.dumps(dict(sorted(solutions.items()))).encode(), 9)
 
 
 def unpacked(file: Path) -> dict[str, str]:
-    """What `packed` has packed; nothing where there is no file."""
+    """Unpack what `packed` has packed; empty if there is no file."""
     return json.loads(zlib.decompress(file.read_bytes())) if file.exists() else {}

@@ -1,4 +1,4 @@
-"""What a call of a student's function does besides returning something."""
+"""Side effects of a student's function: changed inputs, requests, loaded models, optimizer steps."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ __all__ = ["call", "count_loads", "count_optimizer_steps", "expect_asked_once", 
 
 
 def call(fn: Callable, *inputs, **options) -> Any:
-    """Call a student's function; raise `CheckFailed` where it has changed one of its inputs.
+    """Call a student's function; raise `CheckFailed` if it changes one of its inputs.
 
-    Tensors, arrays, pictures, lists, tuples and dicts are compared, with all that is in them.
+    Tensors, arrays, pictures, lists, tuples and dicts are compared, with everything in them.
     """
     import torch
 
@@ -28,7 +28,7 @@ def call(fn: Callable, *inputs, **options) -> Any:
         how = (
             "Make a new tensor: write a * x or x - y, not x *= a, x -= y or a method whose name ends with an underscore."
             if torch.is_tensor(value)
-            else "Make a new one: whoever calls it may need the old one again."
+            else "Make a new one: the caller may still need the original."
         )
         expect(_same(value, old), f"{name_of(fn)} changed one of its inputs. {how}")
     return result
@@ -43,7 +43,7 @@ def _is_data(value: Any) -> bool:
 
 
 def _same(value: Any, old: Any) -> bool:
-    """Whether the value is still what its copy is."""
+    """Whether the value still equals its copy."""
     import numpy as np
     import torch
 
@@ -61,13 +61,13 @@ def _same(value: Any, old: Any) -> bool:
 
 
 def expect_asked_once(requests: Sequence) -> None:
-    """Raise `CheckFailed` unless the chat model got one request."""
+    """Raise `CheckFailed` unless the chat model got exactly one request."""
     expect(len(requests) == 1, f"The chat model should be asked once, but it was asked {len(requests)} times.")
 
 
 @contextmanager
 def expect_no_load(role: str) -> Iterator[None]:
-    """Raise `CheckFailed` where a model is loaded from disk meanwhile, in place of the one that `load(role)` keeps."""
+    """Raise `CheckFailed` if a model is loaded from disk meanwhile, instead of the one that `load(role)` keeps."""
     if role == "diffusion":
         from diffusers import DiffusionPipeline as Loaded
     else:
@@ -77,15 +77,16 @@ def expect_no_load(role: str) -> Iterator[None]:
         yield
     expect(
         not loads,
-        f'The model is loaded again at each call, which takes seconds: use load("{role}"), which loads it once and keeps it.',
+        f'The model is loaded again on each call, which takes seconds: use load("{role}"), which loads it once and keeps it.',
     )
 
 
 @contextmanager
 def count_loads(base: type) -> Iterator[list]:
-    """Give a list that grows by one whenever a model of this class, or of one made from it, is loaded from disk.
+    """Yield a list that grows by one whenever a model of this class or a subclass is loaded from disk.
 
-    base: such as transformers' `PreTrainedModel` or diffusers' `DiffusionPipeline`.
+    Args:
+        base: for example transformers' `PreTrainedModel` or diffusers' `DiffusionPipeline`.
     """
     loads, load = [], base.from_pretrained.__func__
 
@@ -99,7 +100,7 @@ def count_loads(base: type) -> Iterator[list]:
 
 @contextmanager
 def count_optimizer_steps() -> Iterator[list]:
-    """Give a list that grows by one at each step of any torch optimizer."""
+    """Yield a list that grows by one at each step of any torch optimizer."""
     from torch.optim.optimizer import register_optimizer_step_post_hook
 
     steps = []

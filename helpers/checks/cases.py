@@ -1,4 +1,4 @@
-"""An exercise as a list of cases: what the answer is tried with, what must hold, and how much each is worth.
+"""An exercise as a list of cases: the inputs of each, what must hold, and how much it is worth.
 
     double = Exercise("double")
 
@@ -7,18 +7,18 @@
         return rng.randrange(1, 100)
 
     @double.core(70)
-    def doubles(double, number):
+    def any_number(double, number):
         \"\"\"twice the number\"\"\"
         expect(double(number) == 2 * number, f"double({number}) should be {2 * number}.")
 
     @double.edge(30)
-    def refuses_text(double):
-        \"\"\"a ValueError for a text\"\"\"
-        expect_raises(lambda: double("two"), ValueError, "a text")
+    def text(double):
+        \"\"\"a ValueError for text\"\"\"
+        expect_raises(lambda: double("two"), ValueError, "text")
 
-As in pytest, a case is handed what its parameters name: the student's answer under the exercise's name, `rng` (a
+As with pytest's fixtures, a case gets what its parameters name: the student's answer under the exercise's name, `rng` (a
 `random.Random`), `generator` (torch's), or what a function marked `given` returns or yields, made once for all cases.
-The check that students see runs the cases with a fixed seed, the hidden test runs the same ones with the grader's.
+The check that students see runs the cases with a fixed seed; the hidden test runs the same ones with the grader's.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from functools import cached_property
 from textwrap import indent
 from typing import Any
 
-from helpers.checks.answers import NotWritten, calls_recorded, sentence_for
+from helpers.checks.answers import NotWritten, calls_recorded, message_for
 from helpers.checks.borrowing import hint, is_borrowed
 from helpers.checks.expect import CheckFailed, Pictures
 from helpers.checks.fakes import NeverEnds
@@ -41,23 +41,23 @@ __all__ = ["Case", "Exercise", "Outcome", "Report", "for_points"]
 
 VISIBLE = "visible"
 """The seed of the check that students see."""
-_points_asked: list[float] = []
+_requested_points: list[float] = []
 
 
 def for_points(points: float) -> None:
-    """Let the next check return points, up to this many, instead of raising an error; graders call this."""
-    _points_asked[:] = [points]
+    """Make the next check return points, up to this number, instead of raising an error; graders call this."""
+    _requested_points[:] = [points]
 
 
 @dataclass(frozen=True)
 class Case:
-    """One thing that an answer is tried with.
+    """One case of an exercise.
 
     Attributes:
         name: what must hold, in a few words.
-        share: what it is worth, in per cent of the exercise's points.
-        core: whether it belongs to what the exercise is about; edges count only where some of the core is right.
-        run: the function that tries it and raises `CheckFailed`.
+        share: its worth, as a percentage of the exercise's points.
+        core: whether it tests what the exercise is about; edge cases count only if some core case passes.
+        run: the function that runs it and raises `CheckFailed`.
     """
 
     name: str
@@ -68,21 +68,21 @@ class Case:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a case ended: the sentence says what is wrong, and is None where it passed."""
+    """The outcome of a case; the message says what is wrong and is None if the case passed."""
 
     case: Case
-    sentence: str | None = None
+    message: str | None = None
     pictures: Pictures = field(default_factory=Pictures)
 
     @property
     def passed(self) -> bool:
-        """Whether what should hold did hold."""
-        return self.sentence is None
+        """Whether the case passed."""
+        return self.message is None
 
 
 @dataclass(frozen=True)
 class Report:
-    """How all cases of an exercise ended."""
+    """The outcomes of all cases of an exercise."""
 
     exercise: str
     outcomes: tuple[Outcome, ...]
@@ -94,7 +94,7 @@ class Report:
 
     @property
     def share(self) -> float:
-        """What the answer has earned, 0 … 1; nothing where no case of the core passed."""
+        """The share of the points that the answer earns, 0 … 1; nothing if no core case passed."""
         if not any(outcome.passed for outcome in self.outcomes if outcome.case.core):
             return 0.0
         return sum(outcome.case.share for outcome in self.outcomes if outcome.passed) / 100
@@ -104,19 +104,19 @@ class Report:
         lines = [
             f"{self.exercise}: {passed} of {len(self.outcomes)} cases passed, {100 * self.share:.0f} % of the points."
         ]
-        said: set[str] = set()
+        shown: set[str] = set()
         for outcome in self.outcomes:
             lines.append(f"  {'✓' if outcome.passed else '✗'} {outcome.case.name} ({outcome.case.share} %)")
             if not outcome.passed:
-                lines.append(indent("The same." if outcome.sentence in said else outcome.sentence, 6 * " "))
-                said.add(outcome.sentence)
+                lines.append(indent("Same as above." if outcome.message in shown else outcome.message, 6 * " "))
+                shown.add(outcome.message)
         if self.share == 0 and len(self.failed) < len(self.outcomes):
-            lines.append("  What passed are edges; they count when some of the core is right.")
+            lines.append("  Only edge cases passed; they earn points once a core case passes.")
         return "\n".join(lines)
 
 
 class Exercise:
-    """The cases of one exercise; called with a student's answer it is the check that students see."""
+    """The cases of one exercise; calling it with a student's answer runs the check that students see."""
 
     def __init__(self, name: str) -> None:
         self.name, self.__name__ = name, name
@@ -127,11 +127,11 @@ class Exercise:
         return f"Exercise({self.name!r}, {len(self.cases)} cases)"
 
     def core(self, share: int) -> Callable[[Callable], Callable]:
-        """Mark a function as a case of what the exercise is about, worth this share in per cent."""
+        """Mark a function as a core case, which tests what the exercise is about, worth `share` per cent."""
         return self._case(share, core=True)
 
     def edge(self, share: int) -> Callable[[Callable], Callable]:
-        """Mark a function as an edge case, worth this share in per cent."""
+        """Mark a function as an edge case, worth `share` per cent."""
         return self._case(share, core=False)
 
     def _case(self, share: int, *, core: bool) -> Callable[[Callable], Callable]:
@@ -143,32 +143,32 @@ class Exercise:
         return add
 
     def given(self, make: Callable) -> Callable:
-        """Mark a function that makes what several cases need; a generator resumes after its `yield` when all are done."""
+        """Mark a function whose result several cases share; a generator resumes after its `yield` when all are done."""
         self.givens[make.__name__] = make
         return make
 
     def run(self, answer: Any, seed: object = VISIBLE) -> Report:
-        """Try the answer with every case.
+        """Run every case on the answer.
 
         Raises:
-            NotWritten: the answer is still the line that says where to write it.
+            NotWritten: the exercise still has its placeholder.
         """
-        with ExitStack() as over:
-            trial = _Trial(self, answer, seed, over)
+        with ExitStack() as cleanup:
+            trial = _Trial(self, answer, seed, cleanup)
             return Report(self.name, tuple(trial.outcome(case) for case in self.cases))
 
     def __call__(self, answer: Any) -> float | None:
-        """Try the answer and print how each case ended.
+        """Run every case on the answer and print the outcomes.
 
         Returns:
-            The points where `for_points` has asked for them, else None.
+            The points if `for_points` asked for them, else None.
 
         Raises:
             CheckFailed: a case failed, and no points were asked for.
             NotWritten: the exercise is not written yet, and no points were asked for.
         """
-        if _points_asked:
-            return self._graded(answer, _points_asked.pop())
+        if _requested_points:
+            return self._graded(answer, _requested_points.pop())
         report = self.run(answer)
         if report.failed:
             raise CasesFailed(report)
@@ -191,11 +191,11 @@ class Exercise:
 
 
 class CasesFailed(CheckFailed):
-    """Some cases of an exercise failed; a notebook shows the list of all of them."""
+    """Some cases of an exercise failed; a notebook shows the list of all cases."""
 
     def __init__(self, report: Report) -> None:
         first = next((o.pictures for o in report.failed if o.pictures.yours is not None), Pictures())
-        super().__init__(" ".join(dict.fromkeys(o.sentence for o in report.failed)), **first._asdict())
+        super().__init__(" ".join(dict.fromkeys(o.message for o in report.failed)), **first._asdict())
         self.report = report
 
     def _render_traceback_(self) -> list[str]:
@@ -205,12 +205,12 @@ class CasesFailed(CheckFailed):
 
 @dataclass
 class _Trial:
-    """One run of an exercise's cases, and what they share."""
+    """One run of an exercise's cases, with the values that they share."""
 
     exercise: Exercise
     answer: Any
     seed: object
-    over: ExitStack
+    cleanup: ExitStack
     made: dict[str, Any] = field(default_factory=dict)
 
     def outcome(self, case: Case) -> Outcome:
@@ -220,12 +220,12 @@ class _Trial:
         except CheckFailed as failed:
             return Outcome(case, str(failed), failed.pictures)
         except (Exception, NeverEnds) as error:
-            return Outcome(case, sentence_for(error, self.student))
+            return Outcome(case, message_for(error, self.student))
         return Outcome(case)
 
     @cached_property
     def student(self) -> Any:
-        """The answer, which now remembers how it was called last."""
+        """The answer, wrapped so that it records its last call."""
         return calls_recorded(self.answer)
 
     def _call(self, fn: Callable) -> Any:
@@ -243,23 +243,23 @@ class _Trial:
         if name not in self.made:
             try:
                 self.made[name] = True, self._make(self.exercise.givens[name])
-            except (Exception, NeverEnds) as error:  # every case that needs it fails in the same way
+            except (Exception, NeverEnds) as error:  # every case that needs the value fails with this error
                 self.made[name] = False, error
-        is_there, value = self.made[name]
-        if not is_there:
+        succeeded, value = self.made[name]
+        if not succeeded:
             raise value
         return value
 
     def _make(self, make: Callable) -> Any:
         made = self._call(make)
-        return self.over.enter_context(contextmanager(lambda: made)()) if inspect.isgeneratorfunction(make) else made
+        return self.cleanup.enter_context(contextmanager(lambda: made)()) if inspect.isgeneratorfunction(make) else made
 
     def _seed(self, wanted_by: str) -> str:
         return f"{self.seed} {self.exercise.name} {wanted_by}"
 
     @contextmanager
     def _own_randomness(self, wanted_by: str):
-        """Seed torch's own generator, for answers that use it, and leave the student's as it was."""
+        """Seed torch's global generator for answers that use it, and restore the student's state afterwards."""
         import torch
 
         with torch.random.fork_rng(devices=[]):

@@ -1,4 +1,4 @@
-"""Pictures in data URLs: read, with the likely reason where that fails, and compared with the one that went in."""
+"""Pictures in data URLs: decoded, with the likely reason if that fails, and compared with the original."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 __all__ = ["close_pixels", "decode", "kind_of", "looks_like", "same_pixels"]
 
 LOSSY = 12
-"""How far a lossy file's values, 0 to 255, may be off on average."""
+"""The largest mean error of a lossy file's values, which are 0 to 255."""
 
 
 def decode(url, what: str, *, kind: str = "PNG") -> Image.Image:
-    """The picture in a data URL of this kind.
+    """Decode the picture in a data URL of this file type.
 
     Raises:
-        CheckFailed: there is none; the sentence, which begins with `what`, has the likely reason.
+        CheckFailed: the URL is faulty; the message begins with `what` and gives the likely reason.
     """
     from PIL import Image
 
@@ -34,15 +34,15 @@ def decode(url, what: str, *, kind: str = "PNG") -> Image.Image:
     letters = url[len(start) :]
     expect(
         not letters.startswith(("b'", 'b"')),
-        f"{what} has b'…' in it: b64encode gives bytes; .decode() makes a string of them.",
+        f"{what} has b'…' in it: b64encode returns bytes; .decode() turns them into a string.",
     )
     expect(
         not re.search(r"\s", letters),
-        f"{what} has line breaks in it, which do not belong in a URL: take base64.b64encode, not encodebytes.",
+        f"{what} has line breaks in it, which don't belong in a URL: use base64.b64encode, not encodebytes.",
     )
     expect(
         not re.search(r"[-_]", letters),
-        f"{what} is written in another alphabet (with - and _): take base64.b64encode, not urlsafe_b64encode.",
+        f"{what} is in base64's URL-safe alphabet (with - and _): use base64.b64encode, not urlsafe_b64encode.",
     )
     try:
         data = base64.b64decode(letters, validate=True)
@@ -50,39 +50,39 @@ def decode(url, what: str, *, kind: str = "PNG") -> Image.Image:
         raise CheckFailed(f"{what} is not valid base64: {error}.") from None
     expect(
         bool(data),
-        f"{what} has no bytes in it. After image.save(buffer) the buffer stands at its end, so that read() gives nothing; "
-        "getvalue() gives everything.",
+        f"{what} has no bytes in it. After image.save(buffer), the buffer's position is at its end, so read() returns "
+        "nothing; getvalue() returns everything.",
     )
     try:
         image = Image.open(io.BytesIO(data))
         image.load()
     except OSError:
         raise CheckFailed(
-            f"{what} holds {len(data):,} bytes that are not a picture file. Image.tobytes() gives bare pixels, without "
-            "size and format: save the picture into an io.BytesIO() and take its getvalue()."
+            f"{what} holds {len(data):,} bytes that are not a picture file. Image.tobytes() returns bare pixels, without "
+            "size and format: save the picture to an io.BytesIO() and use its getvalue()."
         ) from None
     expect(image.format == kind, f"{what} says {kind}, but it holds a {image.format}.")
     return image
 
 
 def kind_of(url) -> str:
-    """The kind of file that a data URL says it holds: "PNG", "JPEG" or "WEBP"; "PNG" where it is none of these."""
+    """Return the file type that a data URL declares: "PNG", "JPEG" or "WEBP"; "PNG" for anything else."""
     found = re.match(r"data:image/(jpeg|webp);", url if isinstance(url, str) else "")
     return found[1].upper() if found else "PNG"
 
 
 def same_pixels(url, image: Image.Image, what: str) -> None:
-    """Raise `CheckFailed` unless the data URL holds a PNG with just the picture's pixels, transparency too."""
+    """Raise `CheckFailed` unless the data URL holds a PNG with exactly the picture's pixels, transparency included."""
     found = decode(url, what)
     _expect_size(found, image, what)
     expect(
         found.convert("RGB").tobytes() == image.convert("RGB").tobytes(),
-        f"{what} holds other pixels than the picture. PNG keeps every pixel: save the picture as it is.",
+        f"{what} does not hold the picture's own pixels. PNG keeps every pixel: save the picture as it is.",
         **_pair(found, image),
     )
     expect(
         found.convert("RGBA").tobytes() == image.convert("RGBA").tobytes(),
-        f"{what} has lost the transparency. PNG can keep it: save the picture as it is, without convert.",
+        f"{what} has lost the transparency. PNG can keep it: save the picture as it is, without .convert().",
     )
 
 
@@ -94,7 +94,7 @@ def close_pixels(url, image: Image.Image, what: str, *, kind: str) -> None:
 
 
 def looks_like(found: Image.Image, image: Image.Image) -> bool:
-    """Whether both are the same picture, but for what a lossy file changes."""
+    """Whether both are the same picture, apart from the changes of lossy compression."""
     from PIL import ImageChops, ImageStat
 
     if found.size != image.size:
@@ -106,10 +106,10 @@ def looks_like(found: Image.Image, image: Image.Image) -> bool:
 def _expect_size(found: Image.Image, image: Image.Image, what: str) -> None:
     expect(
         found.size == image.size,
-        f"{what} holds a picture of {found.width}×{found.height} pixels, but the one that went in has "
+        f"{what} holds a picture of {found.width}×{found.height} pixels, but the original has "
         f"{image.width}×{image.height}.",
     )
 
 
 def _pair(found: Image.Image, image: Image.Image) -> dict:
-    return {"yours": found.convert("RGB"), "expected": image.convert("RGB"), "alt": "the picture of the data URL"}
+    return {"yours": found.convert("RGB"), "expected": image.convert("RGB"), "alt": "the picture in the data URL"}

@@ -1,6 +1,6 @@
-"""What must hold of a student's answer, each with the sentence to read where it does not.
+"""Assertions about a student's answer, each with the message to show if it fails.
 
-Known mistakes are data (`Mistake`): what the mistake would have given, and what to say of it.
+Known mistakes are data (`Mistake`): the result that the mistake leads to, and the message that explains it.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from PIL import Image
 
 __all__ = [
-    "A_PICTURE",
-    "TOO_SLOW",
+    "PICTURE_WORDS",
+    "TIMEOUT_WORDS",
     "CheckFailed",
     "Mistake",
     "Pictures",
@@ -38,20 +38,20 @@ __all__ = [
     "expect_type",
 ]
 
-A_PICTURE = ("picture", "image")
-TOO_SLOW = ("tim", "second", "too long", "slow")
-"""Words of which an error has one that says what it should of a picture, and of a server that is too slow."""
+PICTURE_WORDS = ("picture", "image")
+TIMEOUT_WORDS = ("tim", "second", "too long", "slow")
+"""An error about a picture, or about a server that is too slow, should contain one of these words."""
 
 
 class Pictures(NamedTuple):
-    """A student's picture beside the expected one; `alt` says what they show."""
+    """A student's picture and the expected one; `alt` describes them."""
 
     yours: Image.Image | None = None
     expected: Image.Image | None = None
     alt: str = ""
 
     def show(self) -> None:
-        """Show the pair, where there is one."""
+        """Show the pair, if there is one."""
         if self.yours is not None and self.expected is not None:
             from helpers import show
 
@@ -59,7 +59,7 @@ class Pictures(NamedTuple):
 
 
 class CheckFailed(AssertionError):
-    """What a student's answer gets wrong, in a sentence; pictures where they say it better."""
+    """A failed check: a message that says what is wrong, and a pair of pictures where they say it better."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class CheckFailed(AssertionError):
         self._is_shown = False
 
     def _render_traceback_(self) -> list[str]:
-        """What IPython prints in place of a traceback. It asks twice, so the pictures are shown the first time only."""
+        """Return what IPython prints instead of a traceback. It calls this twice; pictures are shown the first time."""
         if not self._is_shown:
             self._is_shown = True
             self.pictures.show()
@@ -82,29 +82,29 @@ class CheckFailed(AssertionError):
 
 
 class Mistake(NamedTuple):
-    """A mistake that students make: the sentence that helps, and a function of no arguments that makes it."""
+    """A common mistake: the message that explains it, and a function that returns the result it leads to."""
 
     message: str
     result: Callable[[], Any]
 
 
-def expect(holds: bool, message: str, **pictures) -> None:
+def expect(condition: bool, message: str, **pictures) -> None:
     """Raise `CheckFailed` with the message (and pictures) unless the condition holds."""
-    if not holds:
+    if not condition:
         raise CheckFailed(message, **pictures)
 
 
-def expect_no_mistake(mistakes: Iterable[Mistake], fits: Callable[[Any], bool], **pictures) -> None:
-    """Raise `CheckFailed` with the message of the first mistake whose result fits what the student has got."""
+def expect_no_mistake(mistakes: Iterable[Mistake], matches: Callable[[Any], bool], **pictures) -> None:
+    """Raise `CheckFailed` with the message of the first mistake that leads to the student's result."""
     for mistake in mistakes:
-        expect(not fits(mistake.result()), mistake.message, **pictures)
+        expect(not matches(mistake.result()), mistake.message, **pictures)
 
 
 # -- values
 
 
 def expect_type(value, kind: type, what: str, hint: str = "") -> None:
-    """Raise `CheckFailed` unless the value is of exactly this type; `what` begins the sentence, `hint` ends it."""
+    """Raise `CheckFailed` unless the value is of exactly this type; `what` begins the message, `hint` ends it."""
     expect(
         type(value) is kind,
         f"{what} should be {with_article(kind.__name__)}, but it is {described(value)}.{f' {hint}' if hint else ''}",
@@ -112,17 +112,17 @@ def expect_type(value, kind: type, what: str, hint: str = "") -> None:
 
 
 def expect_tuple(value, parts: Sequence[str], name: str) -> None:
-    """Raise `CheckFailed` unless the value, which the function of this name has returned, is a tuple of so named parts."""
+    """Raise `CheckFailed` unless the value that the function `name` returned is a tuple of these parts."""
     expect(
         isinstance(value, tuple) and len(value) == len(parts),
-        f"{name} should return a tuple ({', '.join(parts)}), but what it returned is {described(value)}.",
+        f"{name} should return a tuple ({', '.join(parts)}), but it returned {described(value)}.",
     )
 
 
 def expect_number(
     value, right: float, what: str, mistakes: Iterable[Mistake] = (), *, tolerance: float = 1e-6, hint: str = ""
 ) -> None:
-    """Raise `CheckFailed` unless the value is a float near `right`; names the mistake where it is a known one."""
+    """Raise `CheckFailed` unless the value is a float near `right`; a known mistake is named."""
     expect_type(value, float, what, "Turn a tensor into a number with .item() or float(…).")
     if abs(value - right) <= tolerance:
         return
@@ -144,7 +144,7 @@ def expect_picture(value, what: str, *, size: tuple[int, int] | None = None, hin
     expect(value.mode == "RGB", f"{what} should have mode RGB, but it has {value.mode}.{f' {hint}' if hint else ''}")
     expect(
         size is None or value.size == size,
-        f"{what} should be {'×'.join(map(str, size or ()))} pixels large, but it is {value.width}×{value.height}.",
+        f"{what} should have {'×'.join(map(str, size or ()))} pixels, but it has {value.width}×{value.height}.",
     )
 
 
@@ -153,7 +153,7 @@ def expect_pictures(value, n: int, what: str, *, size: tuple[int, int] | None = 
     expect_type(value, list, what)
     expect(len(value) == n, f"{what} should be a list of {n} picture{'s' * (n != 1)}, but it has {len(value)}.")
     for picture in value:
-        expect_picture(picture, "What is in the list", size=size)
+        expect_picture(picture, "Each picture in the list", size=size)
 
 
 def compare_tensors(
@@ -165,9 +165,9 @@ def compare_tensors(
     tolerance: float = 1e-4,
     **pictures,
 ) -> None:
-    """Raise `CheckFailed` unless `result` is a tensor equal to `right`; names the mistake where it is a known one.
+    """Raise `CheckFailed` unless `result` is a tensor equal to `right`; a known mistake is named.
 
-    `what` names the result in the sentence. The tolerance is a share of the largest value of `right`.
+    `what` names the result in the message. The tolerance is relative to the largest value of `right`.
     """
     import torch
 
@@ -194,12 +194,12 @@ def _close(a: torch.Tensor, b: torch.Tensor, tolerance: float) -> bool:
 def compare_gradients(
     loss, right: torch.Tensor, inputs: Sequence[torch.Tensor], what: str, *, tolerance: float
 ) -> None:
-    """Raise `CheckFailed` unless the loss has a gradient, the one that `right` has, for each of these inputs."""
+    """Raise `CheckFailed` unless the loss has the same gradient as `right` for each of these inputs."""
     import torch
 
     expect(
         torch.is_tensor(loss) and loss.requires_grad,
-        "No gradient can flow from this loss, so nothing could learn: remove torch.no_grad(), .detach() and .item().",
+        "No gradient can flow through this loss, so nothing would learn: remove torch.no_grad(), .detach() and .item().",
     )
     for yours, wanted in zip(torch.autograd.grad(loss, inputs), torch.autograd.grad(right, inputs), strict=True):
         compare_tensors(yours, wanted, what, tolerance=tolerance)
@@ -214,79 +214,80 @@ def expect_raises(
     when: str,
     *,
     mentions: Sequence[str] = (),
-    apart_from: Sequence[str] = (),
-    instead: str = "",
+    ignoring: Sequence[str] = (),
+    hint: str = "",
 ) -> str:
-    """Raise `CheckFailed` unless the call raises an error of this kind whose words say what is wrong.
+    """Raise `CheckFailed` unless the call raises an error of this kind whose message says what is wrong.
 
     Args:
-        call: a function of no arguments that makes the call.
-        kind: the kind of error that is wanted.
-        when: the situation, as a sentence goes on after "For" or "With": "a grid of 3×5 tokens".
-        mentions: words, in any case, of which the error's text must have one; none where any text will do.
-        apart_from: texts, such as an address, inside which no word counts.
-        instead: a hint that ends the sentence where nothing is raised.
+        call: a function without arguments that makes the call.
+        kind: the expected kind of error.
+        when: the situation, as it follows "For": "a grid of 3×5 tokens".
+        mentions: words, in any case, one of which the message must contain; empty if any message will do.
+        ignoring: texts, such as a URL, in which these words don't count.
+        hint: the end of the failure message if nothing is raised.
 
     Returns:
-        The error's text.
+        The error's message.
     """
-    result, error = _ending(call)
-    wanted = f"For {when} there should be {with_article(kind.__name__)}"
+    result, error = _outcome(call)
+    expected = f"For {when}, your function should raise {with_article(kind.__name__)}"
     if error is None:
-        raise CheckFailed(f"{wanted}, but what came back is {described(result)}.{f' {instead}' if instead else ''}")
+        raise CheckFailed(f"{expected}, but it returned {described(result)}.{f' {hint}' if hint else ''}")
     if not isinstance(error, kind):
-        raise CheckFailed(f"{wanted} with a sentence of your own, but there is {_named(error)}.") from error
-    said, counted = str(error), str(error).lower()
-    for text in apart_from:
+        raise CheckFailed(f"{expected} with your own message, but it raised {_named(error)}.") from error
+    message, counted = str(error), str(error).lower()
+    for text in ignoring:
         counted = counted.replace(text.lower(), "")
     expect(
         not mentions or any(word.lower() in counted for word in mentions),
-        f"For {when} the {kind.__name__} should say what is wrong, but it says {cut(said, 200)!r}. Whoever reads it should "
-        f"find {_one_of(mentions)} in it.",
+        f"For {when}, the {kind.__name__} should say what is wrong, but it says {cut(message, 200)!r}. Mention "
+        f"{_one_of(mentions)} in it.",
     )
-    return said
+    return message
 
 
 def expect_propagates(call: Callable[[], object], error: Exception, raiser: str, hint: str = "") -> None:
-    """Raise `CheckFailed` unless the call ends in just this error.
+    """Raise `CheckFailed` unless the call raises exactly this error.
 
     Args:
-        call: a function of no arguments that makes the call.
-        error: what is raised by something that the student's function uses.
-        raiser: that something, to begin a sentence with: "The chat model".
-        hint: what ends the sentence.
+        call: a function without arguments that makes the call.
+        error: the error raised by something that the student's function uses.
+        raiser: that something, to begin the message with: "The chat model".
+        hint: the end of the message.
     """
-    result, raised = _ending(call)
-    came = f"your function returned {described(result)}" if raised is None else f"what came out is {_named(raised)}"
+    result, raised = _outcome(call)
+    actual = f"returned {described(result)}" if raised is None else f"raised {_named(raised)}"
     expect(
         raised is error,
-        f"{raiser} raised {_named(error)}, and that error should come out, but {came}.{f' {hint}' if hint else ''}",
+        f"{raiser} raised {_named(error)}, and your function should let that error through, but it {actual}."
+        f"{f' {hint}' if hint else ''}",
     )
 
 
 @contextmanager
 def expect_no_error(
-    kind: type[Exception] | tuple[type[Exception], ...], sentence: Callable[[Exception], str]
+    kind: type[Exception] | tuple[type[Exception], ...], message: Callable[[Exception], str]
 ) -> Iterator[None]:
-    """Raise `CheckFailed` with a sentence about it where an error of this kind comes meanwhile; others go on their way."""
+    """Turn errors of this kind into a `CheckFailed` with `message(error)`; let all others through."""
     try:
         yield
     except (CheckFailed, NotImplementedError):
         raise
     except kind as error:
-        raise CheckFailed(sentence(error)) from error
+        raise CheckFailed(message(error)) from error
 
 
 def error_of(call: Callable[[], object]) -> Exception | None:
-    """The error that a call of no arguments ends in; None where it ends well."""
-    return _ending(call)[1]
+    """Return the error that a call without arguments raises, or None."""
+    return _outcome(call)[1]
 
 
-def _ending(call: Callable[[], object]) -> tuple[object, Exception | None]:
-    """What the call returns, and the error that it ends in; what a check says itself goes on its way."""
+def _outcome(call: Callable[[], object]) -> tuple[object, Exception | None]:
+    """Return the call's result and its error; let a failed check and an unwritten exercise through."""
     try:
         return call(), None
-    except (CheckFailed, NotImplementedError):  # the latter says that an exercise is not written yet
+    except (CheckFailed, NotImplementedError):
         raise
     except Exception as error:
         return None, error

@@ -1,4 +1,4 @@
-"""Values and calls in words, for the sentences that students read."""
+"""Describe values and calls in words, for the messages that students read."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ __all__ = ["cut", "described", "described_call", "name_of", "on_one_line", "with
 
 ADDRESS = re.compile(r"(?: object)? at 0x[0-9a-fA-F]+")
 AN = re.compile(r"[aeio]|un(?!i[cov])|nd|http|ssl", re.IGNORECASE)
-"""How names begin that are spoken with a vowel first: IndexError and UnboundLocalError, but not UnicodeError."""
+"""The beginnings of names that take "an": IndexError and UnboundLocalError, but not UnicodeError."""
 BRACKETS = {list: "[]", tuple: "()", set: "{}"}
 MOST = 50
-"""How many items of a list are written, at most: more than a sentence has room for."""
+"""The largest number of a list's items to write out: more than a message has room for."""
 
 
 def described(value: Any) -> str:
-    """What a value is, in words for the middle or the end of a sentence, without a full stop."""
+    """Describe a value in words for the middle or the end of a sentence, without a full stop."""
     kind = type(value).__name__
     if value is None:
         return "None (does the function end with `return`?)"
     if isinstance(value, Iterator):
-        return f"{with_article(kind)} (list(…) makes a list of what it gives)"
+        return f"{with_article(kind)} (list(…) turns it into a list)"
     if _is_large(value):
         return f"{with_article(kind)} of shape {tuple(value.shape)}"
     if _is_picture(value):
@@ -33,29 +33,29 @@ def described(value: Any) -> str:
 
 
 def described_call(name: str, inputs: Sequence, options: dict) -> str:
-    """A call as one would write it, with large values in words: "patchify(tensor (3, 48, 64), 16)"."""
+    """Write a call as code, with large values in words: "patchify(tensor (3, 48, 64), 16)"."""
     written = [_in_short(value, 60) for value in inputs]
     written += [f"{key}={_in_short(value, 60)}" for key, value in options.items()]
     return f"{name}({', '.join(written)})"
 
 
 def name_of(fn: Callable) -> str:
-    """A function's name to begin a sentence with; a `functools.partial` has none."""
+    """Return a function's name to begin a sentence with; a `functools.partial` has none."""
     return getattr(fn, "__name__", "Your function")
 
 
 def with_article(name: str) -> str:
-    """The name of a type with its article: "a ValueError", "an IndexError"."""
+    """Return the name of a type with its article: "a ValueError", "an IndexError"."""
     return f"{'an' if AN.match(name) else 'a'} {name}"
 
 
 def on_one_line(text: str) -> str:
-    """The text on one line, without addresses in memory (0x…), which help nobody."""
+    """Return the text on one line, without memory addresses (0x…)."""
     return ADDRESS.sub("", " ".join(text.split()))
 
 
 def cut(text: str, length: int) -> str:
-    """The text, cut with an ellipsis where it is longer."""
+    """Cut the text with an ellipsis if it is longer."""
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
@@ -67,7 +67,7 @@ def _in_short(value: Any, length: int) -> str:
 
 
 def _written(value: Any) -> str:
-    """A value as one would write it; what can't be written, such as a tensor, a picture or a function, by its name."""
+    """Write a value as code; a value that has no short form, such as a tensor, a picture or a function, by its name."""
     kind = type(value)
     if isinstance(value, str):
         return repr(value)
@@ -89,7 +89,7 @@ def _written(value: Any) -> str:
 
 
 def _is_large(value: Any) -> bool:
-    """Whether it is a table, or a tensor or array of more than a few numbers."""
+    """Whether the value is a table, or a tensor or array of more than a few numbers."""
     shape = getattr(value, "shape", ())
     return isinstance(shape, tuple) and (len(shape) > 1 or any(length > 8 for length in shape))
 

@@ -203,7 +203,7 @@ def embed_texts(texts, *, batch_size=256):
         """
 def embed_images(images, *, batch_size=64):
     model, processor = load("clip")
-    left, vectors = [image.convert("RGB") for image in images], []
+    left, vectors = [as_rgb(image) for image in images], []
     while left:
         now, left = left[:batch_size], left[batch_size:]
         with torch.no_grad():
@@ -217,7 +217,7 @@ def embed_images(images, *, batch_size=64):
     out = np.empty((len(images), clip.model.config.projection_dim), dtype=np.float32)
     for i in range(n):
         part = slice(i * batch_size, (i + 1) * batch_size)
-        batch = [picture.convert("RGB") for picture in images[part]]
+        batch = [as_rgb(picture) for picture in images[part]]
         with torch.inference_mode():
             inputs = clip.processor(images=batch, return_tensors="pt").to(clip.model.device)
             out[part] = clip.model.get_image_features(**inputs).pooler_output.cpu().numpy()
@@ -227,7 +227,7 @@ def embed_images(images, *, batch_size=64):
 def embed_images(images, *, batch_size=64):
     model, processor = load("clip")
     rest, rows = iter(images), []
-    while batch := [image.convert("RGB") for image in islice(rest, batch_size)]:
+    while batch := [as_rgb(image) for image in islice(rest, batch_size)]:
         pixels = processor.image_processor(batch, return_tensors="pt").pixel_values.to(model.device)
         with torch.inference_mode():
             seen = model.visual_projection(model.vision_model(pixel_values=pixels).pooler_output)
@@ -656,7 +656,7 @@ def embed_texts(texts, *, batch_size=256):
             EMBED_IMAGES.format(
                 body="""rows = []
     for i in range(0, len(images), batch_size):
-        batch = [image.convert("RGB") for image in images[i : i + batch_size]]
+        batch = [as_rgb(image) for image in images[i : i + batch_size]]
         with torch.no_grad():
             rows.append(clip.model.get_image_features(**clip.processor(images=batch, return_tensors="pt")).pooler_output)
     return torch.cat(rows).numpy()"""
@@ -667,7 +667,7 @@ def embed_texts(texts, *, batch_size=256):
             EMBED_IMAGES.format(
                 body="""rows = []
     for i in range(0, len(images), batch_size):
-        batch = [image.convert("RGB") for image in images[i : i + batch_size]]
+        batch = [as_rgb(image) for image in images[i : i + batch_size]]
         with torch.no_grad():
             seen = clip.model.vision_model(**clip.processor(images=batch, return_tensors="pt")).pooler_output
         rows.append(torch.nn.functional.normalize(seen, dim=-1).numpy())
@@ -679,7 +679,7 @@ def embed_texts(texts, *, batch_size=256):
             EMBED_IMAGES.format(
                 body="""rows = []
     for i in range(0, len(images), batch_size):
-        batch = [image.convert("RGB") for image in images[i : i + batch_size]]
+        batch = [as_rgb(image) for image in images[i : i + batch_size]]
         with torch.no_grad():
             seen = clip.model.get_image_features(**clip.processor(images=batch, return_tensors="pt")).pooler_output
         rows.append(torch.nn.functional.normalize(seen.double(), dim=-1).numpy())
@@ -689,7 +689,7 @@ def embed_texts(texts, *, batch_size=256):
         (
             "all at once",
             EMBED_IMAGES.format(
-                body="""inputs = clip.processor(images=[image.convert("RGB") for image in images], return_tensors="pt")
+                body="""inputs = clip.processor(images=[as_rgb(image) for image in images], return_tensors="pt")
     with torch.no_grad():
         features = clip.model.get_image_features(**inputs).pooler_output
     return torch.nn.functional.normalize(features, dim=-1).numpy()"""
@@ -709,12 +709,24 @@ def embed_texts(texts, *, batch_size=256):
             ),
         ),
         (
+            "transparent pixels become black",
+            EMBED_IMAGES.format(
+                body="""rows = []
+    for i in range(0, len(images), batch_size):
+        batch = [image.convert("RGB") for image in images[i : i + batch_size]]
+        with torch.no_grad():
+            seen = clip.model.get_image_features(**clip.processor(images=batch, return_tensors="pt")).pooler_output
+        rows.append(torch.nn.functional.normalize(seen, dim=-1).numpy())
+    return np.concatenate(rows)"""
+            ),
+        ),
+        (
             "one by one",
             EMBED_IMAGES.format(
                 body="""rows = []
     for image in images:
         with torch.no_grad():
-            seen = clip.model.get_image_features(**clip.processor(images=image.convert("RGB"), return_tensors="pt"))
+            seen = clip.model.get_image_features(**clip.processor(images=as_rgb(image), return_tensors="pt"))
         rows.append(torch.nn.functional.normalize(seen.pooler_output, dim=-1).numpy())
     return np.concatenate(rows)"""
             ),
@@ -1313,7 +1325,13 @@ PARTIAL = {
         "one text gives a vector, not an array of one row",
         "takes the texts out of the list",
     ),
-    "embed_images": ("double precision", "all at once", "one by one", "only RGB pictures"),
+    "embed_images": (
+        "double precision",
+        "all at once",
+        "one by one",
+        "only RGB pictures",
+        "transparent pixels become black",
+    ),
     "create_table": (
         "fails the second time",
         "throws the old table away",

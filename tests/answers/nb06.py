@@ -178,12 +178,18 @@ STAGES_RIGHT = {
     "returned": "record",
 }
 
-PLAIN_DRAW = """
+# Where to and what is sent, the same with every library that students know.
+REQUEST = """
 def txt2img(prompt, *, url, steps=20, seed=0, n=1, timeout=60):
     address = url.rstrip("/")
     if not address.endswith("/sdapi/v1/txt2img"):
         address += "/sdapi/v1/txt2img"
     body = {"prompt": prompt, "steps": steps, "seed": seed, "batch_size": n}
+"""
+
+PLAIN_DRAW = (
+    REQUEST
+    + """
     try:
         answer = requests.post(address, json=body, timeout=timeout)
     except requests.Timeout as error:
@@ -203,16 +209,13 @@ def txt2img(prompt, *, url, steps=20, seed=0, n=1, timeout=60):
         raise RuntimeError(f"{len(pictures)} images came, not {n}")
     return pictures
 """
+)
 
-# With the other two libraries that students know.
-HTTPX_DRAW = """
-def txt2img(prompt, *, url, steps=20, seed=0, n=1, timeout=60):
+HTTPX_DRAW = (
+    REQUEST
+    + """
     import httpx
 
-    address = url.removesuffix("/")
-    if not address.endswith("/sdapi/v1/txt2img"):
-        address = address + "/sdapi/v1/txt2img"
-    body = {"prompt": prompt, "steps": steps, "seed": seed, "batch_size": n}
     try:
         answer = httpx.post(address, json=body, timeout=timeout)
     except httpx.TimeoutException as error:
@@ -240,6 +243,7 @@ def txt2img(prompt, *, url, steps=20, seed=0, n=1, timeout=60):
 
     return [picture(i, text) for i, text in enumerate(images)]
 """
+)
 
 URLLIB_DRAW = """
 def txt2img(prompt, *, url, steps=20, seed=0, n=1, timeout=60):
@@ -566,7 +570,7 @@ def txt2img(prompt, *, url, steps=20, seed=0, n=1, timeout=60):
         ("no word when too few pictures come", DRAW.format(**{**DRAW_RIGHT, "end": "return pictures"})),
         (
             "a slash too many in the address",
-            HTTPX_DRAW.replace('url.removesuffix("/")', "url"),  # older versions of requests take it away
+            HTTPX_DRAW.replace('url.rstrip("/")', "url"),  # older versions of requests take it away
         ),
         (
             "the picture's head is read and its pixels never looked at",

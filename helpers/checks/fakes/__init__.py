@@ -1,12 +1,19 @@
-"""Fakes of what a student's function talks to: a chat model, a pipeline, a web server, a database, the screen.
+"""Fakes for what a student's function talks to: a chat model, a pipeline, a web server, a database, the screen.
 
-With them a check sees everything that a function does, costs next to nothing, and gives the same verdict each time.
-Whatever the modules in here make public is imported from here.
+They record every call, cost next to nothing, and make each verdict reproducible. Import them from this package.
 """
 
 from helpers.checks.fakes.blip2 import Blip2Record, Blip2Request, only_parts, scripted_blip2, tiny_blip2
 from helpers.checks.fakes.canned import CannedModel
-from helpers.checks.fakes.chat import ChatRequest, NeverEnds, fake_chat, ours, pictures_of, scripted_chat, text_of
+from helpers.checks.fakes.chat import (
+    ChatRequest,
+    NeverEnds,
+    fake_chat,
+    pictures_of,
+    scripted_chat,
+    text_of,
+    without_replies,
+)
 from helpers.checks.fakes.drawings import Drawing, drawn_result, fake_drawing, recorded_drawings, saved_picture
 from helpers.checks.fakes.generator import FakeGenerator
 from helpers.checks.fakes.llava import noise_for, tiny_llava, without_image_features
@@ -48,7 +55,6 @@ __all__ = [
     "insert_rows",
     "noise_for",
     "only_parts",
-    "ours",
     "pictures_of",
     "recorded_bars",
     "recorded_display",
@@ -65,4 +71,5 @@ __all__ = [
     "tiny_llava",
     "web_server",
     "without_image_features",
+    "without_replies",
 ]

@@ -1,4 +1,4 @@
-"""BLIP-2: a tiny one with random weights, and the course's own, which says what the check wants."""
+"""Fakes of BLIP-2: a tiny one with random weights, and the course's own with scripted output."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ __all__ = ["Blip2Record", "Blip2Request", "only_parts", "scripted_blip2", "tiny_
 
 
 class Blip2Request(NamedTuple):
-    """What the language model was given at the start of a text.
+    """The language model's input at the start of a text.
 
     Attributes:
-        soft_prompts: the vectors that are not a token's, tensor (n, width).
-        text: the tokens, as a text without special tokens.
+        soft_prompts: the vectors that are not token embeddings, tensor (n, width).
+        text: the tokens as text, without special tokens.
         in_front: whether all soft prompts came before the text.
-        rows: how many texts it wrote at once; more than one with beam search.
+        rows: the number of texts written at once; more than one with beam search.
     """
 
     soft_prompts: torch.Tensor
@@ -35,7 +35,7 @@ class Blip2Request(NamedTuple):
 
 @dataclass
 class Blip2Record:
-    """What BLIP-2 was asked, and whether anybody has drawn tokens at random."""
+    """The requests to BLIP-2, and whether tokens were sampled."""
 
     requests: list[Blip2Request] = field(default_factory=list)
     sampled: bool = False
@@ -43,10 +43,10 @@ class Blip2Record:
 
 @contextmanager
 def scripted_blip2(text: str) -> Iterator[Blip2Record]:
-    """While it lasts, BLIP-2's language model writes `text`, whatever it is given; gives the record of what that was.
+    """Make BLIP-2's language model write `text`, whatever its input; yield the record of its inputs.
 
-    The model itself runs, and only its logits are replaced. So `generate`, a streamer and a loop written by hand work as
-    they always do. All models of the class obey, so also one that a student has loaded anew.
+    The model itself runs, and only its logits are replaced, so `generate`, a streamer and a hand-written loop work as
+    usual. This applies to all models of the class, including one that a student has loaded again.
     """
     import torch
     from torch.nn.modules.module import register_module_forward_hook
@@ -72,26 +72,26 @@ def scripted_blip2(text: str) -> Iterator[Blip2Record]:
         logits.fill_(-1e4)
         logits[..., token] = 1e4
 
-    def drawn(*inputs, **options):
+    def sample(*inputs, **options):
         record.sampled = True
         return multinomial(*inputs, **options)
 
     hook = register_module_forward_hook(write, with_kwargs=True)
     try:
-        with patch.object(torch, "multinomial", drawn):
+        with patch.object(torch, "multinomial", sample):
             yield record
     finally:
         hook.remove()
 
 
 class _Script:
-    """The tokens of a text, which starts anew whenever the model is given a new prompt."""
+    """The tokens of a text, which starts again whenever the model gets a new prompt."""
 
     def __init__(self, tokens: list[int]) -> None:
         self.tokens, self.at, self.length = tokens, -1, 0
 
     def next_token(self, length: int) -> int:
-        """The token to write when the model was given `length` vectors: one, or the prompt and all tokens so far."""
+        """Return the token to write after an input of `length` vectors: one, or the prompt and all tokens so far."""
         goes_on = length == 1 or length == self.length + 1
         self.at, self.length = self.at + 1 if goes_on else 0, length
         return self.tokens[self.at % len(self.tokens)]
@@ -113,7 +113,7 @@ def _request(tokenizer, table: torch.Tensor, vectors: torch.Tensor | None, token
 
 @contextmanager
 def only_parts(model: Blip2ForConditionalGeneration, message: str) -> Iterator[None]:
-    """While it lasts, only the model's parts can be called; a call of the whole is a `CheckFailed` with this message."""
+    """Allow calls of the model's parts only; a call of the whole model raises `CheckFailed` with this message."""
 
     def refuse(*args, **kwargs):
         raise CheckFailed(message)
@@ -123,9 +123,9 @@ def only_parts(model: Blip2ForConditionalGeneration, message: str) -> Iterator[N
 
 
 def tiny_blip2(*, queries: int = 5, **sizes) -> Blip2ForConditionalGeneration:
-    """A BLIP-2 with random weights for 16×16 pictures; its Q-Former is 24 wide, its language model 32.
+    """Make a BLIP-2 with random weights for 16×16 pictures; its Q-Former is 24 wide, its language model 32.
 
-    Its tokens are the 256 bytes, `<pad>`, `</s>` and `<image>`. `sizes` change the language model's config.
+    Its tokens are the 256 bytes, `<pad>`, `</s>` and `<image>`. `sizes` changes the language model's config.
     """
     from transformers import (
         Blip2Config,
@@ -152,5 +152,5 @@ def tiny_blip2(*, queries: int = 5, **sizes) -> Blip2ForConditionalGeneration:
         vision_config=vision, qformer_config=qformer, text_config=text, num_query_tokens=queries, image_token_index=258
     )
     model = Blip2ForConditionalGeneration(config).eval()
-    model.query_tokens.data.normal_()  # they start as zeros, all alike
+    model.query_tokens.data.normal_()  # they start as zeros, all the same
     return model

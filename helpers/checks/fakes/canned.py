@@ -12,17 +12,17 @@ __all__ = ["CannedModel"]
 
 
 class CannedModel:
-    """A function (image, question) → answer with an answer for each question it knows; an exception is raised.
+    """A function (image, question) → answer with a canned answer for each question; an exception is raised.
 
     Attributes:
-        asked: the calls, each as (image, question).
+        calls: all calls, each as (image, question).
     """
 
     def __init__(self, answers: Mapping[str, str | Exception]):
-        self.answers, self.asked = answers, []
+        self.answers, self.calls = answers, []
 
     def __call__(self, image: Image.Image, question: str) -> str:
-        self.asked.append((image, question))
+        self.calls.append((image, question))
         answer = self.answers[question]
         if isinstance(answer, Exception):
             raise answer

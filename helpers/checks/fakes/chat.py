@@ -1,4 +1,4 @@
-"""A chat model that says what the check wants, and records what it was asked."""
+"""Fake chat models with scripted replies, which record their requests."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
     from langchain_core.messages import BaseMessage
 
-__all__ = ["ChatRequest", "NeverEnds", "fake_chat", "ours", "pictures_of", "scripted_chat", "text_of"]
+__all__ = ["ChatRequest", "NeverEnds", "fake_chat", "pictures_of", "scripted_chat", "text_of", "without_replies"]
 
-ENDLESS = 20
-"""Requests to a chat model after which a loop is taken for endless."""
+MOST_REQUESTS = 20
+"""The number of requests to a chat model after which a loop counts as endless."""
 
 
 class ChatRequest(NamedTuple):
-    """A request that the chat model got: its text, its pictures as data URLs, the temperature, and the model's role.
+    """A request to the chat model: its text, its pictures as data URLs, the temperature, and the model's role.
 
-    The role is "" of a model that is no longer known.
+    The role is "" for a model made before the check.
     """
 
     text: str
@@ -31,24 +31,22 @@ class ChatRequest(NamedTuple):
 
 
 class NeverEnds(BaseException):
-    """More requests than any right answer makes: a loop without an end.
+    """More requests than any right answer makes: an endless loop.
 
-    No Exception, so that an `except Exception` in the loop can't swallow it. A notebook shows its sentence alone.
+    Not an `Exception`, so that an `except Exception` in the loop can't swallow it. A notebook shows only its message.
     """
 
     def __str__(self) -> str:
-        return (
-            f"Your function has asked the chat model {ENDLESS} times and would go on without end: count the requests."
-        )
+        return f"Your function asked the chat model {MOST_REQUESTS} times and would go on forever: limit the number of requests."
 
     def _render_traceback_(self) -> list[str]:
         return [f"Not yet: {self}"]
 
 
 def scripted_chat(replies: Sequence[str | Exception]) -> BaseChatModel:
-    """A LangChain chat model that gives these replies in turn, the last one again and again; an exception is raised.
+    """Make a LangChain chat model that gives these replies in turn and repeats the last one; an exception is raised.
 
-    Its `requests` are what it was sent: for each call the messages as they were then.
+    Its `requests` holds the messages of each call, as they were at that time.
     """
     from langchain_core.language_models import BaseChatModel
     from langchain_core.messages import AIMessage
@@ -59,11 +57,11 @@ def scripted_chat(replies: Sequence[str | Exception]) -> BaseChatModel:
         requests: list
 
         def __repr__(self) -> str:
-            return f"chat model with the replies {self.replies}"  # sentences quote calls
+            return f"chat model with the replies {self.replies}"  # failure messages quote calls
 
         def _generate(self, messages, stop=None, run_manager=None, **options):
             self.requests.append(copy.deepcopy(messages))
-            if len(self.requests) > ENDLESS:
+            if len(self.requests) > MOST_REQUESTS:
                 raise NeverEnds
             reply = self.replies[min(len(self.requests), len(self.replies)) - 1]
             if isinstance(reply, Exception):
@@ -79,9 +77,9 @@ def scripted_chat(replies: Sequence[str | Exception]) -> BaseChatModel:
 
 @contextmanager
 def fake_chat(reply: Callable[[ChatRequest], str]) -> Iterator[list[ChatRequest]]:
-    """While it lasts, every model of `helpers.chat.chat_model` answers with `reply`; gives the list of requests.
+    """Make every model from `helpers.chat.chat_model` answer with `reply`; yield the list of requests.
 
-    The models are real ones that are kept from asking anybody. So one that a student keeps works afterwards, too.
+    The models are real ones whose requests are intercepted, so one that a student keeps still works afterwards.
     """
     from langchain_core.messages import AIMessage, AIMessageChunk
     from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
@@ -100,8 +98,9 @@ def fake_chat(reply: Callable[[ChatRequest], str]) -> Iterator[list[ChatRequest]
     def answer(model: FallbackChat, messages: Sequence[BaseMessage], temperature: float | None) -> str:
         known, role = next(((known, role) for each, known, role in made if each is model), (0.0, ""))
         temperature = known if temperature is None else temperature
-        requests.append(ChatRequest(text_of(ours(messages)).strip(), pictures_of(messages), temperature, role))
-        if len(requests) > ENDLESS:
+        text = text_of(without_replies(messages)).strip()
+        requests.append(ChatRequest(text, pictures_of(messages), temperature, role))
+        if len(requests) > MOST_REQUESTS:
             raise NeverEnds
         return reply(requests[-1])
 
@@ -121,20 +120,20 @@ def fake_chat(reply: Callable[[ChatRequest], str]) -> Iterator[list[ChatRequest]
         yield requests
 
 
-def ours(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
-    """The messages of a request that are not the model's own."""
+def without_replies(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
+    """Return the messages of a request without the model's own."""
     return [message for message in messages if message.type != "ai"]
 
 
 def text_of(messages: Sequence[BaseMessage]) -> str:
-    """All text of these messages."""
+    """Return the whole text of these messages."""
     return "\n".join(part.get("text", "") for part in _parts(messages))
 
 
 def pictures_of(messages: Sequence[BaseMessage]) -> list[str]:
-    """The addresses of all pictures of these messages."""
-    places = [part["image_url"] for part in _parts(messages) if "image_url" in part]
-    return [place["url"] if isinstance(place, dict) else place for place in places]
+    """Return the URLs of all pictures in these messages."""
+    urls = [part["image_url"] for part in _parts(messages) if "image_url" in part]
+    return [url["url"] if isinstance(url, dict) else url for url in urls]
 
 
 def _parts(messages: Sequence[BaseMessage]) -> Iterator[dict]:

@@ -19,7 +19,7 @@ __all__ = ["Drawing", "drawn_result", "fake_drawing", "recorded_drawings", "save
 
 
 class Drawing(NamedTuple):
-    """A picture that the fake pipeline has drawn, and its prompt."""
+    """A picture that the fake pipeline drew, and its prompt."""
 
     prompt: str
     image: Image.Image
@@ -27,7 +27,7 @@ class Drawing(NamedTuple):
 
 @contextmanager
 def recorded_drawings() -> Iterator[tuple[list[PipelineCall], list[Drawing]]]:
-    """A `fake_pipeline` that also keeps the pictures; gives its calls and the drawings."""
+    """Use a `fake_pipeline` that also keeps its pictures; yield its calls and the drawings."""
     with fake_pipeline() as calls:
         from diffusers import StableDiffusionPipeline
 
@@ -44,7 +44,7 @@ def recorded_drawings() -> Iterator[tuple[list[PipelineCall], list[Drawing]]]:
 
 
 def fake_drawing(rng: Random, prompt: str = "a cat", *, with_provenance: bool = True) -> Image.Image:
-    """A random picture; with provenance as `generate_images` attaches it."""
+    """Make a random picture, with provenance as `generate_images` attaches it."""
     from helpers.submission import Provenance, attach, pixels_sha256
 
     image = fake_image(rng.random())
@@ -55,14 +55,14 @@ def fake_drawing(rng: Random, prompt: str = "a cat", *, with_provenance: bool = 
 
 
 def saved_picture(image: Image.Image, path: str | Path) -> str:
-    """Save a picture, in a folder that is made where it is missing; returns the path."""
+    """Save a picture, create its folder if necessary, and return the path."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     image.save(path)
     return str(path)
 
 
 def drawn_result(rng: Random, name: str, *, with_provenance: bool = True) -> tuple[list[str], list[str], str]:
-    """What generate_images_from_image returns for a picture of this name; its four files are saved."""
+    """Return what generate_images_from_image would return for a picture of this name, with its four files saved."""
     from helpers.submission import save_with_provenance
 
     script = rewriting_script(rng, [4])

@@ -30,10 +30,10 @@ class Rated(NamedTuple):
 
 
 class FakeGenerator:
-    """Its `generate` and `rate` record every call in `drawn` and `rated`.
+    """A generator whose `generate` and `rate` record every call in `drawn` and `rated`.
 
-    The first picture that is drawn gets the first score, the next one the second, and so on. The same prompt and seed give
-    the same picture again.
+    The first picture drawn gets the first score, the next one the second, and so on. The same prompt and seed give the
+    same picture again.
     """
 
     def __init__(self, scores: Sequence[float]) -> None:
@@ -53,7 +53,7 @@ class FakeGenerator:
         return image
 
     def rate(self, text, image):
-        """The picture's score; of a picture that was not drawn here, and of one too many, the lowest."""
+        """Return the picture's score; the lowest score for a picture not drawn here, or one too many."""
         scores = dict(zip(map(id, self.images), self.scores, strict=False))
         self.rated.append(Rated(text, image, scores.get(id(image), min(self.scores))))
         return self.rated[-1].score

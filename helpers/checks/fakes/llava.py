@@ -1,4 +1,4 @@
-"""LLaVAs with random weights, small enough for a check, which can be kept from doing the student's work."""
+"""Tiny LLaVAs with random weights, which can be kept from doing the student's work."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ __all__ = ["noise_for", "tiny_llava", "without_image_features"]
 
 
 def tiny_llava(*, layer: int = -2, strategy: str = "default", seed: int = 0) -> LlavaForConditionalGeneration:
-    """A LLaVA with random weights: 16 patches of 8×8 pixels; the vision tower 24 wide, the language model 40.
+    """Make a LLaVA with random weights: 16 patches of 8×8 pixels, a vision tower 24 wide, a language model 40 wide.
 
     Args:
         layer: which of the tower's five hidden states its projector reads.
         strategy: "default" drops the class token, "full" keeps it.
-        seed: of the weights.
+        seed: the seed of the weights.
     """
     import torch
     from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
@@ -42,14 +42,14 @@ def tiny_llava(*, layer: int = -2, strategy: str = "default", seed: int = 0) -> 
                 vision_feature_select_strategy=strategy,
             )
         )
-        with torch.no_grad():  # fresh weights leave the projector's biases at 0, where nobody would miss them
+        with torch.no_grad():  # new biases are 0, so leaving them out would go unnoticed
             for name, weight in model.model.multi_modal_projector.named_parameters():
                 weight.normal_(std=0.5 if "bias" in name else 0.3)
     return model.eval()
 
 
 def noise_for(model: LlavaForConditionalGeneration, generator: torch.Generator | None = None) -> torch.Tensor:
-    """A picture of noise as the model's processor would give it, tensor (1, 3, height, width)."""
+    """Make a noise picture as the model's processor would return it, tensor (1, 3, height, width)."""
     import torch
 
     side = model.config.vision_config.image_size
@@ -58,7 +58,7 @@ def noise_for(model: LlavaForConditionalGeneration, generator: torch.Generator |
 
 @contextmanager
 def without_image_features(message: str) -> Iterator[None]:
-    """While it lasts, a call of the models' own `get_image_features` is a `CheckFailed` with this message."""
+    """Make a call of the models' own `get_image_features` raise `CheckFailed` with this message."""
     from transformers import LlavaForConditionalGeneration, LlavaModel
 
     refusal = CheckFailed(message)

@@ -1,4 +1,4 @@
-"""Stable Diffusion pipelines that draw nothing but coloured squares, in no time, and record what they were asked."""
+"""Fake Stable Diffusion pipelines, which draw coloured squares in no time and record their calls."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["PipelineCall", "fake_image", "fake_picture", "fake_pipeline"]
 
 
 class PipelineCall(NamedTuple):
-    """One call of the pipeline: a prompt for each picture, the steps and the guidance, and whether `few_step` made it."""
+    """A call of the pipeline: a prompt for each picture, the steps and the guidance, and whether it has `few_step`'s adapter."""
 
     prompts: list[str]
     steps: int
@@ -25,17 +25,17 @@ class PipelineCall(NamedTuple):
 
 @contextmanager
 def fake_pipeline() -> Iterator[list[PipelineCall]]:
-    """While it lasts, Stable Diffusion pipelines draw nothing but `fake_image`s; gives the list of their calls.
+    """Make Stable Diffusion pipelines draw a `fake_image` for each picture; yield the list of their calls.
 
-    Such a picture depends on its prompt, the noise of its generator, the steps and the guidance, as a picture does.
+    Like a real picture, it depends on its prompt, the noise of its generator, the steps and the guidance.
     """
     from helpers.models import adapter_of, quiet
 
-    with quiet():  # diffusers, imported for the first time, has hints about torchvision
+    with quiet():  # the first import of diffusers prints hints about torchvision
         from diffusers import StableDiffusionPipeline
         from diffusers.pipelines.stable_diffusion import StableDiffusionPipelineOutput
 
-    batches: list[PipelineCall] = []
+    calls: list[PipelineCall] = []
 
     def draw(
         self,
@@ -59,18 +59,18 @@ def fake_pipeline() -> Iterator[list[PipelineCall]]:
             noise = [torch.randn(4, generator=each) for each in generator]
         else:
             noise = torch.randn(len(prompts), 4, generator=generator)
-        batches.append(PipelineCall(prompts, num_inference_steps, guidance_scale, adapter_of(self) is not None))
+        calls.append(PipelineCall(prompts, num_inference_steps, guidance_scale, adapter_of(self) is not None))
         images = [
             fake_image((text, x, num_inference_steps, guidance_scale)) for text, x in zip(prompts, noise, strict=True)
         ]
         return StableDiffusionPipelineOutput(images=images, nsfw_content_detected=None)
 
     with patch.object(StableDiffusionPipeline, "__call__", draw):
-        yield batches
+        yield calls
 
 
 def fake_image(ingredients: object) -> Image.Image:
-    """A picture of 4×4 coloured squares that differs for different ingredients."""
+    """Make a picture of 4×4 coloured squares that differs for different ingredients."""
     from PIL import Image
 
     colours = hashlib.sha512(repr(ingredients).encode()).digest()[:48]
@@ -78,7 +78,7 @@ def fake_image(ingredients: object) -> Image.Image:
 
 
 def fake_picture(prompt: str, seed: int, *, steps: int, guidance_scale: float) -> Image.Image:
-    """What `fake_pipeline` draws for a prompt with a generator of this seed."""
+    """Return what `fake_pipeline` draws for a prompt with a generator of this seed."""
     import torch
 
     return fake_image((prompt, torch.randn(4, generator=torch.Generator().manual_seed(seed)), steps, guidance_scale))

@@ -1,4 +1,4 @@
-"""Progress bars that stay off the screen."""
+"""Progress bars, recorded instead of shown."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["recorded_bars"]
 
 @contextmanager
 def recorded_bars() -> Iterator[list]:
-    """Give a list of the progress bars that are made meanwhile, by whichever kind of tqdm; none is shown."""
+    """Yield a list of the progress bars created meanwhile, by any kind of tqdm; none is shown."""
     from tqdm.std import tqdm
 
     made, build = [], tqdm.__init__

@@ -1,4 +1,4 @@
-"""A chat model that rewrites a text into image prompts, some of them good and some not, in replies written beforehand."""
+"""A fake chat model that rewrites a text into image prompts, good and bad ones, in scripted replies."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from helpers.checks.fakes.chat import ChatRequest, fake_chat
 __all__ = ["RewritingScript", "fake_rewriter", "rewriting_script"]
 
 PADDING = ("{} (variation 2)", "{}, beautiful", "{}.", "Once again: {}", "{}, option 3, very detailed")
-"""Ways to write a prompt once more without asking for another picture."""
+"""Ways to repeat a prompt without asking for another picture."""
 OFF_TOPIC = "I only know picture-book scenes."
 
 
@@ -24,7 +24,7 @@ class RewritingScript(NamedTuple):
         query: the text to rewrite.
         replies: the replies, in this order.
         filler: the reply to all later requests; nothing in it is new.
-        good: the prompts to keep, in the order in which they come.
+        good: the prompts to keep, in order.
     """
 
     query: str
@@ -34,7 +34,7 @@ class RewritingScript(NamedTuple):
 
 
 def rewriting_script(rng: Random, per_reply: Sequence[int]) -> RewritingScript:
-    """A script with this number of good prompts in each reply; the rest is padding, off the subject, or chat."""
+    """Make a script with this number of good prompts in each reply; the rest is padding, off topic, or chat."""
     from helpers.picturebook import PLACES, STYLES, describe, random_scene
 
     scene = random_scene(rng, things=rng.choice((1, 1, 2)))
@@ -42,14 +42,14 @@ def rewriting_script(rng: Random, per_reply: Sequence[int]) -> RewritingScript:
     ways = rng.sample([(place, style) for place in PLACES for style in STYLES], sum(per_reply))
     good = [describe(replace(scene, place=place, style=style), rng) for place, style in ways]
 
-    def off_subject() -> str:
+    def off_topic() -> str:
         while True:
             other = random_scene(rng)
             if not kinds & {thing.kind for thing in other.things}:
                 return describe(other, rng)
 
     def padding(known: Sequence[str]) -> list[str]:
-        """Every form of padding once, each of one of these prompts."""
+        """Use every form of padding once, each on a random one of these prompts."""
         forms = rng.sample(PADDING, len(PADDING)) if known else []
         return [form.format(_capitalised(rng.choice(known))) for form in forms]
 
@@ -57,16 +57,16 @@ def rewriting_script(rng: Random, per_reply: Sequence[int]) -> RewritingScript:
     for count in per_reply:
         first, others = good[found : found + count][:1], good[found : found + count][1:]
         found += count
-        # Some of what is not good stands between the good prompts, but nothing stands before what it repeats.
-        between = [off_subject(), *padding(first)[:2]]
-        replies.append(_as_list([*first, *between, *others, *padding(good[:found]), off_subject()]))
-    filler = _as_list([*padding(good), off_subject()])
+        # Some bad prompts come between the good ones, but padding never comes before the prompt that it repeats.
+        between = [off_topic(), *padding(first)[:2]]
+        replies.append(_as_list([*first, *between, *others, *padding(good[:found]), off_topic()]))
+    filler = _as_list([*padding(good), off_topic()])
     return RewritingScript(f"The picture shows {describe(scene, rng)}.", replies, filler, good)
 
 
 @contextmanager
 def fake_rewriter(script: RewritingScript) -> Iterator[list[ChatRequest]]:
-    """While it lasts, the chat model gives the script's replies in turn; gives the list of requests.
+    """Make the chat model give the script's replies in turn; yield the list of requests.
 
     At temperature 0 the same request gets the same reply. A request without the text to rewrite gets a refusal, and one
     with a picture gets that text, as the picture's description.
@@ -92,6 +92,6 @@ def _capitalised(prompt: str) -> str:
 
 
 def _as_list(prompts: Sequence[str]) -> str:
-    """A reply with a plain list, so that a prompts_in with small faults can read it, too."""
+    """Write a reply with a plain list, which even a prompts_in with small mistakes can read."""
     lines = "\n".join(f"{i}. {prompt}" for i, prompt in enumerate(prompts, start=1))
     return f"Sure! Here are some prompts:\n\n{lines}\n\nTell me if you need more."

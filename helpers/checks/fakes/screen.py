@@ -1,4 +1,4 @@
-"""The screen, and a folder to work in: what a function shows and saves."""
+"""The screen and a scratch folder, for what a function shows and saves."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["recorded_display", "scratch_folder"]
 
 @contextmanager
 def recorded_display() -> Iterator[list]:
-    """A list that is filled when something is shown: by IPython's display, by plt.show, or as an open figure."""
+    """Yield a list of what is shown: by IPython's display, by plt.show, or as an open figure."""
     import IPython.display
     import matplotlib.pyplot as plt
 
@@ -33,7 +33,7 @@ def recorded_display() -> Iterator[list]:
 
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """Work in an empty folder for a while, so that a check never touches what the student has made."""
+    """Work in an empty temporary folder, so that a check never touches the student's files."""
     here = Path.cwd()
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)

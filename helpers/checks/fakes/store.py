@@ -1,4 +1,4 @@
-"""A database client that records what it was asked, and tables that are gone when a check is over."""
+"""A database client that records its calls, and tables that are dropped when a check is over."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ __all__ = ["RecordingClient", "insert_rows", "scratch_table", "stored_rows"]
 
 
 class RecordingClient:
-    """A client of the prompt store that does what the real one does, and records what was asked of it.
+    """A client of the prompt store that works like the real one and records its calls.
 
     Attributes:
-        own: the real client, for the check's own questions.
-        statements: the SQL of all statements but inserts, as it was sent, before parameters are filled in.
+        own: the real client, for the check's own queries.
+        statements: the SQL of all statements except inserts, as it was sent, before parameters are filled in.
         inserts: the name of the method, for each insert.
-        most_rows: the number of rows of the largest answer to a SELECT.
+        most_rows: the number of rows in the largest result of a SELECT.
         at_insert: called before each insert.
     """
 
@@ -33,7 +33,7 @@ class RecordingClient:
         self.at_insert: Callable[[], object] = lambda: None
 
     def __repr__(self) -> str:
-        return "client"  # as the notebook calls it; sentences quote calls
+        return "client"  # as the notebook calls it; failure messages quote calls
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self.own, name)
@@ -68,9 +68,9 @@ def _rows_in(result: Any) -> int:
 def scratch_table(
     rows: Sequence[dict] = (), vectors: Iterable = (), *, made: bool = True, prefix: str = "check_"
 ) -> Iterator[tuple[RecordingClient, str]]:
-    """Give a recording client and the name of a table with these rows and their vectors, which is dropped at the end.
+    """Yield a recording client and the name of a table with these rows and their vectors, dropped at the end.
 
-    With made=False there is only the name, which begins with `prefix`: the table is yet to be made.
+    With made=False the table does not exist yet. Its name begins with `prefix`.
     """
     from helpers import store
 
@@ -100,7 +100,7 @@ def insert_rows(client: Client, table: str, rows: Sequence[dict], vectors: Itera
 
 
 def stored_rows(client: RecordingClient, table: str) -> DataFrame:
-    """All rows of a table, in the order of their ids; not recorded."""
+    """Return all rows of a table, in the order of their ids; not recorded."""
     from helpers import store
 
     return client.own.query_df(f"SELECT * FROM {store.quoted(table)} ORDER BY id")

@@ -1,4 +1,4 @@
-"""A web server on this computer, and a fake of the assessment runner."""
+"""A local web server, and a fake assessment runner."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Request(NamedTuple):
     """A request as a server gets it.
 
     Attributes:
-        kind: the type of its body, as its header Content-Type names it; "text/plain" where that is missing.
+        kind: the type of its body, from the header Content-Type; "text/plain" if that is missing.
     """
 
     method: str
@@ -29,29 +29,29 @@ class Request(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """What a server answers: it is silent for `wait` seconds first, and need not say how long the body is."""
+    """A server's reply, sent after `wait` seconds, with or without the header Content-Length."""
 
     body: bytes
     status: int = 200
     kind: str = "application/json"
     wait: float = 0
-    says_length: bool = True
+    with_length: bool = True
 
 
 @contextmanager
 def web_server(answer: Callable[[Request], Reply]) -> Iterator[str]:
-    """A server on a free port of this computer that answers every GET and POST like this; gives its address."""
-    over = Event()
+    """Run a local server on a free port that answers every GET and POST with `answer`; yield its address."""
+    closing = Event()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            path = self.requestline.split()[1]  # self.path would put the two slashes of //sdapi together
+            path = self.requestline.split()[1]  # self.path would merge the two slashes of //sdapi
             reply = answer(Request(self.command, path, body, self.headers.get_content_type()))
-            over.wait(reply.wait)
+            closing.wait(reply.wait)
             self.send_response(reply.status)
             self.send_header("Content-Type", reply.kind)
-            if reply.says_length:
+            if reply.with_length:
                 self.send_header("Content-Length", str(len(reply.body)))
             self.end_headers()
             self.wfile.write(reply.body)
@@ -70,16 +70,16 @@ def web_server(answer: Callable[[Request], Reply]) -> Iterator[str]:
     server = Server(("127.0.0.1", 0), Handler)
     Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     try:
-        with patch.dict(os.environ, no_proxy="*", NO_PROXY="*"):  # not even a proxy of the system's settings is asked
+        with patch.dict(os.environ, no_proxy="*", NO_PROXY="*"):  # bypass a proxy in the system's settings, too
             yield f"http://127.0.0.1:{server.server_port}"
     finally:
-        over.set()
+        closing.set()
         server.shutdown()
         server.server_close()
 
 
 class Received(NamedTuple):
-    """A request that the fake runner got: its path and its JSON body."""
+    """A request to the fake runner: its path and its JSON body."""
 
     path: str
     body: dict
@@ -87,7 +87,7 @@ class Received(NamedTuple):
 
 @contextmanager
 def fake_runner(status: int, answer: bytes) -> Iterator[tuple[str, list[Received]]]:
-    """A server that answers every POST in this way; gives its address and the JSON that it got."""
+    """Run a server that answers every POST in this way; yield its address and the requests with JSON."""
     received: list[Received] = []
     kind = "application/json" if answer.startswith(b"{") else "text/plain"
 

@@ -1,4 +1,4 @@
-"""A fake of AUTOMATIC1111's web UI: it "draws" at POST /sdapi/v1/txt2img, in no time, and records its requests."""
+"""A fake of AUTOMATIC1111's web UI: POST /sdapi/v1/txt2img "draws" in no time, and requests are recorded."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WHOLE_NUMBERS = ("seed", "steps", "batch_size", "n_iter")
 
 @dataclass
 class FakeWebUI:
-    """The server's address, the requests for pictures that it got, as dicts, and what it refused, with the reason."""
+    """The server's address, the requests for pictures that it got, as dicts, and its refusals with the reasons."""
 
     address: str = ""
     requests: list[dict] = field(default_factory=list)
@@ -32,12 +32,12 @@ class FakeWebUI:
 
 @contextmanager
 def fake_web_ui(reply: Reply | None = None, *, prefix: str = "", wait: float = 0) -> Iterator[FakeWebUI]:
-    """Run a server on this computer that draws `drawn_by_web_ui`s, and refuses what the web UI would refuse.
+    """Run a local server that draws with `drawn_by_web_ui` and refuses what the web UI would refuse.
 
     Args:
-        reply: what it always answers instead.
-        prefix: what stands before the base64 of each picture, as "data:image/png;base64," does in old versions.
-        wait: for how many seconds it is silent before it answers.
+        reply: a fixed reply to send instead.
+        prefix: text before the base64 of each picture, such as "data:image/png;base64," in old versions.
+        wait: how many seconds it waits before it answers.
     """
     ui = FakeWebUI()
 
@@ -49,12 +49,12 @@ def fake_web_ui(reply: Reply | None = None, *, prefix: str = "", wait: float = 0
 
 
 def drawn_by_web_ui(prompt: str, seed: int) -> Image.Image:
-    """What the fake web UI draws for a prompt and a seed."""
+    """Return what the fake web UI draws for a prompt and a seed."""
     return fake_image((prompt, seed))
 
 
 def as_base64(image: Image.Image) -> str:
-    """The picture as a PNG file in base64, as the web UI sends it."""
+    """Encode the picture as a PNG file in base64, as the web UI sends it."""
     return data_url(image).partition(",")[2]
 
 
@@ -66,7 +66,7 @@ def _answer(request: Request, ui: FakeWebUI, prefix: str) -> Reply:
     if request.path != TXT2IMG_PATH:
         return refusal(404, f"there is nothing at {request.path}; pictures are drawn at {TXT2IMG_PATH}")
     if request.method != "POST":
-        return refusal(405, "pictures are drawn for POST alone")
+        return refusal(405, "pictures are drawn only for POST requests")
     if request.kind != "application/json":
         return refusal(415, "the header Content-Type should be application/json (json=… sends JSON with this header)")
     try:
@@ -79,7 +79,7 @@ def _answer(request: Request, ui: FakeWebUI, prefix: str) -> Reply:
     numbers = {name: wanted.get(name, 1) for name in WHOLE_NUMBERS}
     wrong = [name for name, value in numbers.items() if type(value) is not int or value < (name != "seed")]
     if wrong or not isinstance(wanted.get("prompt"), str):
-        return refusal(422, f"bad value of {', '.join(wrong) or 'prompt'}")
+        return refusal(422, f"bad value for {', '.join(wrong) or 'prompt'}")
     first, count = numbers["seed"], numbers["batch_size"] * numbers["n_iter"]
     images = [prefix + as_base64(drawn_by_web_ui(wanted["prompt"], seed)) for seed in range(first, first + count)]
     return Reply(json.dumps({"images": images, "parameters": wanted, "info": "{}"}).encode())

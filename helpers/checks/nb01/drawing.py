@@ -1,4 +1,4 @@
-"""`generate_images`: pictures that fit the prompt, and that the seed and the settings decide."""
+"""`generate_images`: pictures that fit the prompt and depend on the seed and the settings."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ __all__ = ["generate_images"]
 generate_images = Exercise("generate_images")
 
 FITS = 0.6
-"""How far pictures get, at least, on the way from any other prompt's fit to the fit of a drawing made for the prompt.
+"""The least fit of the pictures, from 0 (they fit any other prompt as well) to 1 (as well as a drawing made for the prompt).
 
-The mini model's get 0.76 to 1.04 (24 prompts), pictures of another prompt at most 0.47.
+The mini model's pictures reach 0.76 to 1.04 (24 prompts), pictures of another prompt at most 0.47.
 """
 
 
@@ -54,7 +54,7 @@ def pair(generate_images, prompt, seed) -> list[Image.Image]:
 
 @generate_images.given
 def fitting_pair(scene, prompt, pair, rng) -> list[Image.Image]:
-    """The same two, which fit the prompt: pictures of anything else say nothing about seeds."""
+    """The same two pictures, which must fit the prompt: pictures of anything else show nothing about seeds."""
     from helpers import clip
     from helpers.picturebook import draw
 
@@ -64,8 +64,8 @@ def fitting_pair(scene, prompt, pair, rng) -> list[Image.Image]:
     fit, best, by_chance = fits[0, :2].mean(), fits[0, 2], fits[1:, :2].mean()
     expect(
         fit >= by_chance + FITS * (best - by_chance),
-        f"In CLIP's eyes your pictures of {prompt!r} fit it by {fit:.2f}, and any other prompt by {by_chance:.2f}; a "
-        f"drawing made for it fits it by {best:.2f}. Is the prompt used, and are the pictures finished?",
+        f"CLIP's similarity of your pictures to their prompt, {prompt!r}, is {fit:.2f}, and to other prompts "
+        f"{by_chance:.2f}; for a drawing of the prompt it is {best:.2f}. Is the prompt used, and are the pictures finished?",
         yours=pair[0],
         expected=drawing,
         alt=prompt,
@@ -75,14 +75,14 @@ def fitting_pair(scene, prompt, pair, rng) -> list[Image.Image]:
 
 @generate_images.given
 def one(generate_images, prompt, seed) -> Image.Image:
-    """One picture, with all settings as they are by default."""
+    """One picture, with the default settings."""
     return _drawn(generate_images(prompt, seed=seed), 1)[0]
 
 
 @generate_images.given
 def few(generate_images, prompt, seed) -> Image.Image:
     """The same picture in two steps."""
-    return _steady(generate_images, prompt, seed=seed, steps=2)
+    return _reproducible(generate_images, prompt, seed=seed, steps=2)
 
 
 @generate_images.core(30)
@@ -100,15 +100,15 @@ def pictures_of_the_prompt(prompt, fitting_pair) -> None:
 
 @generate_images.core(35)
 def seeds(generate_images, prompt, seed, fitting_pair) -> None:
-    """the same seed gives the same pictures, another seed gives others"""
+    """the same seed gives the same pictures, another seed gives different ones"""
     import torch
 
-    torch.manual_seed(seed + 1)  # in a notebook, too, torch's own generator has moved on
+    torch.manual_seed(seed + 1)  # in a notebook, torch's global generator has moved on, too
     pictures = _drawn(generate_images(prompt, 2, seed=seed), 2)
     expect(
         all(map(same_drawing, fitting_pair, pictures)),
         "Two calls with the same seed gave different pictures: make a torch.Generator with manual_seed(seed) in each call "
-        "and hand it to the pipeline.",
+        "and pass it to the pipeline.",
         yours=pictures[0],
         expected=fitting_pair[0],
         alt=prompt,
@@ -138,10 +138,10 @@ def default_settings(generate_images, prompt, seed, one) -> None:
 
 @generate_images.edge(9)
 def steps_are_used(prompt, one, few) -> None:
-    """as many steps as asked for"""
+    """the number of steps that was asked for"""
     expect(
         not same_drawing(one, few),
-        "With steps=2 the picture is the same as with 25 steps: hand steps to the pipeline as num_inference_steps.",
+        "With steps=2 the picture is the same as with 25 steps: pass steps to the pipeline as num_inference_steps.",
         yours=few,
         expected=one,
         alt=prompt,
@@ -151,10 +151,10 @@ def steps_are_used(prompt, one, few) -> None:
 @generate_images.edge(9)
 def guidance_is_used(generate_images, prompt, seed, few) -> None:
     """the guidance that was asked for"""
-    strong = _steady(generate_images, prompt, seed=seed, steps=2, guidance_scale=12.0)
+    strong = _reproducible(generate_images, prompt, seed=seed, steps=2, guidance_scale=12.0)
     expect(
         not same_drawing(few, strong),
-        "With guidance_scale=12.0 the picture is the same as with 4.0: hand guidance_scale to the pipeline.",
+        "With guidance_scale=12.0 the picture is the same as with 4.0: pass guidance_scale to the pipeline.",
         yours=strong,
         expected=few,
         alt=prompt,
@@ -162,22 +162,25 @@ def guidance_is_used(generate_images, prompt, seed, few) -> None:
 
 
 @generate_images.edge(9)
-def loads_once(generate_images, prompt, seed, pair) -> None:
-    """the pipeline is loaded once, not at each call"""
-    with expect_no_load("diffusion"):  # the pair has been drawn: the first call may load it
+def loaded_once(generate_images, prompt, seed, pair) -> None:
+    """the pipeline is loaded once, not on each call"""
+    with expect_no_load("diffusion"):  # the first call, which may load it, has drawn the pair
         generate_images(prompt, seed=seed, steps=2)
 
 
-def _steady(generate_images, prompt: str, **settings) -> Image.Image:
-    """A picture; raises `CheckFailed` where the same call gives another, which says nothing about its settings."""
+def _reproducible(generate_images, prompt: str, **settings) -> Image.Image:
+    """A picture; raise `CheckFailed` if the same call gives a different one, which shows nothing about the settings."""
     first, second = (_drawn(generate_images(prompt, 1, **settings), 1)[0] for _ in range(2))
-    said = ", ".join(f"{name}={value}" for name, value in settings.items())
-    expect(same_drawing(first, second), f"Two calls with {said} gave different pictures.")
+    options = ", ".join(f"{name}={value}" for name, value in settings.items())
+    expect(
+        same_drawing(first, second),
+        f"Two calls with {options} gave different pictures: make a torch.Generator with manual_seed(seed) in each call.",
+    )
     return first
 
 
 def _drawn(result, n: int) -> list[Image.Image]:
-    """The pictures; raises `CheckFailed` unless they are a list of n PIL pictures."""
+    """The pictures; raise `CheckFailed` unless they are a list of n PIL pictures."""
     from helpers.models import load
 
     side = picture_size(load("diffusion"))

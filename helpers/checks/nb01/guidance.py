@@ -1,4 +1,4 @@
-"""`guide`: against the formula of classifier-free guidance."""
+"""`guide`: compared with the formula of classifier-free guidance."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ guide = Exercise("guide")
 
 
 @guide.core(45)
-def beyond_the_text(guide, rng, generator) -> None:
+def scales_above_1(guide, rng, generator) -> None:
     """beyond the prediction with text at scales above 1"""
     for scale in (4.0, 7.5, rng.uniform(1.5, 10)):
         _compare(guide, *_predictions((2, 4, 3, 5), generator), scale)
 
 
 @guide.core(20)
-def without_exaggeration(guide, generator) -> None:
-    """the unconditional prediction at scale 0, the one with text at scale 1, the middle of both at 0.5"""
+def scales_up_to_1(guide, generator) -> None:
+    """the unconditional prediction at scale 0, the one with text at scale 1, the mean of both at 0.5"""
     uncond, text = _predictions((2, 4, 3, 5), generator)
     for scale, right, what in (
-        (1.0, text, "With scale 1 the answer should be the prediction with text; yours"),
-        (0.0, uncond, "With scale 0 the answer should be the unconditional prediction; yours"),
-        (0.5, (uncond + text) / 2, "With scale 0.5 the answer should be the mean of both predictions; yours"),
+        (1.0, text, "With scale 1 the result should be the prediction with text; yours"),
+        (0.0, uncond, "With scale 0 the result should be the unconditional prediction; yours"),
+        (0.5, (uncond + text) / 2, "With scale 0.5 the result should be the mean of both predictions; yours"),
     ):
         compare_tensors(guide(uncond.clone(), text.clone(), scale), right, what, tolerance=TOLERANCE)
 
@@ -51,8 +51,8 @@ def any_shape(guide, rng, generator) -> None:
 
 
 @guide.edge(15)
-def inputs_stay(guide, rng, generator) -> None:
-    """the inputs stay as they are"""
+def inputs_unchanged(guide, rng, generator) -> None:
+    """the inputs are left unchanged"""
     call(guide, *_predictions((2, 4, 3, 3), generator), rng.uniform(2, 8))
 
 
@@ -77,7 +77,7 @@ def _compare(guide, uncond: torch.Tensor, text: torch.Tensor, scale: float) -> N
             lambda: scale * text - uncond,
         ),
         Mistake(
-            "The unconditional prediction is missing, from which guidance starts: uncond + scale · (text − uncond).",
+            "Guidance starts from the unconditional prediction, which is missing: uncond + scale · (text − uncond).",
             lambda: scale * (text - uncond),
         ),
         Mistake(
@@ -94,7 +94,7 @@ def _compare(guide, uncond: torch.Tensor, text: torch.Tensor, scale: float) -> N
             lambda: uncond + scale * (uncond - text),
         ),
         Mistake(
-            "The answer stops at the prediction with text. Above scale 1 it should go beyond it.",
+            "The result stops at the prediction with text. Above scale 1 it should go beyond it.",
             lambda: text,
         ),
     )

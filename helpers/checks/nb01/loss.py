@@ -1,4 +1,4 @@
-"""`noise_prediction_loss`: on a tiny U-Net, for both things that a U-Net can be trained to predict."""
+"""`noise_prediction_loss`: on a tiny U-Net, for both prediction types."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def other_prediction_types(noise_prediction_loss, unet, generator) -> None:
         lambda: noise_prediction_loss(unet, _scheduler("sample"), *_batch(2, generator)),
         ValueError,
         "the prediction_type 'sample'",
-        instead="A loss with the wrong target would train the U-Net to something else.",
+        hint="A loss with the wrong target would train the U-Net to predict the wrong thing.",
     )
 
 
@@ -64,8 +64,8 @@ def one_picture(noise_prediction_loss, unet, generator) -> None:
 
 
 @noise_prediction_loss.edge(10)
-def inputs_stay(noise_prediction_loss, unet, generator) -> None:
-    """the inputs stay as they are"""
+def inputs_unchanged(noise_prediction_loss, unet, generator) -> None:
+    """the inputs are left unchanged"""
     for prediction_type in ("epsilon", "v_prediction"):
         call(noise_prediction_loss, unet, _scheduler(prediction_type), *_batch(2, generator))
 
@@ -77,7 +77,7 @@ def _scheduler(prediction_type: str) -> DDPMScheduler:
 
 
 def _batch(pictures: int, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
-    """(latents, text_states, noise, t), the timesteps from the early, the middle and the late ones."""
+    """(latents, text_states, noise, t), with early, middle and late timesteps."""
     import torch
 
     latents, noise = torch.randn(2, pictures, 4, 8, 8, generator=generator)
@@ -112,12 +112,12 @@ def _compare(noise_prediction_loss, unet, prediction_type: str, batch: tuple[tor
         from_clean = unet(latents, t, text_states).sample
     mistakes = (
         Mistake(
-            f"The scheduler's prediction_type is {prediction_type}, but the loss compares with the target of the other "
-            "kind: look at scheduler.config.prediction_type.",
+            f"The scheduler's prediction_type is {prediction_type}, but the loss uses the target of the other type: choose "
+            "it by scheduler.config.prediction_type.",
             lambda: mse_loss(guess, other),
         ),
         Mistake(
-            "The U-Net was given the clean latents; it should get the noisy ones, made with add_noise.",
+            "The U-Net was given the clean latents; it should get the noisy ones, from scheduler.add_noise.",
             lambda: mse_loss(from_clean, target),
         ),
         Mistake(
@@ -129,6 +129,6 @@ def _compare(noise_prediction_loss, unet, prediction_type: str, batch: tuple[tor
             lambda: mse_loss(guess, latents),
         ),
         Mistake("Take the mean of the squared differences, not their sum.", lambda: (guess - target).square().sum()),
-        Mistake("That is the mean absolute difference; square the differences.", lambda: (guess - target).abs().mean()),
+        Mistake("This is the mean absolute difference; square the differences.", lambda: (guess - target).abs().mean()),
     )
     compare_tensors(loss, mse_loss(guess, target), f"The loss for {prediction_type}", mistakes)

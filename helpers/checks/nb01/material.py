@@ -1,4 +1,4 @@
-"""What answers are tried with: a tiny U-Net, copies of the real pipeline that may be trained."""
+"""Models for the checks: a tiny U-Net, and copies of the real pipeline that may be trained."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["picture_size", "private_copy", "tiny_unet"]
 
 
 def tiny_unet() -> UNet2DConditionModel:
-    """A U-Net with random weights: 4 latent channels of 8×8, and text states of width 8."""
+    """Make a U-Net with random weights: 4 latent channels of 8×8, and text states of width 8."""
     from diffusers import UNet2DConditionModel
 
     return UNet2DConditionModel(
@@ -32,9 +32,9 @@ def tiny_unet() -> UNet2DConditionModel:
 
 
 def private_copy(pipe: StableDiffusionPipeline) -> StableDiffusionPipeline:
-    """A pipeline with its own copy of the U-Net, so that training it leaves `pipe` alone.
+    """Copy a pipeline together with its U-Net, so that training the copy leaves `pipe` unchanged.
 
-    Whatever a student's fine-tuning has left in `pipe` is not in the copy: no adapter, no weights that are frozen.
+    The copy has nothing that a student's fine-tuning left in `pipe`: no adapter and no frozen weights.
     """
     other = with_scheduler(pipe, pipe.scheduler)
     other.register_modules(unet=copy.deepcopy(pipe.unet))
@@ -44,5 +44,5 @@ def private_copy(pipe: StableDiffusionPipeline) -> StableDiffusionPipeline:
 
 
 def picture_size(pipe: StableDiffusionPipeline) -> int:
-    """The side of the pipeline's pictures, in pixels."""
+    """Return the side length of the pipeline's pictures, in pixels."""
     return pipe.unet.config.sample_size * pipe.vae_scale_factor

@@ -1,4 +1,4 @@
-"""`add_noise`: against equation 4 of the DDPM paper, at one timestep for all pictures and at one for each."""
+"""`add_noise`: compared with equation 4 of the DDPM paper, with one timestep for all pictures and one per picture."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ add_noise = Exercise("add_noise")
 
 @add_noise.given
 def alphas_cumprod(rng) -> torch.Tensor:
-    """A short schedule, whose neighbouring timesteps can't be mistaken for each other."""
+    """A short schedule, in which neighbouring timesteps can't be mistaken for each other."""
     import torch
 
     return torch.linspace(rng.uniform(0.95, 0.99), rng.uniform(0.01, 0.05), rng.randrange(20, 40))
@@ -33,11 +33,11 @@ def one_timestep(add_noise, alphas_cumprod, rng, generator) -> None:
 
 
 @add_noise.core(35)
-def timestep_of_each(add_noise, alphas_cumprod, rng, generator) -> None:
+def timestep_per_picture(add_noise, alphas_cumprod, rng, generator) -> None:
     """a timestep for each picture of a batch"""
     import torch
 
-    # Batch and width are equal at first: so ᾱ of the wrong shape gives wrong values, which say more than torch's error.
+    # Batch and width are equal at first, so that ᾱ of the wrong shape gives wrong values: they explain more than an error.
     for shape in ((4, 3, 2, 4), (5, 3, 4, 6), (1, 2, 3, 3)):
         t = torch.tensor(rng.sample(range(len(alphas_cumprod)), shape[0]))
         what = f"x_t for pictures of shape {shape} with a timestep for each"
@@ -55,7 +55,7 @@ def half_precision(add_noise, alphas_cumprod, rng, generator) -> None:
     expect(
         not torch.is_tensor(result) or result.dtype == torch.float16,
         f"For float16 pictures x_t should be float16 like x0, but it is {getattr(result, 'dtype', '')}: the schedule is "
-        "float32, and so the product is as well. Convert the factors with .to(x0.dtype).",
+        "float32, and so is the product. Convert the factors with .to(x0.dtype).",
     )
     compare_tensors(result, _x_t(x0, noise, t, alphas_cumprod).half(), "x_t of float16 pictures", tolerance=1e-2)
 
@@ -72,8 +72,8 @@ def double_precision(add_noise, alphas_cumprod, rng, generator) -> None:
 
 
 @add_noise.edge(15)
-def inputs_stay(add_noise, alphas_cumprod, rng, generator) -> None:
-    """the inputs stay as they are"""
+def inputs_unchanged(add_noise, alphas_cumprod, rng, generator) -> None:
+    """the inputs are left unchanged"""
     import torch
 
     for t in (rng.randrange(len(alphas_cumprod)), torch.tensor(rng.sample(range(len(alphas_cumprod)), 3))):
@@ -111,22 +111,22 @@ def _compare(add_noise, x0: torch.Tensor, noise: torch.Tensor, t, alphas_cumprod
             lambda: kept.sqrt() * x0 + (1 - kept.sqrt()) * noise,
         ),
         Mistake(
-            "That is the value for t − 1: alphas_cumprod[t] already is the value for t.",
+            "This is x_t for t − 1: alphas_cumprod[t] is already the value for t.",
             lambda: _x_t(x0, noise, (t - 1) % len(alphas_cumprod), alphas_cumprod),
         ),
     ]
     if kept.numel() == x0.shape[-1]:
         mistakes.append(
             Mistake(
-                f"Each column got its own timestep, not each picture: broadcasting lines up shapes from the right. Give ᾱ "
-                f"the shape ({len(x0)}, 1, 1, 1) first.",
+                f"Each column got its own timestep instead of each picture: broadcasting lines up shapes from the right. Give "
+                f"ᾱ the shape ({len(x0)}, 1, 1, 1) first.",
                 lambda: kept.flatten().sqrt() * x0 + (1 - kept.flatten()).sqrt() * noise,
             )
         )
     if kept.numel() > 1:
         mistakes.append(
             Mistake(
-                "All pictures got the timestep of the first one; t has one for each.",
+                "All pictures got the timestep of the first one; t has one for each picture.",
                 lambda: _x_t(x0, noise, t[:1], alphas_cumprod),
             )
         )

@@ -1,4 +1,4 @@
-"""`sample_latents`: against the pipeline's own latents, with schedulers that ask different things of the loop."""
+"""`sample_latents`: compared with the pipeline's own latents, with schedulers that need different things from the loop."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["sample_latents"]
 
 TOLERANCE = 1e-2
-"""How far latents may be off, as a share of the largest: many steps add up the rounding."""
+"""The largest error of a latent, relative to the largest latent: rounding errors add up over the steps."""
 
 sample_latents = Exercise("sample_latents")
 
@@ -33,13 +33,13 @@ def pipe() -> StableDiffusionPipeline:
 
 @sample_latents.core(40)
 def own_scheduler(sample_latents, pipe, rng) -> None:
-    """the pipeline's own latents"""
+    """the same latents as the pipeline"""
     _compare(sample_latents, pipe, _Drawing.at_random(rng, steps=rng.randrange(4, 8)))
 
 
 @sample_latents.core(25)
 def scheduler_that_scales(sample_latents, pipe, rng) -> None:
-    """its latents with Euler's scheduler, which scales the first noise and the U-Net's input"""
+    """the same latents with Euler's scheduler, which scales the first noise and the U-Net's input"""
     from diffusers import EulerDiscreteScheduler
 
     other = with_scheduler(pipe, EulerDiscreteScheduler.from_config(pipe.scheduler.config))
@@ -48,7 +48,7 @@ def scheduler_that_scales(sample_latents, pipe, rng) -> None:
 
 @sample_latents.edge(12)
 def scheduler_that_draws_noise(sample_latents, pipe, rng) -> None:
-    """its latents with DDPM's scheduler, which draws fresh noise in each step"""
+    """the same latents with DDPM's scheduler, which draws new noise in each step"""
     from diffusers import DDPMScheduler
 
     other = with_scheduler(pipe, DDPMScheduler.from_config(pipe.scheduler.config, clip_sample=False))
@@ -57,7 +57,7 @@ def scheduler_that_draws_noise(sample_latents, pipe, rng) -> None:
 
 @sample_latents.edge(6)
 def guidance_of_one(sample_latents, pipe, rng) -> None:
-    """its latents with guidance 1, the prediction with text as it is"""
+    """the same latents with guidance 1, which is just the prediction with text"""
     _compare(sample_latents, pipe, _Drawing.at_random(rng, steps=5)._replace(guidance_scale=1.0))
 
 
@@ -72,7 +72,7 @@ def defaults(sample_latents, pipe, rng) -> None:
 
 @sample_latents.edge(4)
 def without_generator(sample_latents, pipe, rng) -> None:
-    """other noise at each call without a generator"""
+    """different noise on each call without a generator"""
     import torch
 
     prompt = _Drawing.at_random(rng, steps=2).prompt
@@ -84,16 +84,16 @@ def without_generator(sample_latents, pipe, rng) -> None:
 
 @sample_latents.edge(4)
 def no_gradients(sample_latents, pipe, rng) -> None:
-    """no gradients are kept"""
+    """no gradients are tracked"""
     result = _Drawing.at_random(rng, steps=2).by(sample_latents, pipe)
     expect(
         not getattr(result, "requires_grad", False),
-        "The latents keep what gradients need, which fills the memory. Leave @torch.no_grad() above the function.",
+        "The latents track gradients, which fills up the memory. Keep @torch.no_grad() above the function.",
     )
 
 
 class _Drawing(NamedTuple):
-    """What is drawn: by the pipeline, or by a student's loop."""
+    """What to draw, with the pipeline and with a student's loop."""
 
     prompt: str
     steps: int
@@ -110,7 +110,7 @@ class _Drawing(NamedTuple):
         return torch.Generator().manual_seed(self.seed)
 
     def by(self, sample_latents, pipe: StableDiffusionPipeline) -> Any:
-        """What the student's loop gives."""
+        """Run the student's loop."""
         with no_pipeline(pipe):
             return sample_latents(
                 pipe,
@@ -121,7 +121,7 @@ class _Drawing(NamedTuple):
             )
 
     def latents(self, pipe: StableDiffusionPipeline, **more) -> torch.Tensor:
-        """What the pipeline gives, the U-Net's input scaled by its scheduler."""
+        """Return the pipeline's own latents."""
         return pipe(
             self.prompt,
             num_inference_steps=self.steps,
@@ -133,7 +133,7 @@ class _Drawing(NamedTuple):
 
 
 def no_pipeline(pipe: StableDiffusionPipeline):
-    """While it lasts, a call of the pipeline is a `CheckFailed`: the loop is to be written by hand."""
+    """Make a call of the pipeline raise `CheckFailed`: the loop must be written by hand."""
     by_hand = CheckFailed("sample_latents calls the pipeline. Write the loop yourself, with the pipeline's parts.")
     return patch.object(type(pipe), "__call__", side_effect=by_hand)
 
@@ -146,29 +146,29 @@ def _compare(sample_latents, pipe: StableDiffusionPipeline, drawing: _Drawing) -
     expect(
         not torch.is_tensor(result) or torch.equal(result, again),
         f"With the {scheduler}, two calls with the same generator gave different latents. Draw the first noise with "
-        "generator=generator, and hand the generator to scheduler.step as well, because some schedulers draw fresh noise "
-        "in each step: scheduler.step(…, **pipe.prepare_extra_step_kwargs(generator, 0.0)).",
+        "generator=generator, and pass the generator to scheduler.step as well, because some schedulers draw new noise in "
+        "each step: scheduler.step(…, **pipe.prepare_extra_step_kwargs(generator, 0.0)).",
     )
     right = drawing.latents(pipe)
-    mistakes = (*_of_the_loop(pipe, drawing, right), *_of_scaling(pipe, drawing, right))
+    mistakes = (*_mistakes_in_the_loop(pipe, drawing, right), *_mistakes_in_scaling(pipe, drawing, right))
     pictures = {"yours": _decoded(pipe, result), "expected": _decoded(pipe, right), "alt": drawing.prompt}
-    what = f"What your loop draws with the {scheduler}"
+    what = f"The result of your loop with the {scheduler}"
     compare_tensors(result, right, what, mistakes, tolerance=TOLERANCE, **pictures)
 
 
-def _of_the_loop(pipe: StableDiffusionPipeline, drawing: _Drawing, right: torch.Tensor) -> Iterator[Mistake]:
+def _mistakes_in_the_loop(pipe: StableDiffusionPipeline, drawing: _Drawing, right: torch.Tensor) -> Iterator[Mistake]:
     if drawing.guidance_scale != 1:
         yield Mistake(
             "The guidance had no effect: combine the two predictions with guide(…, guidance_scale).",
             lambda: drawing._replace(guidance_scale=1.0).latents(pipe),
         )
     yield Mistake(
-        "The two predictions are swapped: what goes in first comes out first. If the empty prompt is the first half of "
-        "the batch, the first half of the answer is the unconditional prediction.",
+        "The two predictions are swapped: what goes in first comes out first. If the empty prompt is in the first half of "
+        "the batch, the first half of the output is the unconditional prediction.",
         lambda: drawing._replace(prompt="").latents(pipe, negative_prompt=drawing.prompt),
     )
     yield Mistake(
-        "The prompt had no effect: that is what the empty prompt gives.",
+        "The prompt had no effect: this is the result for the empty prompt. Is the prompt encoded, too?",
         lambda: drawing._replace(prompt="").latents(pipe),
     )
     yield Mistake(
@@ -181,13 +181,13 @@ def _of_the_loop(pipe: StableDiffusionPipeline, drawing: _Drawing, right: torch.
     )
 
 
-def _of_scaling(pipe: StableDiffusionPipeline, drawing: _Drawing, right: torch.Tensor) -> Iterator[Mistake]:
-    """Mistakes that show only where the scheduler scales something."""
+def _mistakes_in_scaling(pipe: StableDiffusionPipeline, drawing: _Drawing, right: torch.Tensor) -> Iterator[Mistake]:
+    """Mistakes that show only if the scheduler scales something."""
     import torch
 
     class Unscaled(type(pipe.scheduler)):
         def scale_model_input(self, sample, timestep):
-            self.is_scale_input_called = True  # Euler's scheduler warns where nobody has called it
+            self.is_scale_input_called = True  # Euler's scheduler warns unless this was called
             return sample
 
     noise = torch.randn(right.shape, generator=drawing.generator(), dtype=right.dtype).to(right.device)
@@ -196,16 +196,16 @@ def _of_scaling(pipe: StableDiffusionPipeline, drawing: _Drawing, right: torch.T
         return with_scheduler(pipe, Unscaled.from_config(pipe.scheduler.config))
 
     def weak() -> torch.Tensor:
-        """First noise that comes out as it is when the pipeline multiplies it by `init_noise_sigma`."""
+        """First noise that is unscaled after the pipeline has multiplied it by `init_noise_sigma`."""
         pipe.scheduler.set_timesteps(drawing.steps)
         return noise / pipe.scheduler.init_noise_sigma
 
     yield Mistake(
-        "Before each call of the U-Net this scheduler wants its input scaled: scheduler.scale_model_input(latents, t).",
+        "This scheduler needs the U-Net's input scaled before each call: scheduler.scale_model_input(latents, t).",
         lambda: drawing.latents(unscaled()),
     )
     yield Mistake(
-        "Each scheduler says how strong the noise is at the start: multiply the first noise by "
+        "Each scheduler sets how strong the noise is at the start: multiply the first noise by "
         "scheduler.init_noise_sigma.",
         lambda: drawing.latents(pipe, latents=weak()),
     )
@@ -217,7 +217,7 @@ def _of_scaling(pipe: StableDiffusionPipeline, drawing: _Drawing, right: torch.T
 
 
 def _decoded(pipe: StableDiffusionPipeline, latents: Any) -> Image.Image | None:
-    """The picture of some latents; None where they are none."""
+    """The picture that latents decode to; None if they are not latents."""
     import torch
 
     if not torch.is_tensor(latents) or latents.ndim != 4 or latents.shape[1] != pipe.vae.config.latent_channels:

@@ -1,4 +1,4 @@
-"""`steps_sweep`: the CLIP scores of the pictures that prompt and seed give, recomputed with the pipeline."""
+"""`steps_sweep`: the CLIP scores of the pictures for a prompt and a seed, recomputed with the pipeline."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ __all__ = ["steps_sweep"]
 steps_sweep = Exercise("steps_sweep")
 
 SCORE_TOLERANCE = 2e-3
-"""How far a CLIP score may be off: only rounding, as from batches of another size."""
+"""The largest error of a CLIP score: only rounding, for example in batches of another size."""
 
 
 class _Sweep(NamedTuple):
-    """What is tried, and what the student's function gives for it."""
+    """The inputs of the student's function, and the scores that it returned."""
 
     prompt: str
     steps: list[int]
@@ -31,7 +31,7 @@ class _Sweep(NamedTuple):
 
 @steps_sweep.given
 def first_sweep(steps_sweep, rng) -> _Sweep:
-    """A sweep with the seed that is the default."""
+    """A sweep with the default seed."""
     prompt, steps = random_prompt(rng, things=1), [rng.randrange(9, 14), 2, rng.randrange(4, 8)]
     return _Sweep(prompt, steps, 0, steps_sweep(prompt, list(steps)))
 
@@ -57,11 +57,11 @@ def plain_floats(first_sweep) -> None:
 
 @steps_sweep.edge(11)
 def in_order(first_sweep) -> None:
-    """scores in the order of steps"""
+    """scores in the order of `steps`"""
     keys = list(_scores(first_sweep))
     expect(
         keys == first_sweep.steps,
-        f"For steps={first_sweep.steps} the keys should be in this order, but they are {keys}.",
+        f"For steps={first_sweep.steps} the keys should be in that order, but they are {keys}.",
     )
 
 
@@ -91,20 +91,23 @@ def _compare_scores(sweep: _Sweep) -> None:
     steps, score, wanted = next(x for x in zip(sweep.steps, yours, right, strict=True) if not _close([x[1]], [x[2]]))
     raise CheckFailed(
         f"The CLIP score of the picture with {steps} steps should be {wanted:.3f}, but it is {score:.3f}. Make a new "
-        "generator with manual_seed(seed) for each number of steps, draw with guidance 4, and compare with the prompt by "
-        "clip.similarity."
+        "generator with manual_seed(seed) for each number of steps, draw with guidance 4, and score the picture against the "
+        "prompt with clip.similarity."
     )
 
 
 def _mistakes(sweep: _Sweep) -> Iterator[Mistake]:
-    yield Mistake("You always draw with 25 steps.", lambda: [_score(sweep, 25)] * len(sweep.steps))
     yield Mistake(
-        "You leave the guidance to the pipeline, which takes 7.5; it should be 4.",
+        "You always draw with 25 steps: pass each number of steps to the pipeline as num_inference_steps.",
+        lambda: [_score(sweep, 25)] * len(sweep.steps),
+    )
+    yield Mistake(
+        "You draw with the pipeline's default guidance, 7.5; it should be 4.",
         lambda: [_score(sweep, steps, guidance_scale=7.5) for steps in sweep.steps],
     )
     if sweep.seed:
         yield Mistake(
-            f"seed={sweep.seed} was asked for, but you draw with seed 0.",
+            f"You draw with seed 0, but seed={sweep.seed} was asked for.",
             lambda: [_score(sweep._replace(seed=0), steps) for steps in sweep.steps],
         )
 
@@ -124,7 +127,7 @@ def _number(score: Any) -> float:
 
 
 def _score(sweep: _Sweep, steps: int, *, guidance_scale: float = 4.0) -> float:
-    """The CLIP score of the pipeline's picture."""
+    """The CLIP score of the picture that the pipeline draws."""
     import torch
 
     from helpers import clip

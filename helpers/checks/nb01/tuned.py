@@ -1,6 +1,6 @@
-"""A fine-tuning from beginning to end, and what came out of it: what the model has learned, and what it has forgotten.
+"""A complete fine-tuning run, and how much the model has learned and forgotten.
 
-Forgetting shows in drawings only where it is severe. So it is measured by the training loss, as a paired comparison: on
+Forgetting shows in drawings only if it is severe. So it is measured by the training loss, as a paired comparison: on
 the same drawings of the old world, with the same noise at the same timesteps, before and after.
 """
 
@@ -19,32 +19,32 @@ if TYPE_CHECKING:
     from diffusers import StableDiffusionPipeline, UNet2DConditionModel
     from PIL import Image
 
-__all__ = ["Drawn", "Tuned", "draw_new", "put_in", "tune"]
+__all__ = ["Drawn", "Tuned", "draw_new", "load_adapter", "tune"]
 
 NEW, OLD = 4, 4
-"""How many pictures of each kind are drawn."""
+"""The number of pictures drawn of new and of old things."""
 PROBES, TIMESTEPS = 24, (150, 300, 450, 600, 750)
-"""On how many old pictures the loss is measured, and where: early and late ones say little of what is in a picture."""
+"""The number of old pictures on which the loss is measured, and the timesteps: very early and late ones show little."""
 
 
 class Drawn(NamedTuple):
-    """What a model draws: the new thing, and what it knew already."""
+    """What a model draws: the new thing, and things that it knew already."""
 
     new: list[Image.Image]
     old: list[Image.Image]
 
 
 class Tuned(NamedTuple):
-    """What came out of a fine-tuning.
+    """The result of a fine-tuning run.
 
     Attributes:
         kind: the new thing.
-        example: a picture of it that it was taught with.
+        example: one of its training pictures.
         adapter: what fine_tune returned.
-        own_changed: names of the U-Net's own weights that are not as they were.
+        own_changed: names of the U-Net's own weights that have changed.
         before, after: what the model drew, with the same seeds.
-        learned: how far the new pictures have come, from how they were (0) to how the new thing's own look (1).
-        forgotten: by how much the loss on pictures of the old world has grown (0: not at all, 1: it has doubled).
+        learned: how far the model's pictures have come from those before (0) to pictures of the new thing (1).
+        forgotten: the relative growth of the loss on pictures of the old world (0: none, 1: it has doubled).
     """
 
     kind: str
@@ -58,7 +58,7 @@ class Tuned(NamedTuple):
 
 
 def tune(fine_tune: Callable, rng) -> Tuned:
-    """Teach a copy of the real pipeline a new thing with a student's function, and look at it before and after."""
+    """Fine-tune a copy of the real pipeline with a student's function, and compare what it draws before and after."""
     import torch
 
     from helpers import newthing
@@ -66,7 +66,7 @@ def tune(fine_tune: Callable, rng) -> Tuned:
 
     pipe = private_copy(load("diffusion"))
     own = {name: weight.clone() for name, weight in pipe.unet.state_dict().items()}
-    kind = rng.choice(["robot", "snowman"])  # the notebook has the mushroom
+    kind = rng.choice(["robot", "snowman"])  # the notebook uses the mushroom
     images, fresh = (newthing.pictures(kind, 16, seed=rng.randrange(10**6), size=picture_size(pipe)) for _ in range(2))
     old_prompts = [random_prompt(rng, things=1) for _ in range(OLD)]
     probe = _Probe.at_random(pipe, rng)
@@ -74,7 +74,7 @@ def tune(fine_tune: Callable, rng) -> Tuned:
     before, losses = _draw(pipe, kind, old_prompts), probe.losses(pipe.unet)
     adapter = fine_tune(pipe, images, f"a {kind}")
     if not pipe.get_active_adapters():
-        put_in(pipe, adapter)
+        load_adapter(pipe, adapter)
     after, grown = _draw(pipe, kind, old_prompts), probe.losses(pipe.unet) / losses - 1
     pipe.unload_lora_weights()
     left = pipe.unet.state_dict()
@@ -90,21 +90,21 @@ def tune(fine_tune: Callable, rng) -> Tuned:
     )
 
 
-def put_in(pipe: StableDiffusionPipeline, adapter: Any) -> None:
+def load_adapter(pipe: StableDiffusionPipeline, adapter: Any) -> None:
     """Load an adapter, whether its names start with "unet." or not."""
     import torch
 
     expect(
         isinstance(adapter, dict) and bool(adapter) and all(map(torch.is_tensor, adapter.values())),
-        "fine_tune should return the adapter's state dict, names with tensors, as get_peft_model_state_dict gives it, but "
-        f"what it returned is {described(adapter)}.",
+        "fine_tune should return the adapter's state dict, names and tensors, as get_peft_model_state_dict returns it, but "
+        f"it returned {described(adapter)}.",
     )
     prefix = "unet" if all(str(name).startswith("unet.") for name in adapter) else None
     pipe.unet.load_lora_adapter(adapter, prefix=prefix, adapter_name="tried")
 
 
 def draw_new(pipe: StableDiffusionPipeline, kind: str) -> list[Image.Image]:
-    """What the model draws of the new thing, with the same seeds as in `Tuned`."""
+    """Draw the new thing with the same seeds as in `Tuned`."""
     return _draw(pipe, kind, []).new
 
 
@@ -120,7 +120,7 @@ def _draw(pipe: StableDiffusionPipeline, kind: str, old_prompts: list[str]) -> D
 def _learned(
     before: list[Image.Image], after: list[Image.Image], images: list[Image.Image], fresh: list[Image.Image]
 ) -> float:
-    """In CLIP's eyes, by the likeness to pictures of the new thing that the student's function has not seen."""
+    """`Tuned.learned`, by CLIP's similarity to pictures of the new thing that the student's function has not seen."""
     from helpers.clip import embed_images
 
     unseen = embed_images(fresh).mean(0)
@@ -155,7 +155,7 @@ class _Probe(NamedTuple):
         return cls(latents, text_states, noises, DDPMScheduler.from_config(pipe.scheduler.config))
 
     def losses(self, unet: UNet2DConditionModel) -> torch.Tensor:
-        """The mean squared error at each timestep of each picture, tensor (timesteps, pictures)."""
+        """The mean squared error at each timestep and for each picture, tensor (timesteps, pictures)."""
         import torch
 
         found = []

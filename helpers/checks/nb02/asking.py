@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["ask", "vqa_accuracy"]
 
 SCORE_TOLERANCE = 2e-3
-"""How far a score may be off: only rounding, as from batches of another size."""
+"""The largest error of a score: only rounding, for example in batches of another size."""
 
 # -- ask
 
@@ -24,7 +24,7 @@ ask = Exercise("ask")
 
 @ask.given
 def asked(rng) -> list[tuple[Image.Image, str]]:
-    """Drawings with questions, some of which the specialist is not sure of: there scores tell more."""
+    """Drawings with questions, some of which the specialist is unsure about: their scores are the better test."""
     from helpers.picturebook import KINDS, draw, questions, random_scene
 
     pairs = []
@@ -48,7 +48,7 @@ def answer_in_words(ask, asked) -> None:
         best = logits.argmax()
         expect(
             answer in labels and logits[labels.index(answer)] > logits[best] - 1e-3,
-            f"To {question!r} the specialist's best answer is {labels[best]!r}, but yours is {answer!r}.",
+            f"The specialist's best answer to {question!r} is {labels[best]!r}, but yours is {answer!r}.",
         )
 
 
@@ -74,7 +74,7 @@ def score_as_probability(ask, asked) -> None:
 
 @ask.edge(15)
 def other_modes(ask, asked) -> None:
-    """pictures in grey, with a palette, with four channels"""
+    """RGBA, greyscale (L) and palette (P) pictures"""
     image, question = asked[0]
     for mode in ("RGBA", "L", "P"):
         answer, _ = _pair(ask(image.convert(mode), question))
@@ -84,8 +84,8 @@ def other_modes(ask, asked) -> None:
 
 
 @ask.edge(15)
-def loads_once(ask, asked) -> None:
-    """the model is loaded once, not at each call"""
+def loaded_once(ask, asked) -> None:
+    """the model is loaded once, not on each call"""
     _pair(ask(*asked[0]))  # the first call may load the model
     with expect_no_load("vqa"):
         _pair(ask(*asked[1]))
@@ -97,7 +97,7 @@ def _pair(result) -> tuple[str, float]:
 
 
 def specialist(image: Image.Image, question: str) -> tuple[torch.Tensor, list[str]]:
-    """(logits, labels) of the model that answers questions: a tensor (labels,), and what each of them says."""
+    """Return (logits, labels) of the VQA model for a question: a tensor (labels,), and the answer that each stands for."""
     import torch
 
     from helpers.models import load
@@ -112,19 +112,19 @@ def specialist(image: Image.Image, question: str) -> tuple[torch.Tensor, list[st
 # -- vqa_accuracy
 
 vqa_accuracy = Exercise("vqa_accuracy")
-SPOILT = (
+WRONG_FORMS = (
     lambda word: f"dark {word}",
     lambda word: word[:-1],
     lambda word: f"{word}s",
     lambda word: "something else",
     lambda word: "",
 )
-SAME = (str.upper, str.title, lambda word: f"  {word}\n", lambda word: f"{word.capitalize()} ")
+EQUAL_FORMS = (str.upper, str.title, lambda word: f"  {word}\n", lambda word: f"{word.capitalize()} ")
 
 
 @vqa_accuracy.given
 def answered(rng) -> list[tuple[Image.Image, str, str]]:
-    """Drawings and questions with what the specialist answers."""
+    """Drawings and questions with the specialist's answers."""
     from helpers.picturebook import draw, questions, random_scene
 
     found = []
@@ -139,37 +139,39 @@ def answered(rng) -> list[tuple[Image.Image, str, str]]:
 
 @vqa_accuracy.core(45)
 def share_of_right_answers(vqa_accuracy, answered, rng) -> None:
-    """the share of right answers"""
+    """the share of correct answers"""
     for wrong in (0, 2, rng.randrange(4, 7), len(answered)):
-        examples = [(i, q, rng.choice(SPOILT)(word)) for i, q, word in answered[:wrong]] + answered[wrong:]
+        examples = [(i, q, rng.choice(WRONG_FORMS)(word)) for i, q, word in answered[:wrong]] + answered[wrong:]
         right = 1 - wrong / len(answered)
         result = vqa_accuracy(rng.sample(examples, len(examples)))
-        hint = "It is a share of 1, not a count or a percentage." if isinstance(result, float) and result > 1 else ""
-        expect_number(result, right, f"With {wrong} wrong answers of {len(answered)} the accuracy", hint=hint)
+        hint = (
+            "It is a share from 0 to 1, not a count or a percentage."
+            if isinstance(result, float) and result > 1
+            else ""
+        )
+        expect_number(result, right, f"With {wrong} of {len(answered)} answers wrong, the accuracy", hint=hint)
 
 
 @vqa_accuracy.core(20)
 def part_of_a_word_is_wrong(vqa_accuracy, answered) -> None:
-    """another word is wrong, also where the right one is part of it"""
-    for spoil in SPOILT[:3]:
-        result = vqa_accuracy([(i, q, spoil(word)) for i, q, word in answered])
+    """a different word is wrong, even if one is part of the other"""
+    for change in WRONG_FORMS[:3]:
+        result = vqa_accuracy([(i, q, change(word)) for i, q, word in answered])
         word = answered[0][2]
-        expect_number(
-            result, 0.0, f"Where {spoil(word)!r} is expected and {word!r} is answered, and so on, the accuracy"
-        )
+        expect_number(result, 0.0, f"With answers such as {word!r} where {change(word)!r} is correct, the accuracy")
 
 
 @vqa_accuracy.edge(15)
 def capitals_and_spaces(vqa_accuracy, answered) -> None:
     """capitals and spaces around the answer don't count"""
-    for change in SAME:
+    for change in EQUAL_FORMS:
         result = vqa_accuracy([(i, q, change(word)) for i, q, word in answered])
-        expect_number(result, 1.0, f"With capitals and spaces, as in {change(answered[0][2])!r}, the accuracy")
+        expect_number(result, 1.0, f"With other capitals and spaces, as in {change(answered[0][2])!r}, the accuracy")
 
 
 @vqa_accuracy.edge(20)
 def no_examples(vqa_accuracy) -> None:
-    """a ValueError without examples"""
+    """a ValueError if there are no examples"""
     expect_raises(
-        lambda: vqa_accuracy([]), ValueError, "no examples at all", instead="Of nothing there is no accuracy."
+        lambda: vqa_accuracy([]), ValueError, "an empty list", hint="Without examples the accuracy is undefined."
     )

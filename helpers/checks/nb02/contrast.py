@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["contrastive_loss", "zero_shot"]
 
 PROBABILITY_TOLERANCE = 2e-3
-"""How far a probability may be off: only rounding, as from batches of another size."""
+"""The largest error of a probability: only rounding, for example in batches of another size."""
 
 # -- contrastive_loss
 
@@ -34,7 +34,7 @@ contrastive_loss = Exercise("contrastive_loss")
 
 @contrastive_loss.core(45)
 def of_unit_vectors(contrastive_loss, generator) -> None:
-    """pictures look for texts and texts for pictures, at any temperature"""
+    """the mean of both directions, picture to text and text to picture, at any temperature"""
     from torch.nn.functional import normalize
 
     for pairs, temperature in ((5, 0.25), (2, 2.0), (7, 0.5)):
@@ -50,23 +50,25 @@ def _mistakes(logits: torch.Tensor, temperature: float) -> tuple[Mistake, ...]:
     from torch.nn.functional import cross_entropy
 
     own = torch.arange(len(logits))
-    no_softmax = "cross_entropy takes logits: it has the softmax in it. Leave your softmax out."
+    no_softmax = "cross_entropy takes logits and includes the softmax. Leave your softmax out."
     return (
         Mistake(
-            "Only pictures look for their text here. Add the other direction, texts that look for their picture "
-            "(logits.T), and take the mean of the two.",
+            "This is only the direction from picture to text. Add the one from text to picture (logits.T), and take the mean "
+            "of the two.",
             lambda: cross_entropy(logits, own),
         ),
         Mistake(
-            "Only texts look for their picture here. Add the other direction and take the mean of the two.",
+            "This is only the direction from text to picture. Add the one from picture to text, and take the mean of the two.",
             lambda: cross_entropy(logits.T, own),
         ),
         Mistake(
-            "Divide the similarities by the temperature; you multiply. A low temperature should make the choice sharp.",
+            "Divide the similarities by the temperature; you multiply. A low temperature should sharpen the probabilities.",
             lambda: _both_ways(logits * temperature**2),
         ),
-        Mistake("The temperature has no effect.", lambda: _both_ways(logits * temperature)),
-        Mistake("That is the sum of the two directions; take their mean.", lambda: 2 * _both_ways(logits)),
+        Mistake(
+            "The temperature has no effect: divide the similarities by it.", lambda: _both_ways(logits * temperature)
+        ),
+        Mistake("This is the sum of the two directions; take their mean.", lambda: 2 * _both_ways(logits)),
         Mistake(
             no_softmax,
             lambda: (cross_entropy(logits.softmax(1), own) + cross_entropy(logits.T.softmax(1), own)) / 2,
@@ -79,8 +81,8 @@ def _mistakes(logits: torch.Tensor, temperature: float) -> tuple[Mistake, ...]:
 
 
 @contrastive_loss.core(20)
-def lets_gradients_through(contrastive_loss, generator) -> None:
-    """a loss that something can learn from"""
+def gradients(contrastive_loss, generator) -> None:
+    """a loss that a model can learn from"""
     from torch.nn.functional import normalize
 
     images, texts = (normalize(x, dim=-1).requires_grad_() for x in _pairs(6, 5, generator))
@@ -100,7 +102,7 @@ def of_any_length(contrastive_loss, generator) -> None:
         unscaled = images @ texts.T / temperature
         mistakes = (
             Mistake(
-                "The embeddings are not brought to length 1 first, so that long ones look alike to everything: use "
+                "The embeddings are not scaled to length 1 first, so long ones seem similar to everything: use "
                 "F.normalize(…, dim=-1).",
                 lambda unscaled=unscaled: _both_ways(unscaled),
             ),
@@ -121,8 +123,8 @@ def at_low_temperature(contrastive_loss, generator) -> None:
     loss = contrastive_loss(images, texts, 0.005)
     expect(
         not torch.is_tensor(loss) or bool(torch.isfinite(loss).all()),
-        "At temperature 0.005 the loss is not a number any more: exp(200) does not fit into a float. cross_entropy and "
-        "log_softmax subtract the largest logit first.",
+        "At temperature 0.005 the loss is not finite: exp(200) does not fit into a float. Use cross_entropy or log_softmax, "
+        "which subtract the largest logit first.",
     )
     compare_tensors(loss, _right_loss(images, texts, 0.005), "The loss at temperature 0.005", tolerance=1e-3)
 
@@ -166,8 +168,8 @@ def drawing(scene, rng) -> Image.Image:
 
 
 @zero_shot.core(40)
-def captions_alike(zero_shot, scene, drawing, rng) -> None:
-    """CLIP's probability of each of some captions that all fit a little"""
+def similar_captions(zero_shot, scene, drawing, rng) -> None:
+    """CLIP's probabilities of similar captions"""
     thing = scene.things[0]
     nouns = [f"{thing.colour} {thing.kind}", f"large {thing.colour} {thing.kind}", f"small {thing.colour} {thing.kind}"]
     labels = [f"a {noun}" for noun in nouns] + [f"the {nouns[0]}", f"a picture of a {nouns[0]}", thing.kind]
@@ -176,7 +178,7 @@ def captions_alike(zero_shot, scene, drawing, rng) -> None:
 
 @zero_shot.core(25)
 def many_labels(zero_shot, scene, drawing, rng) -> None:
-    """CLIP's probabilities of labels of all kinds, many and few"""
+    """CLIP's probabilities of many and few labels, of all kinds"""
     from helpers.picturebook import COLOURS, PLACES, describe, random_scene
 
     thing = scene.things[0]
@@ -187,18 +189,18 @@ def many_labels(zero_shot, scene, drawing, rng) -> None:
 
 @zero_shot.edge(15)
 def one_label(zero_shot, drawing) -> None:
-    """one label alone has probability 1"""
+    """a single label has probability 1"""
     _compare(zero_shot, drawing, ["a yellow star, at night"])
 
 
 @zero_shot.edge(20)
 def picture_with_four_channels(zero_shot, drawing) -> None:
-    """a picture with a fourth channel"""
+    """a picture with an alpha channel (RGBA)"""
     _compare(zero_shot, drawing.convert("RGBA"), ["a red cat", "a blue boat, by the sea", "a star"])
 
 
 def clip_cosines(image: Image.Image, labels: list[str]) -> tuple[torch.Tensor, float]:
-    """(cosines, scale): CLIP's cosine of the picture with each label, tensor (labels,), and 1 / its temperature."""
+    """Return CLIP's cosines of the picture with each label, tensor (labels,), and 1 / its temperature."""
     import torch
 
     from helpers import clip
@@ -209,7 +211,7 @@ def clip_cosines(image: Image.Image, labels: list[str]) -> tuple[torch.Tensor, f
 
 
 def _compare(zero_shot, image: Image.Image, labels: list[str]) -> None:
-    """Raise `CheckFailed` unless the answer is a dict of CLIP's own probabilities; names what was forgotten."""
+    """Raise `CheckFailed` unless the result is a dict of CLIP's own probabilities; a known mistake is named."""
     cosines, scale = clip_cosines(image, labels)
 
     def probs(factor: float) -> dict[str, float]:
@@ -219,7 +221,7 @@ def _compare(zero_shot, image: Image.Image, labels: list[str]) -> None:
     expect_type(result, dict, "What zero_shot returns")
     expect(
         result.keys() == right.keys(),
-        f"zero_shot's keys should be the labels as they were given, {labels}, but they are {list(result)}.",
+        f"The dict's keys should be the labels as they were given, {labels}, but they are {list(result)}.",
     )
     expect_floats(result.values(), "The probabilities")
     total = sum(result.values())
@@ -235,7 +237,7 @@ def _compare(zero_shot, image: Image.Image, labels: list[str]) -> None:
         return
     mistakes = (
         Mistake(
-            "The cosines go into the softmax as they are, so that all labels look nearly alike. CLIP divides by its "
+            "The cosines go into the softmax as they are, so all labels get nearly the same probability. CLIP divides by its "
             "temperature first: multiply by model.logit_scale.exp().",
             lambda: probs(1.0),
         ),
@@ -247,6 +249,6 @@ def _compare(zero_shot, image: Image.Image, labels: list[str]) -> None:
     expect_no_mistake(mistakes, same)
     label = max(right, key=lambda label: abs(result[label] - right[label]))
     raise CheckFailed(
-        f"For {label!r} zero_shot gives {result[label]:.3f}, but CLIP's probability is {right[label]:.3f}. Are both "
-        "embeddings brought to length 1, and is each label used as it is, without words around it?"
+        f"For {label!r} zero_shot returns {result[label]:.3f}, but CLIP's probability is {right[label]:.3f}. Are both "
+        "embeddings scaled to length 1, and is each label used as it is, without words around it?"
     )

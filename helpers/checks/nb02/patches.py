@@ -1,4 +1,4 @@
-"""`patchify`: against torch's own `unfold`, on pictures that are wider than high."""
+"""`patchify`: compared with torch's own `unfold`, on pictures that are wider than high."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def pixels(rng) -> torch.Tensor:
 
 @patchify.core(45)
 def of_a_drawing(patchify, pixels) -> None:
-    """patches row by row, each of them channel first"""
+    """patches row by row, each flattened channel first"""
     blocks = pixels.reshape(3, ROWS, SIZE, COLUMNS, SIZE)
     mistakes = (
         Mistake(
@@ -42,28 +42,28 @@ def of_a_drawing(patchify, pixels) -> None:
             lambda: blocks.permute(3, 1, 0, 2, 4).reshape(ROWS * COLUMNS, -1),
         ),
         Mistake(
-            "Inside a patch the three colours of each pixel stand together. They should come channel first: all red "
-            "values, then all green ones, then all blue ones, as the convolution's weights do.",
+            "Inside a patch, the three colours of each pixel are side by side. They should come channel first: all red "
+            "values, then all green ones, then all blue ones, as in the convolution's weights.",
             lambda: blocks.permute(1, 3, 2, 4, 0).reshape(ROWS * COLUMNS, -1),
         ),
         Mistake(
-            "Inside a patch rows and columns are swapped, so that each patch lies on its side.",
+            "Inside a patch, rows and columns are swapped, so each patch lies on its side. Keep the height axis first.",
             lambda: blocks.permute(1, 3, 0, 4, 2).reshape(ROWS * COLUMNS, -1),
         ),
         Mistake(
-            "A plain reshape keeps the order of the numbers in memory, so that a 'patch' is a strip of pixel rows. Split "
-            "height and width in two axes each, move the axes with permute, and only then reshape.",
+            "A plain reshape keeps the order of the numbers in memory, so a 'patch' is a strip of pixel rows. Split height "
+            "and width into two axes each, reorder the axes with permute, and only then reshape.",
             lambda: pixels.reshape(ROWS * COLUMNS, -1),
         ),
     )
     expected, result = _unfolded(pixels, SIZE), call(patchify, pixels, SIZE)
     pictures = {"yours": _joined(result), "expected": _joined(expected), "alt": "the patches of a drawing"}
-    compare_tensors(result, expected, "patchify's answer", mistakes, **pictures)
+    compare_tensors(result, expected, "The result of patchify", mistakes, **pictures)
 
 
 @patchify.core(25)
 def of_other_sizes(patchify, generator) -> None:
-    """patches of other sizes, and numbers of other precision"""
+    """patches of other sizes, and double precision"""
     import torch
 
     for size, rows, columns, dtype in (
@@ -73,30 +73,30 @@ def of_other_sizes(patchify, generator) -> None:
         (6, 1, 1, torch.float32),
     ):
         pixels = torch.randn(3, rows * size, columns * size, generator=generator, dtype=dtype)
-        what = f"patchify's answer for a picture of {rows * size}×{columns * size} and patches of {size}"
+        what = f"The result of patchify for {rows * size}×{columns * size} pixels and patches of size {size}"
         compare_tensors(call(patchify, pixels, size), _unfolded(pixels, size), what, tolerance=1e-6)
 
 
 @patchify.edge(15)
 def height_does_not_fit(patchify, rng) -> None:
-    """a ValueError where the height is not a multiple of the patch size"""
-    _refuses(patchify, (3, 4 * rng.randrange(1, 5) + rng.randrange(1, 4), 12))
+    """a ValueError if the height is not a multiple of the patch size"""
+    _expect_error(patchify, (3, 4 * rng.randrange(1, 5) + rng.randrange(1, 4), 12))
 
 
 @patchify.edge(15)
 def width_does_not_fit(patchify, rng) -> None:
-    """a ValueError where the width is not a multiple of the patch size"""
-    _refuses(patchify, (3, 12, 4 * rng.randrange(1, 5) + rng.randrange(1, 4)))
+    """a ValueError if the width is not a multiple of the patch size"""
+    _expect_error(patchify, (3, 12, 4 * rng.randrange(1, 5) + rng.randrange(1, 4)))
 
 
-def _refuses(patchify, shape: tuple[int, int, int]) -> None:
+def _expect_error(patchify, shape: tuple[int, int, int]) -> None:
     import torch
 
     expect_raises(
         lambda: patchify(torch.zeros(shape), 4),
         ValueError,
-        f"a picture of shape {shape} and patches of 4",
-        instead="It can't be cut into whole patches.",
+        f"a picture of shape {shape} and patches of size 4",
+        hint="It can't be cut into whole patches.",
     )
 
 
@@ -107,7 +107,7 @@ def _unfolded(pixels: torch.Tensor, size: int) -> torch.Tensor:
 
 
 def _joined(patches) -> Image.Image | None:
-    """The patches as one picture, a little apart; None where they are none."""
+    """The patches as one picture, with gaps between them; None if they are not patches."""
     import torch
 
     from helpers import show

@@ -1,4 +1,4 @@
-"""`train_head`: a linear probe, on made-up features and on CLIP's, judged by what it has not seen."""
+"""`train_head`: a linear probe on made-up features and on CLIP's, judged on held-out data."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["train_head"]
 
 SEEN = 120
 ENOUGH = 0.75
-"""Of the way from the majority guess to a plain probe of our own."""
+"""The least accuracy, from 0 (always the most common answer) to 1 (the checks' own plain probe)."""
 
 train_head = Exercise("train_head")
 
@@ -34,20 +34,20 @@ def clouds(generator) -> tuple[torch.Tensor, torch.Tensor]:
 
 @train_head.core(35)
 def on_clouds(train_head, clouds) -> None:
-    """right on points of three clouds that it has not seen"""
+    """right on held-out points of three clouds"""
     features, answers = clouds
     head = train_head(features[:SEEN].clone(), answers[:SEEN].clone())
     accuracy = held_out_accuracy(head, features[SEEN:], answers[SEEN:], answers=3)
     expect(
         accuracy > 0.95,
-        f"On 60 points that it has not seen the head is right in {accuracy:.0%}; on these easy clouds it should be 95 % "
-        "or more. Does the loss fall? Try a larger learning rate (AdamW takes 1e-2 here), or more steps.",
+        f"On 60 held-out points the head's accuracy is {accuracy:.0%}; on these easy clouds it should be 95 % or more. Does "
+        "the loss fall? Try a larger learning rate (1e-2 works here with AdamW), or more steps.",
     )
 
 
 @train_head.core(30)
 def on_clip(train_head, rng) -> None:
-    """nearly as good as a plain probe on CLIP's embeddings of drawings, and CLIP stays as it is"""
+    """nearly as good as a plain probe on CLIP's embeddings of drawings, and CLIP is left unchanged"""
     import torch
 
     from helpers import clip
@@ -55,7 +55,7 @@ def on_clip(train_head, rng) -> None:
     from helpers.picturebook import STYLES, draw, random_scene
 
     size = load("clip").model.config.vision_config.image_size
-    # Styles get numbers at random, so that what a head knows of them it has learned from the pairs it was given.
+    # Styles get random numbers, so that a head can know them only from the pairs that it was given.
     numbers = rng.sample(range(len(STYLES)), len(STYLES))
 
     def drawings(n: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -69,21 +69,21 @@ def on_clip(train_head, rng) -> None:
     left = load("clip").model.state_dict()
     expect(
         all(torch.equal(weight, left[name]) for name, weight in own.items()),
-        "CLIP's own weights have changed; a probe trains the head alone.",
+        "CLIP's own weights have changed; a probe trains only the head.",
     )
-    fresh, right = drawings(80)  # after the training, so that no head can have seen them
+    fresh, right = drawings(80)  # drawn after training, so that no head can have seen them
     accuracy = held_out_accuracy(head, fresh, right, answers=len(STYLES))
     guess = (right == answers.mode().values).float().mean().item()
     reached = held_out_accuracy(plain_probe(features, answers), fresh, right, answers=len(STYLES))
     expect(
         accuracy >= guess + ENOUGH * (reached - guess),
-        f"Asked for the style of drawings that it has not seen, your head is right in {accuracy:.0%}; always giving the "
-        f"most common answer would be right in {guess:.0%}, a plain probe in {reached:.0%}.",
+        f"Your head's accuracy for the style of held-out drawings is {accuracy:.0%}; always giving the most common answer "
+        f"reaches {guess:.0%}, a plain probe {reached:.0%}. Train for more steps, or with a larger learning rate.",
     )
 
 
 @train_head.edge(12)
-def as_many_steps(train_head, clouds) -> None:
+def step_limit(train_head, clouds) -> None:
     """no more steps than `steps` allows"""
     features, answers = clouds
     with count_optimizer_steps() as steps:
@@ -92,22 +92,22 @@ def as_many_steps(train_head, clouds) -> None:
 
 
 @train_head.edge(11)
-def features_stay(train_head, clouds) -> None:
-    """features and answers are left as they were"""
+def features_unchanged(train_head, clouds) -> None:
+    """features and answers are left unchanged"""
     features, answers = clouds
     call(train_head, features[:SEEN].clone(), answers[:SEEN].clone(), steps=3)
 
 
 @train_head.edge(12)
 def numbers_with_gaps(train_head, clouds) -> None:
-    """some numbers may not occur among the answers"""
+    """some numbers may be missing from the answers"""
     features, answers = clouds
     head = train_head(features[:SEEN].clone(), 2 * answers[:SEEN], steps=2)  # answers 0, 2, 4
     held_out_accuracy(head, features[SEEN:], 2 * answers[SEEN:], answers=5)
 
 
 def plain_probe(features: torch.Tensor, answers: torch.Tensor) -> torch.nn.Module:
-    """A linear head, trained without any art."""
+    """Train a linear head in the simplest way."""
     import torch
 
     head = torch.nn.Linear(features.shape[1], int(answers.max()) + 1)
@@ -120,15 +120,19 @@ def plain_probe(features: torch.Tensor, answers: torch.Tensor) -> torch.nn.Modul
 
 
 def held_out_accuracy(head, features: torch.Tensor, right: torch.Tensor, *, answers: int) -> float:
-    """The share of `right` that the head's largest logit names; raises `CheckFailed` where the head is not linear.
+    """Return the head's accuracy; raise `CheckFailed` if the head is not linear.
 
-    answers: how many different ones there are, so how many logits the head should give.
+    Args:
+        head: what the student's function returned.
+        features: the held-out features.
+        right: the correct answers.
+        answers: the number of different answers, and so of logits.
     """
     import torch
 
     expect(
         isinstance(head, torch.nn.Module),
-        f"train_head should return a torch module, such as nn.Linear, but what it returned is {described(head)}.",
+        f"train_head should return a torch module, such as nn.Linear, but it returned {described(head)}.",
     )
     with torch.no_grad():
         logits = head.eval()(features)
@@ -136,12 +140,12 @@ def held_out_accuracy(head, features: torch.Tensor, right: torch.Tensor, *, answ
         between, mean = head((a + b) / 2), (head(a) + head(b)) / 2
     expect(
         logits.shape == (len(features), answers),
-        f"For {len(features)} rows of features and {answers} answers the head should give logits of shape "
+        f"For {len(features)} rows of features and {answers} answers, the head's logits should have shape "
         f"{(len(features), answers)}, but they have {tuple(logits.shape)}.",
     )
     expect(
         torch.allclose(between, mean, atol=1e-3 * logits.abs().max().item()),
-        "The head is not linear: what it says of the middle of two points should be the mean of what it says of them. A "
-        "probe asks what is already in the features, so leave hidden layers and the softmax out.",
+        "The head is not linear: its output for the midpoint of two points should be the mean of its outputs for them. A "
+        "probe tests what is already in the features, so leave hidden layers and the softmax out.",
     )
     return (logits.argmax(1) == right).float().mean().item()

@@ -1,4 +1,4 @@
-"""`compare`: a table of what two models with canned answers say, and of the errors that they raise."""
+"""`compare`: a table of two models' answers and errors; the models have canned answers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ compare = Exercise("compare")
 
 
 class Answers(NamedTuple):
-    """What the two models say to a question; an exception is raised."""
+    """The two models' answers to a question; an exception is raised."""
 
     specialist: str | Exception
     generalist: str | Exception
@@ -38,7 +38,7 @@ def picture(rng) -> Image.Image:
 
 @compare.given
 def answers(rng) -> dict[str, Answers]:
-    """What the models say to each of five questions, which are not in the order of the alphabet."""
+    """The models' answers to each of five questions, which are not in alphabetical order."""
     things = rng.sample(["boat", "cat", "dog", "house", "star"], 5)
     if things == sorted(things):
         things.reverse()
@@ -52,25 +52,24 @@ def answers(rng) -> dict[str, Answers]:
 
 @compare.core(40)
 def both_answers(compare, picture, answers) -> None:
-    """a row for each question, with what both models say"""
+    """a row for each question, with both models' answers"""
     _compare(compare, picture, answers, [*answers])
 
 
 @compare.core(25)
-def errors_fill_their_cell(compare, picture, answers, rng) -> None:
-    """a model's error stands in its cell, and everything else goes on"""
-    asked = sorted(answers)  # so that nothing hangs on the order here
-    told = dict(answers)
-    for question, name in zip(rng.sample(asked, 2), COLUMNS[1:], strict=True):  # an error of each model
-        told[question] = told[question]._replace(**{name: _error(rng)})
-    _compare(compare, picture, told, asked)
-    both = rng.choice(asked)
-    told[both] = Answers(_error(rng), _error(rng))
-    _compare(compare, picture, told, asked)
+def errors(compare, picture, answers, rng) -> None:
+    """a model's error goes into its cell, and the comparison continues"""
+    questions = sorted(answers)  # so that the order does not matter here
+    with_errors = dict(answers)
+    for question, name in zip(rng.sample(questions, 2), COLUMNS[1:], strict=True):  # an error of each model
+        with_errors[question] = with_errors[question]._replace(**{name: _error(rng)})
+    _compare(compare, picture, with_errors, questions)
+    with_errors[rng.choice(questions)] = Answers(_error(rng), _error(rng))
+    _compare(compare, picture, with_errors, questions)
 
 
 @compare.edge(10)
-def a_question_twice(compare, picture, answers) -> None:
+def repeated_question(compare, picture, answers) -> None:
     """a question that comes twice has two rows"""
     first, second, *_ = answers
     _compare(compare, picture, answers, [first, second, first])
@@ -78,36 +77,36 @@ def a_question_twice(compare, picture, answers) -> None:
 
 @compare.edge(8)
 def no_questions(compare, picture, answers) -> None:
-    """without questions no rows, but the three columns"""
+    """without questions there are no rows, but still the three columns"""
     _compare(compare, picture, answers, [])
 
 
 @compare.edge(7)
-def questions_stay(compare, picture, answers) -> None:
-    """the list of questions stays as it is"""
-    specialist, generalist = (CannedModel(_of(answers, i)) for i in (0, 1))
+def questions_unchanged(compare, picture, answers) -> None:
+    """the list of questions is left unchanged"""
+    specialist, generalist = (CannedModel(_answers_of(i, answers)) for i in (0, 1))
     call(compare, picture, [*answers], specialist=specialist, generalist=generalist)
 
 
 @compare.edge(10)
-def each_is_asked_once(compare, picture, answers) -> None:
+def calls_of_the_models(compare, picture, answers) -> None:
     """both models are asked each question once, with the picture that was given"""
     from PIL import ImageChops
 
-    models = {name: CannedModel(_of(answers, i)) for i, name in enumerate(COLUMNS[1:])}
+    models = {name: CannedModel(_answers_of(i, answers)) for i, name in enumerate(COLUMNS[1:])}
     compare(picture.copy(), [*answers], **models)
     for name, model in models.items():
-        asked = [question for _, question in model.asked]
+        questions = [question for _, question in model.calls]
         expect(
-            sorted(asked) == sorted(answers),
-            f"The {name} should be asked each of {len(answers)} questions once, but it was asked {asked}.",
+            sorted(questions) == sorted(answers),
+            f"The {name} should be asked each of {len(answers)} questions once, but it was asked {questions}.",
         )
         expect(
             all(
                 image.size == picture.size and ImageChops.difference(image.convert("RGB"), picture).getbbox() is None
-                for image, _ in model.asked
+                for image, _ in model.calls
             ),
-            f"The {name} was shown another picture than the one that was given.",
+            f"The {name} was shown a different picture from the one that compare was given.",
         )
 
 
@@ -115,13 +114,13 @@ def _error(rng) -> Exception:
     return rng.choice(ERRORS)(f"fault {rng.randrange(10**6)}")
 
 
-def _of(answers: Mapping[str, Answers], which: int) -> dict[str, str | Exception]:
-    return {question: both[which] for question, both in answers.items()}
+def _answers_of(model: int, answers: Mapping[str, Answers]) -> dict[str, str | Exception]:
+    return {question: both[model] for question, both in answers.items()}
 
 
 def _compare(compare, image: Image.Image, answers: Mapping[str, Answers], questions: Sequence[str]) -> None:
     """Raise `CheckFailed` unless the table of these questions is right."""
-    specialist, generalist = (CannedModel(_of(answers, i)) for i in (0, 1))
+    specialist, generalist = (CannedModel(_answers_of(i, answers)) for i in (0, 1))
     try:
         table = compare(image, [*questions], specialist=specialist, generalist=generalist)
     except Exception as error:
@@ -134,13 +133,13 @@ def _compare(compare, image: Image.Image, answers: Mapping[str, Answers], questi
     _expect_shape(table, questions)
     for row, question in enumerate(questions):
         for name, right, other in zip(COLUMNS[1:], answers[question], answers[question][::-1], strict=True):
-            _expect_cell(table[name].iloc[row], right, other, f"{question!r}: the cell of the {name}")
+            _expect_cell(table[name].iloc[row], right, other, f"In the row of {question!r}, the cell of the {name}")
 
 
 def _expect_shape(table: pd.DataFrame, questions: Sequence[str]) -> None:
     expect(
         type(table).__name__ == "DataFrame",
-        f"compare should return a DataFrame, but what it returned is {described(table)}.",
+        f"compare should return a DataFrame, but it returned {described(table)}.",
     )
     expect([*table.columns] == COLUMNS, f"The columns should be {COLUMNS}, but they are {[*table.columns]}.")
     expect(
@@ -154,10 +153,11 @@ def _expect_cell(cell, right: str | Exception, other: str | Exception, where: st
     if isinstance(right, Exception):
         expect(
             isinstance(cell, str) and str(right) in cell and type(right).__name__ in cell,
-            f"{where} should have its error, {type(right).__name__}: {right}, but it holds {cell!r}.",
+            f"{where} should hold that model's error, {type(right).__name__}: {right}, but it holds {cell!r}.",
         )
         return
-    expect(cell != other, f"{where} holds the other one's answer, {cell!r}: are the two swapped?")
+    expect(cell != other, f"{where} holds the other model's answer, {cell!r}: are the two swapped?")
     expect(
-        isinstance(cell, str) and cell == right, f"{where} should hold its answer, {right!r}, but it holds {cell!r}."
+        isinstance(cell, str) and cell == right,
+        f"{where} should hold that model's answer, {right!r}, but it holds {cell!r}.",
     )

@@ -23,7 +23,7 @@ build_message = Exercise("build_message")
 @data_url.given
 @build_message.given
 def drawing(rng) -> Image.Image:
-    """Part of a drawing, wider than high or higher than wide."""
+    """Part of a drawing, not square."""
     width, height = rng.sample(range(40, 90), 2)
     return random_drawing(rng, 128).crop((9, 20, 9 + width, 20 + height))
 
@@ -32,27 +32,27 @@ def drawing(rng) -> Image.Image:
 
 
 @data_url.core(40)
-def keeps_every_pixel(data_url, drawing) -> None:
-    """an RGB picture as PNG, with every pixel as it was"""
+def every_pixel(data_url, drawing) -> None:
+    """an RGB picture as PNG, with every pixel unchanged"""
     same_pixels(data_url(drawing.copy()), drawing, "The data URL")
 
 
 @data_url.core(25)
 def other_format(data_url, drawing) -> None:
-    """a JPEG where the format says so"""
+    """a JPEG if the format says so"""
     close_pixels(data_url(drawing.copy(), format="JPEG"), drawing, "The data URL", kind="JPEG")
 
 
 @data_url.edge(10)
-def keeps_transparency(data_url, drawing) -> None:
+def transparency(data_url, drawing) -> None:
     """a PNG keeps the transparency of an RGBA picture"""
-    image = clear_at_the_top(drawing)
+    image = transparent_at_the_top(drawing)
     same_pixels(data_url(image.copy()), image, "The data URL")
 
 
 @data_url.edge(5)
 def grey_and_palette(data_url, drawing) -> None:
-    """PNGs of pictures in grey (L) and with a palette (P)"""
+    """PNGs of greyscale (L) and palette (P) pictures"""
     for mode in ("L", "P"):
         image = drawing.convert(mode)
         same_pixels(data_url(image.copy()), image, f"The data URL of a picture of mode {mode}")
@@ -68,20 +68,20 @@ def jpeg_of_other_modes(data_url, drawing) -> None:
 
 @data_url.edge(5)
 def webp(data_url, drawing) -> None:
-    """a WEBP where the format says so"""
+    """a WEBP if the format says so"""
     close_pixels(data_url(drawing.copy(), format="WEBP"), drawing, "The data URL", kind="WEBP")
 
 
 @data_url.edge(5)
-def picture_stays(data_url, drawing) -> None:
-    """the picture stays as it is"""
-    for image in (drawing, clear_at_the_top(drawing), drawing.quantize(32)):
+def picture_unchanged(data_url, drawing) -> None:
+    """the picture is left unchanged"""
+    for image in (drawing, transparent_at_the_top(drawing), drawing.quantize(32)):
         for kind in ("PNG", "JPEG"):
             call(data_url, image.copy(), format=kind)
 
 
-def clear_at_the_top(picture: Image.Image) -> Image.Image:
-    """The picture as RGBA, clear at the top and solid at the bottom."""
+def transparent_at_the_top(picture: Image.Image) -> Image.Image:
+    """Return the picture as RGBA, transparent at the top and opaque at the bottom."""
     from PIL import Image
 
     made = picture.convert("RGBA")
@@ -94,7 +94,7 @@ def clear_at_the_top(picture: Image.Image) -> Image.Image:
 
 @build_message.given
 def texts(rng) -> list[str]:
-    """What users say, with characters that templates and formats would trip over."""
+    """Users' texts, with characters that break templates and format strings."""
     number = rng.randrange(100, 1000)
     return [f"What is number {number}?", f'Is it a "cat"?\nOr a dog {{{number}}}?', "¿Qué es esto?", "☃ <image> ?"]
 
@@ -109,7 +109,7 @@ def drawings(drawing) -> list[Image.Image]:
 
 @build_message.core(40)
 def text_part(build_message, texts, drawing) -> None:
-    """the text, in a part beside the picture's"""
+    """the text, in its own part"""
     for text in texts:
         _expect_text(_parts(build_message(text, drawing.copy())), text)
 
@@ -122,21 +122,21 @@ def picture_part(build_message, texts, drawings) -> None:
 
 
 @build_message.edge(12)
-def one_level_deeper(build_message, texts, drawing) -> None:
+def nested_url(build_message, texts, drawing) -> None:
     """the URL under "url", one level deeper"""
     parts = _parts(build_message(texts[0], drawing.copy()))
     _expect_picture(parts, drawing)
     inner = parts["image_url"]["image_url"]
     expect(
         isinstance(inner, dict) and not set(inner) - {"url", "detail"},
-        'The URL stands one level deeper: {"type": "image_url", "image_url": {"url": data_url(image)}}. Some services '
-        "take it as you have it, others refuse it.",
+        'The URL belongs one level deeper: {"type": "image_url", "image_url": {"url": data_url(image)}}. Some services '
+        "accept it as you have it, others reject it.",
     )
 
 
 @build_message.edge(8)
 def other_modes(build_message, texts, drawing) -> None:
-    """pictures in grey, with a palette, with four channels"""
+    """RGBA, palette (P) and greyscale (L) pictures"""
     for image in (drawing.convert("RGBA"), drawing.quantize(32), drawing.convert("L")):
         parts = _parts(build_message(texts[1], image.copy()))
         _expect_text(parts, texts[1])
@@ -144,8 +144,8 @@ def other_modes(build_message, texts, drawing) -> None:
 
 
 @build_message.edge(10)
-def each_has_its_own_list(build_message, texts, drawings) -> None:
-    """a second message leaves the first one as it is"""
+def separate_messages(build_message, texts, drawings) -> None:
+    """a second message leaves the first one unchanged"""
     pairs = [*zip(texts, drawings, strict=False)]
     messages = [build_message(text, image.copy()) for text, image in pairs]
     for message, (text, image) in zip(messages, pairs, strict=True):
@@ -154,12 +154,12 @@ def each_has_its_own_list(build_message, texts, drawings) -> None:
 
 
 def _parts(message) -> dict[str, dict]:
-    """The parts of a message by their type; raises `CheckFailed` unless it is a user's, with a text and a picture."""
+    """The parts of a message by type; raise `CheckFailed` unless it is a user's, with a text and a picture."""
     from langchain_core.messages import HumanMessage
 
     expect(
         isinstance(message, HumanMessage),
-        f"build_message should return a HumanMessage, but what it returned is {described(message)}.",
+        f"build_message should return a HumanMessage, but it returned {described(message)}.",
     )
     content = message.content
     expect(
@@ -177,7 +177,7 @@ def _parts(message) -> dict[str, dict]:
 
 def _expect_text(parts: dict[str, dict], text: str) -> None:
     found = parts["text"].get("text")
-    expect(found == text, f'The text part should be {{"type": "text", "text": {text!r}}}; its text is {found!r}.')
+    expect(found == text, f'The text part should be {{"type": "text", "text": {text!r}}}, but its text is {found!r}.')
 
 
 def _expect_picture(parts: dict[str, dict], image: Image.Image) -> None:
@@ -187,8 +187,8 @@ def _expect_picture(parts: dict[str, dict], image: Image.Image) -> None:
     found = decode(url, "The url of the image_url part", kind=kind_of(url))
     expect(
         looks_like(found, image),
-        "The message holds another picture than the one that was given.",
+        "The message holds a different picture from the one that build_message was given.",
         yours=found.convert("RGB"),
         expected=image.convert("RGB"),
-        alt="the picture of the message",
+        alt="the picture in the message",
     )

@@ -1,4 +1,4 @@
-"""`chat_prompt` and `Conversation`: a memory as text, and the class that keeps it."""
+"""`chat_prompt` and `Conversation`: the memory as text, and the class that keeps it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from helpers.checks.calls import call
 from helpers.checks.cases import Exercise
 from helpers.checks.expect import expect, expect_type
-from helpers.checks.nb04.asking import Asked, ask, expect_picture_and_text, expect_said
+from helpers.checks.nb04.asking import ask, expect_picture_and_text, expect_reply
 from helpers.checks.samples import random_drawing
 from helpers.checks.words import described
 
@@ -29,8 +29,8 @@ def turns(rng) -> list[Turn]:
     """Six different questions, each with an answer; no two answers are the same."""
     from helpers.picturebook import COLOURS, KINDS, questions, random_scene
 
-    asked = [question for question, _ in questions(random_scene(rng, things=1), rng)]
-    return list(zip(rng.sample(asked, 6), rng.sample(KINDS + COLOURS, 6), strict=True))
+    texts = [question for question, _ in questions(random_scene(rng, things=1), rng)]
+    return list(zip(rng.sample(texts, 6), rng.sample(KINDS + COLOURS, 6), strict=True))
 
 
 # -- chat_prompt
@@ -60,39 +60,39 @@ def spaces_and_full_stops(chat_prompt, turns) -> None:
 @chat_prompt.edge(10)
 def answers_with_a_full_stop(chat_prompt, turns) -> None:
     """no second full stop after an answer that ends with one"""
-    question, memory = turns[-1][0], [(asked, f"{told}.") for asked, told in turns[:3]]
+    question, memory = turns[-1][0], [(earlier, f"{answer}.") for earlier, answer in turns[:3]]
     _compare(chat_prompt, memory, question, _prompt(turns[:3], question))
 
 
 @chat_prompt.edge(9)
 def spaces_around(chat_prompt, turns) -> None:
     """spaces around questions and answers don't count"""
-    question, memory = turns[-1][0], [(f" {asked} ", f" {told} ") for asked, told in turns[:2]]
+    question, memory = turns[-1][0], [(f" {earlier} ", f" {answer} ") for earlier, answer in turns[:2]]
     _compare(chat_prompt, memory, f"  {question}\n", _prompt(turns[:2], question))
 
 
 @chat_prompt.edge(8)
-def memory_stays(chat_prompt, turns) -> None:
-    """the memory stays as it is"""
+def memory_unchanged(chat_prompt, turns) -> None:
+    """the memory is left unchanged"""
     call(chat_prompt, turns[:3], turns[-1][0])
 
 
 @chat_prompt.edge(8)
-def words_stay(chat_prompt, turns) -> None:
-    """questions without a question mark, and answers of several words, stay as they are"""
+def words_unchanged(chat_prompt, turns) -> None:
+    """questions without a question mark, and answers of several words, are left unchanged"""
     memory = [("Describe it", "A cat. It is Red, I think"), ("Count them!", "one, two"), turns[0]]
     _compare(chat_prompt, memory, "Tell me more.", _prompt(memory, "Tell me more."))
 
 
 def _prompt(memory: Sequence[Turn], question: str) -> str:
-    told = "".join(f"Question: {asked} Answer: {said}. " for asked, said in memory)
-    return f"{told}Question: {question} Answer:"
+    earlier = "".join(f"Question: {asked} Answer: {answer}. " for asked, answer in memory)
+    return f"{earlier}Question: {question} Answer:"
 
 
 def _turns_in(prompt: str) -> list[Turn]:
     """The questions and answers in a prompt, without spaces and full stops around them."""
     found = re.findall(r"Question:(.*?)Answer:(.*?)(?=Question:|$)", prompt, re.DOTALL)
-    return [(asked.strip(" \n"), said.strip(" \n.")) for asked, said in found]
+    return [(question.strip(" \n"), answer.strip(" \n.")) for question, answer in found]
 
 
 def _prompt_from(chat_prompt, memory: list[Turn], question: str) -> str:
@@ -107,7 +107,7 @@ def _what_is_wrong_with_turns(result: str, memory: list[Turn], question: str) ->
         return "The order is wrong: the oldest turn comes first, the new question last."
     if len(found) < len(wanted):
         return "Not all of the memory is in the prompt."
-    return "The prompt is not what it should be."
+    return "The prompt is wrong."
 
 
 def _compare(chat_prompt, memory: list[Turn], question: str, right: str) -> None:
@@ -121,10 +121,12 @@ def _what_is_wrong(result: str, right: str) -> str:
     if result.replace(". Question", " Question") == right.replace(". Question", " Question"):
         return "An earlier answer should be followed by one full stop, before the next question."
     if ".." in result:
-        return "There are two full stops: an answer that brings its own should not get a second one."
+        return "There are two full stops: an answer that ends with one should not get another."
     if " ".join(result.split()) == right:
-        return "The parts should be separated by single spaces, also where there are spaces around a question or an answer."
-    return "The prompt is not what it should be."
+        return (
+            "The parts should be separated by single spaces, even if there are spaces around a question or an answer."
+        )
+    return "The prompt is wrong."
 
 
 def _both(result: str, right: str) -> str:
@@ -141,19 +143,19 @@ def drawings(rng) -> list[Image.Image]:
 
 
 @Conversation.core(40)
-def asks_with_its_memory(Conversation, drawings, turns) -> None:
-    """each question is asked about the picture, with all that was said before"""
+def requests_with_the_memory(Conversation, drawings, turns) -> None:
+    """each question is asked about the picture, with all earlier turns"""
     chat = _fresh(Conversation, drawings[0])
-    for number, (question, says) in enumerate(turns[:5]):
-        _expect_asked(chat, drawings[0], turns[:number], question, says)
+    for number, (question, answer) in enumerate(turns[:5]):
+        _expect_turn(chat, drawings[0], turns[:number], question, answer)
 
 
 @Conversation.core(25)
-def remembers(Conversation, drawings, turns) -> None:
+def memory_of_all_turns(Conversation, drawings, turns) -> None:
     """memory has all questions with their answers, the oldest first"""
     chat = _fresh(Conversation, drawings[0])
-    for number, (question, says) in enumerate(turns[:3], 1):
-        ask(chat.ask, question, says=f" {says}")
+    for number, (question, answer) in enumerate(turns[:3], 1):
+        ask(chat.ask, question, reply=f" {answer}")
         expect(
             _memory(chat) == turns[:number],
             f"After {number} {'question' if number == 1 else 'questions'} the memory should be {turns[:number]}, but it is "
@@ -164,37 +166,37 @@ def remembers(Conversation, drawings, turns) -> None:
 @Conversation.edge(15)
 def two_conversations(Conversation, drawings, turns) -> None:
     """two conversations, each with its own picture and memory"""
-    chats, told = [Conversation(image) for image in drawings], ([], [])
-    for number, (question, says) in enumerate(turns[:5]):
+    chats, memories = [Conversation(image) for image in drawings], ([], [])
+    for number, (question, answer) in enumerate(turns[:5]):
         which = number % 2
-        _expect_own_memory(chats, told)
-        _expect_asked(chats[which], drawings[which], told[which], question, says)
-        told[which].append((question, says))
-    _expect_own_memory([*chats, Conversation(drawings[0])], [*told, []])
+        _expect_memories(chats, memories)
+        _expect_turn(chats[which], drawings[which], memories[which], question, answer)
+        memories[which].append((question, answer))
+    _expect_memories([*chats, Conversation(drawings[0])], [*memories, []])
 
 
 @Conversation.edge(10)
-def forgets(Conversation, drawings, turns) -> None:
-    """reset() empties the memory, and the picture stays"""
+def reset(Conversation, drawings, turns) -> None:
+    """reset() empties the memory and keeps the picture"""
     chat = _fresh(Conversation, drawings[1])
-    for question, says in turns[:2]:
-        ask(chat.ask, question, says=f" {says}")
+    for question, answer in turns[:2]:
+        ask(chat.ask, question, reply=f" {answer}")
     chat.reset()
     expect(_memory(chat) == [], f"After reset() the memory should be empty, but it is {chat.memory!r}.")
-    _expect_asked(chat, drawings[1], [], *turns[2])
+    _expect_turn(chat, drawings[1], [], *turns[2])
 
 
 @Conversation.edge(10)
-def takes_a_memory(Conversation, drawings, turns) -> None:
-    """a memory that somebody has put there is used"""
+def memory_set_from_outside(Conversation, drawings, turns) -> None:
+    """a memory that is set from outside is used"""
     chat = _fresh(Conversation, drawings[0])
-    ask(chat.ask, turns[0][0], says=f" {turns[0][1]}")
+    ask(chat.ask, turns[0][0], reply=f" {turns[0][1]}")
     chat.memory = turns[1:3]
-    _expect_asked(chat, drawings[0], turns[1:3], *turns[3])
+    _expect_turn(chat, drawings[0], turns[1:3], *turns[3])
 
 
 def _fresh(Conversation: type, image: Image.Image) -> Any:
-    """A new conversation; where all share a list, which is another case's matter, it gets its own."""
+    """A new conversation with its own memory; another case checks whether conversations share one."""
     chat = Conversation(image)
     if getattr(chat, "memory", None):
         chat.memory = []
@@ -209,25 +211,25 @@ def _memory(chat: Any) -> list[Turn]:
         all(isinstance(turn, (list, tuple)) and [type(part) for part in turn] == [str, str] for turn in memory),
         f"memory should be a list of pairs (question, answer), but it is {memory!r}.",
     )
-    return [(question, said.strip().rstrip(".")) for question, said in memory]
+    return [(question, answer.strip().rstrip(".")) for question, answer in memory]
 
 
-def _expect_own_memory(chats: list, told: Sequence[list[Turn]]) -> None:
-    for chat, right in zip(chats, told, strict=True):
+def _expect_memories(chats: list, memories: Sequence[list[Turn]]) -> None:
+    for chat, right in zip(chats, memories, strict=True):
         memory = _memory(chat)
         expect(
             bool(right) or not memory,
-            "A conversation remembers what another one was asked: they share a list. Make a new list in __init__, with "
+            "A conversation remembers another one's questions: they share a list. Make a new list in __init__, with "
             "self.memory = [], not in the class and not as a default argument.",
         )
         expect(memory == right, f"This conversation's memory should be {right}, but it is {chat.memory!r}.")
 
 
-def _expect_asked(chat: Any, image: Image.Image, memory: Sequence[Turn], question: str, says: str) -> None:
-    """Ask, and raise `CheckFailed` unless the model was given picture, memory and question, and its answer came back."""
-    asked: Asked = ask(chat.ask, question, says=f" {says}")
-    wanted = _prompt(memory, question)
-    if _turns_in(asked.request.text) == [*memory, (question, "")]:
-        wanted = asked.request.text  # its spaces and full stops are chat_prompt's matter
-    expect_picture_and_text(asked, image, wanted)
-    expect_said(asked, prompt=asked.request.text)
+def _expect_turn(chat: Any, image: Image.Image, memory: Sequence[Turn], question: str, answer: str) -> None:
+    """Ask; raise `CheckFailed` unless the model gets picture, memory and question, and its answer is returned."""
+    recorded = ask(chat.ask, question, reply=f" {answer}")
+    expected = _prompt(memory, question)
+    if _turns_in(recorded.request.text) == [*memory, (question, "")]:
+        expected = recorded.request.text  # spaces and full stops are checked with chat_prompt
+    expect_picture_and_text(recorded, image, expected)
+    expect_reply(recorded, prompt=recorded.request.text)

@@ -1,4 +1,4 @@
-"""`embed_texts` and `embed_images`: against CLIP's own vectors, with the same cases for both."""
+"""`embed_texts` and `embed_images`: compared with CLIP's own vectors, with the same cases for both."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def right(items) -> np.ndarray:
 
 @embed_texts.core(40)
 @embed_images.core(40)
-def as_clip_does(embed, items, right) -> None:
+def directions(embed, items, right) -> None:
     """one row for each, in the direction of CLIP's vector"""
     for n, batch_size in ((7, 3), (8, 4)):
         _expect_directions(embed(items[:n], batch_size=batch_size), right[:n], _words(items[:n], batch_size))
@@ -53,8 +53,8 @@ def as_clip_does(embed, items, right) -> None:
 
 @embed_texts.core(25)
 @embed_images.core(25)
-def of_length_1(embed, items, right) -> None:
-    """each row has length 1, and CLIP's numbers"""
+def unit_length(embed, items, right) -> None:
+    """each row has length 1 and CLIP's numbers"""
     import numpy as np
     import torch
 
@@ -73,63 +73,63 @@ def of_length_1(embed, items, right) -> None:
 
 @embed_texts.edge(8)
 @embed_images.edge(7)
-def a_float32_array(embed, items) -> None:
+def float32_array(embed, items) -> None:
     """a numpy array of float32"""
     import numpy as np
 
     result = embed(items[:3], batch_size=2)
     expect(
         isinstance(result, np.ndarray),
-        f"{name_of(embed)} should return a numpy array, but what it returned is {described(result)}. A tensor becomes "
-        "one with .cpu().numpy(), a list of arrays with np.concatenate.",
+        f"{name_of(embed)} should return a numpy array, but it returned {described(result)}. Convert a tensor with "
+        ".cpu().numpy(), a list of arrays with np.concatenate.",
     )
     expect(
         result.dtype == np.float32,
-        f"The array should be float32, but it is {result.dtype}: the model may compute in another format, so make it "
-        "float32 with .float() or .astype(np.float32).",
+        f"The array should be float32, but it is {result.dtype}: the model may compute in another precision, so convert it "
+        "with .float() or .astype(np.float32).",
     )
 
 
 @embed_texts.edge(8)
 @embed_images.edge(6)
-def not_all_at_once(embed, items) -> None:
+def batch_size_limit(embed, items) -> None:
     """no more than batch_size go through the model at a time"""
     for batch_size in (3, 4):
         with _batches(items) as sizes:
             embed(list(items), batch_size=batch_size)
         expect(
             max(sizes, default=0) <= batch_size,
-            f"With batch_size={batch_size} the model got {max(sizes, default=0)} at a time. Take the next batch_size of "
-            "them in each round: 900,000 at once don't fit into memory.",
+            f"With batch_size={batch_size} the model got {max(sizes, default=0)} at a time. Give it only the next batch_size "
+            "on each call: 900,000 at once don't fit into memory.",
         )
 
 
 @embed_texts.edge(5)
 @embed_images.edge(4)
 def whole_batches(embed, items) -> None:
-    """no more rounds than needed"""
+    """no more calls of the model than needed"""
     for batch_size in (3, 4):
         with _batches(items) as sizes:
             embed(list(items), batch_size=batch_size)
         rounds = -(-len(items) // batch_size)
         expect(
             len(sizes) <= rounds,
-            f"{len(items)} in batches of {batch_size} need {rounds} rounds, but the model was called {len(sizes)} "
-            "times. Give it a whole batch each time: that is many times faster.",
+            f"{len(items)} inputs in batches of {batch_size} need {rounds} calls of the model, but there were {len(sizes)}. "
+            "Give it a whole batch each time: that is many times faster.",
         )
 
 
 @embed_texts.edge(5)
 @embed_images.edge(3)
-def one_alone(embed, items, right) -> None:
-    """a list with one alone gives an array with one row"""
+def single_item(embed, items, right) -> None:
+    """a list with a single item gives an array with one row"""
     _expect_directions(embed(items[:1]), right[:1], _words(items[:1]))
 
 
 @embed_texts.edge(4)
 @embed_images.edge(3)
-def list_stays(embed, items) -> None:
-    """the list is left as it was"""
+def list_unchanged(embed, items) -> None:
+    """the list is left unchanged"""
     call(embed, list(items), batch_size=3)
 
 
@@ -141,13 +141,28 @@ def longer_than_clip_reads(embed_texts, items) -> None:
     _expect_directions(embed_texts(texts), right, "2 texts, one of which is very long")
 
 
-@embed_images.edge(12)
+@embed_images.edge(8)
 def other_modes(embed_images, items, rng: random.Random) -> None:
-    """pictures in grey, with a palette, with four channels"""
+    """RGBA, greyscale (L) and palette (P) pictures"""
     for mode in ("RGBA", "L", "P"):
         pictures = [items[0], rng.choice(items[1:]).convert(mode)]
         right = _clip(pictures)
         _expect_directions(embed_images(pictures), right, f"2 pictures, one of which has mode {mode}")
+
+
+@embed_images.edge(4)
+def transparent_pixels(embed_images, items, rng: random.Random) -> None:
+    """transparent pixels are white, as viewers show them"""
+    picture = rng.choice(items[1:]).convert("RGBA")
+    picture.paste((0, 0, 0, 0), (0, 0, picture.width, picture.height // 2))
+    what, right = "2 pictures, one of which has transparent pixels", _clip([items[0], picture])
+    result = _rows(embed_images([items[0], picture]), what)
+    _expect_shape(result, right, what)
+    expect(
+        bool(same_direction(result, right).all()),
+        f"For {what}, not every row has the direction of CLIP's vector. Transparent pixels should become white, as viewers "
+        "show them: .convert('RGB') puts the picture on black, helpers.pictures.as_rgb on white.",
+    )
 
 
 def _clip(items: Sequence) -> np.ndarray:
@@ -164,7 +179,7 @@ def _words(items: Sequence, batch_size: int | None = None) -> str:
 
 
 def _rows(result, what: str) -> np.ndarray:
-    """What came back as an array, also where it is a tensor or a list of rows: a case of its own asks for its type."""
+    """The result as an array, even if it is a tensor or a list of rows: another case checks its type."""
     import numpy as np
     import torch
 
@@ -172,27 +187,25 @@ def _rows(result, what: str) -> np.ndarray:
         rows = result.detach().cpu().double().numpy() if torch.is_tensor(result) else np.asarray(result, dtype=float)
     except (TypeError, ValueError):
         rows = np.zeros(())
-    expect(
-        rows.ndim > 0, f"With {what}, there should be an array of numbers, but what came back is {described(result)}."
-    )
+    expect(rows.ndim > 0, f"For {what}, the result should be an array of numbers, but it is {described(result)}.")
     return rows
 
 
 def _expect_shape(result: np.ndarray, right: np.ndarray, what: str) -> None:
     expect(
         result.shape != right.shape[::-1] or len(right) == right.shape[1],
-        f"With {what}, there should be one row for each, and you have one column for each.",
+        f"For {what}, the array should have one row for each, but it has one column for each.",
     )
-    hint = " Are they CLIP's features, of get_text_features or get_image_features?"
+    hint = " Are they CLIP's features, from get_text_features or get_image_features?"
     expect(
         result.shape == right.shape,
-        f"With {what}, the array should have shape {right.shape}, one row for each, but it has {result.shape}."
+        f"For {what}, the array should have shape {right.shape}, one row for each, but it has {result.shape}."
         f"{hint if result.ndim == 2 and len(result) == len(right) else ''}",
     )
 
 
 def _expect_directions(result, right: np.ndarray, what: str) -> None:
-    """Raise `CheckFailed` unless the rows point where CLIP's vectors do; their length is another case's."""
+    """Raise `CheckFailed` unless the rows have the directions of CLIP's vectors; another case checks their length."""
     result = _rows(result, what)
     _expect_shape(result, right, what)
     good = same_direction(result, right)
@@ -202,18 +215,18 @@ def _expect_directions(result, right: np.ndarray, what: str) -> None:
     others = [i for i in range(len(right)) if i != bad and same_direction(result[bad : bad + 1], right[i : i + 1])[0]]
     if others:
         raise CheckFailed(
-            f"With {what}, row {bad} holds the vector of number {others[0]} (counted from 0): keep their order, and take "
-            "each of them once."
+            f"For {what}, row {bad} holds the vector of input {others[0]} (both counted from 0): keep the order, and use "
+            "each input once."
         )
     raise CheckFailed(
-        f"With {what}, row {bad} (counted from 0) does not point where CLIP's vector does. Does the model get what it was "
-        "given, and is each row normalised by itself (dim=-1)?"
+        f"For {what}, row {bad} (counted from 0) does not have the direction of CLIP's vector. Does the model get the inputs "
+        "unchanged, and is each row normalised on its own (dim=-1)?"
     )
 
 
 @contextmanager
 def _batches(items: Sequence) -> Iterator[list[int]]:
-    """Give a list of how many inputs each call of CLIP's text or vision model got."""
+    """Yield a list with the number of inputs of each call of CLIP's text or vision model."""
     from helpers import models
 
     sizes: list[int] = []

@@ -1,4 +1,4 @@
-"""`improve_prompt`: what a scripted chat model is told, and what becomes of its replies."""
+"""`improve_prompt`: the request to a scripted chat model, and what is returned of its reply."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from helpers.checks.expect import expect, expect_no_error, expect_raises, expect
 from helpers.checks.fakes import scripted_chat, text_of
 from helpers.checks.nb05.rows import fresh_rows
 from helpers.checks.samples import random_prompt
-from helpers.checks.words import cut
+from helpers.checks.words import cut, with_article
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["improve_prompt"]
 
 NAMES = ("Momo", "Pippin", "Tilly", "Bruno", "Wanda", "Otis")
-"""With a name in it, an idea can't be in a neighbour by chance."""
+"""With a name in it, an idea can't be part of a neighbour by chance."""
 
 improve_prompt = Exercise("improve_prompt")
 
@@ -43,14 +43,14 @@ def reply(rng) -> str:
 
 
 @improve_prompt.core(45)
-def told_the_model(improve_prompt, idea, neighbours, reply) -> None:
-    """the model is told the idea and the neighbours"""
-    _expect_told(improve_prompt, idea, neighbours[:3], reply)
+def idea_and_neighbours(improve_prompt, idea, neighbours, reply) -> None:
+    """the request has the idea and the neighbours"""
+    _expect_request(improve_prompt, idea, neighbours[:3], reply)
 
 
 @improve_prompt.core(20)
 def text_of_the_reply(improve_prompt, idea, neighbours, reply) -> None:
-    """the text of the reply comes back"""
+    """the text of the reply is returned"""
     for each in (reply, neighbours[-1]):
         result = improve_prompt(scripted_chat([each]), idea, neighbours[:2])
         expect_type(result, str, "The improved prompt", "The text of a reply is in reply.text.")
@@ -58,60 +58,63 @@ def text_of_the_reply(improve_prompt, idea, neighbours, reply) -> None:
 
 
 @improve_prompt.edge(8)
-def around_it(improve_prompt, idea, neighbours, reply) -> None:
-    """spaces and quotation marks around the reply are taken away"""
+def around_the_prompt(improve_prompt, idea, neighbours, reply) -> None:
+    """spaces and quotation marks around the reply are removed"""
     for form in ('"{}"', " {}\n", '  "{}"\n', '\n "{}." '):
-        said = form.format(reply)
-        clean = said.strip().strip('"')
-        result = improve_prompt(scripted_chat([said]), idea, neighbours[:2])
+        whole = form.format(reply)
+        clean = whole.strip().strip('"')
+        result = improve_prompt(scripted_chat([whole]), idea, neighbours[:2])
         expect(
             result == clean,
-            f"The model replied {said!r}, so improve_prompt should return {clean!r}, without spaces and quotation marks "
+            f"The model replied {whole!r}, so improve_prompt should return {clean!r}, without spaces and quotation marks "
             f"around it, but it returned {cut(repr(result), 200)}.",
         )
 
 
 @improve_prompt.edge(4)
-def inside_it(improve_prompt, idea, neighbours, reply) -> None:
-    """what is inside the reply stays as it is"""
-    for said in (f"{reply}.", f'{reply}, with "OPEN" on it, by night'):
-        result = improve_prompt(scripted_chat([said]), idea, neighbours[:2])
+def inside_the_prompt(improve_prompt, idea, neighbours, reply) -> None:
+    """the inside of the reply is left unchanged"""
+    for whole in (f"{reply}.", f'{reply}, with "OPEN" on it, by night'):
+        result = improve_prompt(scripted_chat([whole]), idea, neighbours[:2])
         expect(
-            result == said,
-            f"The model replied {said!r}, which should come back as it is, but improve_prompt returned "
+            result == whole,
+            f"The model replied {whole!r}, which should be returned unchanged, but improve_prompt returned "
             f"{cut(repr(result), 200)}.",
         )
 
 
 @improve_prompt.edge(7)
-def nothing_left(improve_prompt, idea, neighbours) -> None:
-    """a ValueError where nothing is left of the reply"""
-    for said in ("  \n", ' ""\n', ""):
+def empty_replies(improve_prompt, idea, neighbours) -> None:
+    """a ValueError if nothing is left of the reply"""
+    for whole in ("  \n", ' ""\n', ""):
         expect_raises(
-            lambda said=said: improve_prompt(scripted_chat([said]), idea, neighbours[:2]),
+            lambda whole=whole: improve_prompt(scripted_chat([whole]), idea, neighbours[:2]),
             ValueError,
-            f"the reply {said!r}, of which nothing is left without spaces and quotation marks,",
-            instead="There is nothing that could be drawn.",
+            f"the reply {whole!r}, of which nothing is left without spaces and quotation marks",
+            hint="There is nothing to draw.",
         )
 
 
 @improve_prompt.edge(3)
 def nearest_first(improve_prompt, idea, neighbours, reply) -> None:
-    """the neighbours are told in their order"""
-    text = _expect_told(improve_prompt, idea, neighbours[:4], reply)
+    """the request has the neighbours in their order"""
+    text = _expect_request(improve_prompt, idea, neighbours[:4], reply)
     places = [text.find(prompt) for prompt in neighbours[:4]]
-    expect(places == sorted(places), "The neighbours should be told in the order they come in, the nearest first.")
+    expect(
+        places == sorted(places),
+        "The request should have the neighbours in the order they come in, the nearest first.",
+    )
 
 
 @improve_prompt.edge(3)
 def many_or_none(improve_prompt, idea, neighbours, reply) -> None:
-    """all of seven neighbours are told, and there may be none"""
-    _expect_told(improve_prompt, idea, neighbours, reply)
-    _expect_told(improve_prompt, idea, [], reply)
+    """all of seven neighbours are used, and there may be none"""
+    _expect_request(improve_prompt, idea, neighbours, reply)
+    _expect_request(improve_prompt, idea, [], reply)
 
 
 @improve_prompt.edge(3)
-def asked_once(improve_prompt, idea, neighbours, reply) -> None:
+def one_request(improve_prompt, idea, neighbours, reply) -> None:
     """the model is asked once"""
     chat = scripted_chat([reply])
     improve_prompt(chat, idea, neighbours[:3])
@@ -120,41 +123,42 @@ def asked_once(improve_prompt, idea, neighbours, reply) -> None:
 
 @improve_prompt.edge(4)
 def braces(improve_prompt, reply) -> None:
-    """braces in an idea or a neighbour stay as they are"""
+    """braces in an idea or a neighbour are left unchanged"""
     idea, neighbours = "a {kind} in {0}", ["100 % {neon}", "{} and {prompt}"]
     with expect_no_error(
         (KeyError, IndexError, ValueError),
         lambda error: (
-            f"An idea with braces, {idea!r}, ends in {type(error).__name__}: it was taken for a place in a template. Put "
-            "ideas and prompts into the finished message (an f-string does), not into the template itself."
+            f"An idea with braces, {idea!r}, raises {with_article(type(error).__name__)}: the braces were taken for a "
+            "template's placeholder. Put ideas and prompts into the finished message (an f-string does), not into the "
+            "template itself."
         ),
     ):
-        _expect_told(improve_prompt, idea, neighbours, reply)
+        _expect_request(improve_prompt, idea, neighbours, reply)
 
 
 @improve_prompt.edge(3)
-def list_stays(improve_prompt, idea, neighbours, reply) -> None:
-    """the list of neighbours is left as it was"""
+def list_unchanged(improve_prompt, idea, neighbours, reply) -> None:
+    """the list of neighbours is left unchanged"""
     call(improve_prompt, scripted_chat([reply]), idea, neighbours[:3])
 
 
-def _expect_told(improve_prompt: Callable, idea: str, neighbours: Sequence[str], reply: str) -> str:
-    """Raise `CheckFailed` unless one request has the idea and all neighbours in it; gives its text."""
+def _expect_request(improve_prompt: Callable, idea: str, neighbours: Sequence[str], reply: str) -> str:
+    """Raise `CheckFailed` unless one request contains the idea and all neighbours; return its text."""
     chat: BaseChatModel = scripted_chat([reply])
     improve_prompt(chat, idea, list(neighbours))
     expect(bool(chat.requests), "The chat model was not asked.")
     text = max(map(text_of, chat.requests), key=lambda text: sum(each in text for each in (idea, *neighbours)))
-    expect(idea in text, f"The model was not told the idea, {idea!r}. It was asked: {cut(text, 300)!r}")
-    told = sum(prompt in text for prompt in neighbours)
+    expect(idea in text, f"The request should contain the idea, {idea!r}, but it is: {cut(text, 300)!r}")
+    count = sum(prompt in text for prompt in neighbours)
     expect(
-        told == len(neighbours),
-        f"Of the {len(neighbours)} neighbours the model was told {told}. It was asked: {cut(text, 300)!r}",
+        count == len(neighbours),
+        f"The request should contain all {len(neighbours)} neighbours, but it contains {count}: {cut(text, 300)!r}",
     )
     return text
 
 
 def _prompts(n: int, rng: random.Random) -> list[str]:
-    """n prompts none of which is a part of another: each is found in a request only where it was told."""
+    """n prompts, none part of another, so that each is found in a request only if it was put there."""
     found: list[str] = []
     for row in fresh_rows(5 * n, rng):
         if not any(row["prompt"] in other or other in row["prompt"] for other in found):

@@ -15,7 +15,7 @@ from helpers.checks.words import described
 __all__ = ["recall_at_k"]
 
 TRIALS = 6
-"""Random lists for each case: enough that no mistake is right by luck in all of them."""
+"""The number of random lists for each case: enough that no mistake is right by chance in all of them."""
 
 recall_at_k = Exercise("recall_at_k")
 
@@ -60,9 +60,9 @@ def fewer_found(recall_at_k, rng) -> None:
 
 
 @recall_at_k.edge(12)
-def fewer_there(recall_at_k, rng) -> None:
-    """the exact list may be shorter than k: then there were not more"""
-    _compare(recall_at_k, [["b", "x", "y"]], [["a", "b"]], 3, "there are only 2 to be found, and 1 was")
+def fewer_exact(recall_at_k, rng) -> None:
+    """the exact list may be shorter than k"""
+    _compare(recall_at_k, [["b", "x", "y"]], [["a", "b"]], 3, "there are only 2 to find, and 1 was found")
     for _ in range(TRIALS):
         k, queries = rng.randrange(3, 6), rng.randrange(1, 5)
         exact = [_ids(rng, rng.randrange(1, k), of=10) for _ in range(queries)]
@@ -74,23 +74,23 @@ def fewer_there(recall_at_k, rng) -> None:
 def found_twice(recall_at_k) -> None:
     """an id that is found twice counts once"""
     approximate, exact = [["a", "a", "a", "a"], ["e", "f", "g", "h"]], [["a", "b", "c", "d"], ["e", "f", "g", "h"]]
-    _compare(recall_at_k, approximate, exact, 4, "an id that was found four times was found once")
+    _compare(recall_at_k, approximate, exact, 4, "an id that was found four times counts once")
 
 
 @recall_at_k.edge(6)
-def lists_stay(recall_at_k, rng) -> None:
-    """the lists are left as they were"""
+def lists_unchanged(recall_at_k, rng) -> None:
+    """the lists are left unchanged"""
     lists = [[_ids(rng, 5, of=9) for _ in range(3)] for _ in range(2)]
     call(recall_at_k, *lists, 3)
 
 
 def _ids(rng: random.Random, n: int, *, of: int) -> list[str]:
-    """n different ids, the first of which may be any."""
+    """n different ids of `of`, in random order."""
     return [f"id{i}" for i in rng.sample(range(of), n)]
 
 
 def _compare(recall_at_k: Callable, approximate: list[list], exact: list[list], k: int, why: str = "") -> None:
-    """Raise `CheckFailed` unless the recall is right, for ids that are texts and for numbers."""
+    """Raise `CheckFailed` unless the recall is right, for ids that are strings and for numbers."""
     numbers = {name: i for i, name in enumerate({name: 0 for ids in (*exact, *approximate) for name in ids})}
     for inputs in (
         (approximate, exact),
@@ -99,7 +99,7 @@ def _compare(recall_at_k: Callable, approximate: list[list], exact: list[list], 
         result = recall_at_k(*copy.deepcopy(inputs), k)
         expect(
             isinstance(result, Real) and not isinstance(result, bool),
-            f"recall_at_k should return a float, but what it returned is {described(result)}.",
+            f"recall_at_k should return a float, but it returned {described(result)}.",
         )
         right = _recall(*inputs, k)
         if abs(result - right) < 1e-6:
@@ -125,8 +125,8 @@ def _mistakes(approximate: Sequence[list], exact: Sequence[list], k: int) -> tup
             "the order within the top k does not count",
             lambda: _mean(sum(x == y for x, y in zip(a, e, strict=False)) / len(e) for a, e in pairs),
         ),
-        Mistake("the mean over the queries, not the sum", lambda: sum(n / k for n in hits)),
-        Mistake("a share of each list, and not whether anything was found", lambda: _mean(n > 0 for n in hits)),
+        Mistake("take the mean over the queries, not the sum", lambda: sum(n / k for n in hits)),
+        Mistake("count the share of each list, not whether anything was found", lambda: _mean(n > 0 for n in hits)),
         Mistake(
             "only the first k of the exact list count, too",
             lambda: _mean(len(set(a[:k]) & set(e)) / len(e) for a, e in pairs),
@@ -136,11 +136,11 @@ def _mistakes(approximate: Sequence[list], exact: Sequence[list], k: int) -> tup
             lambda: _mean(len(set(a) & set(e[:k])) / len(e[:k]) for a, e in pairs),
         ),
         Mistake(
-            "divide by how many there are to be found, not by how many were found",
+            "divide by the number of exact ids, not by the number of approximate ones",
             lambda: _mean(n / max(len(a[:k]), 1) for n, (a, _) in zip(hits, pairs, strict=True)),
         ),
         Mistake(
-            "divide by how many there are to be found, which are fewer than k where the exact list is shorter",
+            "divide by the number of exact ids, which is less than k if the exact list is shorter",
             lambda: _mean(n / k for n in hits),
         ),
     )

@@ -1,4 +1,4 @@
-"""Rows of prompts to try functions on, and CLIP's vectors of them."""
+"""Rows of prompts as inputs for the checks, and their CLIP vectors."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 __all__ = ["TOLERANCE", "fresh_rows", "same_direction", "vectors_of"]
 
 TOLERANCE = 1e-3
-"""How far vectors and distances may be off: how texts are put into batches changes the last digits."""
+"""The largest error of vectors and distances: batches of another size change the last digits."""
 
 
 def fresh_rows(n: int, rng: random.Random) -> list[dict]:
-    """n rows with different prompts from the picture-book world, each about one kind of thing."""
+    """Return n rows with different prompts from the picture-book world, each about one kind of thing."""
     from helpers.picturebook import parse
 
-    rows: dict[str, dict] = {}  # by prompt: two scenes may be told in the same words
+    rows: dict[str, dict] = {}  # by prompt: two scenes may have the same description
     for row in made_prompts(rng.randrange(10**6)):
         if len(parse(row["prompt"]).things) == 1:
             rows.setdefault(row["prompt"], row)
@@ -31,16 +31,16 @@ def fresh_rows(n: int, rng: random.Random) -> list[dict]:
 
 
 def vectors_of(rows: Sequence[dict]) -> np.ndarray:
-    """The CLIP vectors of the rows' prompts, float32 (n, 512)."""
+    """Return the CLIP vectors of the rows' prompts, float32 (n, 512)."""
     from helpers import clip
 
     return clip.embed_texts([row["prompt"] for row in rows])
 
 
 def same_direction(vectors: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """For each of the vectors, of any length, whether it points where the right one of length 1 does: bool (n,)."""
+    """Whether each vector, of any length, has the direction of the right one, which has length 1: bool (n,)."""
     import numpy as np
 
     lengths = np.linalg.norm(vectors, axis=1)
     cosines = (vectors * right).sum(axis=1) / np.where(lengths > 0, lengths, 1)
-    return cosines > 1 - TOLERANCE  # False of NaN, too
+    return cosines > 1 - TOLERANCE  # False for NaN, too

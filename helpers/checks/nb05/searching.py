@@ -1,4 +1,4 @@
-"""`search_by_text` and `search_by_image`: against distances that numpy computes, with the same cases for both."""
+"""`search_by_text` and `search_by_image`: compared with distances computed by numpy, with the same cases for both."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def rows(rng) -> list[dict]:
 
 @dataclass
 class Table:
-    """A filled table, and the client that is asked for it."""
+    """A filled table, and the client to query it with."""
 
     client: RecordingClient
     name: str
@@ -55,7 +55,7 @@ class Table:
     vectors: np.ndarray
 
     def distances(self, query) -> dict[str, float]:
-        """The cosine distance of each prompt to a text or a picture."""
+        """Return the cosine distance of each prompt to a text or a picture."""
         from helpers import clip
 
         (target,) = clip.embed_texts([query]) if isinstance(query, str) else clip.embed_images([query])
@@ -75,9 +75,9 @@ def table(rows) -> Iterator[Table]:
 def nearest_first(search, table, queries, rng) -> None:
     """the k nearest prompts, the nearest first"""
     for query, k in zip(queries, rng.sample(range(1, 12), len(queries)), strict=True):
-        asked = len(table.client.statements)
+        before = len(table.client.statements)
         found = search(table.client, table.name, query, k=k)
-        expect(len(table.client.statements) > asked, f"{name_of(search)} did not ask the client that it was given.")
+        expect(len(table.client.statements) > before, f"{name_of(search)} did not use the client that it was given.")
         _expect_nearest(found, table, query, k)
 
 
@@ -92,15 +92,14 @@ def cosine_distances(search, table, queries) -> None:
 
 @search_by_text.edge(8)
 @search_by_image.edge(8)
-def a_data_frame(search, table, queries) -> None:
+def data_frame(search, table, queries) -> None:
     """a DataFrame with the columns prompt, url and dist"""
     import pandas as pd
 
     found = search(table.client, table.name, queries[0], k=4)
     expect(
         isinstance(found, pd.DataFrame),
-        f"The search should return a pandas DataFrame, but what it returned is {described(found)}. client.query_df gives "
-        "one.",
+        f"The search should return a pandas DataFrame, but it returned {described(found)}. client.query_df returns one.",
     )
     expect(
         list(found.columns) == ["prompt", "url", "dist"],
@@ -120,35 +119,35 @@ def bound_parameters(search, table, queries) -> None:
         before = len(table.client.statements)
         search(table.client, table.name, query, k=k)
         texts.append(table.client.statements[before:])
-    expect(bool(texts[0]), f"{name_of(search)} did not ask the client that it was given.")
+    expect(bool(texts[0]), f"{name_of(search)} did not use the client that it was given.")
     expect(
         not any(re.search(r"\d\.\d+(e-?\d+)?\s*,\s*-?\d\.\d+", sql) for sql in texts[0]),
-        "The vector's numbers are written into the SQL. Bind them: write {emb:Array(Float32)} in the SQL, and give "
+        "The vector's numbers are written into the SQL. Bind them: write {emb:Array(Float32)} in the SQL, and pass "
         'parameters={"emb": vector.tolist()}.',
     )
     expect(
         texts[0] == texts[1],
-        "The SQL changes with the query or with k. Values belong in parameters, whatever is in them: write {k:UInt32} in "
-        'the SQL, and give parameters={"k": k}.',
+        "The SQL changes with the query or with k. Values belong in parameters: write {k:UInt32} in the SQL, and pass "
+        'parameters={"k": k}.',
     )
 
 
 @search_by_text.edge(7)
 @search_by_image.edge(7)
-def database_sorts_and_cuts(search, table, queries) -> None:
-    """the database sorts and cuts: only k rows travel"""
+def rows_from_the_database(search, table, queries) -> None:
+    """the database sorts and limits the rows: it sends only k of them"""
     table.client.most_rows = 0
     search(table.client, table.name, queries[1], k=3)
     expect(
         table.client.most_rows <= 3,
-        f"{table.client.most_rows} rows came from the database for k = 3. Let the database sort and cut, with ORDER BY and "
-        "LIMIT: of 900,000 rows only k should travel.",
+        f"The database sent {table.client.most_rows} rows for k = 3. Let it sort and limit them, with ORDER BY and LIMIT: of "
+        "900,000 rows it should send only k.",
     )
 
 
 @search_by_text.edge(5)
 def any_text(search_by_text, table, rng) -> None:
-    """any text will do, and any k; the table stays as it is"""
+    """any text and any k, and the table is left unchanged"""
     drop = f"'); DROP TABLE `{table.name}`; --"
     for query, k in (('it\'s \\ "strange"', 6), (drop, 4), (rng.choice(table.rows)["prompt"], 40)):
         _expect_nearest(search_by_text(table.client, table.name, query, k=k), table, query, k)
@@ -157,7 +156,7 @@ def any_text(search_by_text, table, rng) -> None:
 
 @search_by_image.edge(8)
 def any_picture(search_by_image, table, queries) -> None:
-    """pictures in grey, with a palette, with four channels, and any k"""
+    """RGBA, greyscale (L) and palette (P) pictures, and any k"""
     for mode, k in (("RGBA", 4), ("L", 2), ("P", 40)):
         picture = queries[0].convert(mode)
         _expect_nearest(search_by_image(table.client, table.name, picture, k=k), table, picture, k)
@@ -170,7 +169,7 @@ def _words(query, k: int) -> str:
 
 
 def _expect_columns(found: Any, names: Sequence[str]) -> DataFrame:
-    """What was found as a DataFrame with these columns; rows in a list will do: a case of its own asks for the type."""
+    """What was found as a DataFrame with these columns; a list of rows will do: another case checks the type."""
     import pandas as pd
 
     if isinstance(found, (list, tuple)) and found and all(len(row) == 3 for row in found if hasattr(row, "__len__")):
@@ -178,11 +177,10 @@ def _expect_columns(found: Any, names: Sequence[str]) -> DataFrame:
         found = made if isinstance(found[0], dict) else made.set_axis(["prompt", "url", "dist"], axis=1)
     expect(
         isinstance(found, pd.DataFrame),
-        f"The search should return a pandas DataFrame, but what it returned is {described(found)}. client.query_df gives "
-        "one.",
+        f"The search should return a pandas DataFrame, but it returned {described(found)}. client.query_df returns one.",
     )
     for name in names:
-        expect(name in found.columns or not len(found), f"There is no column {name} in what the search returned.")
+        expect(name in found.columns or not len(found), f"The search returned no column {name}.")
     return found.reindex(columns=list(names))
 
 
@@ -191,27 +189,27 @@ def _expect_nearest(found: Any, table: Table, query, k: int) -> None:
     what, own = _words(query, k), table.distances(query)
     found = _expect_columns(found, ("prompt",))
     ranked, n = sorted(own.values()), min(k, len(own))
-    expect(len(found) == n, f"For {what} there should be {n} rows, but there are {len(found)}.")
+    expect(len(found) == n, f"For {what}, there should be {n} rows, but there are {len(found)}.")
     strange = [prompt for prompt in found["prompt"] if prompt not in own]
-    expect(not strange, f"For {what} there are prompts that are not in the table that the function was given.")
+    expect(not strange, f"For {what}, the result has prompts that are not in the table that the function was given.")
     distances = [own[prompt] for prompt in found["prompt"]]
     if _close(distances, ranked[:n]) and found["prompt"].is_unique:
         return
     if _close(distances, ranked[::-1][:n]):
         raise CheckFailed(
-            f"For {what} the farthest came first. The smaller the distance, the better: ORDER BY dist, without DESC."
+            f"For {what}, the farthest came first. The smaller the distance, the better: ORDER BY dist, without DESC."
         )
     raise CheckFailed(
-        f"For {what} the distances of the prompts that were found should be {_listed(ranked[:n])}, but they are "
+        f"For {what}, the distances of the prompts found should be {_listed(ranked[:n])}, but they are "
         f"{_listed(distances)}. ORDER BY puts the nearest first, LIMIT keeps the first k."
     )
 
 
 def _expect_distances(dist: Iterable, ranked: list[float], what: str) -> None:
-    """Raise `CheckFailed` unless these are the five smallest cosine distances; names known mistakes."""
+    """Raise `CheckFailed` unless these are the five smallest cosine distances; a known mistake is named."""
     import numpy as np
 
-    expect(len(dist) == 5, f"For a search without k there should be 5 rows, but there are {len(dist)}.")
+    expect(len(dist) == 5, f"For a search without k, there should be 5 rows, but there are {len(dist)}.")
     try:
         dist = np.asarray(dist, dtype=float)
     except (TypeError, ValueError):
@@ -227,12 +225,12 @@ def _expect_distances(dist: Iterable, ranked: list[float], what: str) -> None:
         Mistake(
             "dist holds the negative cosine similarity. The distance is 1 minus the similarity.", lambda: right - 1
         ),
-        Mistake("dist holds the straight (L2) distance. Take cosineDistance.", lambda: np.sqrt(2 * right)),
-        Mistake("dist holds the squared L2 distance. Take cosineDistance.", lambda: 2 * right),
+        Mistake("dist holds the Euclidean (L2) distance. Use cosineDistance.", lambda: np.sqrt(2 * right)),
+        Mistake("dist holds the squared L2 distance. Use cosineDistance.", lambda: 2 * right),
         Mistake("The farthest came first. The smaller the distance, the better: no DESC.", lambda: ranked[::-1][:5]),
     )
     expect_no_mistake(mistakes, lambda other: _close(dist, other))
-    raise CheckFailed(f"For {what} dist should be {_listed(right)}, but it is {_listed(dist)}.")
+    raise CheckFailed(f"For {what}, dist should be {_listed(right)}, but it is {_listed(dist)}.")
 
 
 def _close(a: Sequence[float], b: Sequence[float]) -> bool:

@@ -1,4 +1,4 @@
-"""`create_table` and `create_index`: what the database itself says of the table and its index."""
+"""`create_table` and `create_index`: what the database itself reports about the table and its index."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ KINDS = {
     "source_site": ("String", "LowCardinality(String)"),
     "prompt_vector": ("Array(Float32)",),
 }
-"""The types that each column may have, the one that the exercise asks for first."""
+"""The types that each column may have, beginning with the one that the exercise asks for."""
 
 create_table = Exercise("create_table")
 create_index = Exercise("create_index")
@@ -52,14 +52,14 @@ def columns_and_types(create_table) -> None:
     missing = [name for name in KINDS if name not in columns]
     expect(not missing, f"The table has no column {' and no column '.join(missing)}.")
     more = [name for name in columns if name not in KINDS]
-    expect(not more, f"The table has a column {' and a column '.join(more)}, which nobody asked for.")
+    expect(not more, f"The table has a column {' and a column '.join(more)}, which should not be there.")
     for column, kinds in KINDS.items():
         expect(columns[column] in kinds, f"The column {column} should be {kinds[0]}, but it is {columns[column]}.")
 
 
 @create_table.core(25)
-def a_rule_for_the_length(create_table, rows) -> None:
-    """vectors of 512 numbers are stored, all others refused"""
+def length_constraint(create_table, rows) -> None:
+    """vectors of 512 numbers are stored, all others rejected"""
     from clickhouse_connect.driver.exceptions import DatabaseError
 
     with scratch_table(made=False) as (client, table):
@@ -71,13 +71,13 @@ def a_rule_for_the_length(create_table, rows) -> None:
             except DatabaseError:
                 continue
             raise CheckFailed(
-                f"The table took a vector of {length} numbers. Let it refuse all that are not 512 long, with CONSTRAINT "
+                f"The table accepted a vector of {length} numbers. Make it reject all that are not 512 long, with CONSTRAINT "
                 "vector_length CHECK length(prompt_vector) = 512 after the columns."
             )
 
 
 @create_table.edge(10)
-def a_second_call(create_table, rows) -> None:
+def second_call(create_table, rows) -> None:
     """a second call changes nothing"""
     from clickhouse_connect.driver.exceptions import DatabaseError
 
@@ -89,14 +89,14 @@ def a_second_call(create_table, rows) -> None:
         except DatabaseError as error:
             if "already exists" in str(error):
                 raise CheckFailed(
-                    "A second create_table with the same name fails: write CREATE TABLE IF NOT EXISTS."
+                    "A second call of create_table with the same name fails: write CREATE TABLE IF NOT EXISTS."
                 ) from error
             raise
         left = len(stored_rows(client, table))
         expect(
             left == 5,
-            f"There were 5 rows in the table; after a second create_table there are {left}. A table that is already "
-            "there should stay as it is: CREATE TABLE IF NOT EXISTS.",
+            f"There were 5 rows in the table; after a second create_table there are {left}. A table that already exists "
+            "should be left unchanged: write CREATE TABLE IF NOT EXISTS.",
         )
 
 
@@ -111,18 +111,18 @@ def sorted_by_id(create_table) -> None:
 
 
 @create_table.edge(8)
-def a_merge_tree(create_table) -> None:
-    """a MergeTree"""
+def merge_tree(create_table) -> None:
+    """the engine MergeTree"""
     engine, _ = _engine_and_order(create_table)
     expect(
         engine in ("MergeTree", "ReplicatedMergeTree", "SharedMergeTree"),
-        f"The engine should be MergeTree, which keeps all rows on the disk, but it is {engine}.",
+        f"The engine should be MergeTree, which keeps all rows on disk, but it is {engine}.",
     )
 
 
 @create_table.edge(4)
 def order_of_columns(create_table) -> None:
-    """the columns in this order"""
+    """the columns in the given order"""
     with scratch_table(made=False) as (client, table):
         create_table(client, table)
         columns = _columns(client, table)
@@ -133,7 +133,7 @@ def order_of_columns(create_table) -> None:
 
 
 @create_table.edge(5)
-def a_name_with_a_space(create_table) -> None:
+def name_with_a_space(create_table) -> None:
     """a table whose name has a space in it"""
     with scratch_table(made=False, prefix="my prompts ") as (client, table):
         create_table(client, table)
@@ -141,11 +141,11 @@ def a_name_with_a_space(create_table) -> None:
 
 
 def _store(client: RecordingClient, table: str, rows: list[dict]) -> None:
-    """Put good rows into the table; raises `CheckFailed` where it is not there, or refuses them."""
+    """Put good rows into the table; raise `CheckFailed` if it does not exist or rejects them."""
     _columns(client, table)
     try:
         insert_rows(client.own, table, rows, vectors_of(rows))
-    except Exception as error:  # the driver has errors of many kinds for rows that don't fit
+    except Exception as error:  # the driver raises many kinds of errors for rows that don't fit
         raise CheckFailed(
             f"Good rows with vectors of 512 numbers can't be stored in the table ({type(error).__name__}: "
             f"{in_short(str(error))})."
@@ -164,14 +164,13 @@ def _engine_and_order(create_table) -> tuple[str, str]:
 
 
 def _columns(client: RecordingClient, table: str) -> dict[str, str]:
-    """The types of the table's columns; raises `CheckFailed` where it is not there."""
+    """The types of the table's columns; raise `CheckFailed` if it does not exist."""
     from helpers import store
 
     name = store.quoted(table)
     expect(
         bool(client.own.command(f"EXISTS TABLE {name}")),
-        "After create_table(client, table) there is no table of that name. Use the client and the name that the function "
-        "is given.",
+        "After create_table(client, table) there is no table of that name. Use the client and the name that are passed in.",
     )
     return {row[0]: row[1] for row in client.own.query(f"DESCRIBE TABLE {name}").result_rows}
 
@@ -188,32 +187,32 @@ def indexed(create_index, rows) -> Iterator[tuple[RecordingClient, str]]:
 
 
 @create_index.core(40)
-def an_hnsw_index(indexed) -> None:
+def hnsw_index(indexed) -> None:
     """an HNSW index on prompt_vector, for cosine distances"""
     _index(*indexed)
 
 
 @create_index.core(30)
 def built_for_old_rows(indexed) -> None:
-    """the index is built for the rows that are there"""
+    """the index is built for the rows that are already there"""
     client, table = indexed
     _index(client, table)
     expect(
         _built(client.own, table),
-        "The index is there, but it knows none of the rows that were stored before: ADD INDEX counts only for new rows. "
+        "The index exists, but it covers none of the rows that were stored before: ADD INDEX applies only to new rows. "
         "Build it for the old ones with ALTER TABLE … MATERIALIZE INDEX …",
     )
 
 
 @create_index.edge(10)
-def called_vec_idx(indexed) -> None:
+def name_of_the_index(indexed) -> None:
     """its name is vec_idx"""
     name, *_ = _index(*indexed)
     expect(name == "vec_idx", f"The index should be called vec_idx, but its name is {name}.")
 
 
 @create_index.edge(10)
-def index_again(create_index, rows) -> None:
+def second_index(create_index, rows) -> None:
     """a second call is not an error"""
     from clickhouse_connect.driver.exceptions import DatabaseError
 
@@ -223,12 +222,13 @@ def index_again(create_index, rows) -> None:
             create_index(client, table)
         except DatabaseError as error:
             raise CheckFailed(
-                f"A second create_index on the same table fails ({in_short(str(error))}). Write ADD INDEX IF NOT EXISTS."
+                f"A second call of create_index on the same table fails ({in_short(str(error))}). Write ADD INDEX IF NOT "
+                "EXISTS."
             ) from error
 
 
 @create_index.edge(5)
-def searches_go_on(indexed, rows, rng) -> None:
+def search_with_the_index(indexed, rows, rng) -> None:
     """with the index, a prompt's own vector still finds that prompt"""
     from helpers import store
 
@@ -240,7 +240,7 @@ def searches_go_on(indexed, rows, rng) -> None:
     ).result_rows
     expect(
         nearest == [(row["prompt"],)],
-        f"With the index, the vector of {row['prompt']!r} no longer finds that prompt, but {nearest}.",
+        f"With the index, the vector of {row['prompt']!r} no longer finds that prompt, but finds {nearest}.",
     )
 
 
@@ -253,7 +253,7 @@ def index_on_a_name_with_a_space(create_index, rows) -> None:
 
 
 def _index(client: RecordingClient, table: str) -> tuple[str, str]:
-    """(name, type) of the table's only index; raises `CheckFailed` unless it is one for our searches."""
+    """(name, type) of the table's only index; raise `CheckFailed` unless it suits the notebook's searches."""
     found = client.own.query(
         "SELECT name, type, type_full, expr FROM system.data_skipping_indices "
         "WHERE database = currentDatabase() AND table = {table:String}",
@@ -267,14 +267,14 @@ def _index(client: RecordingClient, table: str) -> tuple[str, str]:
     )
     expect(
         "cosineDistance" in full,
-        f"The index is made for another distance: {full}. Our searches sort by cosineDistance, and an index helps only "
-        "with the distance that it was made for.",
+        f"The index is made for another distance: {full}. The searches sort by cosineDistance, and an index helps only with "
+        "the distance that it was made for.",
     )
     return name, full
 
 
 def _built(client: Client, table: str) -> bool:
-    """Whether every part of the table has its index; waits for one that is being built."""
+    """Whether every part of the table has its index; wait for one that is being built."""
     about = {"parameters": {"table": table}}
     for _ in range(100):
         busy = client.query(

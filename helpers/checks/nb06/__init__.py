@@ -1,6 +1,6 @@
 """The exercises of notebook 06, A generation pipeline.
 
-Their functions call a chat model, an image server, a generator and raters. The checks put fakes in their places, which
+Their functions call a chat model, an image server, a generator and raters. The checks replace these with fakes, which
 record the calls.
 """
 

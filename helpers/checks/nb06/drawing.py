@@ -1,4 +1,4 @@
-"""`txt2img`: what it asks of a web UI, which pictures it returns, and what it says when none come."""
+"""`txt2img`: its request to a web UI, the pictures that it returns, and its errors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from helpers.checks.cases import Exercise
-from helpers.checks.expect import A_PICTURE, TOO_SLOW, CheckFailed, expect, expect_raises
+from helpers.checks.expect import PICTURE_WORDS, TIMEOUT_WORDS, CheckFailed, expect, expect_raises
 from helpers.checks.fakes import TXT2IMG_PATH, FakeWebUI, Reply, as_base64, drawn_by_web_ui, fake_web_ui
 from helpers.checks.samples import random_prompt
 from helpers.checks.words import cut, described
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 __all__ = ["txt2img"]
 
 REFUSALS = (400, 401, 404, 422, 500, 502, 503)
-WHOLE = (
+DECODING = (
     "Decode what comes after the comma, if there is one, with base64.b64decode, and open io.BytesIO(data); a buffer that you "
     "write to yourself is read from its start only after .seek(0)."
 )
-LATE = "Without timeout it should wait for a minute."
+WAITING = "By default it should wait for a minute."
 
 txt2img = Exercise("txt2img")
 
@@ -38,106 +38,106 @@ def prompt(rng) -> str:
 
 @txt2img.given
 def word(rng) -> str:
-    """A word that a server can't say by chance."""
+    """A word that a server can't send by chance."""
     return "".join(rng.choices("abcdefgh", k=12))
 
 
-# -- when all goes well
+# -- successful requests
 
 
 @txt2img.core(20)
-def draws_one(txt2img, prompt, rng) -> None:
-    """one picture, by a request with prompt, steps and seed"""
+def one_picture(txt2img, prompt, rng) -> None:
+    """one picture, from a request with prompt, steps and seed"""
     _expect_drawn(txt2img, prompt, steps=rng.randrange(2, 19), seed=rng.randrange(1, 10**6))
     _expect_drawn(txt2img, "a dog")
 
 
 @txt2img.core(20)
-def draws_several(txt2img, prompt, rng) -> None:
-    """n pictures by one request, in order"""
+def several_pictures(txt2img, prompt, rng) -> None:
+    """n pictures from one request, in order"""
     for n in (2, rng.randrange(3, 6)):
         _expect_drawn(txt2img, prompt, steps=rng.randrange(21, 40), seed=rng.randrange(1, 10**6), n=n)
 
 
 @txt2img.edge(4)
-def takes_any_address(txt2img, prompt) -> None:
+def forms_of_the_address(txt2img, prompt) -> None:
     """the address may end with a slash, or with /sdapi/v1/txt2img"""
     for ending in ("/", TXT2IMG_PATH):
         _expect_drawn(txt2img, prompt, ending=ending)
 
 
 @txt2img.edge(4)
-def reads_data_urls(txt2img, prompt) -> None:
-    """data:image/png;base64, may stand before a picture"""
+def pictures_as_data_urls(txt2img, prompt) -> None:
+    """a picture may begin with data:image/png;base64,"""
     _expect_drawn(txt2img, prompt, prefix="data:image/png;base64,")
 
 
-# -- when it doesn't
+# -- errors
 
 
 @txt2img.core(25)
-def reports_refusals(txt2img, word, rng) -> None:
-    """a RuntimeError with the status and the server's words where it refuses"""
+def error_status(txt2img, word, rng) -> None:
+    """a RuntimeError with the status and the server's message if it refuses"""
     bodies = [
         {"detail": word},
         {"error": "X", "detail": "", "errors": word},
         {"detail": [{"loc": ["body", "steps"], "msg": f"should be at most {word}", "type": "x"}]},
     ]
     for status in REFUSALS:
-        said = _expect_refused(
+        message = _expect_error(
             txt2img, _json(rng.choice(bodies), status), f"a server that answers {status}", [str(status)]
         )
         expect(
-            word in said,
-            f"For a server that answers {status} the RuntimeError should repeat what the server says in the body of its "
-            f"answer (answer.text with requests), here {word!r}, but it says {cut(said, 200)!r}.",
+            word in message,
+            f"For a server that answers {status}, the RuntimeError should repeat what the server says in the body of its "
+            f"answer (answer.text with requests), here {word!r}, but it says {cut(message, 200)!r}.",
         )
 
 
 @txt2img.edge(7)
-def gives_up_in_time(txt2img, prompt) -> None:
-    """waits as long as timeout says, and then a RuntimeError that says so"""
+def timeout(txt2img, prompt) -> None:
+    """it waits as long as timeout says, then raises a RuntimeError that says so"""
     _expect_drawn(txt2img, prompt, wait=1.2)
     with fake_web_ui(wait=3) as ui:
-        said = _expect_complaint(
+        message = _expect_runtime_error(
             lambda: txt2img(prompt, url=ui.address, timeout=0.4),
             ui.address,
-            "a server that takes three seconds, with timeout=0.4,",
-            TOO_SLOW,
+            "a server that takes three seconds, with timeout=0.4",
+            TIMEOUT_WORDS,
         )
     expect(
-        "json" not in said.lower(),
-        f"When the time is over, the RuntimeError should say that and nothing else, but it talks of JSON: {cut(said, 200)!r}",
+        "json" not in message.lower(),
+        f"After a timeout, the RuntimeError should say only that, but it mentions JSON: {cut(message, 200)!r}",
     )
 
 
 @txt2img.edge(5)
-def names_the_address(txt2img) -> None:
-    """a RuntimeError with the address where nobody answers"""
+def no_server(txt2img) -> None:
+    """a RuntimeError with the address if no server answers"""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     address = f"http://127.0.0.1:{port}"
-    said = expect_raises(
-        lambda: txt2img("a dog", url=address), RuntimeError, "an address where nobody answers", mentions=[str(port)]
+    message = expect_raises(
+        lambda: txt2img("a dog", url=address), RuntimeError, "an address without a server", mentions=[str(port)]
     )
     expect(
-        "json" not in said.lower(),
-        f"When nobody answers, the RuntimeError should say that and nothing else, but it talks of JSON: {cut(said, 200)!r}",
+        "json" not in message.lower(),
+        f"If no server answers, the RuntimeError should say only that, but it mentions JSON: {cut(message, 200)!r}",
     )
 
 
 @txt2img.edge(5)
-def reports_other_answers(txt2img, word) -> None:
-    """a RuntimeError that says so where the answer is not JSON, or has no images"""
+def other_answers(txt2img, word) -> None:
+    """a RuntimeError that says so if the answer is not JSON, or has no images"""
     for body in (b"", b"<html>" + word.encode(), b'{"images": ['):
-        _expect_refused(txt2img, Reply(body), f"the answer {body!r}, which is not JSON,", ["json"])
+        _expect_error(txt2img, Reply(body), f"the answer {body!r}, which is not JSON", ["json"])
     for found in ({"detail": word}, [1, 2], None):
-        _expect_refused(txt2img, _json(found), f"the JSON {found!r}, which has no images,", A_PICTURE)
+        _expect_error(txt2img, _json(found), f"the JSON {found!r}, which has no images", PICTURE_WORDS)
 
 
 @txt2img.edge(5)
-def reports_damaged_pictures(txt2img, word) -> None:
-    """a RuntimeError that says so where a picture is cut off, or none at all"""
+def damaged_pictures(txt2img, word) -> None:
+    """a RuntimeError that says so if a picture is cut off, or is not a picture"""
     whole = encoded(drawn_by_web_ui(word, 0))
     damaged = {
         "a file that is cut off": base64.b64encode(whole[: len(whole) - 40]).decode(),
@@ -145,21 +145,22 @@ def reports_damaged_pictures(txt2img, word) -> None:
         "text that is not base64": "&&&&",
         "half a base64 letter": "?",
         "an empty text": "",
-        "an address without data": "data:image/png;base64,",
+        "a data URL without data": "data:image/png;base64,",
     }
     for what, text in damaged.items():
         images = [as_base64(drawn_by_web_ui(word, 1)), text]
-        _expect_refused(txt2img, _json({"images": images}), f"{what} in place of the second picture", A_PICTURE, n=2)
+        when = f"{what} in place of the second picture"
+        _expect_error(txt2img, _json({"images": images}), when, PICTURE_WORDS, n=2)
 
 
 @txt2img.edge(5)
-def counts_pictures(txt2img) -> None:
-    """a RuntimeError with their number where too few or too many pictures come"""
-    _expect_refused(txt2img, _json({"images": []}), "an empty list of images", A_PICTURE)
+def number_of_pictures(txt2img) -> None:
+    """a RuntimeError with their number if too few or too many pictures come"""
+    _expect_error(txt2img, _json({"images": []}), "an empty list of images", PICTURE_WORDS)
     for sent, n in ((7, 9), (9, 7)):
         images = [as_base64(drawn_by_web_ui("a dog", i)) for i in range(sent)]
         when = f"{sent} pictures where {n} were asked for"
-        _expect_refused(txt2img, _json({"images": images}), when, ["7", "9", "seven", "nine"], n=n)
+        _expect_error(txt2img, _json({"images": images}), when, ["7", "9", "seven", "nine"], n=n)
 
 
 # -- helpers
@@ -171,10 +172,10 @@ def _expect_drawn(txt2img, prompt: str, *, ending: str = "", prefix: str = "", w
     Args:
         txt2img: the student's function.
         prompt: what to draw.
-        ending: what the server's address ends with.
-        prefix: what stands before each picture in the answer.
-        wait: for how many seconds the server is silent.
-        options: steps, seed and n, where they are not to be left out.
+        ending: the end of the server's address.
+        prefix: text before each picture in the answer.
+        wait: how many seconds the server waits before it answers.
+        options: steps, seed and n, unless they are to be left out.
     """
     with fake_web_ui(prefix=prefix, wait=wait) as ui:
         try:
@@ -185,28 +186,28 @@ def _expect_drawn(txt2img, prompt: str, *, ending: str = "", prefix: str = "", w
             _expect_request(ui, prompt, options)
             raise CheckFailed(
                 f"The server sent what it was asked for{f' after {wait} seconds' if wait else ''}, but txt2img raised a "
-                f"RuntimeError: {cut(str(error), 200)!r}. {LATE if wait else WHOLE}"
+                f"RuntimeError: {cut(str(error), 200)!r}. {WAITING if wait else DECODING}"
             ) from error
         except Exception:
-            if ui.refusals:  # what the answer lacks is no riddle then
+            if ui.refusals:  # they explain why the answer has no pictures
                 _expect_request(ui, prompt, options)
             raise
     request, n = _expect_request(ui, prompt, options), options.get("n", 1)
-    expect(len(ui.requests) == 1, f"One request draws all {n} pictures, but you sent {len(ui.requests)}.")
+    expect(len(ui.requests) == 1, f"One request should draw all {n} pictures, but you sent {len(ui.requests)}.")
     _expect_pictures(result, [drawn_by_web_ui(prompt, request["seed"] + i) for i in range(n)])
 
 
 def _expect_request(ui: FakeWebUI, prompt: str, options: dict) -> dict:
-    """Raise `CheckFailed` unless the last request asked for the right pictures; gives it."""
+    """Return the last request; raise `CheckFailed` unless it asked for the right pictures."""
     if not ui.requests:
         refused = f": it answered {ui.refusals[-1]}" if ui.refusals else ""
         raise CheckFailed(f"No request for pictures reached the server{refused}.")
     request, n = ui.requests[-1], options.get("n", 1)
-    for name, wanted in (("prompt", prompt), ("steps", options.get("steps", 20)), ("seed", options.get("seed", 0))):
+    for name, right in (("prompt", prompt), ("steps", options.get("steps", 20)), ("seed", options.get("seed", 0))):
         expect(
-            type(request.get(name)) is type(wanted) and request[name] == wanted,
-            f"The request should have {name!r}: {wanted!r}, but it is {cut(str(request), 200)}. What is left out takes the "
-            "server's own value.",
+            type(request.get(name)) is type(right) and request[name] == right,
+            f"The request should have {name!r}: {right!r}, but it is {cut(str(request), 200)}. For a missing field, the "
+            "server uses its own default.",
         )
     count = request.get("batch_size", 1) * request.get("n_iter", 1)
     expect(
@@ -217,7 +218,7 @@ def _expect_request(ui: FakeWebUI, prompt: str, options: dict) -> dict:
 
 
 def _expect_pictures(result, expected: Sequence[Image.Image]) -> None:
-    """Raise `CheckFailed` unless the result is a list of just these pictures."""
+    """Raise `CheckFailed` unless the result is a list of exactly these pictures."""
     from PIL import Image
 
     kinds = [type(picture).__name__ for picture in result] if isinstance(result, list) else described(result)
@@ -238,14 +239,14 @@ def _expect_pictures(result, expected: Sequence[Image.Image]) -> None:
         )
 
 
-def _expect_refused(txt2img, reply: Reply, when: str, mentions: Sequence[str], **options) -> str:
-    """Raise `CheckFailed` unless the reply makes txt2img raise a RuntimeError with one of these words; gives its text."""
+def _expect_error(txt2img, reply: Reply, when: str, mentions: Sequence[str], **options) -> str:
+    """Raise `CheckFailed` unless this reply leads to a RuntimeError with one of these words; return its message."""
     with fake_web_ui(reply) as ui:
-        return _expect_complaint(lambda: txt2img("a dog", url=ui.address, **options), ui.address, when, mentions)
+        return _expect_runtime_error(lambda: txt2img("a dog", url=ui.address, **options), ui.address, when, mentions)
 
 
-def _expect_complaint(call: Callable, address: str, when: str, mentions: Sequence[str]) -> str:
-    """As `expect_raises` for a RuntimeError, but words inside the server's address don't count.
+def _expect_runtime_error(call: Callable, address: str, when: str, mentions: Sequence[str]) -> str:
+    """Like `expect_raises` for a RuntimeError, but ignore the server's address.
 
     Its digits could be taken for a status or a number of pictures. Some libraries write it in parts: host='…', port=….
     """
@@ -254,8 +255,8 @@ def _expect_complaint(call: Callable, address: str, when: str, mentions: Sequenc
         RuntimeError,
         when,
         mentions=mentions,
-        apart_from=(TXT2IMG_PATH, *urlsplit(address).netloc.split(":")),
-        instead="Whoever calls it would go on as if all were well.",
+        ignoring=(TXT2IMG_PATH, *urlsplit(address).netloc.split(":")),
+        hint="Otherwise the caller would go on as if all were well.",
     )
 
 

@@ -47,16 +47,16 @@ def prompt(rng) -> str:
 
 
 class Run(NamedTuple):
-    """A run of the pipeline: what came of it and what its parts were asked."""
+    """A run of the pipeline: its record, the calls of its parts, and the HTML pages that it showed."""
 
     record: Mapping[str, Any]
     requests: list[str]
     fake: FakeGenerator
-    asked: list[tuple[str, Image.Image]]
+    second_calls: list[tuple[str, Image.Image]]
     pages: list[str]
 
     def part(self, key: str):
-        """What the record has under this key."""
+        """Return the record's value for this key."""
         expect(key in self.record, f"The record should have {key!r}, but its keys are {list(self.record)}.")
         return self.record[key]
 
@@ -79,7 +79,7 @@ def best_of_the_pictures(run_pipeline, keyword, prompt, rng) -> None:
         prompts = {drawn.prompt for drawn in run.fake.drawn}
         expect(
             prompts == {prompt},
-            f"The pictures should be drawn from the prompt, {prompt!r}, but they were from {prompts}.",
+            f"The pictures should be drawn from the prompt, {prompt!r}, but they were drawn from {prompts}.",
         )
         expect_best(run.fake, (run.part("image"), run.part("score")), prompt, n)
         expect(
@@ -90,15 +90,15 @@ def best_of_the_pictures(run_pipeline, keyword, prompt, rng) -> None:
 
 @run_pipeline.core(20)
 def second_rater(run_pipeline, keyword, prompt) -> None:
-    """the second judge's score of the chosen picture, by the prompt"""
+    """the second judge's score of the chosen picture, rated by the prompt"""
     run = _run(run_pipeline, [keyword], prompt, [0.3, 0.8, 0.5], second_score=0.25)
     expect(
-        len(run.asked) == 1,
-        f"second should be called once, for the chosen picture, but there were {len(run.asked)} calls.",
+        len(run.second_calls) == 1,
+        f"second should be called once, for the chosen picture, but there were {len(run.second_calls)} calls.",
     )
-    ((text, image),) = run.asked
+    ((text, image),) = run.second_calls
     expect(text == prompt, f"second should get the prompt, {prompt!r}, but it got {text!r}.")
-    expect(image is run.part("image"), "second should get the chosen picture, but it got another.")
+    expect(image is run.part("image"), "second should get the chosen picture, but it got a different one.")
     expect(
         run.part("second_score") == 0.25,
         f"The record's second_score should be what second returns, 0.25, but it is {described(run.part('second_score'))}.",
@@ -119,9 +119,9 @@ def shown_in_one_figure(run_pipeline, keyword, story, prompt) -> None:
 
 
 @run_pipeline.edge(11)
-def takes_its_own_chat_model(run_pipeline, keyword, story, prompt) -> None:
+def default_chat_model(run_pipeline, keyword, story, prompt) -> None:
     """without chat, chat_model("text") writes the prompt"""
-    _expect_prompt(_run(run_pipeline, [keyword], prompt, [0.5], own_chat=True), story, prompt)
+    _expect_prompt(_run(run_pipeline, [keyword], prompt, [0.5], default_chat=True), story, prompt)
 
 
 @run_pipeline.edge(12)
@@ -143,43 +143,43 @@ def _run(
     scores: Sequence[float],
     *,
     second_score: float = 0.5,
-    own_chat: bool = False,
+    default_chat: bool = False,
 ) -> Run:
-    """Run the pipeline with fakes in place of its parts; raises `CheckFailed` unless it returns a dict.
+    """Run the pipeline with fakes in place of its parts; raise `CheckFailed` unless it returns a dict.
 
     Args:
         run_pipeline: the student's function.
-        keywords: what to look for.
+        keywords: the keywords to search for.
         prompt: what the chat model writes.
-        scores: those of the pictures to be drawn.
-        second_score: what the second judge says.
-        own_chat: hand no chat model over, so that the function has to take chat_model("text").
+        scores: the scores of the pictures to be drawn.
+        second_score: the second judge's score.
+        default_chat: pass no chat model, so that the function has to use chat_model("text").
     """
     chat, fake = scripted_chat([prompt]), FakeGenerator(scores)
-    asked: list[tuple[str, Image.Image]] = []
+    second_calls: list[tuple[str, Image.Image]] = []
 
     def second(text, image):
-        asked.append((text, image))
+        second_calls.append((text, image))
         return second_score
 
-    parts = {"generate": fake.generate, "rate": fake.rate, "second": second} | ({} if own_chat else {"chat": chat})
+    parts = {"generate": fake.generate, "rate": fake.rate, "second": second} | ({} if default_chat else {"chat": chat})
     given = list(keywords) if isinstance(keywords, list) else keywords
     with recorded_display() as shown, fake_chat(lambda request: prompt) as requests:
         record = run_pipeline(given, n=len(scores), **parts)
-    expect(
-        isinstance(record, Mapping), f"run_pipeline should return a dict, but what it returned is {described(record)}."
+    expect(isinstance(record, Mapping), f"run_pipeline should return a dict, but it returned {described(record)}.")
+    texts = (
+        [request.text for request in requests] if default_chat else [text_of(messages) for messages in chat.requests]
     )
-    heard = [request.text for request in requests] if own_chat else [text_of(messages) for messages in chat.requests]
-    return Run(record, heard, fake, asked, [getattr(each, "data", None) or repr(each) for each in shown])
+    return Run(record, texts, fake, second_calls, [getattr(each, "data", None) or repr(each) for each in shown])
 
 
 def _expect_prompt(run: Run, story: str, prompt: str) -> None:
     expect_asked_once(run.requests)
     expect(
-        story in run.requests[0], f"The chat model should be given the text, but its request is {run.requests[0]!r}."
+        story in run.requests[0], f"The request to the chat model should have the text, but it is {run.requests[0]!r}."
     )
     expect(
         run.part("prompt") == prompt,
-        f"The record's prompt should be what image_prompt takes out of the reply, {prompt!r}, but it is "
+        f"The record's prompt should be what image_prompt finds in the reply, {prompt!r}, but it is "
         f"{described(run.part('prompt'))}.",
     )

@@ -1,4 +1,4 @@
-"""`image_prompt`: what it asks the chat model, and which prompt it takes out of plain and chatty replies."""
+"""`image_prompt`: its request to the chat model, and the prompt that it finds in plain and chatty replies."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def story(rng) -> str:
 
 
 @image_prompt.core(25)
-def asks_for_a_prompt(image_prompt, prompts, story) -> None:
+def request_and_reply(image_prompt, prompts, story) -> None:
     """one request for a prompt, with the whole text, and the reply as a string"""
     for prompt in (prompts[0], f"{prompts[1].capitalize()}."):
         chat = scripted_chat([f"  {prompt} \n"])
@@ -41,13 +41,13 @@ def asks_for_a_prompt(image_prompt, prompts, story) -> None:
         expect(
             story in request, f"The whole text should be in the request. The text: {story!r}; the request: {request!r}"
         )
-        expect("prompt" in request.lower(), f"The request should say that a prompt is wanted, but it is {request!r}.")
+        expect("prompt" in request.lower(), f"The request should ask for a prompt, but it is {request!r}.")
         _expect_prompt(result, prompt, f"  {prompt} \n")
 
 
 @image_prompt.core(20)
 def first_line_that_is_a_prompt(image_prompt, prompts) -> None:
-    """without what stands before and after it: lines that end with a colon, empty lines, further lines"""
+    """without the lines around it: lines that end with a colon, empty lines, further lines"""
     one, two, three, four = prompts[:4]
     _expect_prompts(
         image_prompt,
@@ -81,7 +81,7 @@ def without_quotes(image_prompt, prompts) -> None:
 
 @image_prompt.edge(6)
 def without_list_marks(image_prompt, prompts) -> None:
-    """without a list's mark before it"""
+    """without a list marker before it"""
     one, two, three, four = prompts[:4]
     _expect_prompts(
         image_prompt,
@@ -103,8 +103,8 @@ def without_other_marks(image_prompt, prompts) -> None:
 
 
 @image_prompt.edge(6)
-def without_several_of_them(image_prompt, prompts, rng) -> None:
-    """without all of these at once: a list's mark before quotes, "Prompt:" inside or before them"""
+def without_combinations(image_prompt, prompts, rng) -> None:
+    """without several of these at once: a list marker before quotes, "Prompt:" inside or before them"""
     wholes = [
         *('1. "{}"', "- `{}`", "2) “{}”", "1. Prompt: {}", "- Image prompt: {}", '"Prompt: {}"', 'Prompt: "{}"'),
         *("**Prompt:** {}", '1. "Prompt: {}"', "**Image prompt:**\n{}", '1. Prompt:\n2. "{}"'),
@@ -115,7 +115,7 @@ def without_several_of_them(image_prompt, prompts, rng) -> None:
 
 @image_prompt.edge(4)
 def without_fences(image_prompt, prompts) -> None:
-    """without a fence of backticks before and after it"""
+    """without a code fence around it"""
     one, two, three = prompts[:3]
     _expect_prompts(
         image_prompt,
@@ -124,21 +124,21 @@ def without_fences(image_prompt, prompts) -> None:
 
 
 @image_prompt.edge(4)
-def what_belongs_to_it_stays(image_prompt, prompts) -> None:
-    """numbers, quotes and colons that belong to the prompt stay"""
+def parts_of_the_prompt(image_prompt, prompts) -> None:
+    """numbers, quotes and colons that belong to the prompt are kept"""
     kept = [f"3 {prompts[0]}", f"12.5 {prompts[1]}", f'{prompts[2]}, with "OPEN" on it', f"2 {prompts[3]}: a study"]
     _expect_prompts(image_prompt, {f"{prompt}\n": prompt for prompt in kept})
 
 
 @image_prompt.edge(5)
-def refuses_empty_replies(image_prompt) -> None:
-    """a ValueError where no line is left"""
+def empty_replies(image_prompt) -> None:
+    """a ValueError if no line is left"""
     for reply in ("", " \n\n ", '""', "``` \n```", "Here is your prompt:", "Prompt:", "1. Prompt:\n2. ''"):
         expect_raises(
             lambda reply=reply: image_prompt(scripted_chat([reply]), "a story"),
             ValueError,
-            f"the reply {reply!r}, in which there is no prompt,",
-            instead="A generator would draw that.",
+            f"the reply {reply!r}, in which there is no prompt",
+            hint="A generator would draw that.",
         )
 
 
@@ -163,9 +163,9 @@ def _expect_prompts(image_prompt, replies: dict[str, str]) -> None:
 def _expect_prompt(result, prompt: str, reply: str) -> None:
     expect(
         isinstance(result, str),
-        f"image_prompt should return a string, but it returned {described(result)}. Of a message, .text is the text.",
+        f"image_prompt should return a string, but it returned {described(result)}. A message's text is in .text.",
     )
     expect(
         result == prompt,
-        f"From the reply {cut(reply, 200)!r} you should take {prompt!r}, but you took {cut(result, 200)!r}.",
+        f"From the reply {cut(reply, 200)!r}, image_prompt should return {prompt!r}, but it returned {cut(result, 200)!r}.",
     )

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["rate_image", "rate_image_by_caption"]
 
 TOLERANCE = 1e-3
-"""How far a cosine may be off: only rounding, as from batches of another size."""
-PLAIN = "Take the number out with float(…) or .item()."
+"""The largest error of a cosine: only rounding, for example in batches of another size."""
+PLAIN_FLOAT = "Convert it with float(…) or .item()."
 
 # -- rate_image
 
@@ -28,7 +28,7 @@ rate_image = Exercise("rate_image")
 
 @rate_image.given
 def scenes(rng) -> list[Scene]:
-    """Three scenes, each of another kind of thing."""
+    """Three scenes with different kinds of things."""
     from helpers.picturebook import KINDS, PLACES, Scene, Thing
 
     kinds, places = rng.sample(KINDS, 3), rng.sample(PLACES, 3)
@@ -67,12 +67,12 @@ def texts_that_do_not_fit(rate_image, drawings, captions) -> None:
 @rate_image.edge(20)
 def as_a_float(rate_image, drawings, captions) -> None:
     """a plain float"""
-    expect_type(rate_image(captions[0], drawings[0]), float, "What rate_image returns", PLAIN)
+    expect_type(rate_image(captions[0], drawings[0]), float, "What rate_image returns", PLAIN_FLOAT)
 
 
 @rate_image.edge(15)
 def long_texts(rate_image, drawings, rng) -> None:
-    """a text that is longer than what CLIP reads"""
+    """a text that is longer than CLIP can read"""
     from helpers import stories
 
     text = " ".join(rng.sample(stories.read(), 3))
@@ -84,18 +84,18 @@ def _expect_cosine(result, text: str, image: Image.Image) -> None:
 
     right = float(clip.similarity([text], [image])[0, 0])
     mistakes = (
-        Mistake("That is a distance: it grows when text and picture fit less. Return the cosine.", lambda: 1 - right),
-        Mistake("The sign is turned: the better they fit, the higher the cosine is.", lambda: -right),
-        Mistake("A cosine is from -1 to 1: leave the per cent out.", lambda: 100 * right),
+        Mistake("This is a distance, which grows as the fit gets worse. Return the cosine.", lambda: 1 - right),
+        Mistake("The sign is wrong: the better they fit, the higher the cosine should be.", lambda: -right),
+        Mistake("A cosine is from -1 to 1: don't turn it into a percentage.", lambda: 100 * right),
     )
     _expect_score(result, right, f"The cosine of {cut(text, 80)!r} and its picture", mistakes)
 
 
 def _expect_score(result, right: float, what: str, mistakes: tuple[Mistake, ...]) -> None:
-    """Raise `CheckFailed` unless the result is this number; whether it is a plain float is a case of its own."""
+    """Raise `CheckFailed` unless the result is this number; another case checks whether it is a plain float."""
     number = result.item() if getattr(result, "size", None) == 1 or hasattr(result, "detach") else result
     expect(isinstance(number, (int, float)), f"{what} should be a float, but it is {described(result)}.")
-    hint = "The cosine of two vectors is their dot product where both have length 1."
+    hint = "The cosine of two vectors is their dot product if both have length 1."
     expect_number(float(number), right, what, mistakes, tolerance=TOLERANCE, hint=hint)
 
 
@@ -105,7 +105,7 @@ rate_image_by_caption = Exercise("rate_image_by_caption")
 
 
 @rate_image_by_caption.given
-def wanted(rng) -> list[str]:
+def texts(rng) -> list[str]:
     """Six texts that differ."""
     return random_prompts(rng, 6)
 
@@ -116,39 +116,39 @@ def picture(rng) -> Image.Image:
 
 
 @rate_image_by_caption.core(40)
-def of_captions_near_by(rate_image_by_caption, wanted, picture) -> None:
+def similar_captions(rate_image_by_caption, texts, picture) -> None:
     """the cosine of the text and a caption that has most of its words"""
-    for text in wanted[:3]:
+    for text in texts[:3]:
         _expect_caption_cosine(rate_image_by_caption, text, picture, f"a picture of {text}")
 
 
 @rate_image_by_caption.core(25)
-def of_captions_far_away(rate_image_by_caption, wanted, picture) -> None:
-    """the cosine of the text and a caption that tells of something else"""
-    for text, caption in zip(wanted[:3], [*wanted[3:5], "a picture"], strict=True):
+def different_captions(rate_image_by_caption, texts, picture) -> None:
+    """the cosine of the text and a caption of something else"""
+    for text, caption in zip(texts[:3], [*texts[3:5], "a picture"], strict=True):
         _expect_caption_cosine(rate_image_by_caption, text, picture, caption)
 
 
 @rate_image_by_caption.edge(20)
-def captions_once(rate_image_by_caption, wanted, picture) -> None:
+def one_caption(rate_image_by_caption, texts, picture) -> None:
     """the picture is captioned once"""
     shown: list = []
-    rate_image_by_caption(wanted[0], picture, caption=lambda image: shown.append(image) or wanted[1])
+    rate_image_by_caption(texts[0], picture, caption=lambda image: shown.append(image) or texts[1])
     expect(
         len(shown) == 1,
-        f"caption(image) should be called once, but there were {len(shown)} calls. A captioner takes seconds.",
+        f"caption(image) should be called once, but there were {len(shown)} calls. Captioning takes seconds.",
     )
     expect(
         getattr(shown[0], "tobytes", bytes)() == picture.tobytes(),
-        f"caption should get the picture as it is, but it got {described(shown[0])}.",
+        f"caption should get the picture unchanged, but it got {described(shown[0])}.",
     )
 
 
 @rate_image_by_caption.edge(15)
-def caption_score_as_a_float(rate_image_by_caption, wanted, picture) -> None:
+def caption_score_as_a_float(rate_image_by_caption, texts, picture) -> None:
     """a plain float"""
-    result = rate_image_by_caption(wanted[0], picture, caption=lambda image: wanted[1])
-    expect_type(result, float, "What rate_image_by_caption returns", PLAIN)
+    result = rate_image_by_caption(texts[0], picture, caption=lambda image: texts[1])
+    expect_type(result, float, "What rate_image_by_caption returns", PLAIN_FLOAT)
 
 
 def _expect_caption_cosine(rate_image_by_caption, text: str, image: Image.Image, caption: str) -> None:
@@ -159,15 +159,15 @@ def _expect_caption_cosine(rate_image_by_caption, text: str, image: Image.Image,
     one, other = clip.embed_texts([text, caption])
     mistakes = (
         Mistake(
-            "That compares the text with the picture; compare it with the picture's caption.",
+            "This compares the text with the picture; compare it with the picture's caption.",
             lambda: clip.similarity([text], [image])[0, 0],
         ),
         Mistake(
-            "That compares the caption with the picture; compare it with the text.",
+            "This compares the caption with the picture; compare it with the text.",
             lambda: clip.similarity([caption], [image])[0, 0],
         ),
-        Mistake("That is a distance: it grows when the texts fit less. Return the cosine.", lambda: 1 - one @ other),
-        Mistake("That is a squared distance. Return the cosine.", lambda: ((one - other) ** 2).sum()),
+        Mistake("This is a distance, which grows as the fit gets worse. Return the cosine.", lambda: 1 - one @ other),
+        Mistake("This is a squared distance. Return the cosine.", lambda: ((one - other) ** 2).sum()),
     )
     what = f"The cosine of the text {text!r} and the caption {caption!r}"
     _expect_score(result, float(one @ other), what, mistakes)

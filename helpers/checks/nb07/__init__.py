@@ -1,6 +1,6 @@
 """The exercises of notebook 07, Synthetic prompts.
 
-What a model says or draws is a matter of luck; what a function does with it is not. So fakes stand in for the chat model
+What a model writes or draws is a matter of luck; what a function does with it is not. So fakes replace the chat model
 and the pipeline. Only `handed_in` looks at real pictures: it judges the file that is handed in.
 """
 

@@ -33,23 +33,23 @@ if TYPE_CHECKING:
 __all__ = ["generate_images_from_image"]
 
 PER_REPLY = {4: [3, 1], 1: [1], 5: [5]}
-"""For a number of pictures, how many good prompts there are in each of the chat model's replies."""
+"""For a number of pictures, the number of good prompts in each of the chat model's replies."""
 
 generate_images_from_image = Exercise("generate_images_from_image")
 
 
 class Chain(NamedTuple):
-    """What one run of the chain did.
+    """One run of the chain.
 
     Attributes:
-        script: what the fake chat model had to give.
-        image: the picture at the beginning.
+        script: the fake chat model's script.
+        image: the original picture.
         name: the picture's name, without its suffix.
         result: what the function returned.
-        requests: what it asked the chat model.
-        batches: what it asked the pipeline.
-        drawn_from: for each path in the result the prompt that its file was drawn from; "" where it was not drawn, and
-            None where there is no such file.
+        requests: its requests to the chat model.
+        batches: its calls of the pipeline.
+        drawn_from: for each path in the result, the prompt that its file was drawn from; "" if the pipeline did not draw
+            it, None if there is no such file.
     """
 
     script: RewritingScript
@@ -63,44 +63,43 @@ class Chain(NamedTuple):
 
 @generate_images_from_image.given
 def run(generate_images_from_image, rng) -> Callable[[int], Chain]:
-    """Gives the chain's run for a number of pictures. It is made once, because figures take their time."""
+    """A function that runs the chain for n pictures, once for each n, because plotting figures is slow."""
     return functools.cache(lambda n: _run(generate_images_from_image, rng, PER_REPLY[n], n=n))
 
 
 @generate_images_from_image.core(35)
 def description_and_prompts(run) -> None:
-    """the picture's description, and the prompts that were made of it"""
+    """the picture's description, and the prompts made from it"""
     for chain in map(run, PER_REPLY):
-        expect_picture_in(_looks(chain)[0], chain.image)
+        expect_picture_in(_requests_with_picture(chain)[0], chain.image)
         _, prompts, description = chain.result
         expect(
             description == chain.script.query,
-            f"The third thing returned should be the description, {chain.script.query!r}, but it is "
+            f"The third value returned should be the description, {chain.script.query!r}, but it is "
             f"{described(description)}.",
         )
         expect(
             prompts == chain.script.good,
-            f"The second thing returned should be the prompts {chain.script.good}, but it is {described(prompts)}.",
+            f"The second value returned should be the prompts {chain.script.good}, but it is {described(prompts)}.",
         )
 
 
 @generate_images_from_image.core(30)
-def a_file_for_each_prompt(run) -> None:
+def file_for_each_prompt(run) -> None:
     """a file for each prompt, in the same order, with the picture that was drawn from it"""
     for n in PER_REPLY:
         chain = run(n)
         paths = _paths(chain)
         expect(
             len(paths) == n,
-            f"For num_images={n} the first thing returned should be a list of {n} paths, but there are {len(paths)}.",
+            f"For num_images={n} the first value returned should be a list of {n} paths, but it has {len(paths)}.",
         )
         for i, (path, found, prompt) in enumerate(zip(paths, chain.drawn_from, chain.script.good, strict=True)):
             expect(found is not None, f"There is no file {path}.")
-            expect(found != "", f"{path} is not a picture that the pipeline has drawn.")
+            expect(found != "", f"{path} is not a picture that the pipeline drew.")
             expect(
                 found == prompt,
-                f"File number {i} (from 0), {path}, should be drawn from prompt number {i}, {prompt!r}, but it was drawn "
-                f"from {found!r}.",
+                f"File {i} (from 0), {path}, should be drawn from prompt {i}, {prompt!r}, but it was drawn from {found!r}.",
             )
 
 
@@ -110,8 +109,8 @@ def one_batch(run) -> None:
     batches = run(4).batches
     expect(
         len(batches) == 1,
-        f"All prompts of a picture should be drawn in one batch, but the pipeline was called {len(batches)} times. Give "
-        "generate_images the list of prompts.",
+        f"All prompts of a picture should be drawn in one batch, but the pipeline was called {len(batches)} times. Pass "
+        "generate_images the whole list of prompts.",
     )
 
 
@@ -124,7 +123,7 @@ def files_named_after_the_picture(run) -> None:
 
 @generate_images_from_image.edge(5)
 def four_by_default(generate_images_from_image, rng) -> None:
-    """four pictures where no number is given"""
+    """four pictures by default"""
     chain = _run(generate_images_from_image, rng, [4])
     paths, prompts = _paths(chain), chain.result[1]
     expect(
@@ -134,20 +133,20 @@ def four_by_default(generate_images_from_image, rng) -> None:
 
 
 @generate_images_from_image.edge(6)
-def from_an_address(generate_images_from_image, rng) -> None:
-    """a data address in place of a path"""
-    chain = _run(generate_images_from_image, rng, [2], n=2, by_address=True)
-    expect_picture_in(_looks(chain)[0], chain.image)
+def from_a_data_url(generate_images_from_image, rng) -> None:
+    """a data URL instead of a path"""
+    chain = _run(generate_images_from_image, rng, [2], n=2, by_data_url=True)
+    expect_picture_in(_requests_with_picture(chain)[0], chain.image)
     _expect_names(chain, "image", 2)
 
 
 @generate_images_from_image.edge(6)
-def described_once(run) -> None:
+def one_description(run) -> None:
     """the picture is described once"""
-    looks = _looks(run(4))
+    requests = _requests_with_picture(run(4))
     expect(
-        len(looks) == 1,
-        f"The picture should be described once, but the chat model was shown a picture {len(looks)} times.",
+        len(requests) == 1,
+        f"The picture should be described once, but the chat model was shown a picture {len(requests)} times.",
     )
 
 
@@ -157,14 +156,14 @@ def _run(
     per_reply: Sequence[int],
     *,
     n: int | None = None,
-    by_address: bool = False,
+    by_data_url: bool = False,
 ) -> Chain:
-    """Run the chain with fakes; raises `CheckFailed` unless it returns three things."""
+    """Run the chain with fakes; raise `CheckFailed` unless it returns three values."""
     script, image, name = rewriting_script(rng, per_reply), fake_drawing(rng), f"photo{rng.randrange(1000)}"
     with scratch_folder(), fake_rewriter(script) as requests, recorded_drawings() as (batches, drawings):
-        place = data_url(image) if by_address else saved_picture(image, f"photos/{name}.png")
+        url = data_url(image) if by_data_url else saved_picture(image, f"photos/{name}.png")
         with recorded_display():
-            result = generate_images_from_image(place, *([] if n is None else [n]))
+            result = generate_images_from_image(url, *([] if n is None else [n]))
         expect_tuple(result, ("image_paths", "prompts", "description"), "generate_images_from_image")
         drawn_from = [_drawn_from(path, drawings) for path in result[0]] if _are_paths(result[0]) else []
     return Chain(script, image, name, result, requests, batches, drawn_from)
@@ -188,16 +187,15 @@ def _paths(chain: Chain) -> list[str | Path]:
     paths = chain.result[0]
     expect(
         _are_paths(paths),
-        f"The first thing returned should be the list of paths that plot_imgs gives, but it is {described(paths)}.",
+        f"The first value returned should be the list of paths that plot_imgs returns, but it is {described(paths)}.",
     )
     return paths
 
 
-def _looks(chain: Chain) -> list[ChatRequest]:
-    """The requests with a picture."""
-    looks = [request for request in chain.requests if request.pictures]
-    expect(bool(looks), "The chat model was shown no picture. ask_about_image does it.")
-    return looks
+def _requests_with_picture(chain: Chain) -> list[ChatRequest]:
+    requests = [request for request in chain.requests if request.pictures]
+    expect(bool(requests), "The chat model was not shown the picture. Call ask_about_image.")
+    return requests
 
 
 def _expect_names(chain: Chain, name: str, n: int) -> None:
@@ -205,5 +203,5 @@ def _expect_names(chain: Chain, name: str, n: int) -> None:
     expect(
         [Path(path) for path in _paths(chain)] == [Path(path) for path in right],
         f"The files should be named after the picture: {right}, but the paths are "
-        f"{[str(path) for path in _paths(chain)]}. Hand picture_name(image_url) to plot_imgs.",
+        f"{[str(path) for path in _paths(chain)]}. Pass plot_imgs picture_name(image_url).",
     )

@@ -1,4 +1,4 @@
-"""`generate_images`: one batch, a generator for each picture, and provenance that is true."""
+"""`generate_images`: one batch, a generator for each picture, and true provenance."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ generate_images = Exercise("generate_images")
 
 
 class Drawn(NamedTuple):
-    """What generate_images returned for `call`, how often it called the pipeline, and the right prompts and seed."""
+    """What generate_images returned for `call`, its calls of the pipeline, and the right prompts and seed."""
 
     call: str
     images: list[Image.Image]
@@ -44,28 +44,27 @@ def seed(rng) -> int:
 
 @generate_images.core(24)
 def own_seeds(generate_images, texts, seed) -> None:
-    """a picture of each prompt of a list, in this order, from generators with seed, seed + 1, …"""
+    """a picture of each prompt in a list, in order, from generators with seed, seed + 1, …"""
     _expect_own_seeds(_drawn(generate_images, texts, texts, seed=seed))
     _expect_own_seeds(_drawn(generate_images, texts[:2], texts[:2]))
 
 
 @generate_images.core(21)
 def few_steps(generate_images, texts, seed) -> None:
-    """in few steps: few_step's pipeline with STEPS and GUIDANCE"""
+    """few steps: the pipeline of few_step with STEPS and GUIDANCE"""
     from helpers.models import defaults
 
     drawn = _drawn(generate_images, texts[0], texts[:1], seed=seed)
     few, own = defaults("few_step"), defaults()
     for batch in drawn.batches:
-        took = (batch.steps, batch.guidance_scale)
+        used = (batch.steps, batch.guidance_scale)
         expect(
-            batch.few_step or took != few,
-            f'{drawn.call}: in {few.steps} steps load("diffusion") gives only blurs. Draw with '
-            'few_step(load("diffusion")).',
+            batch.few_step or used != few,
+            f'{drawn.call}: in {few.steps} steps load("diffusion") draws only blurs. Draw with few_step(load("diffusion")).',
         )
         steps, guidance_scale = few if batch.few_step else own
         expect(
-            took == (steps, guidance_scale),
+            used == (steps, guidance_scale),
             f"{drawn.call}: the pictures should take {steps} steps (num_inference_steps=STEPS) with guidance "
             f"{guidance_scale:g} (guidance_scale=GUIDANCE), but they took {batch.steps} with {batch.guidance_scale:g}.",
         )
@@ -84,12 +83,12 @@ def provenance(generate_images, texts, seed) -> None:
                 value = getattr(found, name)
                 expect(
                     value == right,
-                    f"{drawn.call}: the provenance of picture number {i} (from 0) names the {name} {value!r}, but the "
-                    f"picture was drawn from {right!r}.",
+                    f"{drawn.call}: the provenance of picture {i} (from 0) names the {name} {value!r}, but the picture was "
+                    f"drawn from {right!r}.",
                 )
             expect(
                 found.sha256 == pixels_sha256(image),
-                f"{drawn.call}: picture number {i} (from 0) has the provenance of another picture.",
+                f"{drawn.call}: picture {i} (from 0) has the provenance of another picture.",
             )
 
 
@@ -102,7 +101,7 @@ def n_of_each(generate_images, texts, seed) -> None:
 
 
 @generate_images.edge(4)
-def a_prompt_twice(generate_images, texts, seed) -> None:
+def repeated_prompt(generate_images, texts, seed) -> None:
     """a prompt that comes twice in the list is drawn twice"""
     twice = [*texts[:2], texts[0]]
     _expect_own_seeds(_drawn(generate_images, twice, twice, seed=seed))
@@ -120,28 +119,28 @@ def one_batch(generate_images, texts, seed) -> None:
 
 
 @generate_images.edge(6)
-def how_it_was_drawn(generate_images, texts, seed) -> None:
+def settings_in_the_provenance(generate_images, texts, seed) -> None:
     """the provenance names the steps, the guidance and the adapter that were used"""
     drawn = _drawn(generate_images, texts, texts, seed=seed)
     batch = drawn.batches[0]
     for image in drawn.images:
         found = _provenance(image, drawn.call)
         for name in ("steps", "guidance_scale"):
-            used, said = getattr(batch, name), getattr(found, name)
+            used, recorded = getattr(batch, name), getattr(found, name)
             expect(
-                said == used,
-                f"{drawn.call}: the provenance names {name} {said:g}, but the picture was drawn with {used:g}.",
+                recorded == used,
+                f"{drawn.call}: the provenance names {name} {recorded:g}, but the picture was drawn with {used:g}.",
             )
         expect(
             (found.adapter is not None) == batch.few_step,
             f"{drawn.call}: the pictures were drawn {'with' if batch.few_step else 'without'} the adapter for few steps, "
-            "but their provenance says otherwise. Give make_provenance the pipeline that drew the picture.",
+            "but their provenance says otherwise. Pass make_provenance the pipeline that drew the picture.",
         )
 
 
 @generate_images.edge(6)
-def comes_out_again(generate_images, texts, seed) -> None:
-    """a picture that the real model draws again from its provenance comes out the same"""
+def redrawn_picture(generate_images, texts, seed) -> None:
+    """the real model draws the same picture again from its provenance"""
     from helpers.redraw import redraw
 
     images = generate_images(texts[:2], seed=seed)
@@ -149,7 +148,7 @@ def comes_out_again(generate_images, texts, seed) -> None:
     again = redraw([_provenance(images[1], "generate_images")])[0]
     expect(
         same_drawing(again, images[1]),
-        "The second of two pictures does not come out again from what its provenance says.",
+        "The model does not draw the second of two pictures again from its provenance: does that name the picture's own seed?",
         yours=images[1],
         expected=again,
         alt="the second picture of a batch, and what the model draws from its provenance",
@@ -157,8 +156,8 @@ def comes_out_again(generate_images, texts, seed) -> None:
 
 
 @generate_images.edge(3)
-def loads_once(generate_images, texts) -> None:
-    """the pipeline is loaded once, not at each call"""
+def loaded_once(generate_images, texts) -> None:
+    """the pipeline is loaded once, not on each call"""
     _drawn(generate_images, texts[:1], texts[:1])  # the first call may load it
     with expect_no_load("diffusion"):
         _drawn(generate_images, texts[:1], texts[:1])
@@ -167,7 +166,7 @@ def loads_once(generate_images, texts) -> None:
 def _drawn(
     generate_images, prompt: str | list[str], prompts: list[str], *, n: int | None = None, seed: int | None = None
 ) -> Drawn:
-    """Call the function with a fake pipeline; raises `CheckFailed` unless there is a picture for each of `prompts`."""
+    """Call the function with a fake pipeline; raise `CheckFailed` unless there is a picture for each of `prompts`."""
     options = {name: value for name, value in (("n", n), ("seed", seed)) if value is not None}
     written = ", ".join([repr(prompt), *(f"{name}={value}" for name, value in options.items())])
     what = f"generate_images({written})"
@@ -179,7 +178,7 @@ def _drawn(
 
 
 def _expect_own_seeds(drawn: Drawn) -> None:
-    """Raise `CheckFailed` unless picture i is the one that its prompt and a generator with seed + i give."""
+    """Raise `CheckFailed` unless picture i is the one for its prompt and a generator with seed + i."""
     rights = [_all_of(prompt, drawn.seed + i, drawn.batches) for i, prompt in enumerate(drawn.prompts)]
     for i, (image, right) in enumerate(zip(drawn.images, rights, strict=True)):
         if image.tobytes() in right:
@@ -187,17 +186,17 @@ def _expect_own_seeds(drawn: Drawn) -> None:
         other = next((k for k, pictures in enumerate(rights) if image.tobytes() in pictures), None)
         expect(
             other is None,
-            f"{drawn.call}: picture number {i} (from 0) is the one of place {other}. The pictures should come in the order "
-            f"of the prompts {drawn.prompts}.",
+            f"{drawn.call}: picture {i} (from 0) is the one that belongs in place {other}. The pictures should come in the "
+            f"order of the prompts {drawn.prompts}.",
         )
-        asked = [prompt for batch in drawn.batches for prompt in batch.prompts]
+        prompts = [prompt for batch in drawn.batches for prompt in batch.prompts]
         expect(
-            asked == drawn.prompts,
-            f"{drawn.call}: the pipeline should draw {drawn.prompts}, in this order, but it drew {asked}.",
+            prompts == drawn.prompts,
+            f"{drawn.call}: the pipeline should draw {drawn.prompts}, in this order, but it drew {prompts}.",
         )
         raise CheckFailed(
-            f"{drawn.call}: picture number {i} (from 0) is not the one that its own generator gives, "
-            f"torch.Generator().manual_seed({drawn.seed + i}). Hand the pipeline a list of generators, one for each picture."
+            f"{drawn.call}: picture {i} (from 0) is not the one for its own generator, "
+            f"torch.Generator().manual_seed({drawn.seed + i}). Pass the pipeline a list of generators, one for each picture."
         )
 
 
@@ -213,6 +212,6 @@ def _provenance(image: Image.Image, what: str) -> Provenance:
     found = provenance_of(image)
     expect(
         found is not None,
-        f"{what}: a picture has no provenance. attach(image, make_provenance(image, pipe, prompt=…, …)) gives it one.",
+        f"{what}: a picture has no provenance. Add it with attach(image, make_provenance(image, pipe, prompt=…, …)).",
     )
     return found

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["handed_in"]
 
 handed_in = Exercise("handed_in")
-"""Its answer is the folder of all_metadata.json. Each criterion is a case, worth what `helpers.assessment.WEIGHTS` says."""
+"""The answer is the folder of all_metadata.json. Each criterion is a case, with the points of `helpers.assessment.WEIGHTS`."""
 
 
 @handed_in.given
@@ -50,7 +50,7 @@ def distinct_prompts(findings) -> None:
 
 @handed_in.edge(18)
 def different_pictures(findings) -> None:
-    """pictures that exist, and are all different"""
+    """pictures that exist and are all different"""
     _expect_reached("pictures", findings)
 
 
@@ -62,12 +62,12 @@ def pictures_fit_their_prompts(findings) -> None:
 
 @handed_in.edge(12)
 def true_provenance(findings) -> None:
-    """provenance that is true: pictures that are drawn again from it come out the same"""
+    """true provenance: drawn again from it, the pictures are the same"""
     _expect_reached("provenance", findings)
 
 
 def _expect_reached(name: str, findings: dict[str, Finding]) -> None:
-    """Raise `CheckFailed` unless what was found is as good as the criterion of this name asks for."""
+    """Raise `CheckFailed` unless the finding is good enough for the criterion of this name."""
     from helpers.assessment import CRITERIA, WEIGHTS
 
     finding = findings[name]

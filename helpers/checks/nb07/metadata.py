@@ -18,7 +18,7 @@ __all__ = ["send_metadata"]
 
 FILE = Path("generated_images/all_metadata.json")
 RETURNED, IN_FILE = "that send_metadata returns", f"in {FILE}"
-"""Which records a sentence is about."""
+"""Which records a message is about."""
 
 Result = tuple[list[str], list[str], str]
 """Paths, prompts and description, as generate_images_from_image returns them."""
@@ -28,7 +28,7 @@ send_metadata = Exercise("send_metadata")
 
 @send_metadata.core(25)
 def records_returned(send_metadata, rng) -> None:
-    """a record for each result, with each thing in its place"""
+    """a record for each result, with every value in its place"""
     for n in (4, 1):
         with scratch_folder():
             results = _results(rng, n)
@@ -75,12 +75,12 @@ def with_provenance(send_metadata, rng) -> None:
         found = send_metadata(results)
         _expect_records(found, results, RETURNED)
         for i, (record, (paths, _, _)) in enumerate(zip(found, results, strict=True)):
-            # A record may leave fields out that nobody filled in, or have None there.
+            # A record may leave out unset fields, or have None there.
             right = [provenance_of(path).model_dump(exclude_none=True) for path in paths]
             expect(
                 _without_none(record.get("provenance")) == right,
-                f"Record number {i} (from 0): 'provenance' should have an entry for each picture, as make_record reads it "
-                "from the file.",
+                f"Record {i} (from 0): 'provenance' should have an entry for each picture, as make_record reads it from the "
+                "file.",
             )
     with scratch_folder():
         results = [drawn_result(rng, "plain", with_provenance=False)]
@@ -91,13 +91,13 @@ def with_provenance(send_metadata, rng) -> None:
 def other_number_of_sources(send_metadata, rng) -> None:
     """a ValueError for more or fewer sources than results"""
     for sources in (["a.png"], ["a.png", "b.png", "c.png"]):
-        _expect_refuses(send_metadata, rng, sources)
+        _expect_value_error(send_metadata, rng, sources)
 
 
 @send_metadata.edge(5)
-def no_sources_in_the_list(send_metadata, rng) -> None:
+def empty_list_of_sources(send_metadata, rng) -> None:
     """also for an empty list of sources"""
-    _expect_refuses(send_metadata, rng, [])
+    _expect_value_error(send_metadata, rng, [])
 
 
 @send_metadata.edge(4)
@@ -105,13 +105,15 @@ def no_results(send_metadata) -> None:
     """no results, no records"""
     with scratch_folder():
         found = send_metadata([])
-        expect(found == [], f"Without results there should be no records, but what came back is {described(found)}.")
-        expect(_in_the_file() == [], f"Without results {FILE} should hold an empty list.")
+        expect(
+            found == [], f"Without results, send_metadata should return no records, but it returned {described(found)}."
+        )
+        expect(_in_the_file() == [], f"Without results, {FILE} should hold an empty list.")
 
 
 @send_metadata.edge(5)
-def written_anew(send_metadata, rng) -> None:
-    """nothing of what the file held before is left"""
+def old_file_replaced(send_metadata, rng) -> None:
+    """the file's old content is replaced"""
     with scratch_folder():
         send_metadata(_results(rng, 3))
         results = _results(rng, 2)
@@ -128,11 +130,11 @@ def _sources(rng: Random, n: int) -> list[str]:
 
 
 def _in_the_file() -> list[dict]:
-    """What the file holds; raises `CheckFailed` where there is none, or one that the assessment can't read."""
+    """The file's content; raise `CheckFailed` if there is no file, or the assessment can't read it."""
     from helpers.errors import PlainError
     from helpers.submission import read_metadata
 
-    expect(FILE.is_file(), f"There is no file {FILE}: write_metadata(records, 'generated_images').")
+    expect(FILE.is_file(), f"There is no file {FILE}: call write_metadata(records, 'generated_images').")
     try:
         read_metadata(FILE)
     except PlainError as error:
@@ -147,10 +149,10 @@ def _expect_records(found: Any, results: Sequence[Result], where: str) -> None:
         expect_type(record, dict, f"Each record {where}")
     expect(
         len(found) == len(results),
-        f"There should be a record for each of the results, {len(results)} in all, but there are {len(found)} {where}.",
+        f"There should be a record for each of the {len(results)} results, but there are {len(found)} {where}.",
     )
     for i, (record, (paths, prompts, description)) in enumerate(zip(found, results, strict=True)):
-        what = f"Record number {i} (from 0) {where}"
+        what = f"Record {i} (from 0) {where}"
         for key, right in (("original_description", description), ("prompts", prompts), ("image_paths", paths)):
             expect(key in record, f"{what} has no {key!r}; it has {', '.join(record)}.")
             expect(record[key] == right, f"{what} should have the {key} {right!r}, but it has {record[key]!r}.")
@@ -162,11 +164,11 @@ def _expect_sources(found: Any, sources: Sequence[str], where: str) -> None:
     expect(
         images == list(sources),
         f"The records {where} should have the source_image {', '.join(map(repr, sources))}, but they have "
-        f"{', '.join(map(repr, images))}. make_record takes source_image=….",
+        f"{', '.join(map(repr, images))}. Pass make_record source_image=….",
     )
 
 
-def _expect_refuses(send_metadata, rng: Random, sources: Sequence[str]) -> None:
+def _expect_value_error(send_metadata, rng: Random, sources: Sequence[str]) -> None:
     with scratch_folder():
         results = _results(rng, 2)
         expect_raises(
@@ -177,7 +179,7 @@ def _expect_refuses(send_metadata, rng: Random, sources: Sequence[str]) -> None:
 
 
 def _without_none(entries: Any) -> Any:
-    """Provenances without the fields that nobody filled in; anything else as it is."""
+    """Provenances without unset fields; anything else unchanged."""
     if not (isinstance(entries, list) and all(isinstance(entry, dict) for entry in entries)):
         return entries
     return [{name: value for name, value in entry.items() if value is not None} for entry in entries]

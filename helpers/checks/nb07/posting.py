@@ -1,4 +1,4 @@
-"""`post_submission`: against fake runners that answer, refuse, talk nonsense, keep silent, or are not there."""
+"""`post_submission`: with fake runners that answer, refuse, answer nonsense, time out, or don't exist."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def file(rng) -> Iterator[str]:
 
 
 @post_submission.core(40)
-def sends_and_returns(post_submission, file, rng) -> None:
-    """records and pictures go to <url>/run_assessment, and the runner's answer comes back"""
+def request_and_answer(post_submission, file, rng) -> None:
+    """records and pictures go to <url>/run_assessment, and the runner's answer is returned"""
     from helpers.submission import read_metadata
 
     answer = _passed(rng)
@@ -41,44 +41,45 @@ def sends_and_returns(post_submission, file, rng) -> None:
     expect(path == "/run_assessment", f"The request should go to <url>/run_assessment, but it went to {path!r}.")
     expect(
         isinstance(body, dict) and "submission" in body,
-        "The request's body should be what pack(records, …) gives, with 'submission'.",
+        "The request's body should be what pack(records, …) returns, with 'submission'.",
     )
     records = [record.model_dump(exclude_none=True) for record in read_metadata(file)]
     expect(
         body["submission"] == records,
-        "The body's 'submission' should be the records of the file, all of them as they are.",
+        "The body's 'submission' should be all the file's records, unchanged.",
     )
     members = _members(body)
     missing = [path for record in records for path in record["image_paths"] if path not in members]
     expect(
-        not missing, f"The pictures should travel in the body (pack does it), but {', '.join(missing)} did not arrive."
+        not missing,
+        f"The pictures should be in the request's body (pack puts them there), but {', '.join(missing)} did not arrive.",
     )
     expect(result == answer, f"The runner answered {answer}, but post_submission returned {result!r}.")
 
 
 @post_submission.core(25)
 def refused(post_submission, file, rng) -> None:
-    """a RuntimeError where the runner refuses"""
+    """a RuntimeError if the runner refuses"""
     for status in (400, 404, 422):
-        _refusal(post_submission, file, rng, status)
+        _expect_error(post_submission, file, rng, status)
 
 
 @post_submission.edge(5)
 def server_errors(post_submission, file, rng) -> None:
-    """also for the status 500 and above"""
+    """also for status 500 and above"""
     for status in (500, 503):
-        _refusal(post_submission, file, rng, status)
+        _expect_error(post_submission, file, rng, status)
 
 
 @post_submission.edge(9)
-def what_the_error_says(post_submission, file, rng) -> None:
-    """the error names the address and says what the runner said"""
+def text_of_the_error(post_submission, file, rng) -> None:
+    """the error has the address and the runner's message"""
     for status in (404, 422):
-        url, words, said = _refusal(post_submission, file, rng, status)
+        url, words, message = _expect_error(post_submission, file, rng, status)
         expect(
-            words in said and url in said,
-            f"When the runner refuses, the error should name the address, {url}, and what the runner said, {words!r}. "
-            f"Yours says: {said}",
+            words in message and url in message,
+            f"If the runner refuses, the error should have the address, {url}, and the runner's message, {words!r}, but it "
+            f"says: {message}",
         )
 
 
@@ -94,36 +95,36 @@ def students_name(post_submission, file, rng) -> None:
 
 @post_submission.edge(5)
 def not_json(post_submission, file, rng) -> None:
-    """a RuntimeError with the address and the runner's words where its answer is not JSON"""
+    """a RuntimeError with the address and the runner's answer if that is not JSON"""
     words = f"Welcome, visitor {rng.randrange(10**6)}"
     with fake_runner(200, words.encode()) as (url, _):
         when = "a runner whose answer is not JSON"
-        said = expect_raises(lambda: post_submission(file, url), RuntimeError, when, mentions=[url])
-    expect(words in said, f"For {when} the error should say what it said, {words!r}. Yours says: {said}")
+        message = expect_raises(lambda: post_submission(file, url), RuntimeError, when, mentions=[url])
+    expect(words in message, f"For {when}, the error should have that answer, {words!r}, but it says: {message}")
 
 
 @post_submission.edge(5)
-def nobody_is_there(post_submission, file) -> None:
-    """a RuntimeError with the address where nobody answers"""
+def no_server(post_submission, file) -> None:
+    """a RuntimeError with the address if no server answers"""
     with fake_runner(200, b"{}") as (url, _):
         pass  # from here on the port is closed
-    expect_raises(lambda: post_submission(file, url), RuntimeError, "an address where nobody answers", mentions=[url])
+    expect_raises(lambda: post_submission(file, url), RuntimeError, "an address without a server", mentions=[url])
 
 
 @post_submission.edge(5)
-def too_slow(post_submission, file) -> None:
-    """a RuntimeError with the address where no answer comes within the timeout"""
+def timeout(post_submission, file) -> None:
+    """a RuntimeError with the address if no answer comes within the timeout"""
     with web_server(lambda request: Reply(b'{"result": "passed"}', wait=3)) as url:
         expect_raises(
             lambda: post_submission(file, url, timeout=0.4),
             RuntimeError,
-            "a runner that is silent for longer than timeout=0.4",
+            "a runner that takes longer than timeout=0.4",
             mentions=[url],
         )
 
 
 def _passed(rng: Random) -> dict:
-    """An answer of the runner's."""
+    """An answer of the runner."""
     return {
         "result": "passed",
         "messages": [f"Well done {rng.randrange(100)}!"],
@@ -135,25 +136,25 @@ def _passed(rng: Random) -> dict:
 def _only(received: Sequence[Received]) -> Received:
     expect(
         len(received) == 1,
-        f"There should be one POST request with JSON, but there were {len(received)}. json=… sends JSON, and the header "
-        "Content-Type: application/json, without which no runner takes it for that.",
+        f"There should be one POST request with JSON, but there were {len(received)}. json=… sends JSON with the header "
+        "Content-Type: application/json, which the runner needs.",
     )
     return received[0]
 
 
 def _members(body: dict) -> set[str]:
-    """The names of the pictures that came along, zipped or one by one."""
+    """The names of the pictures in the request, zipped or one by one."""
     if not body.get("zip"):
         return set(body.get("images") or {})
     with zipfile.ZipFile(io.BytesIO(b64decode(body["zip"]))) as archive:
         return set(archive.namelist())
 
 
-def _refusal(post_submission, file: str, rng: Random, status: int) -> tuple[str, str, str]:
-    """The runner's address, its words, and the text of the RuntimeError; raises `CheckFailed` where there is none."""
+def _expect_error(post_submission, file: str, rng: Random, status: int) -> tuple[str, str, str]:
+    """The runner's address, its message, and the RuntimeError's; raise `CheckFailed` if there is no RuntimeError."""
     words = f"sorry, no {rng.randrange(10**6)}"
     with fake_runner(status, json.dumps({"detail": words}).encode()) as (url, _):
-        said = expect_raises(
+        message = expect_raises(
             lambda: post_submission(file, url), RuntimeError, f"a runner that refuses with status {status}"
         )
-    return url, words, said
+    return url, words, message

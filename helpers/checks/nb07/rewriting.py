@@ -1,4 +1,4 @@
-"""`llm_rewrite_to_image_prompts`: with a chat model that pads, loses the subject, and runs out of ideas."""
+"""`llm_rewrite_to_image_prompts`: with a chat model that pads, goes off topic, and runs out of ideas."""
 
 from __future__ import annotations
 
@@ -22,44 +22,44 @@ llm_rewrite_to_image_prompts = Exercise("llm_rewrite_to_image_prompts")
 
 
 @llm_rewrite_to_image_prompts.core(22)
-def sifts_a_reply(llm_rewrite_to_image_prompts, rng) -> None:
-    """exactly n good prompts out of one reply: no padding, nothing off the subject"""
+def prompts_from_one_reply(llm_rewrite_to_image_prompts, rng) -> None:
+    """exactly n good prompts from one reply: no padding, nothing off topic"""
     for good, n in ((4, None), (1, 1), (6, 6), (6, 4), (5, 3)):
         script = rewriting_script(rng, [good])
         _expect_first(_rewritten(llm_rewrite_to_image_prompts, script, n), script, n)
 
 
 @llm_rewrite_to_image_prompts.core(24)
-def asks_again(llm_rewrite_to_image_prompts, rng) -> None:
-    """asks again while there are too few, and keeps the good ones of earlier replies"""
+def prompts_from_several_replies(llm_rewrite_to_image_prompts, rng) -> None:
+    """more requests while there are too few, and the good prompts of earlier replies are kept"""
     for per_reply in ([2, 2], [0, 3, 1], [0, 1], [4, 2], [3, 0, 2]):
         script, n = rewriting_script(rng, per_reply), sum(per_reply)
         _expect_first(_rewritten(llm_rewrite_to_image_prompts, script, n), script, n)
 
 
 @llm_rewrite_to_image_prompts.core(22)
-def gives_up(llm_rewrite_to_image_prompts, rng) -> None:
-    """a ValueError where the model has too few good prompts"""
+def too_few_prompts(llm_rewrite_to_image_prompts, rng) -> None:
+    """a ValueError if the model has too few good prompts"""
     script = rewriting_script(rng, [3])
-    _expect_first(_rewritten(llm_rewrite_to_image_prompts, script, 3), script, 3)  # it does not give up for nothing
+    _expect_first(_rewritten(llm_rewrite_to_image_prompts, script, 3), script, 3)  # no error if there are enough
     _expect_gives_up(llm_rewrite_to_image_prompts, script, 4)
     for found, n in ((0, 4), (1, 3), (4, 6)):
         _expect_gives_up(llm_rewrite_to_image_prompts, rewriting_script(rng, [found]), n)
 
 
 @llm_rewrite_to_image_prompts.edge(7)
-def says_how_many(llm_rewrite_to_image_prompts, rng) -> None:
+def number_in_the_error(llm_rewrite_to_image_prompts, rng) -> None:
     """the error says how many were found"""
     for found, n in ((0, 4), (1, 5), (3, 6)):
         script = rewriting_script(rng, [found])
-        said = _expect_gives_up(llm_rewrite_to_image_prompts, script, n)
-        rest = said.replace(script.query, "")
+        message = _expect_gives_up(llm_rewrite_to_image_prompts, script, n)
+        rest = message.replace(script.query, "")
         for prompt in script.good:
             rest = rest.replace(prompt, "")
         words = [str(found), NUMBERS[found], *(["none"] if not found else [])]
         expect(
             bool(re.search(rf"\b({'|'.join(words)})\b", rest, re.IGNORECASE)),
-            f"The error should say how many prompts were found ({found} of {n}); yours says: {said}",
+            f"The error should say how many prompts were found ({found} of {n}), but it says: {message}",
         )
 
 
@@ -75,7 +75,7 @@ def number_of_requests(llm_rewrite_to_image_prompts, rng) -> None:
 
 
 @llm_rewrite_to_image_prompts.edge(5)
-def stops_when_there_are_enough(llm_rewrite_to_image_prompts, rng) -> None:
+def no_extra_requests(llm_rewrite_to_image_prompts, rng) -> None:
     """no more requests once there are n"""
     for good, n in ((4, 4), (5, 2)):
         requests = _requests_for(llm_rewrite_to_image_prompts, rewriting_script(rng, [good]), n)
@@ -87,7 +87,7 @@ def stops_when_there_are_enough(llm_rewrite_to_image_prompts, rng) -> None:
 
 
 @llm_rewrite_to_image_prompts.edge(4)
-def what_is_in_the_requests(llm_rewrite_to_image_prompts, rng) -> None:
+def text_of_the_requests(llm_rewrite_to_image_prompts, rng) -> None:
     """the text is in every request, and n in the first"""
     script, n = rewriting_script(rng, [2, 3]), 5
     requests = _requests_for(llm_rewrite_to_image_prompts, script, n)
@@ -99,13 +99,13 @@ def what_is_in_the_requests(llm_rewrite_to_image_prompts, rng) -> None:
     rest = requests[0].text.replace(script.query, "")
     expect(
         bool(re.search(rf"\b({n}|{NUMBERS[n]})\b", rest, re.IGNORECASE)),
-        f"The first request does not say how many prompts you want ({n}): {requests[0].text!r}.",
+        f"The first request should say how many prompts you want ({n}), but it is: {requests[0].text!r}.",
     )
 
 
 @llm_rewrite_to_image_prompts.edge(5)
-def less_than_one(llm_rewrite_to_image_prompts, rng) -> None:
-    """a ValueError for n less than 1"""
+def n_below_1(llm_rewrite_to_image_prompts, rng) -> None:
+    """a ValueError for n below 1"""
     script = rewriting_script(rng, [4])
     for n in (0, -1):
         with fake_rewriter(script):
@@ -114,7 +114,7 @@ def less_than_one(llm_rewrite_to_image_prompts, rng) -> None:
 
 @llm_rewrite_to_image_prompts.edge(5)
 def errors_of_the_chat_model(llm_rewrite_to_image_prompts) -> None:
-    """an error of the chat model itself comes out at once"""
+    """an error of the chat model itself is let through at once"""
     for down in (ConnectionError("the service is down"), ValueError("the service has no such model")):
 
         def fail(request: ChatRequest, down=down) -> str:
@@ -124,20 +124,20 @@ def errors_of_the_chat_model(llm_rewrite_to_image_prompts) -> None:
             expect_propagates(lambda: llm_rewrite_to_image_prompts("a red cat, on a meadow", 4), down, "The chat model")
         expect(
             len(requests) == 1,
-            f"The chat model raised an error, {down!r}, but your function asked it {len(requests)} times. Asking again in "
-            "other words does not help where there is no network or no key.",
+            f"The chat model raised an error, {down!r}, but your function asked it {len(requests)} times. Let the error "
+            "through: asking again does not help without a network or a key.",
         )
 
 
 def _rewritten(llm_rewrite_to_image_prompts, script: RewritingScript, n: int | None):
-    """What the function returns for a script that has enough good prompts."""
-    wanted = DEFAULT_N if n is None else n
+    """The function's result for a script that has enough good prompts."""
+    count = DEFAULT_N if n is None else n
     with (
         fake_rewriter(script) as requests,
         expect_no_error(
             ValueError,
             lambda error: (
-                f"{_replies(len(script.replies))} had {wanted} good prompts or more, but your function gave up after "
+                f"{_replies(len(script.replies))} had {count} good prompts or more, but your function gave up after "
                 f"{_requests(len(requests))}: {error}{_why(requests)}"
             ),
         ),
@@ -147,7 +147,7 @@ def _rewritten(llm_rewrite_to_image_prompts, script: RewritingScript, n: int | N
 
 def _why(requests: Sequence[ChatRequest]) -> str:
     if len(requests) > 1 and len({request.text for request in requests}) == 1 and not requests[-1].temperature:
-        return " It asked in the same words each time with temperature 0, and so got the same reply each time."
+        return " It asked in the same words each time with temperature 0, so it got the same reply each time."
     return ""
 
 
@@ -168,30 +168,30 @@ def _expect_first(result, script: RewritingScript, n: int | None) -> None:
         for other in result[:i]:
             expect(
                 not same(prompt, other),
-                f"These two prompts ask for the same picture, only decorated differently: {other!r} and {prompt!r}. Sift "
-                "all that you have with distinct(…).",
+                f"These two prompts ask for the same picture, only decorated differently: {other!r} and {prompt!r}. Filter "
+                "all prompts with distinct(…).",
             )
         expect(
             on_subject(prompt, script.query),
-            f"The prompt {prompt!r} is not about the subject of {script.query!r}. Keep only those with "
-            "on_subject(prompt, user_query).",
+            f"The prompt {prompt!r} is not about the subject of {script.query!r}. Keep only prompts for which "
+            "on_subject(prompt, user_query) is true.",
         )
     expect(len(result) == n, f"There should be exactly {n} prompts, but there are {len(result)}.")
     expect(
         result == script.good[:n],
         f"The good prompts of all replies together, as the model wrote them and in the order in which they came, are "
-        f"{script.good[:n]}, but your function returned {result}. Keep what earlier replies gave.",
+        f"{script.good[:n]}, but your function returned {result}. Keep the prompts of earlier replies.",
     )
 
 
 def _expect_gives_up(llm_rewrite_to_image_prompts, script: RewritingScript, n: int) -> str:
-    """The text of the ValueError; raises `CheckFailed` where there is none."""
+    """Return the ValueError's message; raise `CheckFailed` if there is no ValueError."""
     with fake_rewriter(script):
         return expect_raises(
             lambda: llm_rewrite_to_image_prompts(script.query, n),
             ValueError,
-            f"a model with {len(script.good)} good prompts of {n}",
-            instead="Padding and what is off the subject do not count, and fewer than n are not enough.",
+            f"a model that has only {len(script.good)} good prompts for n={n}",
+            hint="Padding and off-topic prompts don't count, and fewer than n are not enough.",
         )
 
 

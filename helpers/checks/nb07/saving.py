@@ -1,4 +1,4 @@
-"""`plot_imgs`: files that are named after their original, carry their provenance, and are never overwritten."""
+"""`plot_imgs`: files that are named after the original, carry their provenance, and are never overwritten."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ def never_overwrites(plot_imgs, rng, name) -> None:
         _expect_new_files(plot_imgs, _drawings(rng, 4), f"{name}.png", folder)
         _expect_new_files(plot_imgs, _drawings(rng, 3), f"other/{name}.jpg", folder)
         files = sorted(file for file in folder.rglob("*.png"))
-        files[rng.randrange(3)].unlink()  # a gap: the next free number is followed by numbers that are taken
+        files[rng.randrange(3)].unlink()  # a gap: the numbers after the next free one are taken
         _expect_new_files(plot_imgs, _drawings(rng, 4), f"{name}.png", folder)
 
 
 @plot_imgs.core(21)
-def keeps_provenance(plot_imgs, rng, name) -> None:
+def provenance(plot_imgs, rng, name) -> None:
     """each file carries the provenance of its picture"""
     from helpers.submission import provenance_of
 
@@ -74,7 +74,7 @@ def keeps_provenance(plot_imgs, rng, name) -> None:
 
 @plot_imgs.edge(4)
 def next_free_number(plot_imgs, rng, name) -> None:
-    """numbers from 1 upwards, without those that are taken"""
+    """numbers from 1 upwards, without those already taken"""
     images = _drawings(rng, 4)
     with scratch_folder():
         for number in (2, 3, 5):
@@ -85,7 +85,7 @@ def next_free_number(plot_imgs, rng, name) -> None:
 
 @plot_imgs.edge(3)
 def dots_in_the_name(plot_imgs, rng, name) -> None:
-    """only the last suffix of a name is left out"""
+    """only the last suffix of a name is removed"""
     with scratch_folder():
         original = f"../{name}.v2.png"
         paths = _saved(plot_imgs, _drawings(rng, 2), 2, 2, original_image_name=original, output_dir=FOLDER)
@@ -94,13 +94,13 @@ def dots_in_the_name(plot_imgs, rng, name) -> None:
 
 @plot_imgs.edge(3)
 def default_arguments(plot_imgs, rng) -> None:
-    """with nothing but the pictures: generated_images/image_1.png, …"""
+    """by default: generated_images/image_1.png, …"""
     with scratch_folder():
         _expect_paths(_saved(plot_imgs, _drawings(rng, 2)), [f"{FOLDER}/image_{i}.png" for i in (1, 2)], "image.png")
 
 
 @plot_imgs.edge(6)
-def shows_them(plot_imgs, rng, name) -> None:
+def shown_pictures(plot_imgs, rng, name) -> None:
     """the pictures are shown"""
     with scratch_folder(), recorded_display() as shown:
         plot_imgs(_drawings(rng, 4), 2, 2, original_image_name=f"{name}.png")
@@ -108,7 +108,7 @@ def shows_them(plot_imgs, rng, name) -> None:
 
 
 @plot_imgs.edge(4)
-def a_single_picture(plot_imgs, rng, name) -> None:
+def small_grids(plot_imgs, rng, name) -> None:
     """a single picture in a grid of one, and a row of two"""
     for grid in ((1, 1), (1, 2)):
         images = _drawings(rng, grid[1])
@@ -132,12 +132,14 @@ def too_many(plot_imgs, rng, name) -> None:
 
 @plot_imgs.edge(4)
 def too_many_before_saving(plot_imgs, rng, name) -> None:
-    """where they are too many, nothing is saved"""
+    """nothing is saved if there are too many"""
     with scratch_folder() as folder:
         with contextlib.suppress(ValueError):
             _saved(plot_imgs, _drawings(rng, 5), 2, 2, original_image_name=f"{name}.png")
         files = sorted(file.name for file in folder.rglob("*.png"))
-    expect(not files, f"5 pictures do not fit into 2×2, but plot_imgs has saved {', '.join(files)} all the same.")
+    expect(
+        not files, f"5 pictures don't fit into 2×2, but plot_imgs saved {', '.join(files)}. Check their number first."
+    )
 
 
 def _drawings(rng: Random, n: int) -> list[Image.Image]:
@@ -145,19 +147,19 @@ def _drawings(rng: Random, n: int) -> list[Image.Image]:
 
 
 def _saved(plot_imgs, images: list[Image.Image], *grid: int, **options) -> list[str | Path]:
-    """The paths that the function returns; raises `CheckFailed` where they are not a list of paths."""
+    """The paths that the function returns; raise `CheckFailed` unless they are a list of paths."""
     with recorded_display():
         paths = plot_imgs(images, *grid, **options)
     expect_type(paths, list, "What plot_imgs returns")
     for path in paths:
-        expect(isinstance(path, (str, Path)), f"plot_imgs should return paths, but among them is {path!r}.")
+        expect(isinstance(path, (str, Path)), f"plot_imgs should return a list of paths, but it contains {path!r}.")
     return paths
 
 
 def _expect_paths(paths: list[str | Path], right: Sequence[str], original: str) -> None:
     expect(
         [Path(path) for path in paths] == [Path(path) for path in right],
-        f"For {len(right)} pictures that were made from {original!r}, the paths should be {right}, but plot_imgs returned "
+        f"For {len(right)} pictures made from {original!r}, the paths should be {right}, but plot_imgs returned "
         f"{[str(path) for path in paths]}.",
     )
 
@@ -172,7 +174,7 @@ def _expect_pixels(paths: Sequence[str | Path], images: Sequence[Image.Image]) -
         with Image.open(path) as found:
             expect(
                 found.format == "PNG" and found.convert("RGB").tobytes() == image.convert("RGB").tobytes(),
-                f"{path} does not hold the pixels of its picture.",
+                f"{path} is not a PNG file with the pixels of its picture.",
             )
 
 
@@ -184,7 +186,7 @@ def _expect_new_files(plot_imgs, images: list[Image.Image], original: str, folde
     lost = [Path(file).name for file, content in before.items() if after.get(file) != content]
     expect(
         not lost,
-        f"plot_imgs has overwritten {', '.join(lost)}, which was there before. Take the next number that is free.",
+        f"plot_imgs has overwritten {', '.join(lost)}, which was there before. Use the next free number.",
     )
     _expect_pixels(paths, images)
 
