@@ -1,1 +1,1 @@
-"""What makes, serves, grades and trains the course; students' notebooks never import it."""
+"""Builds, serves and grades the course, and trains its models; students' notebooks never import it."""

@@ -1,4 +1,4 @@
-"""``python -m course`` is the same as the console script ``course``."""
+"""`python -m course` is the same as the console script `course`."""
 
 from course.cli import app
 

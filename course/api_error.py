@@ -1,4 +1,4 @@
-"""What the endpoints answer to a request that they refuse."""
+"""The error with which the endpoints refuse a request."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ __all__ = ["ApiError"]
 
 
 class ApiError(HTTPException):
-    """A request that gets no answer; the message tells the client why, and what would help.
+    """A refused request; the message tells the client why, and what to do.
 
     Args:
         status: the HTTP status, 4xx or 5xx.
-        code: the word that programs look for, as OpenAI's API names it ("model_not_found", …).
-        param: the field of the request that is wrong.
-        headers: further headers of the answer.
+        code: OpenAI's error code for programs ("model_not_found", …).
+        param: the invalid field of the request.
+        headers: additional response headers.
     """
 
     def __init__(

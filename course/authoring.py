@@ -1,14 +1,14 @@
-"""How a solution file is written, and what can be wrong in one.
+"""The format of solution files, and what can be wrong in one.
 
-A solution file, solutions/NN_name.py, is jupytext percent text. A cell's first line says what the cell is:
+A solution file, solutions/NN_name.py, is in jupytext's percent format. A cell's first line says what the cell is:
 
-    # %% exercise="add_noise"                       the student's function; its body stands in a SOLUTION region
-    # %% tests="add_noise" points=12                its check, `checks.nb01.add_noise(add_noise)`, or a visible check
-                                                    of another kind, then a HIDDEN TESTS region
+    # %% exercise="add_noise"                       the student's function; its body is in a SOLUTION region
+    # %% tests="add_noise" points=12                its check, `checks.nb01.add_noise(add_noise)`, or any other visible
+                                                    check followed by a HIDDEN TESTS region
     # %% [markdown] written="why" points=6          the question, a MARK SCHEME region, a SOLUTION region
     # %% locked="setup"                             a cell that students can't edit
 
-with regions from a line `### BEGIN SOLUTION` to a line `### END SOLUTION`.
+with regions like the one from the line `### BEGIN SOLUTION` to the line `### END SOLUTION`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ __all__ = [
 
 POINTS_OF_A_NOTEBOOK = 100
 
-# What a cell can be, its cell type, and the regions it must have.
+# The roles of cells, with their cell type and required regions.
 ROLES = {
     "exercise": ("code", {"SOLUTION"}),
     "tests": ("code", {"HIDDEN TESTS"}),
@@ -44,17 +44,17 @@ ROLES = {
 }
 REGIONS = ("SOLUTION", "HIDDEN TESTS", "MARK SCHEME")
 CHECK = re.compile(r"checks\.nb\d\d\.\w+\(\w+\)")
-"""A tests cell that is nothing but this gives points for cases by itself: see `helpers.checks.cases`."""
+"""A tests cell with only such a call gets points from the check's cases: see `helpers.checks.cases`."""
 MARKER = re.compile(r"\s*#+\s*(BEGIN|END)\s+(.*?)\s*$")
 
 
 def role_of(cell: NotebookNode) -> tuple[str | None, str | None]:
-    """("exercise", "add_noise") for a cell with exercise="add_noise"; (None, None) for an ordinary cell."""
+    """Return ("exercise", "add_noise") for a cell with exercise="add_noise", (None, None) for an ordinary cell."""
     return next(((role, cell.metadata[role]) for role in ROLES if role in cell.metadata), (None, None))
 
 
 def label(cell: NotebookNode) -> str:
-    """What to call a cell in a message: its name, or else its first line."""
+    """Return what messages call a cell: its name, or else its first line."""
     role, name = role_of(cell)
     if role:
         return f"{name}_tests" if role == "tests" else str(name)
@@ -62,7 +62,7 @@ def label(cell: NotebookNode) -> str:
 
 
 def with_regions(source: str) -> list[tuple[str, str | None]]:
-    """(line, region it is in or None) of every line; markers count as lines of their region."""
+    """Return (line, its region or None) of every line; markers belong to their region."""
     lines, region = [], None
     for line in source.splitlines():
         marker = MARKER.match(line)
@@ -76,12 +76,12 @@ def with_regions(source: str) -> list[tuple[str, str | None]]:
 
 
 def is_check(cell: NotebookNode) -> bool:
-    """Whether a tests cell is the call of an exercise's check, with nothing around it."""
+    """Whether a tests cell consists only of the call of an exercise's check."""
     return CHECK.fullmatch(cell.source.strip()) is not None
 
 
 def grade_ids(role: str | None, name: str | None) -> list[str]:
-    """The nbgrader ids that a cell of this role and name gets; a written question gets one for its answer, too."""
+    """Return the nbgrader ids of a cell with this role and name; a written question has another for its answer."""
     if role is None:
         return []
     return {"tests": [f"{name}_tests"], "written": [f"{name}_question", name]}.get(role, [name])
@@ -91,7 +91,7 @@ def grade_ids(role: str | None, name: str | None) -> list[str]:
 
 
 def authoring_problems(authored: NotebookNode) -> list[str]:
-    """Every fault of an authored notebook, each as 'cell X: sentence' or 'a sentence'."""
+    """Return every fault of an authored notebook, as 'cell X: sentence'."""
     in_cells = [
         f"cell {label(cell)}: {fault}"
         for cell in authored.cells
@@ -102,16 +102,16 @@ def authoring_problems(authored: NotebookNode) -> list[str]:
 
 
 def role_problems(cell: NotebookNode) -> Iterator[str]:
-    """One role at most, in the right type of cell, with a name that works as an id."""
+    """A cell has at most one role, the right cell type, and a name that works as an id."""
     roles = [role for role in ROLES if role in cell.metadata]
     if len(roles) > 1:
-        yield f"it is said to be {' and '.join(roles)}; choose one."
+        yield f"it is both {' and '.join(roles)}; choose one."
     for role in roles:
         needed, name = ROLES[role][0], cell.metadata[role]
         if needed not in (None, cell.cell_type):
             yield f'{role}="{name}" belongs in a {needed} cell, but this is a {cell.cell_type} cell.'
         if not re.fullmatch(r"[A-Za-z0-9_-]{1,55}", str(name)):
-            yield f'{role}="{name}" must be a name of letters, digits, _ and -, at most 55 long.'
+            yield f'{role}="{name}" must be a name of at most 55 letters, digits, _ and -.'
 
 
 def points_problems(cell: NotebookNode) -> Iterator[str]:
@@ -120,15 +120,15 @@ def points_problems(cell: NotebookNode) -> Iterator[str]:
     points = cell.metadata.get("points")
     if role in ("tests", "written"):
         if points is None:
-            yield f'{role}="{name}" has no points; write for example points=10.'
+            yield f'{role}="{name}" has no points; add, for example, points=10.'
         elif isinstance(points, bool) or not isinstance(points, (int, float)) or points <= 0:
             yield f"points={points!r} must be a number above 0."
     elif points is not None:
-        yield f"points={points!r} stands in a cell that is neither tests nor written; take it away."
+        yield f"points={points!r} is only for tests and written cells; remove it."
 
 
 def region_problems(cell: NotebookNode) -> Iterator[str]:
-    """Markers are known and come in pairs, and the cell has just the regions its role asks for."""
+    """Markers are known and paired, and the cell has exactly the regions that its role requires."""
     open_region, found = None, set()
     for line in cell.source.splitlines():
         marker = MARKER.match(line)
@@ -137,9 +137,9 @@ def region_problems(cell: NotebookNode) -> Iterator[str]:
         edge, region = marker.groups()
         if region not in REGIONS:
             if line.lstrip().startswith("###"):
-                yield f"the marker '{line.strip()}' is not known; regions are {', '.join(REGIONS)}."
+                yield f"unknown marker '{line.strip()}'; regions are {', '.join(REGIONS)}."
         elif edge == "BEGIN" and open_region:
-            yield f"BEGIN {region} stands inside the region {open_region}, which has no end before it."
+            yield f"BEGIN {region} is inside the region {open_region}; end that one first."
         elif edge == "END" and open_region != region:
             yield f"END {region} has no BEGIN {region} before it."
         else:
@@ -154,21 +154,21 @@ def region_problems(cell: NotebookNode) -> Iterator[str]:
         yield f'{role}="{name}" has no {region} region (### BEGIN {region} … ### END {region}).'
     for region in sorted(found - needed):
         homes = " or ".join(f"{role}=…" for role, (_, regions) in ROLES.items() if region in regions)
-        yield f"a {region} region belongs in a cell with {homes}, and would not be removed rightly here."
+        yield f"a {region} region belongs in a cell with {homes}; here it would not be removed correctly."
 
 
 def check_problems(cell: NotebookNode) -> Iterator[str]:
-    """What students see of a tests cell checks something; what they see of a written one asks something."""
+    """The visible part of a tests cell checks something, that of a written one asks something."""
     role, name = role_of(cell)
     seen = [line.strip() for line, region in with_regions(cell.source) if region is None and line.strip()]
     if role == "tests" and all(line.startswith(("#", "import ", "from ")) for line in seen):
-        yield f'tests="{name}" has no visible check: put one, such as checks.nb01.{name}({name}), above the hidden tests.'
+        yield f'tests="{name}" has no visible check: add one, e.g. checks.nb01.{name}({name}), above the hidden tests.'
     if role == "written" and not seen:
-        yield f'written="{name}" has no question: write it above its mark scheme.'
+        yield f'written="{name}" has no question: add it above the mark scheme.'
 
 
 def id_problems(authored: NotebookNode) -> Iterator[str]:
-    """No two cells get the same nbgrader id."""
+    """No two cells have the same nbgrader id."""
     ids = Counter(i for cell in authored.cells for i in grade_ids(*role_of(cell)))
     for grade_id, times in ids.items():
         if times > 1:
@@ -176,7 +176,7 @@ def id_problems(authored: NotebookNode) -> Iterator[str]:
 
 
 def pairing_problems(authored: NotebookNode) -> Iterator[str]:
-    """Every exercise has a tests cell after it, and every tests cell an exercise before it."""
+    """Every exercise has a tests cell after it, and every tests cell has its exercise before it."""
     roles = [role_of(cell) for cell in authored.cells]
     for at, (role, name) in enumerate(roles):
         if role == "exercise" and ("tests", name) not in roles[at:]:
@@ -186,8 +186,8 @@ def pairing_problems(authored: NotebookNode) -> Iterator[str]:
 
 
 def sum_problems(authored: NotebookNode) -> Iterator[str]:
-    """The points of a notebook sum to 100."""
+    """The points of a notebook add up to 100."""
     points = [cell.metadata.get("points", 0) for cell in authored.cells]
     total = sum(p for p in points if isinstance(p, (int, float)))
     if total != POINTS_OF_A_NOTEBOOK:
-        yield f"all cells: the points sum to {total:g}, not to {POINTS_OF_A_NOTEBOOK}."
+        yield f"all cells: the points add up to {total:g}, not {POINTS_OF_A_NOTEBOOK}."

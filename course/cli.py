@@ -1,4 +1,4 @@
-"""The console script ``course``. Each command imports what it needs when it runs, so that `course --help` is quick."""
+"""The console script `course`. Each command imports what it needs when it runs, to keep `course --help` fast."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from typer.core import TyperGroup
 from helpers.errors import PlainError
 
 
-class Plainly(TyperGroup):
-    """Shows an error that says what to do as that sentence, without a stack trace, and exits 1."""
+class UserErrorGroup(TyperGroup):
+    """Prints a user error as one message, without a stack trace, and exits 1."""
 
     def main(self, *args, **kwargs):
         for stream in (sys.stdout, sys.stderr):
-            if isinstance(stream, io.TextIOWrapper):  # which may write a code page, without arrows and dashes
+            if isinstance(stream, io.TextIOWrapper):  # its code page may lack arrows and dashes
                 stream.reconfigure(errors="replace")
         return super().main(*args, **kwargs)
 
@@ -34,7 +34,7 @@ class Plainly(TyperGroup):
 
 
 class Device(StrEnum):
-    """Where to compute."""
+    """The device to train on."""
 
     auto = "auto"
     cpu = "cpu"
@@ -42,17 +42,17 @@ class Device(StrEnum):
 
 
 app = typer.Typer(
-    cls=Plainly,
+    cls=UserErrorGroup,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Makes, serves, grades and trains the course.",
+    help="Build, serve and grade the course, and train its models.",
 )
 
 
 @app.command()
 def doctor() -> None:
-    """Look at versions, device, models, secrets and ports; exit 1 with what to do when one needs fixing."""
+    """Check versions, device, models, secrets and ports; exit 1 and say what to do if one needs fixing."""
     from course.doctor import doctor
 
     report = doctor()
@@ -63,7 +63,7 @@ def doctor() -> None:
 @app.command()
 def lab(
     port: Annotated[
-        int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1; the next free one is taken when it is in use.")
+        int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1; if it is in use, the next free one.")
     ] = 8888,
     browser: Annotated[bool, typer.Option(help="Open a browser window.")] = True,
 ) -> None:
@@ -75,11 +75,9 @@ def lab(
 
 @app.command()
 def demo(
-    folder: Annotated[
-        Path, typer.Option(help="Where generated_images/ is, or will be; what lies in it already stays.")
-    ] = Path(),
+    folder: Annotated[Path, typer.Option(help="Folder for generated_images/; existing files in it are kept.")] = Path(),
 ) -> None:
-    """Run the capstone, notebook 07, from four pictures to a graded submission; exit 1 when it does not pass."""
+    """Run the capstone, notebook 07, from four pictures to a graded submission; exit 1 if it does not pass."""
     from course.demo import RESULTS, demo, score_table
 
     assessment = demo(folder)
@@ -91,35 +89,36 @@ def demo(
 @app.command()
 def serve(
     host: Annotated[
-        str, typer.Option(help="Address to listen on, 0.0.0.0 for all; anyone who reaches it may use the model.")
+        str, typer.Option(help="Address to listen on, 0.0.0.0 for all; anyone who can reach it may use the models.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8765,
     allow_image_urls: Annotated[
         bool,
         typer.Option(
             "--allow-image-urls",
-            help="Fetch pictures from http(s) URLs that requests name, this network's own too; redirects are refused.",
+            help="Fetch pictures from http(s) URLs in requests, including this network's; redirects are refused.",
         ),
     ] = False,
     strict_models: Annotated[
         bool,
         typer.Option(
-            "--strict-models", help="Answer 404 to requests for another model, not with the one that is here."
+            "--strict-models", help="Answer requests for another model with 404, instead of with the one here."
         ),
     ] = False,
-    parent_pid: Annotated[int | None, typer.Option(min=1, help="End when the process with this id ends.")] = None,
+    parent_pid: Annotated[int | None, typer.Option(min=1, help="Stop when the process with this id ends.")] = None,
     submissions: Annotated[
         str | None,
         typer.Option(
             envvar="COURSE_SUBMISSIONS",
-            help="Database of submissions: sqlite:///FILE, postgresql+psycopg://… A file of the user's if not given.",
+            help="Submission database, sqlite:///FILE or postgresql+psycopg://…; by default in the user's data folder.",
         ),
     ] = None,
     submission_root: Annotated[
-        Path | None, typer.Option(help="Folder whose folders a submission may name; without it none.")
+        Path | None,
+        typer.Option(help="Folder inside which submissions may name folders; by default they may name none."),
     ] = None,
 ) -> None:
-    """Serve the chat model at /v1 (and /openai/v1 for Groq's client), pictures at /sdapi/v1, the runner at /run_assessment."""
+    """Serve chat at /v1 (/openai/v1 for Groq's client), pictures at /sdapi/v1, the runner at /run_assessment."""
     from course.serve.server import serve
 
     serve(
@@ -140,10 +139,10 @@ def verify(
     ],
     key: Annotated[
         str | None,
-        typer.Option(help="The runner's public key, in base64 or as a JWK; this computer's own if not given."),
+        typer.Option(help="The runner's public key, in base64 or as a JWK; by default this computer's own."),
     ] = None,
 ) -> None:
-    """Print the words of a certificate that the runner signed; exit 1 when it is not genuine.
+    """Print the signed text of a certificate; exit 1 if it is not genuine.
 
     The picture is not part of the signature: what counts is what this command prints.
     """
@@ -153,18 +152,16 @@ def verify(
     student, course = printable(found.student) or "the student", printable(found.course) or "the course"
     print(f"Genuine: {student} passed {course} on {found.date}.")
     print(f"{found.score:g} of 100 points, submission {found.submission}.")
-    print(
-        "These words are signed. The picture is not part of the signature: if it says something else, it was changed."
-    )
+    print("This text is signed. The picture is not part of the signature: if it says something else, it was changed.")
 
 
 @app.command()
 def build(
     check: Annotated[
-        bool, typer.Option("--check", help="Leave notebooks/ alone; fail where a notebook is stale.")
+        bool, typer.Option("--check", help="Leave notebooks/ unchanged; fail if a notebook is stale.")
     ] = False,
 ) -> None:
-    """Make the notebooks (build/source/ and notebooks/) from solutions/."""
+    """Build the notebooks (build/source/ and notebooks/) from solutions/."""
     from course.build import build
 
     _report_problems(build(check=check))
@@ -172,9 +169,9 @@ def build(
 
 @app.command()
 def sync(
-    check: Annotated[bool, typer.Option("--check", help="Write nothing; fail where a file is stale.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if a file is stale.")] = False,
 ) -> None:
-    """Write what pyproject.toml decides into requirements.txt, environment.yml, the README and the notebooks' sources."""
+    """Update requirements.txt, environment.yml, the README and the notebooks' sources from pyproject.toml."""
     from course.sync import sync
 
     _report_problems(sync(check=check))
@@ -182,11 +179,11 @@ def sync(
 
 @app.command()
 def prompts(
-    rows: Annotated[int, typer.Option(min=1, max=900_000, help="How many; each is the prompt of another scene.")],
+    rows: Annotated[int, typer.Option(min=1, max=900_000, help="How many prompts, each of a different scene.")],
     output: Annotated[Path, typer.Option(help="File to write: .csv or .parquet.")] = Path("prompts.csv"),
-    seed: Annotated[int, typer.Option(help="The same seed gives the same prompts.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed; the same seed gives the same prompts.")] = 0,
 ) -> None:
-    """Write a collection of picture-book prompts, in the columns of the 900k Diffusion Prompts dataset."""
+    """Write a collection of picture-book prompts with the columns of the 900k Diffusion Prompts dataset."""
     from helpers.collection import write_prompts
 
     print(write_prompts(output, rows, seed=seed))
@@ -196,26 +193,26 @@ def prompts(
 def train(
     models: Annotated[
         list[str],
-        typer.Argument(help="all, or which: text, judge, vae, clip, unet, few_step, vqa, chat, blip2."),
+        typer.Argument(help="all, or one or more of: text, judge, vae, clip, unet, few_step, vqa, chat, blip2."),
     ],
-    minutes: Annotated[float, typer.Option(min=0, help="How long to train; several models share the minutes.")],
-    device: Annotated[Device, typer.Option(help="auto is a GPU where there is one.")] = Device.auto,
+    minutes: Annotated[float, typer.Option(min=0, help="How long to train; several models share this time.")],
+    device: Annotated[Device, typer.Option(help="auto uses a GPU if there is one.")] = Device.auto,
     finish: Annotated[
-        bool, typer.Option("--finish", help="End one model's training within the minutes; several always do.")
+        bool, typer.Option("--finish", help="Finish a single model's training within the minutes; several always do.")
     ] = False,
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Begin from nothing, not from the weights in models/.")
+        bool, typer.Option("--fresh", help="Start from scratch, not from the weights in models/.")
     ] = False,
-    workers: Annotated[int | None, typer.Option(min=0, help="Processes that draw pictures.")] = None,
+    workers: Annotated[int | None, typer.Option(min=0, help="Number of processes that draw pictures.")] = None,
 ) -> None:
-    """Train mini models on the picture-book world, resumably; `all` trains the whole chain from nothing."""
+    """Train mini models on the picture-book world, resumably; `all` trains the whole chain from scratch."""
     from course.train import FOLDERS, train, train_all
 
     if models == ["all"]:
         models = list(FOLDERS)
     for model in models:
         if parts := [part for part, folder in FOLDERS.items() if folder.startswith(f"{model}/")]:
-            raise typer.BadParameter(f"{model!r} is trained in its parts: {', '.join(parts)}", param_hint="MODELS")
+            raise typer.BadParameter(f"{model!r} is trained in parts: {', '.join(parts)}", param_hint="MODELS")
         _expect_one_of(FOLDERS, model)
     if len(models) > 1:
         train_all(models, minutes=minutes, device=device.value, workers=workers)
@@ -225,14 +222,12 @@ def train(
 
 @app.command()
 def evaluate(
-    model: Annotated[str, typer.Argument(help="Which: vae, clip, diffusion, judge, vqa, chat or blip2.")],
-    n: Annotated[
-        int | None, typer.Option(min=1, help="How many fresh scenes; the model's own default if not given.")
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the fresh scenes.")] = 0,
-    save: Annotated[bool, typer.Option("--save", help="Keep the scores with the model and write its card.")] = False,
+    model: Annotated[str, typer.Argument(help="One of: vae, clip, diffusion, judge, vqa, chat, blip2.")],
+    n: Annotated[int | None, typer.Option(min=1, help="How many new scenes; the default depends on the model.")] = None,
+    seed: Annotated[int, typer.Option(help="Random seed of the scenes.")] = 0,
+    save: Annotated[bool, typer.Option("--save", help="Save the scores with the model and update its card.")] = False,
 ) -> None:
-    """Print a mini model's scores on fresh scenes as one JSON object; scores are fractions of 1."""
+    """Print a mini model's scores on new scenes, from 0 to 1, as a JSON object."""
     from course.evaluate import EVALUATIONS, evaluate
 
     _expect_one_of(EVALUATIONS, model)

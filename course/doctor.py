@@ -1,4 +1,4 @@
-"""``course doctor``: what the notebooks need (``helpers.doctor``) and what the course's own commands need."""
+"""`course doctor`: checks what the notebooks need (`helpers.doctor`) and what the course's own commands need."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LAB_PORT = 8888
 
 
 def doctor() -> Report:
-    """The findings of a whole installation; ``report.ok`` is False when one of them needs fixing."""
+    """Check the whole installation; `report.ok` is False if anything needs fixing."""
     return Report([*helpers_doctor(), _notebooks(), _jupyterlab(), _grading(), _port()])
 
 
@@ -30,7 +30,7 @@ def _jupyterlab() -> Finding:
 
 
 def _grading() -> Finding:
-    """nbgrader is the instructor's: a student's computer is well without it."""
+    """Only instructors need nbgrader, so it is fine if it is missing."""
     if util.find_spec("nbgrader"):
         return Finding("nbgrader", True, metadata.version("nbgrader"))
     return Finding("nbgrader", True, "not installed; instructors need it: `pip install -e '.[course]'`")

@@ -1,4 +1,4 @@
-"""``course lab``: JupyterLab on the course's notebooks."""
+"""`course lab`: JupyterLab on the course's notebooks."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 
 
 def lab(*, port: int, browser: bool) -> int:
-    """Starts JupyterLab on ``notebooks/``, prints its URL once it answers, and stays until it ends.
+    """Start JupyterLab on `notebooks/`, print its URL once it answers, and wait until it ends.
 
-    Takes the next free port when ``port`` is in use. Returns JupyterLab's exit code.
+    Takes the next free port if `port` is in use. Returns JupyterLab's exit code.
     """
     if not NOTEBOOKS.is_dir():
         print(f"There is no folder {NOTEBOOKS}. Run `course build` to make the notebooks, or clone the course again.")
         return 1
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends this command ends JupyterLab with it
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that ending this command ends JupyterLab, too
     port = free_port(port)
     token = secrets.token_urlsafe(24)
     server = subprocess.Popen(
@@ -34,11 +34,11 @@ def lab(*, port: int, browser: bool) -> int:
             *(sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={NOTEBOOKS}"),
             *("--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0"),
             *(() if browser else ("--no-browser",)),
-            # Containers run as root; the server listens on this computer alone and wants the token.
+            # Containers run as root; the server only listens on this computer and requires the token.
             *(("--allow-root",) if hasattr(os, "geteuid") and os.geteuid() == 0 else ()),
             "--log-level=WARN",
         ],
-        # The token goes through the environment, so that a list of processes doesn't show it.
+        # The token goes through the environment, where a list of processes doesn't show it.
         env={**os.environ, "JUPYTER_TOKEN": token},
     )
     try:
@@ -52,7 +52,7 @@ def lab(*, port: int, browser: bool) -> int:
 
 
 def free_port(wanted: int) -> int:
-    """The first port from ``wanted`` on that nobody listens on, on 127.0.0.1. Raises ``PlainError`` after 50."""
+    """Return the first free port of 127.0.0.1, starting at `wanted`. Raises `PlainError` after 50."""
     ports = range(wanted, min(wanted + 50, 65536))
     for port in ports:
         with socket.socket() as probe:
@@ -62,7 +62,7 @@ def free_port(wanted: int) -> int:
 
 
 def _answers(port: int, server: subprocess.Popen) -> bool:
-    """Waits until the server listens; False when it ended before it did."""
+    """Wait until the server listens; return False if it ends before."""
     while server.poll() is None:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:

@@ -1,4 +1,4 @@
-"""``chat_model(role)``: one LangChain chat model, whoever answers: this computer, Groq, NVIDIA or a server of yours."""
+"""`chat_model(role)`: one LangChain chat model for every provider: this computer, Groq, NVIDIA or your own server."""
 
 from __future__ import annotations
 
@@ -37,24 +37,27 @@ def chat_model(
     temperature: float = 0.0,
     max_tokens: int = 256,
 ) -> FallbackChat:
-    """A LangChain chat model: ``.invoke``, ``.stream``, ``.batch``, ``.bind_tools``, and ``prompt | chat | parser``.
+    """Make a LangChain chat model: `.invoke`, `.stream`, `.batch`, `.bind_tools`, and `prompt | chat | parser`.
+
+    A model that the service has retired is replaced by the registry's next one, and a sentence about that is printed.
+    Keys come from the environment, Colab's secrets, or a hidden prompt.
 
     Args:
-        role: ``"vision"`` for messages with pictures, ``"text"`` for text alone.
-        provider: ``"local"`` (the endpoint on this computer, started when it is not there yet), ``"groq"``,
-            ``"nvidia"``, or the http(s) address of an OpenAI-compatible server; by default what COURSE_CHAT says.
-        model: the id to try first; by default the service's first in ``helpers/models.toml``, or what the
-            server offers.
-        temperature: from 0 (always the likeliest word) to 2.
-        max_tokens: how long an answer may get, in tokens.
+        role: "vision" for messages with pictures, "text" for text alone.
+        provider: "local" (the endpoint on this computer, started if necessary), "groq", "nvidia", or the http(s)
+            address of an OpenAI-compatible server; by default the one in COURSE_CHAT.
+        model: the id to try first; by default the service's first one in `helpers/models.toml`, or the first one
+            that the server lists.
+        temperature: from 0 (always the likeliest token) to 2.
+        max_tokens: the maximum length of an answer, in tokens.
 
-    A model that the service has retired gives way to the registry's next one, and a printed sentence says so.
-    Keys come from the environment, Colab's secrets, or a hidden prompt. Raises ``PlainError``, with what to do,
-    when there is no key, no such provider or no endpoint; the model itself raises ``ChatError``, one too.
+    Raises:
+        PlainError: there is no key, no such provider or no endpoint; the message says what to do. The model itself
+            raises `ChatError`, which is also a `PlainError`.
     """
     provider = settings.chat_provider if provider is None else provider
     if role not in ROLES:
-        raise PlainError(f'There is no chat role {role!r}: take "vision" (for messages with pictures) or "text".')
+        raise PlainError(f'There is no chat role {role!r}: use "vision" (for messages with pictures) or "text".')
     options = {"temperature": temperature, "max_tokens": max_tokens}
     if provider == "local":
         return _local(model, options)
@@ -63,7 +66,7 @@ def chat_model(
     if is_http(provider):
         return _own(provider, model, options)
     raise PlainError(
-        f"There is no chat provider {provider!r}: take 'local', {', '.join(map(repr, _HOSTED))} or the address of "
+        f"There is no chat provider {provider!r}: use 'local', {', '.join(map(repr, _HOSTED))} or the address of "
         "an OpenAI-compatible server, such as http://127.0.0.1:1234."
     )
 
@@ -75,7 +78,7 @@ def _local(model: str | None, options: dict) -> FallbackChat:
 
     def restart() -> bool:
         gone = not endpoint.served_at(address)
-        endpoint.ensure(address)  # also where another notebook has started one: this one is to join it
+        endpoint.ensure(address)  # even if another notebook has started one: this one must join it
         return gone
 
     return _fallback_chat(service, _openai, None, options, restart=restart)
@@ -97,28 +100,28 @@ def _own(address: str, model: str | None, options: dict) -> FallbackChat:
 
 
 def _with_first(model: str | None, choices: object) -> tuple[ChatChoice, ...]:
-    """The choices, with the one called ``model`` (known to the registry or not) before the others."""
+    """Return the choices, with the one called `model` (in the registry or not) before the others."""
     by_id = {choice.id: choice for choice in choices}
     first = () if model is None else (by_id.pop(model, ChatChoice(model)),)
     return (*first, *by_id.values())
 
 
 def _first_listed(service: Service, key: SecretStr | None) -> str:
-    """The first model that an OpenAI-compatible server lists; says so when there are others."""
+    """Return the first model that an OpenAI-compatible server lists; print a message if there are others."""
     client = _openai(service, key, service.choices[0], {}).root_client
     try:
         names = [listed.id for listed in client.models.list() if listed.id]
     except Exception as error:
-        answer = getattr(error, "response", None)
-        says = "" if answer is None else quoted(content_of(answer.content), key)
+        response = getattr(error, "response", None)
+        quote = "" if response is None else quoted(content_of(response.content), key)
         raise PlainError(
-            f"{service.title} does not tell which models it has ({type(error).__name__}){says}. Check the address, set "
-            'COURSE_CHAT_KEY if it wants a key, or name the model yourself: chat_model(model="…").'
+            f"{service.title} does not list its models ({type(error).__name__}){quote}. Check the address, set "
+            'COURSE_CHAT_KEY if it requires a key, or name the model yourself: chat_model(model="…").'
         ) from None
     if not names:
         raise PlainError(f"{service.title} has no model to offer: load one there and run this again.")
     if names[1:]:
-        print(f'{service.title} has {", ".join(names)}. Taking {names[0]}; chat_model(model="…") takes another.')
+        print(f'{service.title} has {", ".join(names)}. Using {names[0]}; choose another with chat_model(model="…").')
     return names[0]
 
 
@@ -135,18 +138,18 @@ def _fallback_chat(
     from helpers.fallback import FallbackChat
 
     def build(choice: ChatChoice) -> BaseChatModel:
-        room = {"max_tokens": options["max_tokens"] + choice.thinking_tokens}
+        max_tokens = options["max_tokens"] + choice.thinking_tokens
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # clients warn of models that are younger than they are
-            return client(service, key, choice, options | room)
+            warnings.simplefilter("ignore")  # clients warn about models that are newer than they are
+            return client(service, key, choice, options | {"max_tokens": max_tokens})
 
     return FallbackChat(service=service, build=build, key=key, **further)
 
 
 def _openai(service: Service, key: SecretStr | None, choice: ChatChoice, options: dict) -> BaseChatModel:
-    # Given a client, it would warn that another, which nobody uses, knows of no proxy.
+    # Otherwise it would warn that its own HTTP client, which is not used here, ignores the proxy.
     os.environ.setdefault("LANGCHAIN_OPENAI_TCP_KEEPALIVE", "0")
-    # It insists on a key, and would otherwise send OpenAI's from the environment to this server; the proxy likewise.
+    # It requires a key, and would otherwise send OpenAI's from the environment to this server; the same for the proxy.
     options = {"api_key": key or SecretStr("none"), "openai_proxy": None, **options}
     return _client("openai", service, choice, http_client=_http_client(), **options)
 
@@ -158,14 +161,14 @@ def _groq(service: Service, key: SecretStr | None, choice: ChatChoice, options: 
 
 def _nvidia(service: Service, key: SecretStr | None, choice: ChatChoice, options: dict) -> BaseChatModel:
     os.environ.setdefault("NVIDIA_USAGE_TELEMETRY_ENABLED", "false")
-    room = {"temperature": options["temperature"], "max_completion_tokens": options["max_tokens"]}
-    model = _client("nvidia", service, choice, api_key=key, **room, model_kwargs=choice.parameters)
+    limits = {"temperature": options["temperature"], "max_completion_tokens": options["max_tokens"]}
+    model = _client("nvidia", service, choice, api_key=key, **limits, model_kwargs=choice.parameters)
     new_session = model._client.get_session_fn
 
     def session() -> requests.Session:
         made = new_session()
-        # The client's own error would have the words, or all that requests knows of the answer, as one text.
-        made.hooks["response"] += [expect_reply, lambda answer, **_: answer.raise_for_status()]
+        # The client's own error would contain the message, or all of the response, as one text.
+        made.hooks["response"] += [expect_reply, lambda response, **_: response.raise_for_status()]
         return made
 
     model._client.get_session_fn = session
@@ -179,7 +182,7 @@ def _http_client() -> httpx.Client:
 
 
 def _client(provider: str, service: Service, choice: ChatChoice, **options: Any) -> BaseChatModel:
-    """LangChain's own client for a provider."""
+    """Make LangChain's own client for a provider."""
     from langchain.chat_models import init_chat_model
 
     if fault := proxies.fault(service.url):

@@ -1,7 +1,7 @@
-"""A chat in a notebook: bubbles, a field to type in, and whatever answers.
+"""A chat in a notebook: bubbles, a text field, and any function that answers.
 
-Plain ipywidgets, which work with version 7.7 (Colab) and 8, in JupyterLab and in Colab. All that comes from outside
-(questions, answers, errors) is escaped, so no text can turn into a page's HTML.
+Plain ipywidgets, versions 7.7 (Colab) and 8, in JupyterLab and in Colab. Questions, answers and errors are escaped, so
+no text can become HTML of the page.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Chatbot"]
 
 BUBBLE = "max-width:75%;padding:8px 12px;margin:3px;border-radius:12px;white-space:pre-wrap;line-height:1.4"
-LOOKS = {  # who speaks → where the bubble stands and how it looks, on light and on dark pages
+STYLES = {  # speaker → position and colours of the bubble, for light and dark pages
     "you": "align-self:flex-end;background:#1f5fbf;color:#fff",
     "bot": "align-self:flex-start;background:rgba(128,128,128,0.2)",
     "error": "align-self:flex-start;background:rgba(200,60,40,0.15);border:1px solid #c0392b",
@@ -31,17 +31,21 @@ NAMES = {"you": "You", "bot": "Answer", "error": "Error"}
 
 
 class Chatbot:
-    """A chat with `talk`, shown where it is the last line of a cell.
+    """A chat with `talk`, shown if it is the last line of a cell.
 
-    talk: what answers. A function question → answer, or an object with such a method `ask`, like the `Conversation`
-        of notebook 04; if it also has `reset`, the button "Clear" calls it. An answer is a string, or an iterator of
-        strings that are shown as they come.
-    image: a picture that the chat is about, shown above it; `alt` says what it shows.
+    Enter and the button "Send" send the question. An error becomes a bubble with its message. Programs can drive the
+    widgets, too: `field`, `send`, `clear`, `log` (whose children are the bubbles), `box`.
 
-    Enter and the button "Send" send what was typed. An error becomes a bubble with its sentence. The widgets are
-    there to be driven by programs, too: `field`, `send`, `clear`, `log` (whose children are the bubbles), `box`.
+    Args:
+        talk: a function question → answer, or an object with such a method `ask`, like the `Conversation` of notebook
+            04; if it also has `reset`, the button "Clear" calls it. An answer is a string, or an iterator of strings
+            that are shown as they arrive.
+        image: a picture that the chat is about, shown above it.
+        alt: what the picture shows.
+        placeholder: the hint in the empty text field.
 
-    Raises ``PlainError`` where `talk` can't be asked.
+    Raises:
+        PlainError: `talk` can't answer questions.
     """
 
     def __init__(
@@ -57,19 +61,21 @@ class Chatbot:
         self._ask = getattr(talk, "ask", talk)
         if not callable(self._ask):
             raise PlainError(
-                f"Chatbot wants a function that answers a question, or an object with a method ask, but got "
+                f"Chatbot expects a function that answers a question, or an object with a method ask, but got "
                 f"{type(talk).__name__}."
             )
         if isinstance(talk, type):
-            raise PlainError(f"Chatbot got the class {talk.__name__} itself; make an object of it: {talk.__name__}(…).")
+            raise PlainError(
+                f"Chatbot got the class {talk.__name__} itself; make an instance of it: {talk.__name__}(…)."
+            )
         self._reset = getattr(talk, "reset", None)
-        self._entered: object | None = None  # Enter was pressed, and the text is on its way
+        self._entered: object | None = None  # Enter was pressed, and its text has not arrived yet
 
         self.log = widgets.VBox(layout=widgets.Layout(flex="0 0 auto"))
-        # In a reversed column the scroll bar starts at the bottom and stays there: the newest bubble is in sight.
+        # A reversed column starts scrolled to the bottom and stays there, so the newest bubble is visible.
         scroll = widgets.Box([self.log], layout=widgets.Layout(flex_flow="column-reverse", max_height="360px"))
         scroll.layout.overflow = "auto"
-        # The browser tells the field's text when Enter is pressed or the field is left, not at each key.
+        # The browser sends the field's text when Enter is pressed or the field is left, not at each key.
         self.field = widgets.Text(
             placeholder=placeholder, continuous_update=False, layout=widgets.Layout(flex="1 1 auto", width="auto")
         )
@@ -91,12 +97,12 @@ class Chatbot:
 
         display(self.box)
 
-    # -- what the browser tells
+    # -- events from the browser
 
     def _key(self, field, content: dict, buffers) -> None:
-        """Enter was pressed. The text follows at once, unless it is the one that was there when the field was left.
+        """Handle Enter. The text follows immediately, unless it was already sent when the field was left.
 
-        (In ipywidgets 7 and 8 the key's message comes before the text's. Leaving the field alone sends nothing.)
+        (In ipywidgets 7 and 8 the key's message comes before the text's. Leaving the field alone does not submit it.)
         """
         if content.get("event") == "submit":
             self._entered = press = object()
@@ -120,13 +126,13 @@ class Chatbot:
         self.send.disabled = self.clear.disabled = True
         try:
             bubble.value = _bubble("bot", self._answer(question, bubble))
-        except (Exception, KeyboardInterrupt) as error:  # whatever the answering code raises, the chat goes on
+        except (Exception, KeyboardInterrupt) as error:  # whatever the answering code raises, the chat continues
             bubble.value = _bubble("error", sentence(error))
         finally:
             self.send.disabled = self.clear.disabled = False
 
     def _answer(self, question: str, bubble: HTML) -> str:
-        """The answer's whole text; what comes in pieces is shown in the bubble on the way."""
+        """Return the whole answer; one that arrives in pieces is shown in the bubble meanwhile."""
         answer = self._ask(question)
         if isinstance(answer, Iterator):
             text = ""
@@ -136,7 +142,7 @@ class Chatbot:
             return text
         if not isinstance(answer, str):
             hint = " Does the function end with return?" if answer is None else ""
-            raise PlainError(f"The answer should be a text, but it is {type(answer).__name__}.{hint}")
+            raise PlainError(f"The answer should be a string, but it is {type(answer).__name__}.{hint}")
         return answer
 
     def _forget(self) -> None:
@@ -157,17 +163,17 @@ class Chatbot:
 
 
 def _bubble(who: str, text: str, *, busy: bool = False) -> str:
-    """A bubble's HTML. Screen readers read answers and errors aloud when they are whole."""
+    """Return a bubble's HTML. Screen readers read answers and errors aloud once they are complete."""
     live = "" if who == "you" else f' role="status" aria-live="polite" aria-busy="{str(busy).lower()}"'
     sign = ' <span aria-label="still answering">▍</span>' if busy else ""
     name = f'<span style="position:absolute;left:-9999px">{NAMES[who]}: </span>'
     return (
         f'<div style="display:flex;flex-direction:column;position:relative">'
-        f'<div style="{BUBBLE};{LOOKS[who]}"{live}>{name}{escape(text)}{sign}</div></div>'
+        f'<div style="{BUBBLE};{STYLES[who]}"{live}>{name}{escape(text)}{sign}</div></div>'
     )
 
 
 def _soon(action: Callable[[], object]) -> None:
-    """Do it when the messages that are already on their way have been read. (Widgets' messages come in an event loop.)"""
+    """Run the action after the messages that are already on their way. (Widgets' messages arrive in an event loop.)"""
     with suppress(RuntimeError):
         asyncio.get_running_loop().call_later(0.3, action)

@@ -1,7 +1,7 @@
-"""CLIP as a measuring stick: texts and pictures as points in one space, near each other when they agree.
+"""CLIP embeddings and similarity: texts and pictures as points in one space, close together if they match.
 
-The model is the registry's (`helpers.models.load("clip")`), so the same code runs on the mini CLIP and on a big one.
-Learning Transferable Visual Models From Natural Language Supervision, Radford et al. 2021.
+The model is the registry's (`helpers.models.load("clip")`), so the same code runs on the mini CLIP and on a full one.
+Paper: Learning Transferable Visual Models From Natural Language Supervision, Radford et al. 2021.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ __all__ = ["embed_images", "embed_texts", "similarity"]
 def embed_texts(texts: Sequence[str], *, batch_size: int = 256) -> np.ndarray:
     """Embed texts: float32 array (n, projection size), each row of length 1.
 
-    Raises TypeError for a single string, which would otherwise be read as a list of letters.
+    Raises:
+        TypeError: `texts` is a single string, which would otherwise be read as a list of letters.
     """
     if isinstance(texts, str):
-        raise TypeError(f"embed_texts wants a list of texts, but got one string; write embed_texts([{texts!r}])")
+        raise TypeError(f"embed_texts expects a list of texts, but got one string; write embed_texts([{texts!r}])")
     clip = _clip()
     return _embed(
         list(texts),
@@ -36,10 +37,11 @@ def embed_texts(texts: Sequence[str], *, batch_size: int = 256) -> np.ndarray:
 def embed_images(images: Sequence[Image.Image], *, batch_size: int = 64) -> np.ndarray:
     """Embed pictures: float32 array (n, projection size), each row of length 1.
 
-    Raises TypeError for a single picture: put it into a list.
+    Raises:
+        TypeError: `images` is a single picture: put it into a list.
     """
     if hasattr(images, "convert"):
-        raise TypeError("embed_images wants a list of pictures, but got one; write embed_images([picture])")
+        raise TypeError("embed_images expects a list of pictures, but got one; write embed_images([picture])")
     from helpers.pictures import as_rgb
 
     clip = _clip()
@@ -54,7 +56,7 @@ def embed_images(images: Sequence[Image.Image], *, batch_size: int = 64) -> np.n
 
 
 def similarity(texts: Sequence[str], images: Sequence[Image.Image]) -> np.ndarray:
-    """Cosine similarity of every text with every picture: array (texts, images), from -1 to 1."""
+    """Return the cosine similarity of every text with every picture: array (texts, images), from -1 to 1."""
     return embed_texts(texts) @ embed_images(images).T
 
 
@@ -73,7 +75,7 @@ def _embed(items, batch_size, features) -> np.ndarray:
     rows = []
     with torch.inference_mode():
         for start in range(0, len(items), batch_size):
-            found = features(items[start : start + batch_size])
-            found = getattr(found, "pooler_output", found).float()  # transformers 5 wraps what 4 gives bare
-            rows.append(torch.nn.functional.normalize(found, dim=-1).cpu().numpy())
+            output = features(items[start : start + batch_size])
+            embeddings = getattr(output, "pooler_output", output).float()  # transformers 4 returns the bare tensor
+            rows.append(torch.nn.functional.normalize(embeddings, dim=-1).cpu().numpy())
     return np.concatenate(rows)

@@ -1,4 +1,4 @@
-"""The doctor: looks at what the notebooks need, and says what to do about what is missing."""
+"""The doctor: checks what the notebooks need, and says what to do about problems."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Finding", "Report", "doctor"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that ``doctor()`` looked at; ``todo`` says what to do where ``ok`` is False."""
+    """The result of one check; `todo` says what to do if `ok` is False."""
 
     name: str
     ok: bool
@@ -28,7 +28,7 @@ class Finding:
 
 
 class Report(list[Finding]):
-    """The doctor's findings, printed one a line; ``ok`` tells whether nothing needs fixing."""
+    """The doctor's findings, printed one per line; `ok` is True if nothing needs fixing."""
 
     @property
     def ok(self) -> bool:
@@ -42,7 +42,7 @@ class Report(list[Finding]):
 
 
 def doctor() -> Report:
-    """Looks at what the notebooks need: Python, library versions, device, models, who answers chats, proxy and secrets.
+    """Check what the notebooks need: Python, library versions, device, models, chat provider, proxy and secrets.
 
     Secrets are reported as found or not found; their values never appear.
     """
@@ -103,9 +103,9 @@ def _models() -> list[Finding]:
 
 
 def _few_step() -> Finding:
-    """The diffusion model's adapter for few steps, which lies beside it or is a download of its own."""
+    """Check the diffusion model's adapter for few steps, which is beside it or downloaded separately."""
     from helpers import models
-    from helpers.models.files import again
+    from helpers.models.files import how_to_restore
 
     name = f"model few_step ({settings.profile})"
     try:
@@ -118,7 +118,7 @@ def _few_step() -> Finding:
     weights = settings.models_dir / "diffusion" / wanted.id / models.ADAPTER_WEIGHTS
     if weights.is_file():
         return Finding(name, True, str(weights.parent))
-    return Finding(name, False, f"there is no file {weights}", again(wanted))
+    return Finding(name, False, f"there is no file {weights}", how_to_restore(wanted))
 
 
 def _chat() -> Finding:
@@ -134,7 +134,9 @@ def _chat() -> Finding:
         return Finding("chat", True, f"local, {', '.join(served)} at {settings.endpoint}")
     if endpoint.is_local(settings.endpoint):
         return Finding("chat", True, f"local; a notebook starts it at {settings.endpoint} when it needs it")
-    return Finding("chat", False, f"nobody answers at {settings.endpoint}", "unset COURSE_ENDPOINT, or start it there")
+    return Finding(
+        "chat", False, f"no response from {settings.endpoint}", "unset COURSE_ENDPOINT, or start the endpoint there"
+    )
 
 
 def _proxy() -> Finding:
@@ -142,8 +144,8 @@ def _proxy() -> Finding:
         if wrong := proxies.fault(address):
             return Finding("proxy", False, wrong)
     variable, proxy = proxies.proxy_of("https://") or proxies.proxy_of("http://") or ("", "")
-    past = "requests to this computer go past it"
-    return Finding("proxy", True, f"{variable} is {proxy}; {past}" if variable else "none in the environment")
+    bypass = "requests to this computer bypass it"
+    return Finding("proxy", True, f"{variable} is {proxy}; {bypass}" if variable else "none in the environment")
 
 
 def _secrets() -> list[Finding]:
@@ -151,7 +153,7 @@ def _secrets() -> list[Finding]:
         Finding(
             f"secret {name}",
             True,
-            "found" if settings.find_secret(name) else f"not found; only for {purpose}",
+            "found" if settings.find_secret(name) else f"not found; only needed for {purpose}",
         )
         for name, purpose in SECRETS.items()
     ]

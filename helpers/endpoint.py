@@ -1,4 +1,4 @@
-"""The local chat endpoint (``course serve``): who listens where it should be, and starting it when nobody does."""
+"""The local chat endpoint (`course serve`): check whether it is running, start it if not."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from urllib.parse import urlsplit
 
 from helpers import proxies
 from helpers.errors import PlainError
-from helpers.replies import content_of, words_of
+from helpers.replies import content_of, message_of
 from helpers.settings import REPOSITORY, settings
 
 __all__ = ["ensure", "is_local", "served_at"]
 
 START_SECONDS = 180  # on a busy computer, importing torch alone can take a minute
-ENDING_SECONDS = 15  # how long one may take to end that is already ending
-ROUNDS = 3  # of finding one and, if it has just ended, starting another
+ENDING_SECONDS = 15  # how long an endpoint that is shutting down may take
+ROUNDS = 3  # of finding an endpoint and, if it has just shut down, starting another
 
 _lock = threading.Lock()
 
 
 def is_local(address: str) -> bool:
-    """Whether ``address`` (``http://127.0.0.1:8765``) is on this computer."""
+    """Return whether `address` (`http://127.0.0.1:8765`) is on this computer."""
     host = urlsplit(address).hostname or ""
     try:
         return ip_address(host).is_loopback
@@ -40,17 +40,18 @@ def is_local(address: str) -> bool:
 
 
 def served_at(address: str) -> list[str]:
-    """The names of the models that the course's endpoint at ``address`` serves; an empty list when nobody is there.
+    """Return the names of the models that the course's endpoint at `address` serves; none if it is not running.
 
-    Raises ``PlainError`` when something other than the course's endpoint answers, or it refuses to.
+    Raises:
+        PlainError: something other than the course's endpoint responds, or the endpoint refuses the request.
     """
     try:
-        with urllib.request.urlopen(f"{address}/health", timeout=10) as answer:
-            found = json.load(answer)
+        with urllib.request.urlopen(f"{address}/health", timeout=10) as response:
+            found = json.load(response)
     except urllib.error.HTTPError as error:
-        if error.code == 403:  # as the course's endpoint does when it is called by a name that is not its own
-            reason = words_of(content_of(error.read(2000)))[:500]
-            raise PlainError(f"The endpoint at {address} refuses to answer: {reason}") from None
+        if error.code == 403:  # the course's endpoint does this for a Host that is not local
+            reason = message_of(content_of(error.read(2000)))[:500]
+            raise PlainError(f"The endpoint at {address} refuses the request: {reason}") from None
         found = None
     except OSError as error:
         if isinstance(getattr(error, "reason", error), ConnectionRefusedError) or not is_local(address):
@@ -60,19 +61,21 @@ def served_at(address: str) -> list[str]:
         found = None
     if not isinstance(found, dict) or found.get("course") != "picture-this":
         raise PlainError(
-            f"{address} is in use by something other than the course's chat endpoint (or it is too busy to say "
-            f"who it is). Stop that program, or set COURSE_ENDPOINT to another address, for example "
+            f"{address} is in use by something other than the course's chat endpoint (or it is too busy to "
+            f"respond properly). Stop that program, or set COURSE_ENDPOINT to another address, for example "
             f"http://127.0.0.1:{_port(address) + 1}, and restart the kernel."
         )
     return found["models"]
 
 
 def ensure(address: str) -> list[str]:
-    """The names of the models served at ``address``; on this computer, starts the endpoint when nobody is there.
+    """Return the names of the models served at `address`; if that is on this computer, start the endpoint if necessary.
 
-    Any number of threads and notebooks may call this at once: the endpoint is started once, and all share it. It ends
-    with the last notebook that called this. Raises ``PlainError`` when it can't be started, or when an address
-    elsewhere does not answer.
+    Any number of threads and notebooks may call this at once: the endpoint is started once, and they all share it. It
+    shuts down with the last notebook that called this.
+
+    Raises:
+        PlainError: the endpoint can't be started, or an address elsewhere does not respond.
     """
     with _lock:
         if not is_local(address):
@@ -80,18 +83,18 @@ def ensure(address: str) -> list[str]:
                 return served
             raise PlainError(
                 proxies.fault(address)
-                or f"Nobody answers at {address}. Ask whoever runs that server, or unset COURSE_ENDPOINT and restart "
-                "the kernel: the course then starts a chat endpoint on this computer."
+                or f"There is no response from {address}. Ask the administrator of that server, or unset "
+                "COURSE_ENDPOINT and restart the kernel: the course then starts a chat endpoint on this computer."
             )
         for _ in range(ROUNDS):
             if (served := served_at(address)) and _join(address):
                 return served
             _start(address)
-        raise PlainError(f"The chat endpoint at {address} ends as soon as it is there. {_ASK_IT}")
+        raise PlainError(f"The chat endpoint at {address} exits right after starting. {_DEBUG}")
 
 
 def _join(address: str) -> bool:
-    """Asks the endpoint to live as long as this process; False if it has just ended, for its last notebook went."""
+    """Ask the endpoint to run as long as this process. Returns False if it is just shutting down."""
     body = json.dumps({"pid": os.getpid()}).encode()
     request = urllib.request.Request(f"{address}/notebooks", body, {"Content-Type": "application/json"})
     deadline = time.monotonic() + ENDING_SECONDS
@@ -100,21 +103,21 @@ def _join(address: str) -> bool:
             with urllib.request.urlopen(request, timeout=10):
                 return True
         except urllib.error.HTTPError as error:
-            if error.code == 404:  # started by hand: it ends with no notebook
+            if error.code == 404:  # started by hand: it shuts down with no notebook
                 return True
         except OSError as error:
             if isinstance(getattr(error, "reason", error), ConnectionRefusedError):
                 return False
         time.sleep(0.1)
-    raise PlainError(f"The chat endpoint at {address} answers, and lets no notebook join. {_ASK_IT}")
+    raise PlainError(f"The chat endpoint at {address} is running but rejects new notebooks. {_DEBUG}")
 
 
-_ASK_IT = "Run `python -m course serve` in a terminal to see more, or set COURSE_ENDPOINT to another address."
+_DEBUG = "Run `python -m course serve` in a terminal to see more, or set COURSE_ENDPOINT to another address."
 
 
 def _start(address: str) -> None:
-    print(f"Starting the chat endpoint at {address}; the first time takes some seconds.")
-    # Files without a name, which vanish with the last process that has them open.
+    print(f"Starting the chat endpoint at {address}; the first time takes a few seconds.")
+    # An anonymous file, deleted when the last process closes it.
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
             _command(_port(address)),
@@ -128,7 +131,7 @@ def _start(address: str) -> None:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            # In a group of its own, or the notebook's "interrupt" would stop it too.
+            # In its own process group, or the notebook's "interrupt" would stop it too.
             start_new_session=True,
             creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
         )
@@ -147,22 +150,22 @@ def _wait(address: str, process: subprocess.Popen, log: BinaryIO) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         alive = process.poll() is None
-        # Also when ours has ended: another notebook may have started one at the same moment, and been quicker.
+        # Even if ours has stopped: another notebook may have started one at the same moment, and been quicker.
         if served_at(address):
             return
         if not alive:
-            raise PlainError(f"The chat endpoint stopped while it was starting. {_last_words(log)}")
+            raise PlainError(f"The chat endpoint stopped while it was starting. {_last_output(log)}")
         time.sleep(0.1)
     _stop(process)
-    raise PlainError(f"The chat endpoint was not ready after {START_SECONDS} seconds. {_last_words(log)}")
+    raise PlainError(f"The chat endpoint was not ready after {START_SECONDS} seconds. {_last_output(log)}")
 
 
-def _last_words(log: BinaryIO) -> str:
+def _last_output(log: BinaryIO) -> str:
     log.seek(0)
     lines = [line.strip() for line in log.read().decode(errors="replace").splitlines() if line.strip()]
     if not lines:
         return "It wrote nothing; run `python -m course serve` in a terminal to see more."
-    return f"Its last words: {' / '.join(lines[-3:])[-600:]}"
+    return f"Last output: {' / '.join(lines[-3:])[-600:]}"
 
 
 def _stop(process: subprocess.Popen) -> None:

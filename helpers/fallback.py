@@ -1,8 +1,8 @@
-"""A chat model that goes on with the service's next model when one was retired, and says plainly what is wrong.
+"""A chat model that switches to the service's next model when one is retired, and explains errors in a sentence.
 
-LangChain's own ``with_fallbacks`` chooses by the class of an exception. Here the class does not tell: a retired
-model is a 400 at one service and a bare ``Exception`` in another's client, and so is a picture that is too large.
-It also asks the dead model again each time, and says nothing about it.
+LangChain's own `with_fallbacks` decides by the class of an exception. That is not enough here: a retired model is a 400
+from one service and a bare `Exception` in another's client, and so is a picture that is too large. It would also try
+the retired model again each time, without a message.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from langchain_core.callbacks import CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
-from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages import AIMessage, BaseMessage, convert_to_openai_messages
 from langchain_core.output_parsers import JsonOutputParser, PydanticOutputParser
 from langchain_core.output_parsers.openai_tools import JsonOutputKeyToolsParser, PydanticToolsParser
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
@@ -35,11 +35,11 @@ from helpers.settings import settings
 
 __all__ = ["ChatError", "FallbackChat"]
 
-#: What OpenAI-compatible services call a model that they do not serve (any more).
+#: The error codes of OpenAI-compatible services for a model that they do not serve (any more).
 GONE = {"model_decommissioned", "model_not_found"}
 
-#: The clients' errors when there is no connection: of openai and groq, of requests, and of httpx amid a stream.
-#: "InvalidSchema" is what requests raises for a proxy that it can't speak to.
+#: The clients' errors when there is no connection: of openai and groq, of requests, and of httpx during a stream.
+#: "InvalidSchema" is what requests raises for a proxy with an unknown protocol.
 UNREACHABLE = {
     "APIConnectionError",
     "ChunkedEncodingError",
@@ -55,11 +55,15 @@ class ChatError(PlainError):
 
 
 class FallbackChat(BaseChatModel):
-    """A LangChain chat model made of the models of one service, of which the first that is still served answers.
+    """A LangChain chat model that uses the first model of a service that is still served.
 
-    ``build`` makes the client for one choice. ``key`` is what must not appear in an error. ``restart`` is called
-    when the service can't be reached; True says that it has been started anew. Raises ``ChatError`` where the
-    service has no answer, with what to do.
+    It raises `ChatError`, with what to do, when the service returns no reply.
+
+    Attributes:
+        service: the service and its models.
+        build: makes the client for one of the models.
+        key: redacted from error messages.
+        restart: called when the service can't be reached; returns True if it has restarted it.
     """
 
     service: Service = Field(repr=False)
@@ -67,14 +71,14 @@ class FallbackChat(BaseChatModel):
     key: SecretStr | None = Field(default=None, repr=False, exclude=True)
     restart: Callable[[], bool] = Field(default=lambda: False, repr=False, exclude=True)
 
-    _place: int = PrivateAttr(default=0)
+    _current: int = PrivateAttr(default=0)  # which of the service's choices is in use
     _clients: dict[int, BaseChatModel] = PrivateAttr(default_factory=dict)
     _lock: Any = PrivateAttr(default_factory=threading.Lock)
 
     @property
     def model(self) -> str:
         """The id of the model in use."""
-        return self.service.choices[self._place].id
+        return self.service.choices[self._current].id
 
     @property
     def _llm_type(self) -> str:
@@ -95,15 +99,15 @@ class FallbackChat(BaseChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         while True:
-            place = self._place
+            index = self._current
             try:
-                client = self._client(place)
-                result = client._generate(messages, stop, run_manager, **_options(client, kwargs))
+                client = self._client(index)
+                result = client._generate(_with_tool_calls(messages), stop, run_manager, **_options(client, kwargs))
                 for generation in result.generations:
-                    self._expect_words(_says(generation), _finish_reason(generation))
+                    self._expect_content(_has_content(generation), _finish_reason(generation))
                 return result
             except Exception as error:
-                self._go_on(place, error)
+                self._fall_back(index, error)
 
     def _stream(
         self,
@@ -113,17 +117,17 @@ class FallbackChat(BaseChatModel):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         while True:
-            place, said, finish_reason = self._place, False, None
+            index, started, finish_reason = self._current, False, None
             try:
-                client = self._client(place)
-                for chunk in client._stream(messages, stop, run_manager, **_options(client, kwargs)):
-                    said = said or _says(chunk)
+                client = self._client(index)
+                for chunk in client._stream(_with_tool_calls(messages), stop, run_manager, **_options(client, kwargs)):
+                    started = started or _has_content(chunk)
                     finish_reason = finish_reason or _finish_reason(chunk)
                     yield chunk
-                self._expect_words(said, finish_reason)
+                self._expect_content(started, finish_reason)
                 return
             except Exception as error:
-                self._go_on(place, error, begun=said)
+                self._fall_back(index, error, started=started)
 
     def bind_tools(
         self,
@@ -132,17 +136,17 @@ class FallbackChat(BaseChatModel):
         tool_choice: str | dict | bool | None = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, AIMessage]:
-        """This model with tools that it may call, told to the service as its own client tells them.
+        """Bind tools that the model may call, in the format of the service's own client.
 
         Args:
             tools: functions, LangChain tools, Pydantic classes or JSON schemas.
             tool_choice: "auto", "any" or the name of a tool; by default the model decides.
-            kwargs: what else the client's ``bind_tools`` takes.
+            kwargs: other arguments of the client's `bind_tools`.
         """
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that the client does not know whether the model can call tools
-            bound = self._client(self._place).bind_tools(tools, tool_choice=tool_choice, **kwargs)
-        return self.bind(**bound.kwargs)  # and so each of the service's models is told, when one gives way to the next
+            warnings.simplefilter("ignore")  # the client does not know whether the model can call tools
+            bound = self._client(self._current).bind_tools(tools, tool_choice=tool_choice, **kwargs)
+        return self.bind(**bound.kwargs)  # to this model, so that the tools survive a switch to the next one
 
     def with_structured_output(
         self,
@@ -153,112 +157,111 @@ class FallbackChat(BaseChatModel):
         strict: bool | None = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, dict[str, Any] | BaseModel]:
-        """This model with replies that are objects of ``schema``: of a Pydantic class itself, else dicts.
+        """Return this model with replies that follow `schema`: instances of a Pydantic class, otherwise dicts.
 
         Args:
             schema: a Pydantic or TypedDict class, a JSON schema or an OpenAI tool.
-            method: how the service is asked for it: as the call of a tool, as JSON that follows the schema, or as
-                any JSON ("json_mode"; the question must then say which).
-            include_raw: give {"raw": message, "parsed": object or None, "parsing_error": error or None} instead.
-            strict: have the service hold the reply to the schema, where it knows both ways.
+            method: how the reply is requested: as a tool call, as JSON that follows the schema, or as any JSON
+                ("json_mode"; the question must then describe it).
+            include_raw: return {"raw": message, "parsed": object or None, "parsing_error": error or None} instead.
+            strict: make the service enforce the schema, if it can.
             kwargs: further parameters of the request.
         """
         of_class = isinstance(schema, type) and is_basemodel_subclass(schema)
         limits = {} if strict is None else {"strict": strict}
-        told = {"kwargs": {"method": method, **limits}, "schema": schema}
+        tracing = {"kwargs": {"method": method, **limits}, "schema": schema}
         parser: Runnable = PydanticOutputParser(pydantic_object=schema) if of_class else JsonOutputParser()
         if method == "function_calling":
             name = convert_to_openai_tool(schema)["function"]["name"]
-            told["schema"] = convert_to_openai_tool(schema)
-            asked = self.bind_tools([schema], tool_choice=name, ls_structured_output_format=told, **limits, **kwargs)
+            tracing["schema"] = convert_to_openai_tool(schema)
+            chat = self.bind_tools([schema], tool_choice=name, ls_structured_output_format=tracing, **limits, **kwargs)
             if of_class:
                 parser = PydanticToolsParser(tools=[schema], first_tool_only=True)
             else:
                 parser = JsonOutputKeyToolsParser(key_name=name, first_tool_only=True)
         elif method == "json_schema":
             response_format = _json_schema(schema, strict)
-            asked = self.bind(response_format=response_format, ls_structured_output_format=told, **kwargs)
+            chat = self.bind(response_format=response_format, ls_structured_output_format=tracing, **kwargs)
         elif method == "json_mode":
             response_format = {"type": "json_object"}
-            asked = self.bind(response_format=response_format, ls_structured_output_format=told, **kwargs)
+            chat = self.bind(response_format=response_format, ls_structured_output_format=tracing, **kwargs)
         else:
-            raise ValueError(f'There is no method {method!r}: take "function_calling", "json_schema" or "json_mode".')
+            raise ValueError(f'There is no method {method!r}: use "function_calling", "json_schema" or "json_mode".')
         if not include_raw:
-            return asked | parser
+            return chat | parser
         parsed = RunnablePassthrough.assign(parsed=itemgetter("raw") | parser, parsing_error=lambda _: None)
         failed = RunnablePassthrough.assign(parsed=lambda _: None)
-        return RunnableMap(raw=asked) | parsed.with_fallbacks([failed], exception_key="parsing_error")
+        return RunnableMap(raw=chat) | parsed.with_fallbacks([failed], exception_key="parsing_error")
 
-    def _client(self, place: int) -> BaseChatModel:
+    def _client(self, index: int) -> BaseChatModel:
         with self._lock:
-            if place not in self._clients:
-                self._clients[place] = self.build(self.service.choices[place])
-            return self._clients[place]
+            if index not in self._clients:
+                self._clients[index] = self.build(self.service.choices[index])
+            return self._clients[index]
 
-    def _expect_words(self, said: bool, finish_reason: str | None) -> None:
-        if said:
+    def _expect_content(self, has_content: bool, finish_reason: str | None) -> None:
+        if has_content:
             return
         if finish_reason is None:
             raise _NoReply
         if finish_reason == "length":
             raise ChatError(
-                f"{self.model} had used up its tokens before it said anything, as models may do that think first. "
-                "Allow it more, for example chat_model(max_tokens=2000)."
+                f"{self.model} ran out of tokens before its answer began, as reasoning models may. Allow it more, for "
+                "example chat_model(max_tokens=2000)."
             )
 
-    def _go_on(self, place: int, error: Exception, begun: bool = False) -> None:
-        """Moves to the next model if the one at ``place`` is gone or gives no reply; raises for anything else.
+    def _fall_back(self, index: int, error: Exception, started: bool = False) -> None:
+        """Switch to the next model if the one at `index` is gone or returns no reply; raise for anything else.
 
         Args:
-            begun: whether a part of the reply has been told already, so that none can begin anew.
+            index: which of the service's choices caused the error.
+            error: the client's.
+            started: whether part of the reply has been streamed already, so that no other model can start over.
         """
         if isinstance(error, PlainError):
             raise error
-        status, content = _told(error)
+        status, content = _response_of(error)
         gone = status in (404, 410) or code_of(content) in GONE
-        if (gone or status == NO_REPLY) and not begun:
+        if (gone or status == NO_REPLY) and not started:
             with self._lock:
-                if place == self._place:  # else another thread was told the same and has moved on
-                    self._to_next(gone, quoted(content, self.key))
+                if index == self._current:  # otherwise another thread has already switched models
+                    self._switch(gone, quoted(content, self.key))
             return
         if _is_unreachable(error) and self.restart():
-            raise ChatError(f"{self.service.title} had stopped and has been started again: run this once more.")
+            raise ChatError(f"{self.service.title} had stopped and was restarted: run this again.")
         sentence = self._sentence(error, status, quoted(content, self.key))
         if sentence is None:
             raise error
-        # Without a cause: a server's own words may repeat the key.
+        # Without a cause: the server's message may repeat the key.
         raise ChatError(sentence) from None
 
-    def _to_next(self, gone: bool, says: str) -> None:
-        service, left = self.service, self.model
-        if self._place + 1 < len(service.choices):
-            self._place += 1
-            why = f"does not serve {left} (any more)" if gone else f"gives no reply from {left}{says}"
-            print(f"{service.title} {why}. Taking {self.model} in its place.")
+    def _switch(self, gone: bool, quote: str) -> None:
+        """Switch to the service's next model, or raise `ChatError` after the last one."""
+        service, old = self.service, self.model
+        if self._current + 1 < len(service.choices):
+            self._current += 1
+            why = f"does not serve {old} (any more)" if gone else f"returned no reply from {old}{quote}"
+            print(f"{service.title} {why}. Using {self.model} instead.")
             return
         if not gone:
             check = "" if service.models or service.name == "local" else f" Check that {service.url} is its address."
-            raise ChatError(
-                f"{service.title} answers without a reply{says}.{check} Ask once more.{self._local}"
-            ) from None
+            raise ChatError(f"{service.title} returned no reply{quote}.{check} Try again.{self._local}") from None
         tried = ", ".join(choice.id for choice in service.choices)
         if service.models:
             todo = (
-                f"Look at {service.models} for one that is served, and add its id to helpers/models.toml "
-                f'under services.{service.name}; or take provider="local".'
+                f"Choose one from {service.models}, and add its id to helpers/models.toml under "
+                f'services.{service.name}; or use provider="local".'
             )
         else:
             todo = f"Check the address ({service.url}) and the model's name."
-        raise ChatError(f"{service.title} serves none of: {tried}{says}. {todo}") from None
+        raise ChatError(f"{service.title} serves none of: {tried}{quote}. {todo}") from None
 
     @property
     def _local(self) -> str:
-        return (
-            "" if self.service.name == "local" else ' Or take provider="local", which needs neither internet nor key.'
-        )
+        return "" if self.service.name == "local" else ' Or use provider="local", which needs neither internet nor key.'
 
-    def _sentence(self, error: Exception, status: int | None, says: str) -> str | None:
-        """What to tell about ``error``; None for one that has nothing to do with the service."""
+    def _sentence(self, error: Exception, status: int | None, quote: str) -> str | None:
+        """Return the message for `error`; None for one that has nothing to do with the service."""
         service, local = self.service, self._local
         if _is_unreachable(error):
             what = "did not answer in time" if "Timeout" in type(error).__name__ else "can't be reached"
@@ -269,33 +272,33 @@ class FallbackChat(BaseChatModel):
         if status is None:
             return None
         if status == NO_REPLY:
-            return f"{service.title} broke off in the middle of its reply{says}. Run this again.{local}"
+            return f"{service.title} broke off in the middle of its reply{quote}. Run this again.{local}"
         if status in (401, 403):
             settings.forget_secret(service.secret)
-            what = "accept the key" if status == 401 else f"open {self.model} to the key"
+            what = "accept" if status == 401 else f"allow {self.model} with"
             source = f" (from {service.keys})" if service.keys else ""
-            reason = says if status == 403 else ""  # a 403 can also mean the country, or the network
+            reason = quote if status == 403 else ""  # a 403 can also be about the country, or the network
             return (
-                f"{service.title} does not {what} that is in {service.secret} ({status}){reason}. Put a valid one "
+                f"{service.title} does not {what} the key in {service.secret} ({status}){reason}. Put a valid one "
                 f"there{source}, then call chat_model again.{local}"
             )
-        if status == 413 or (status in (400, 422) and _TOO_LARGE.search(says)):
+        if status == 413 or (status in (400, 422) and _TOO_LARGE.search(quote)):
             return (
-                f"The request is too large for {self.model}{self._limits()}{says}. Make the picture smaller, "
+                f"The request is too large for {self.model}{self._limits()}{quote}. Make the picture smaller, "
                 "for example with image.thumbnail((512, 512)), send fewer, or ask a shorter question."
             )
         if status == 429:
             return (
-                f"{service.title} has had too many requests (429){says}. Wait {_wait(error)} and run this again; "
-                'in a batch ask for fewer at a time: chat.batch(questions, config={"max_concurrency": 1}).'
+                f"{service.title} received too many requests (429){quote}. Wait {_wait(error)} and run this again; "
+                'in a batch, send fewer at a time: chat.batch(questions, config={"max_concurrency": 1}).'
                 f"{local}"
             )
         if status >= 500:
-            return f"{service.title} has a fault of its own ({status}){says}. Try again in some minutes.{local}"
-        return f"{service.title} refused the request ({status}){says}."
+            return f"{service.title} has an internal error ({status}){quote}. Try again in a few minutes.{local}"
+        return f"{service.title} refused the request ({status}){quote}."
 
     def _limits(self) -> str:
-        choice = self.service.choices[self._place]
+        choice = self.service.choices[self._current]
         pictures = f"at most {choice.max_images} pictures" if choice.max_images else ""
         size = f"at most {choice.max_mb:g} MB" if choice.max_mb else ""
         limits = " and ".join(filter(None, (pictures, size)))
@@ -303,22 +306,22 @@ class FallbackChat(BaseChatModel):
 
 
 class _NoReply(Exception):
-    """The service ended a reply without having said anything."""
+    """The service ended a reply that has no content."""
 
 
-def _says(generation: ChatGeneration) -> bool:
+def _has_content(generation: ChatGeneration) -> bool:
     message = generation.message
     return bool(message.content or message.tool_calls or message.invalid_tool_calls)
 
 
 def _finish_reason(generation: ChatGeneration) -> str | None:
-    """Why the reply ended, as the service calls it; None where it does not say."""
+    """Return the service's reason why the reply ended; None if it gives none."""
     reason = (generation.generation_info or {}).get("finish_reason")
     return reason or generation.message.response_metadata.get("finish_reason")
 
 
 def _json_schema(schema: dict[str, Any] | type, strict: bool | None = None) -> dict[str, Any]:
-    """The ``response_format`` of a reply that follows a schema."""
+    """Return the `response_format` of a reply that follows a schema."""
     described = convert_to_json_schema(schema, strict=strict)
     limits = {} if strict is None else {"strict": strict}
     return {
@@ -327,8 +330,24 @@ def _json_schema(schema: dict[str, Any] | type, strict: bool | None = None) -> d
     }
 
 
+def _with_tool_calls(messages: list[BaseMessage]) -> list[BaseMessage]:
+    """Return the messages with their tool calls in the service's own format, too: NVIDIA's client sends only those.
+
+    So calls that were written by hand, changed, or made by another service reach the model. A reply with invalid calls
+    stays unchanged.
+    """
+
+    def converted(message: BaseMessage) -> BaseMessage:
+        if not isinstance(message, AIMessage) or not message.tool_calls or message.invalid_tool_calls:
+            return message
+        calls = convert_to_openai_messages(AIMessage("", tool_calls=message.tool_calls))["tool_calls"]
+        return message.model_copy(update={"additional_kwargs": {**message.additional_kwargs, "tool_calls": calls}})
+
+    return [converted(message) for message in messages]
+
+
 def _options(client: BaseChatModel, options: dict[str, Any]) -> dict[str, Any]:
-    """The options as a client is given them. OpenAI's would parse a formatted reply, and raise where it is cut off."""
+    """Return the options for a client. OpenAI's would parse a formatted reply, and raise an error if it is cut off."""
     if client._llm_type != "openai-chat" or "response_format" not in options:
         return options
     rest = dict(options)
@@ -340,15 +359,15 @@ def _options(client: BaseChatModel, options: dict[str, Any]) -> dict[str, Any]:
 _TOO_LARGE = re.compile(r"too (large|big|long|many)|exceed|pixels|reduce the length", re.IGNORECASE)
 
 
-def _told(error: Exception) -> tuple[int | None, Any]:
-    """The status and content of the answer that ``error`` tells of; no status where the service has not answered."""
+def _response_of(error: Exception) -> tuple[int | None, Any]:
+    """Return the status and content of the response behind `error`; no status if the service did not respond."""
     if (response := getattr(error, "response", None)) is not None:
         return response.status_code, content_of(response.content)
     if _is_unreachable(error):
         return None, None
     if isinstance(error, _NoReply):
         return NO_REPLY, None
-    # Amid a stream, whose status was 200: as openai and groq say it, and ChatNVIDIA; and what is not JSON at all.
+    # During a stream, whose status was 200: errors of openai and groq, of ChatNVIDIA, and of what is not JSON.
     if body := getattr(error, "body", None):
         return status_of(body), body
     if type(error) is Exception:

@@ -1,7 +1,7 @@
 """Flashcards: a text file of questions and answers, read into cards and exported as an Anki deck.
 
-The file is Markdown that reads well as it is: a `# Title` line, then cards, each a line that starts with `Q:`
-and later a line that starts with `A:`. Both parts may run over several lines and hold code.
+The file is plain, readable Markdown: a `# Title` line, then cards, each with a line that starts with `Q:` and a later
+line that starts with `A:`. Both parts may have several lines and contain code.
 """
 
 from __future__ import annotations
@@ -31,13 +31,17 @@ class Deck(NamedTuple):
 
 
 def find(notebook: str) -> Path:
-    """The card file of a notebook: beside it, or (on Colab, where notebooks are opened alone) in the fetched course."""
+    """Find a notebook's card file: beside it, or (on Colab, which opens only the notebook) in the fetched course."""
     beside = Path("flashcards.md")
     return beside if beside.exists() else NOTEBOOKS / notebook / "flashcards.md"
 
 
 def read(path: str | Path) -> Deck:
-    """Read a deck from its text file; a ValueError names the first card that is not a question and an answer."""
+    """Read a deck from its text file.
+
+    Raises:
+        ValueError: there is no title or no card, or a card is not a question and an answer; the message names it.
+    """
     return parse(Path(path).read_text(encoding="utf-8-sig"))
 
 
@@ -46,7 +50,7 @@ def parse(text: str) -> Deck:
     heading, *blocks = re.split(r"^Q:\s", text, flags=re.MULTILINE)
     title = re.search(r"^# (.+)", heading, flags=re.MULTILINE)
     if title is None:
-        raise ValueError("a deck starts with its title, a line like '# Diffusion basics', before the first 'Q:'")
+        raise ValueError("a deck starts with its title, a line such as '# Diffusion basics', before the first 'Q:'")
     cards = []
     for number, block in enumerate(blocks, start=1):
         question, *answer = re.split(r"^A:\s", block, flags=re.MULTILINE)
@@ -62,7 +66,7 @@ def parse(text: str) -> Deck:
 
 
 def to_html(markdown: str) -> str:
-    """Markdown as HTML; raw HTML in the text is shown as text, never run."""
+    """Render Markdown as HTML; raw HTML in the text is shown as text, never run."""
     from markdown_it import MarkdownIt
 
     return MarkdownIt("commonmark", {"html": False}).render(markdown)
@@ -71,8 +75,8 @@ def to_html(markdown: str) -> str:
 def export_anki(deck: Deck, path: str | Path) -> Path:
     """Write the deck as an Anki package.
 
-    Ids come from the title and the questions alone, so importing a later export updates the cards in place
-    and keeps what Anki knows of your progress.
+    Ids are made from the title and the questions only, so importing a later export updates the cards and keeps your
+    progress in Anki.
     """
     import genanki
 
@@ -97,6 +101,6 @@ def export_anki(deck: Deck, path: str | Path) -> Path:
 
 
 def _stable_id(*words: str) -> int:
-    """A number that is the same for the same words in every run, in the range Anki takes for ids."""
+    """Return a number that is the same for the same words in every run, in the range of Anki's ids."""
     digest = hashlib.sha256("\n".join(("picture this", *words)).encode()).digest()
     return int.from_bytes(digest[:4], "big") % (1 << 30) + (1 << 30)

@@ -1,4 +1,4 @@
-"""The four pictures that the assessment starts from: well-known subjects of such courses, in our picture-book world."""
+"""The four source pictures of the assessment: well-known subjects of such courses, in the picture-book world."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from helpers.picturebook import Scene, Thing, draw
 
 __all__ = ["SCENES", "draw_originals"]
 
-#: What each file shows; the layout is part of the scene, so everybody starts from the same four pictures.
+#: What each file shows. The layout is fixed, so everybody starts from the same four pictures.
 SCENES = {
     "cats_on_a_sofa.png": Scene(
         (Thing("cat", "orange", "small", 2), Thing("sofa", "blue")), place="room", relation="on", layout=7
@@ -22,9 +22,9 @@ SCENES = {
 
 
 def draw_originals(folder: str | Path, *, size: int = 128) -> list[Path]:
-    """Draw the four pictures, `size` pixels wide and high, into a folder (made where it is missing); their paths.
+    """Draw the four pictures, `size` pixels wide and high, into a folder (made if missing), and return their paths.
 
-    What is in the files already is the same, so calling it again changes nothing.
+    The pictures are always the same, so a second call changes nothing.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
-"""How a picture was drawn: its provenance, which travels in a text chunk of its PNG and in the submission.
+"""How a picture was drawn: its provenance, stored in a text chunk of its PNG and in the submission.
 
-`helpers.submission` has all of these names, too.
+`helpers.submission` re-exports all of these names.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ CHUNK = "provenance"
 #: The libraries whose versions decide what a pipeline draws.
 LIBRARIES = ("diffusers", "torch", "transformers")
 
-#: No list of a submission may be longer, though only four times four wins all the points.
+#: The longest list allowed in a submission; four items in each are enough for full marks.
 MAX_ITEMS = 16
 
 
 def at_most(keys: int) -> BeforeValidator:
-    """Refuses a longer dict unread: pydantic reads all of it first, and tells of each of a million wrong values."""
+    """Reject a longer dict before pydantic reads all of it and reports each of a million invalid values."""
 
     def check(value: Any) -> Any:
         if isinstance(value, dict) and len(value) > keys:
@@ -59,7 +59,7 @@ Name = Annotated[str, StringConstraints(max_length=200)]
 
 
 class Part(BaseModel):
-    """Takes no "3" for 3, no NaN and no half of a character; lets fields that it does not know pass unread."""
+    """Rejects "3" for 3, NaN and lone surrogates; ignores unknown fields."""
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False)
 
@@ -73,7 +73,7 @@ class AdapterUsed(Part):
 
 
 class Provenance(Part):
-    """How one picture was drawn: enough to draw it again, and a hash that tells whether it was changed since."""
+    """How one picture was drawn: enough to draw it again, and a hash that shows whether it has been changed since."""
 
     prompt: Prompt
     model: Name = Field(description="the checkpoint: its name on the Hugging Face hub, or the mini model's name")
@@ -97,9 +97,9 @@ class Provenance(Part):
 
 
 def pixels_sha256(image: Image.Image) -> str:
-    """SHA-256, 64 hex digits, of "<width> <height> " in ASCII and the RGB bytes, row by row.
+    """Return the SHA-256, 64 hex digits, of "<width> <height> " in ASCII and the RGB bytes, row by row.
 
-    Of the pixels and not of the file, so that it can stand inside the file, and saving it again changes nothing.
+    It hashes the pixels, not the file, so it can be stored in the file, and saving again does not change it.
     """
     head = f"{image.width} {image.height} ".encode("ascii")
     return hashlib.sha256(head + image.convert("RGB").tobytes()).hexdigest()
@@ -114,7 +114,7 @@ def make_provenance(
     steps: int,
     guidance_scale: float,
 ) -> Provenance:
-    """How ``pipe`` drew ``image`` just now: with a generator of the picture's own, ``torch.Generator().manual_seed(seed)``."""
+    """Describe how `pipe` has just drawn `image`, with the generator `torch.Generator().manual_seed(seed)`."""
     model, revision = checkpoint_of(pipe)
     scheduler = getattr(pipe, "scheduler", None)
     return Provenance(
@@ -132,12 +132,12 @@ def make_provenance(
 
 
 def checkpoint_of(pipe: StableDiffusionPipeline) -> tuple[str, str]:
-    """The name and the revision of a pipeline's checkpoint, as `Provenance` has them."""
+    """Return the name and revision of a pipeline's checkpoint, as `Provenance` has them."""
     return _checkpoint(Path(pipe.config._name_or_path))
 
 
 def adapter_used(pipe: StableDiffusionPipeline) -> AdapterUsed | None:
-    """The adapter that is in a pipeline, as `Provenance` has it; None where there is none."""
+    """Return the adapter in a pipeline, as `Provenance` has it; None if there is none."""
     adapter = adapter_of(pipe)
     if adapter is None:
         return None
@@ -147,9 +147,9 @@ def adapter_used(pipe: StableDiffusionPipeline) -> AdapterUsed | None:
 
 @cache
 def _checkpoint(folder: Path) -> tuple[str, str]:
-    """The name and revision of the weights in ``folder``: the hub's where it is a download of the hub's.
+    """Return the name and revision of the weights in `folder`: the hub's, if it was downloaded from there.
 
-    Those of an adapter that lies in a model's folder are not the model's.
+    The weights of an adapter inside a model's folder don't count as the model's.
     """
     if folder.parent.name == "snapshots":
         return folder.parent.parent.name.removeprefix("models--").replace("--", "/"), folder.name
@@ -161,16 +161,16 @@ def _checkpoint(folder: Path) -> tuple[str, str]:
 
 
 def attach(image: Image.Image, provenance: Provenance) -> Image.Image:
-    """Make ``image`` carry its provenance, until `save_with_provenance` writes it; returns ``image``.
+    """Attach its provenance to `image`, for `save_with_provenance` to write; return `image`.
 
-    It stands in ``image.info``, which ``copy()`` keeps and most other operations on a picture lose.
+    It is kept in `image.info`, which `copy()` preserves and most other operations on a picture lose.
     """
     image.info[CHUNK] = provenance.model_dump_json()
     return image
 
 
 def provenance_of(picture: Image.Image | str | Path) -> Provenance | None:
-    """The provenance that a picture carries (an open one, or a PNG's path); None when it has none that can be read."""
+    """Return the provenance that a picture (an open one, or a PNG's path) carries; None if it has no readable one."""
     try:
         image = open_untrusted(Path(picture).read_bytes()) if isinstance(picture, (str, Path)) else picture
         return Provenance.model_validate_json(image.info.get(CHUNK, ""))
@@ -179,10 +179,12 @@ def provenance_of(picture: Image.Image | str | Path) -> Provenance | None:
 
 
 def save_with_provenance(image: Image.Image, path: str | Path, provenance: Provenance | None = None) -> Path:
-    """Save ``image`` as a PNG that carries ``provenance`` (by default what `attach` gave it); returns the path.
+    """Save `image` as a PNG that carries `provenance` (by default the one from `attach`), and return the path.
 
-    Makes missing folders. Raises ``PlainError`` when the path is no .png (a JPEG would change the pixels), or the
-    picture is not the one that the provenance tells of.
+    Missing folders are made.
+
+    Raises:
+        PlainError: the path is not a .png (a JPEG would change the pixels), or the provenance is another picture's.
     """
     from PIL.PngImagePlugin import PngInfo
 

@@ -1,4 +1,4 @@
-"""The proxies that the environment names: what goes through them, what past them, and which of them no client can use."""
+"""The proxies in the environment: which requests use them, and which proxies the clients can't use."""
 
 from __future__ import annotations
 
@@ -13,19 +13,22 @@ __all__ = ["UNUSABLE", "fault", "proxy_of", "tidy"]
 
 VARIABLES = ("http_proxy", "https_proxy", "all_proxy")
 
-#: The variables that `tidy` took out of this process's environment, with what they named.
+#: The variables that `tidy` removed from this process's environment, with their values.
 UNUSABLE: dict[str, str] = {}
 
 
 def tidy(environment: MutableMapping[str, str]) -> dict[str, str]:
-    """Keeps requests to this computer away from proxies, which would look for them on their own.
+    """Make requests to this computer bypass proxies, and remove proxies that the clients can't use.
 
-    urllib, requests and httpx, and so every client that the notebooks use, send even 127.0.0.1 through the proxy that
-    the environment names, unless ``no_proxy`` says otherwise; some read it in small letters first, some in capitals.
-    Where no proxy is named it stays as it is: on Windows and macOS it would hide the one of the system's settings.
+    urllib, requests and httpx, and so all clients in the notebooks, send even requests to 127.0.0.1 through a proxy of
+    the environment, which would look for that address on its own computer, unless `no_proxy` says otherwise. Some
+    clients prefer `no_proxy`, some `NO_PROXY`. Without a proxy neither is set: on Windows and macOS it would hide the
+    system's proxy settings.
 
-    A proxy that httpx doesn't know (``socks://…``) stops all its requests, ``no_proxy`` or not: it is taken out of the
-    environment, and returned.
+    A proxy with a protocol that httpx doesn't support (`socks://…`) breaks all its requests, regardless of `no_proxy`.
+
+    Returns:
+        The variables that were removed, with their values.
     """
     named = {name: value for name, value in environment.items() if value and name.lower() in VARIABLES}
     unusable = {name: environment.pop(name) for name, value in named.items() if not _usable(value)}
@@ -41,10 +44,10 @@ def tidy(environment: MutableMapping[str, str]) -> dict[str, str]:
 def _usable(proxy: str) -> bool:
     try:
         parts = urlsplit(_with_scheme(proxy))
-        parts.port  # noqa: B018 - raises for what is not a port
+        parts.port  # noqa: B018 - raises for an invalid port
     except ValueError:
         return False
-    socks = parts.scheme in ("socks5", "socks5h") and find_spec("socksio") is not None  # which httpx speaks it with
+    socks = parts.scheme in ("socks5", "socks5h") and find_spec("socksio") is not None  # httpx needs it for SOCKS
     return bool(parts.hostname) and (parts.scheme in ("http", "https") or socks)
 
 
@@ -53,7 +56,7 @@ def _with_scheme(proxy: str) -> str:
 
 
 def proxy_of(address: str) -> tuple[str, str] | None:
-    """The variable that names the proxy of requests to ``address``, and the proxy, without a password; None if there is none."""
+    """Return the variable that sets the proxy for `address`, and the proxy without its password; None without one."""
     parts = urlsplit(address)
     if proxy_bypass_environment(parts.hostname or ""):
         return None
@@ -65,11 +68,11 @@ def proxy_of(address: str) -> tuple[str, str] | None:
 
 
 def fault(address: str) -> str:
-    """Why requests to ``address`` can't go through the proxy that is named for them; empty where all is well."""
+    """Return why requests to `address` can't use their proxy; empty if they can, or need none."""
     variable, proxy = proxy_of(address) or ("", "")
     if variable not in UNUSABLE:
         return ""
     return (
-        f"{variable} is {proxy}, a proxy that the course's clients can't use. Put its http:// address there, which most "
-        "proxy programs have too, or unset the variable, and start again."
+        f"{variable} is {proxy}, a proxy that the course's clients can't use. Set it to the http:// address that most "
+        "proxy programs have as well, or unset the variable, and start again."
     )

@@ -1,4 +1,4 @@
-"""One run of a picture pipeline, shown for inspection: the texts on the left, the picture and its scores on the right."""
+"""One run of a picture pipeline on one page: the texts on the left, the picture and its scores on the right."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ __all__ = ["show_record"]
 def show_record(record: Mapping[str, Any]) -> None:
     """Show a record in one figure.
 
-    Its keys are "keywords" (a list or a string), "text", "prompt", "image" (the chosen picture), "score" (that
-    picture's), "scores" (of all pictures, in the order of their seeds) and, where there is one, "second_score" (what
-    another judge gives the chosen picture).
+    Args:
+        record: its keys are "keywords" (a list or a string), "text", "prompt", "image" (the chosen picture), "score"
+            (that picture's), "scores" (of all pictures, in the order of their seeds) and optionally "second_score"
+            (another judge's score of the chosen picture).
     """
     show.display_html(_record_html(record))
 

@@ -1,4 +1,4 @@
-"""Draw pictures again from their provenance: what it says is true where the same picture comes out."""
+"""Draw pictures again from their provenance: it is true if the same pictures come out."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ __all__ = ["redraw", "unlike_here"]
 
 
 def redraw(wanted: Sequence[Provenance]) -> list[Image.Image]:
-    """The pictures that the registry's diffusion model draws from these, by the recipe of `helpers.submission`.
+    """Draw the pictures that these describe with the registry's diffusion model, by the recipe of `helpers.submission`.
 
-    Those of equal settings are drawn in one batch: with a generator of its own, a picture comes out the same.
+    Those with equal settings are drawn in one batch: each has its own generator, so it comes out the same.
     """
     import torch
 
@@ -28,57 +28,58 @@ def redraw(wanted: Sequence[Provenance]) -> list[Image.Image]:
 
     pipe = load("diffusion")
     batches = defaultdict(list)
-    for place, one in enumerate(wanted):
+    for i, one in enumerate(wanted):
         weight = one.adapter.weight if one.adapter else None
-        batches[weight, one.scheduler, one.steps, one.guidance_scale].append(place)
+        batches[weight, one.scheduler, one.steps, one.guidance_scale].append(i)
     drawn: dict[int, Image.Image] = {}
-    for (weight, scheduler, steps, guidance_scale), places in batches.items():
+    for (weight, scheduler, steps, guidance_scale), batch in batches.items():
         images = _pipeline(pipe, weight, scheduler)(
-            [wanted[place].prompt for place in places],
+            [wanted[i].prompt for i in batch],
             num_inference_steps=steps,
             guidance_scale=guidance_scale,
-            generator=[torch.Generator().manual_seed(wanted[place].seed) for place in places],
+            generator=[torch.Generator().manual_seed(wanted[i].seed) for i in batch],
         ).images
-        drawn.update(zip(places, images, strict=True))
-    return [drawn[place].convert("RGB") for place in range(len(wanted))]
+        drawn.update(zip(batch, images, strict=True))
+    return [drawn[i].convert("RGB") for i in range(len(wanted))]
 
 
-def unlike_here(said: Provenance) -> str:
-    """What a provenance names that is not available here, besides its checkpoint, as a sentence without a full stop.
+def unlike_here(provenance: Provenance) -> str:
+    """Say which adapter or scheduler of a provenance is unavailable here.
 
-    Empty where all is.
+    Returns:
+        A sentence without a full stop; empty if both are available.
     """
     from helpers.models import LCM_STEPS, ModelUnavailable, few_step, load
 
-    if not (said.adapter or said.scheduler):
+    if not (provenance.adapter or provenance.scheduler):
         return ""
     pipe = load("diffusion")
-    if said.adapter:
+    if provenance.adapter:
         try:
             here = adapter_used(few_step(pipe))
         except ModelUnavailable:
-            return f"it was drawn with the adapter {said.adapter.name[:80]}, which is not here"
-        if (said.adapter.name, said.adapter.revision) != (here.name, here.revision):
+            return f"it was drawn with the adapter {provenance.adapter.name[:80]}, which is unavailable here"
+        if (provenance.adapter.name, provenance.adapter.revision) != (here.name, here.revision):
             return (
-                f"it was drawn with the adapter {said.adapter.name[:80]} ({said.adapter.revision[:80]}), "
-                f"and here is {here.name} ({here.revision})"
+                f"it was drawn with the adapter {provenance.adapter.name[:80]} ({provenance.adapter.revision[:80]}), "
+                f"but the one here is {here.name} ({here.revision})"
             )
     few, own = "LCMScheduler", type(pipe.scheduler).__name__
-    scheduler = said.scheduler or (few if said.adapter else own)
+    scheduler = provenance.scheduler or (few if provenance.adapter else own)
     if scheduler not in (own, few):
         return f"it was drawn with {scheduler[:80]}, not with the model's own {own} or with {few}"
-    if scheduler == few and said.steps > LCM_STEPS:
-        return f"{few} takes at most {LCM_STEPS} steps, and it should have taken {said.steps}"
+    if scheduler == few and provenance.steps > LCM_STEPS:
+        return f"{few} takes at most {LCM_STEPS} steps, but the provenance says {provenance.steps}"
     return ""
 
 
 def _pipeline(pipe: StableDiffusionPipeline, weight: float | None, scheduler: str | None) -> StableDiffusionPipeline:
-    """A pipeline with a scheduler of its own: the endpoint may be drawing with another, which counts its steps, just now.
+    """Return a pipeline with its own scheduler, since the endpoint may be using the registry's right now.
 
     Args:
         pipe: the registry's.
         weight: of the adapter; None for no adapter.
-        scheduler: its class; None for the one that goes with the adapter, or with no adapter.
+        scheduler: its class; None for the default with that adapter, or without one.
     """
     from helpers.models import few_step, lcm_scheduler, with_scheduler
 

@@ -1,7 +1,7 @@
 """A search box with a gallery: type an idea, see the pictures behind the prompts that were found.
 
-Plain ipywidgets, which work with version 7.7 (Colab) and 8, in JupyterLab and in Colab. What comes from outside (queries,
-prompts, addresses, errors) is escaped, so no text can turn into a page's HTML.
+Plain ipywidgets, versions 7.7 (Colab) and 8, in JupyterLab and in Colab. Queries, prompts, addresses and errors are
+escaped, so no text can become HTML of the page.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ WIDTH = 150  # of a picture in the gallery, in pixels
 
 
 def picture_of(prompt: str, url: str) -> Image.Image | None:
-    """The picture behind a row of the prompt store; None where it is on the web, for a browser to fetch, or gone.
+    """Return the picture behind a row of the prompt store; None if it is on the web, for a browser to fetch, or gone.
 
-    Opens ``file:`` and ``data:`` addresses. What the local endpoint would draw is drawn here, so it need not run.
+    Opens `file:` and `data:` URLs. Pictures of the local endpoint are drawn here, so it need not run.
     """
     from urllib.request import urlopen
 
@@ -44,21 +44,23 @@ def picture_of(prompt: str, url: str) -> Image.Image | None:
     try:
         return draw(parse(prompt), size=128)
     except ValueError:
-        return None  # a prompt from another world
+        return None  # not a prompt of the picture-book world
 
 
 class SearchGallery:
-    """A search box with a gallery, shown where it is the last line of a cell.
+    """A search box with a gallery, shown if it is the last line of a cell.
 
-    search: what finds: a function query → DataFrame with the columns prompt, url and dist, the nearest first.
-    search_by_image: a function picture → such a DataFrame. With it each picture gets a button "More like this".
-    query: what is searched for at the start; nothing where it is empty.
+    Enter, leaving the field and the button "Search" start a search. An error becomes a sentence above the gallery.
+    Programs can drive the widgets, too: `field`, `button`, `status`, `results` (whose children are the pictures, each
+    with its button as the last child), `box`.
 
-    Enter, leaving the field and the button "Search" search for what was typed. An error becomes a sentence above the
-    gallery. The widgets are there to be driven by programs, too: `field`, `button`, `status`, `results` (whose children
-    are the pictures, each with its button as the last child), `box`.
+    Args:
+        search: a function query → DataFrame with the columns prompt, url and dist, nearest first.
+        search_by_image: a function picture → such a DataFrame. If given, each picture gets a button "More like this".
+        query: the first search; none if it is empty.
 
-    Raises ``PlainError`` where `search` is no function.
+    Raises:
+        PlainError: `search` or `search_by_image` is not a function.
     """
 
     def __init__(
@@ -73,13 +75,13 @@ class SearchGallery:
         for function in (search, search_by_image or search):
             if not callable(function):
                 raise PlainError(
-                    "SearchGallery wants a function that takes a query and returns a DataFrame, but got "
+                    "SearchGallery expects a function that takes a query and returns a DataFrame, but got "
                     f"{type(function).__name__}. Write for example SearchGallery(lambda query: "
                     'search_by_text(client, "prompts", query, k=8)).'
                 )
         self._search, self._search_by_image = search, search_by_image
 
-        # The browser tells the field's text when Enter is pressed or the field is left, not at each key.
+        # The browser sends the field's text when Enter is pressed or the field is left, not at each key.
         self.field = widgets.Text(
             placeholder="Type an idea and press Enter",
             continuous_update=False,
@@ -102,7 +104,7 @@ class SearchGallery:
         display(self.box)
 
     def _find(self) -> None:
-        """Search for the text in the field; an empty one empties the gallery."""
+        """Search for the text in the field; an empty one clears the gallery."""
         query = self.field.value.strip()
         if not query:
             self._say("")
@@ -111,14 +113,14 @@ class SearchGallery:
         self._show(lambda: self._search(query), f"“{query}”")
 
     def _show(self, search: Callable[[], DataFrame], what: str) -> None:
-        """Put what a search finds into the gallery. Whatever the searching code raises is said, and the box goes on."""
+        """Show the results of a search in the gallery. An error of the search is shown, and the box keeps working."""
         self.button.disabled = True
         self._say(f"Searching for {what} …")
         try:
             found = _checked(search())
             self.results.children = tuple(self._card(*row) for row in found.itertuples(index=False))
-            said = f"{len(found)} found for {what}, the nearest first" if len(found) else f"Nothing found for {what}"
-            self._say(f"{said}.")
+            text = f"{len(found)} found for {what}, nearest first" if len(found) else f"Nothing found for {what}"
+            self._say(f"{text}.")
         except (Exception, KeyboardInterrupt) as error:
             self.results.children = ()
             self._say(sentence(error), error=True)
@@ -126,7 +128,7 @@ class SearchGallery:
             self.button.disabled = False
 
     def _card(self, prompt: str, url: str, dist: float) -> VBox:
-        """One picture with its prompt and distance, and its button where pictures can be searched for."""
+        """Make the card of one picture: prompt, distance, and a button if pictures can be searched for."""
         import ipywidgets as widgets
 
         picture = picture_of(prompt, url)
@@ -139,16 +141,16 @@ class SearchGallery:
         return widgets.VBox(children, layout=widgets.Layout(width=f"{WIDTH + 12}px", margin="0 6px 12px 0"))
 
     def _say(self, text: str, *, error: bool = False) -> None:
-        """A line above the gallery, which screen readers read aloud."""
+        """Show a line above the gallery, which screen readers read aloud."""
         look = "color:#c0392b" if error else "opacity:0.8"
         self.status.value = f'<div role="{"alert" if error else "status"}" style="{look}">{escape(text)}</div>'
 
 
 def _checked(found: DataFrame) -> DataFrame:
-    """The three columns of what was found. Raises ``PlainError`` where it is no table with them."""
+    """Return the three columns of a search's result. Raises `PlainError` if it lacks any."""
     import pandas as pd
 
-    if isinstance(found, pd.DataFrame) and found.empty:  # then the client gives a table without columns
+    if isinstance(found, pd.DataFrame) and found.empty:  # the client then returns a table without columns
         return pd.DataFrame(columns=list(COLUMNS))
     columns = list(getattr(found, "columns", []))
     if missing := [column for column in COLUMNS if column not in columns]:
@@ -161,7 +163,7 @@ def _checked(found: DataFrame) -> DataFrame:
 
 
 def _figure(prompt: str, url: str, dist: float, picture: Image.Image | None) -> str:
-    """A picture with its prompt below. A browser may fetch what is on the web; what nobody can show stays words."""
+    """Return a picture with its prompt below, from the web if necessary, and without the picture if there is none."""
     if picture is not None:
         image = show.picture_html(picture, prompt, width=WIDTH)
     elif urlsplit(url).scheme in ("http", "https"):

@@ -1,25 +1,25 @@
-"""Everything that differs from one computer to the next, in one object: ``settings``.
+"""Everything that differs from one computer to the next, in one object: `settings`.
 
 =====================  ===============  ==========================================================
 environment variable   default          meaning
 =====================  ===============  ==========================================================
-COURSE_PROFILE         mini             ``mini``: the small models in ``models/``, offline;
-                                        ``full``: real checkpoints, downloaded once
-COURSE_DEVICE          auto             ``auto``, ``cpu``, ``cuda`` or ``mps``
+COURSE_PROFILE         mini             `mini`: the small models in `models/`, offline;
+                                        `full`: real checkpoints, downloaded once
+COURSE_DEVICE          auto             `auto`, `cpu`, `cuda` or `mps`
 COURSE_MODELS          <repo>/models    folder of the mini models
-COURSE_GRADER_SEED     0                the seed from which hidden tests draw fresh scenes
-COURSE_CHAT            local            who answers chats: ``local`` (the mini chat model, offline),
-                                        ``groq``, ``nvidia``, or the http(s) address of an
+COURSE_GRADER_SEED     0                the seed with which hidden tests draw new scenes
+COURSE_CHAT            local            the chat provider: `local` (the mini chat model, offline),
+                                        `groq`, `nvidia`, or the http(s) address of an
                                         OpenAI-compatible server
-COURSE_ENDPOINT        http://          where the local chat endpoint is; on this computer a
-                       127.0.0.1:8765   notebook starts it when nobody listens there
-COURSE_STORE           chdb://          where prompts are stored: ``chdb://FOLDER``, a database inside
-                       prompt_store     the notebook (a relative folder is one of the working folder),
-                                        or ``clickhouse://USER@HOST:PORT/DATABASE``, a server
+COURSE_ENDPOINT        http://          the address of the local chat endpoint; on this computer a
+                       127.0.0.1:8765   notebook starts it if it is not running
+COURSE_STORE           chdb://          where prompts are stored: `chdb://FOLDER`, a database inside
+                       prompt_store     the notebook (FOLDER may be relative to the working folder),
+                                        or `clickhouse://USER@HOST:PORT/DATABASE`, a server
 =====================  ===============  ==========================================================
 
-Secrets (API keys) are not settings: ``settings.secret("HF_TOKEN")`` looks in the environment, then in
-Colab's secrets, then asks. Whatever it finds comes wrapped, so that printing it shows stars.
+Secrets (API keys) are not settings: `settings.secret("HF_TOKEN")` looks in the environment, then in Colab's secrets,
+then asks. It returns a wrapper that prints as stars.
 """
 
 from __future__ import annotations
@@ -44,34 +44,34 @@ __all__ = ["SECRETS", "Settings", "settings"]
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
-#: The secrets that the course knows, each with what it is for. None is needed under the profile ``mini``.
+#: The secrets that the course knows, each with its purpose. None is needed under the profile `mini`.
 SECRETS = {
     "HF_TOKEN": "faster and gated downloads under COURSE_PROFILE=full",
     "GROQ_API_KEY": "chat models served by Groq",
     "NVIDIA_API_KEY": "chat models served by NVIDIA",
-    "COURSE_CHAT_KEY": "a chat server of your own that wants a key (COURSE_CHAT=https://…)",
-    "COURSE_STORE_PASSWORD": "a database server that wants a password (COURSE_STORE=clickhouse://…)",
+    "COURSE_CHAT_KEY": "your own chat server, if it requires a key (COURSE_CHAT=https://…)",
+    "COURSE_STORE_PASSWORD": "a database server that requires a password (COURSE_STORE=clickhouse://…)",
 }
 
 CHAT_PROVIDERS = ("local", "groq", "nvidia")
 
 
 def _parts(text: str) -> SplitResult:
-    """The parts of an address; all empty where no such host or port can be."""
+    """Split an address; all parts are empty if its host or port is invalid."""
     try:
         parts = urlsplit(text)
         return parts if parts.port != 0 else urlsplit("")
-    except ValueError:  # of urlsplit for a host, of .port for a port
+    except ValueError:  # from urlsplit for the host, from .port for the port
         return urlsplit("")
 
 
 def is_http(text: str) -> bool:
-    """Whether ``text`` is an http(s) address."""
+    """Return whether `text` is an http(s) address."""
     return _parts(text).scheme in ("http", "https") and bool(_parts(text).hostname)
 
 
 def _address(text: str) -> str:
-    """``text`` without a closing slash. Raises pydantic's error unless it is an http(s) address."""
+    """Return an http(s) address without its trailing slash. Raises pydantic's error for anything else."""
     if not is_http(text):
         raise PydanticCustomError("address", "it should be an address such as http://127.0.0.1:8765")
     return text.rstrip("/")
@@ -89,7 +89,7 @@ def _chat_provider(text: str) -> str:
 
 
 def store_address(text: str) -> str:
-    """``text`` if it says where a prompt store is. Raises pydantic's error, a ValueError, unless it does."""
+    """Return the address of a prompt store unchanged. Raises pydantic's error, a ValueError, for anything else."""
     if text.removeprefix("chdb://") not in ("", text):
         return text
     parts = _parts(text)
@@ -101,7 +101,7 @@ def store_address(text: str) -> str:
 
 
 class Settings(BaseSettings):
-    """The settings, read once from the environment. Raises ``PlainError`` for a value that is none."""
+    """The settings, read once from the environment. Raises `PlainError` for an invalid value."""
 
     model_config = SettingsConfigDict(env_prefix="COURSE_", validate_assignment=True)
 
@@ -111,7 +111,7 @@ class Settings(BaseSettings):
     grader_seed: int = 0
     chat_provider: Annotated[str, AfterValidator(_chat_provider)] = Field("local", validation_alias="COURSE_CHAT")
     endpoint: Annotated[str, AfterValidator(_address)] = "http://127.0.0.1:8765"
-    # It may hold a password, which no printed settings should show.
+    # It may contain a password, which must not be printed with the settings.
     store: Annotated[str, AfterValidator(store_address)] = Field("chdb://prompt_store", repr=False)
 
     _secrets: dict[str, SecretStr] = PrivateAttr(default_factory=dict)
@@ -124,7 +124,7 @@ class Settings(BaseSettings):
 
     @property
     def device(self) -> str:
-        """Where models run: ``"cuda"``, ``"mps"`` or ``"cpu"``; the best there is, unless COURSE_DEVICE says."""
+        """Where models run: "cuda", "mps" or "cpu"; the best available, unless COURSE_DEVICE names one."""
         import torch
 
         usable = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
@@ -139,16 +139,16 @@ class Settings(BaseSettings):
 
     @property
     def dtype(self) -> torch.dtype:
-        """Number format of model weights: half precision for full models on an NVIDIA GPU, else float32.
+        """Number format of model weights: half precision for full models on an NVIDIA GPU, otherwise float32.
 
-        The mini models stay in float32 everywhere: they are tiny, and results then agree across machines.
+        The mini models stay in float32 everywhere: they are tiny, and the results agree across machines.
         """
         import torch
 
         return torch.float16 if self.profile == "full" and self.device == "cuda" else torch.float32
 
     def find_secret(self, name: str) -> SecretStr | None:
-        """The secret called ``name`` from the environment or Colab's secrets, or None. Never asks."""
+        """Return the secret called `name` from the environment or Colab's secrets, or None. Never asks."""
         if name in self._secrets:
             return self._secrets[name]
         value = os.environ.get(name) or _colab_secret(name)
@@ -157,10 +157,12 @@ class Settings(BaseSettings):
         return self._secrets.get(name)
 
     def secret(self, name: str) -> SecretStr:
-        """The secret called ``name``; asked for, with hidden typing, when it is nowhere to be found.
+        """Return the secret called `name`; ask for it, with hidden typing, if it is not found.
 
-        Call ``.get_secret_value()`` on the result where a library wants the text itself. Raises
-        ``PlainError`` when there is none and nobody to ask (a grader, a script).
+        Call `.get_secret_value()` on the result for a library that needs the text itself.
+
+        Raises:
+            PlainError: there is none, and no user to ask (in a grader or a script).
         """
         if found := self.find_secret(name):
             return found
@@ -168,11 +170,7 @@ class Settings(BaseSettings):
 
         try:
             value = getpass.getpass(f"{name} (typing stays hidden): ").strip()
-        except (
-            EOFError,
-            OSError,
-            RuntimeError,
-        ):  # no terminal; IPython's StdinNotImplementedError is a RuntimeError
+        except (EOFError, OSError, RuntimeError):  # no terminal; IPython's StdinNotImplementedError is a RuntimeError
             value = ""
         if not value:
             raise PlainError(
@@ -183,20 +181,20 @@ class Settings(BaseSettings):
         return self._secrets[name]
 
     def forget_secret(self, name: str) -> None:
-        """Drops what was found or typed for ``name``, so that a wrong key is looked for (or asked for) afresh."""
+        """Forget what was found or typed for `name`, so that a wrong key is looked up, or asked for, again."""
         self._secrets.pop(name, None)
 
 
 def _setting_sentence(error: dict) -> str:
     name = str(error["loc"][0])
     variable = name if name.isupper() else f"COURSE_{name.upper()}"
-    wanted = error["msg"].replace("Input", "it", 1)
-    given = re.sub("://.*@", "://…@", repr(error["input"]))  # a password may stand there
-    return f"{variable} is {given}, but {wanted}. Change or unset that environment variable and start again."
+    expected = error["msg"].replace("Input", "it", 1)
+    given = re.sub("://.*@", "://…@", repr(error["input"]))  # it may contain a password
+    return f"{variable} is {given}, but {expected}. Change or unset that environment variable and start again."
 
 
 def _colab_secret(name: str) -> str | None:
-    """The secret from Colab's key panel; None elsewhere, or when it is missing, not shared or not answered."""
+    """Return the secret from Colab's key panel; None elsewhere, or if it is missing or access is not granted."""
     try:
         from google.colab import userdata
     except ImportError:

@@ -11,15 +11,15 @@ FILE = Path(__file__).with_name("stories.txt")
 
 
 def read() -> list[str]:
-    """The stories, each a few sentences in one line; the same order each time."""
+    """Return the stories, each a few sentences on one line, always in the same order."""
     return FILE.read_text(encoding="utf-8").strip().split("\n\n")
 
 
 def words(text: str) -> list[str]:
-    """The words of a text in order, in small letters and in the singular, so that "Two Boxes" has the word "box".
+    """Return the words of a text in order, in lower case and in the singular: those of "Two Boxes" are "two" and "box".
 
-    The singular is a rule of thumb for English: it makes "mar" of "mars", which does no harm where all texts that are
-    compared go through it.
+    The singular is a rule of thumb for English: it turns "mars" into "mar", which is harmless as long as all the texts
+    that are compared go through it.
     """
     return [_singular(word) for word in re.findall(r"[a-z0-9]+", text.lower())]
 

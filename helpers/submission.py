@@ -1,19 +1,19 @@
-"""What is handed in at the end of the course: four records, and the pictures that they name.
+"""What students hand in at the end of the course: four records, and the pictures that they name.
 
-A record tells of one source picture: its description, the prompts that were made from it, and the pictures that
-were made from those. All records together are the file ``all_metadata.json``; `pack` puts them and their pictures
-into the request that the assessment runner takes (``POST <endpoint>/run_assessment``).
+A record describes one source picture: its description, the prompts that were made from it, and the pictures that were
+made from those. All records together are the file `all_metadata.json`; `pack` puts them and their pictures into the
+request for the assessment runner (`POST <endpoint>/run_assessment`).
 
-Each picture says in a text chunk of its PNG how it was drawn (`Provenance`), and its record says so too. With the
-same model, adapter, scheduler, prompt, seed, steps and guidance the same picture comes out again, so anybody can draw
-it afresh and compare::
+A text chunk in each picture's PNG says how it was drawn (`Provenance`), and so does its record. The same model,
+adapter, scheduler, prompt, seed, steps and guidance give the same picture, so anyone can draw it again and compare::
 
-    pipe(prompt, num_inference_steps=steps, guidance_scale=guidance_scale, generator=torch.Generator().manual_seed(seed))
+    generator = torch.Generator().manual_seed(seed)
+    pipe(prompt, num_inference_steps=steps, guidance_scale=guidance_scale, generator=generator)
 
-The seed is the picture's own: each picture gets a generator of its own, on the CPU, so that it comes out the same
-alone, in a batch with others, and on a graphics card.
+Each picture has its own seed and its own generator, on the CPU, so that it comes out the same alone, in a batch with
+others, and on a GPU.
 
-``docs/submission.schema.json`` is the request's JSON Schema, made by ``python -m helpers.submission``.
+`docs/submission.schema.json` is the request's JSON Schema, made by `python -m helpers.submission`.
 """
 
 from __future__ import annotations
@@ -73,9 +73,8 @@ __all__ = [
 #: The file that `write_metadata` writes.
 METADATA = "all_metadata.json"
 
-#: Nor may more pictures come.
+#: The most pictures in a request.
 MAX_IMAGES = 64
-
 
 Description = Annotated[str, StringConstraints(max_length=8_000)]
 ImagePath = Annotated[str, StringConstraints(max_length=500)]
@@ -84,8 +83,8 @@ ImagePath = Annotated[str, StringConstraints(max_length=500)]
 class Record(Part):
     """One source picture and what was made from it. The i-th picture was drawn from the i-th prompt.
 
-    Paths are relative to the folder that the notebook runs in, with forward slashes. Early submissions have the
-    first three fields only.
+    Paths are relative to the folder that the notebook runs in, with forward slashes. Early submissions have only the
+    first three fields.
     """
 
     original_description: Description
@@ -93,12 +92,12 @@ class Record(Part):
     image_paths: list[ImagePath] = Field(max_length=MAX_ITEMS)
     source_image: ImagePath | None = Field(None, description="path of the source picture")
     provenance: list[Provenance | None] | None = Field(
-        None, max_length=MAX_ITEMS, description="one for each of image_paths; null where it is not known"
+        None, max_length=MAX_ITEMS, description="one for each of image_paths; null if it is unknown"
     )
 
 
 class Submission(Part):
-    """The body of ``POST /run_assessment``. The pictures travel in ``zip`` or ``images``, or lie in ``folder``."""
+    """The body of `POST /run_assessment`. The pictures are in `zip`, in `images` or in `folder`."""
 
     submission: list[Record] = Field(max_length=MAX_ITEMS)
     student: Name = Field("", description="the name for the certificate")
@@ -109,8 +108,8 @@ class Submission(Part):
     )
     folder: ImagePath | None = Field(
         None,
-        description="a folder of the runner's own computer, inside the one that it was started for; "
-        "where a request has neither pictures nor a folder, that folder itself",
+        description="a folder on the runner's computer, inside the one that it was started for; that one itself if a "
+        "request has neither pictures nor a folder",
     )
 
 
@@ -127,12 +126,16 @@ def make_record(
     *,
     source_image: str | Path | None = None,
 ) -> Record:
-    """A record with the provenance that its pictures carry. Raises ``PlainError`` for a value of a wrong type or size."""
+    """Make a record with the provenance that its pictures carry.
+
+    Raises:
+        PlainError: a value has the wrong type or size.
+    """
     for name, value in (("prompts", prompts), ("image_paths", image_paths)):
-        if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):  # a text would give its letters
+        if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):  # a string would be split into letters
             raise PlainError(
-                f"make_record takes a list of {name}, one for each picture, but got {type(value).__name__}: "
-                f"{value!r:.80}. Put it in square brackets, even where there is only one."
+                f"make_record expects a list of {name}, one for each picture, but got {type(value).__name__}: "
+                f"{value!r:.80}. Put it in square brackets, even if there is only one."
             )
     paths = list(image_paths)
     try:
@@ -143,18 +146,18 @@ def make_record(
             source_image=_posix(source_image),
         )
     except ValidationError as error:
-        raise PlainError(f"This is no record of a submission: {_sentences(error)}") from None
+        raise PlainError(f"This is not a valid record: {_sentences(error)}") from None
     found = [provenance_of(path) for path in paths]
     return record.model_copy(update={"provenance": found}) if any(found) else record
 
 
 def _posix(path: Any) -> Any:
-    """A path with forward slashes; what is none stays as it is, for pydantic to tell."""
+    """Return a path with forward slashes; anything else is returned unchanged, and pydantic reports it."""
     return Path(path).as_posix() if isinstance(path, (str, Path)) else path
 
 
 def write_metadata(records: Sequence[Record], folder: str | Path) -> Path:
-    """Write the records to ``folder/all_metadata.json`` (made where it is missing); returns that path."""
+    """Write the records to `folder/all_metadata.json` (the folder is made if it is missing), and return that path."""
     path = Path(folder) / METADATA
     path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps([record.model_dump(exclude_none=True) for record in records], indent=2, ensure_ascii=False)
@@ -163,9 +166,10 @@ def write_metadata(records: Sequence[Record], folder: str | Path) -> Path:
 
 
 def read_metadata(path: str | Path) -> list[Record]:
-    """The records of a file that `write_metadata` wrote, or one of the three fields that early submissions have.
+    """Read a file that `write_metadata` wrote, or one with the three fields of early submissions.
 
-    Raises ``PlainError``, with the place of each fault, for a file that is missing or holds something else.
+    Raises:
+        PlainError: the file is missing or not valid; the message says where.
     """
     path = Path(path)
     try:
@@ -173,15 +177,17 @@ def read_metadata(path: str | Path) -> list[Record]:
     except OSError as error:
         raise PlainError(f"{path} can't be read ({error.strerror}). Run the cell with send_metadata first.") from error
     except ValidationError as error:
-        raise PlainError(f"{path} holds no records of a submission: {_sentences(error)}") from None
+        raise PlainError(f"{path} does not contain valid records: {_sentences(error)}") from None
 
 
 def pack(records: Sequence[Record], folder: str | Path = ".", *, student: str = "", course: str = "") -> dict[str, Any]:
-    """The request for ``POST /run_assessment``: the records, and the pictures that they name in a zip archive.
+    """Make the request for `POST /run_assessment`: the records, and a zip archive of the pictures that they name.
 
-    Paths in it are relative to ``folder``, the one that the notebook runs in. A picture that is missing stays out
-    and is left to the runner to tell. Raises ``PlainError`` for a path that leads out of the folder, or a name
-    that is too long.
+    Paths in it are relative to `folder`, the one that the notebook runs in. A missing picture is left out, and the
+    runner reports it.
+
+    Raises:
+        PlainError: a path leads out of the folder, or a name is too long.
     """
     root = Path(folder).resolve()
     archive, members = io.BytesIO(), {}
@@ -189,7 +195,7 @@ def pack(records: Sequence[Record], folder: str | Path = ".", *, student: str = 
     def name_of(path: str) -> str:
         file = (root / path).resolve()
         if not file.is_relative_to(root):
-            raise PlainError(f"{path} is outside of {root}. Save pictures inside it, and name them relative to it.")
+            raise PlainError(f"{path} is outside {root}. Save pictures inside it, and name them relative to it.")
         name = file.relative_to(root).as_posix()
         if file.is_file():
             members[name] = file
@@ -201,19 +207,19 @@ def pack(records: Sequence[Record], folder: str | Path = ".", *, student: str = 
         if record.source_image is not None:
             changes["source_image"] = name_of(record.source_image)
         packed.append(record.model_copy(update=changes))
-    with zipfile.ZipFile(archive, "w") as file:  # not compressed: PNG files are already
+    with zipfile.ZipFile(archive, "w") as file:  # not compressed: PNG files already are
         for name, path in members.items():
-            file.writestr(zipfile.ZipInfo(name), path.read_bytes())  # no dates: the same pictures, the same request
+            file.writestr(zipfile.ZipInfo(name), path.read_bytes())  # no dates: the same pictures give the same request
     content = base64.b64encode(archive.getvalue()).decode("ascii")
     try:
         body = Submission(submission=packed, student=student, course=course, zip=content)
     except ValidationError as error:
-        raise PlainError(f"This is no submission: {_sentences(error)}") from None
+        raise PlainError(f"This is not a valid submission: {_sentences(error)}") from None
     return body.model_dump(exclude_none=True)
 
 
 def faults(error: ValidationError) -> list[str]:
-    """A sentence for each fault that pydantic found: where it is, and what should stand there."""
+    """Return a sentence for each error that pydantic found: where it is, and what was expected."""
     return [
         f"{'.'.join(str(part)[:80] for part in fault['loc']) or 'the whole'}: "
         f"{fault['msg'].removeprefix('Value error, ')}."
@@ -222,13 +228,13 @@ def faults(error: ValidationError) -> list[str]:
 
 
 def _sentences(error: ValidationError) -> str:
-    """The first three faults."""
+    """Return the first three errors."""
     found = faults(error)
     return " ".join(found[:3]) + (f" And {len(found) - 3} more." if len(found) > 3 else "")
 
 
 def json_schema() -> dict[str, Any]:
-    """The JSON Schema (draft 2020-12) of the request; that of one record is in ``$defs.Record``."""
+    """Return the JSON Schema (draft 2020-12) of the request; the one of a record is in `$defs.Record`."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Submission.model_json_schema()}
 
 

@@ -1,4 +1,4 @@
-"""Things to click in a notebook. They work in JupyterLab and Colab alike; the flashcards on exported pages, too."""
+"""Interactive widgets for JupyterLab and Colab; the flashcards work on exported pages, too."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ __all__ = ["Chatbot", "SearchGallery", "flashcards"]
 
 
 def flashcards(path: str | Path) -> None:
-    """Show a deck's cards one by one: read the question, flip, and put the card back or set it aside."""
+    """Show a deck's cards one by one: read the question, flip the card, then put it back or set it aside."""
     from IPython.display import HTML, display
 
     display(HTML(_flashcards_html(_flashcards.read(path))))
 
 
 def _flashcards_html(deck: _flashcards.Deck) -> str:
-    """Cards are foldable blocks, which work without scripts; the script shows them as a stack, one at a time."""
+    """Return the HTML. Cards are <details> elements, which work without scripts; the script shows one at a time."""
     name = f"flashcards-{uuid4().hex}"
     cards = "".join(
         f'<details style="border:1px solid #8888;border-radius:8px;padding:12px;margin:6px 0;max-width:42em">'

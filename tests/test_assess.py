@@ -132,33 +132,33 @@ def test_what_is_kept_comes_back(url):
     assert store.waiting() == [one.id, other.id]
     assert store.load(other.id) == other
     assert store.answer(one.id) is None and store.knows(one.id) and not store.knows("another")
-    with store.turn() as turn:
-        assert (turn.id, turn.attempts) == (one.id, 1)
-        turn.answer = "{}"
+    with store.claim() as claim:
+        assert (claim.id, claim.attempts) == (one.id, 1)
+        claim.answer = "{}"
     assert store.answer(one.id) == "{}" and store.waiting() == [other.id]
-    with store.turn(besides=[other.id]) as turn:
-        assert turn is None
+    with store.claim(exclude=[other.id]) as claim:
+        assert claim is None
 
 
 def test_two_runners_never_have_the_same_submission(url):
     mine, theirs, first, second = SubmissionStore(url), SubmissionStore(url), parcel("first"), parcel("second")
     mine.add(first)
-    with mine.turn() as turn:
+    with mine.claim() as claim:
         theirs.add(second)  # is taken in meanwhile
         assert theirs.answer(first.id) is None and theirs.waiting() == [first.id, second.id]
-        with theirs.turn() as other:  # SQLite lets one runner judge at a time
+        with theirs.claim() as other:  # SQLite lets one runner judge at a time
             assert other is None if url.startswith("sqlite") else other.id == second.id
-        turn.answer = "{}"
-    with theirs.turn() as turn:
-        assert turn.id == second.id
+        claim.answer = "{}"
+    with theirs.claim() as claim:
+        assert claim.id == second.id
 
 
 def test_a_turn_that_fails_does_not_count(url):
     store = SubmissionStore(url)
     store.add(parcel())
     for _ in range(3):
-        with pytest.raises(ZeroDivisionError), store.turn() as turn:
-            assert turn.attempts == 1
+        with pytest.raises(ZeroDivisionError), store.claim() as claim:
+            assert claim.attempts == 1
             raise ZeroDivisionError
     assert store.waiting() == [parcel().id] and store.answer(parcel().id) is None
 
@@ -167,8 +167,8 @@ HOLDER = """
 import sys, threading
 from course.assess.submissions import SubmissionStore
 
-with SubmissionStore(sys.argv[1]).turn() as turn:
-    print(turn.id, flush=True)
+with SubmissionStore(sys.argv[1]).claim() as claim:
+    print(claim.id, flush=True)
     threading.Event().wait()
 """
 
@@ -178,15 +178,15 @@ def test_the_lock_of_a_killed_runner_goes_with_it(url):
     store.add(parcel())
     with subprocess.Popen([sys.executable, "-c", HOLDER, url], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline().strip() == parcel().id
-        with store.turn() as turn:
-            assert turn is None
+        with store.claim() as claim:
+            assert claim is None
         process.kill()
 
     def take_over():
-        with store.turn() as turn:
-            if turn:
-                attempts.append(turn.attempts)
-                turn.answer = "{}"
+        with store.claim() as claim:
+            if claim:
+                attempts.append(claim.attempts)
+                claim.answer = "{}"
         return attempts
 
     until(take_over)  # a server needs a moment to notice that its client has gone
@@ -210,9 +210,9 @@ def test_a_database_of_earlier_versions_is_used_on(tmp_path, store):
         file.execute("CREATE TABLE claims (id VARCHAR(32) PRIMARY KEY, owner VARCHAR(32), renewed DATETIME)")
         file.execute("INSERT INTO claims VALUES (?, 'a runner', '2999-01-01 00:00:00')", ["0" * 32])
     assert store.waiting() == ["0" * 32]
-    with store.turn() as turn:
-        assert (turn.id, turn.attempts) == ("0" * 32, 1)
-        turn.answer = "{}"
+    with store.claim() as claim:
+        assert (claim.id, claim.attempts) == ("0" * 32, 1)
+        claim.answer = "{}"
     store.add(parcel())
     assert store.waiting() == [parcel().id]
 
@@ -244,7 +244,7 @@ def test_a_database_that_cannot_be_used_gets_a_sentence(url):
 def test_a_lock_file_that_cannot_be_made_gets_a_sentence(store, tmp_path):
     store.add(parcel())
     (tmp_path / "new" / "submissions.db.lock").mkdir()
-    with pytest.raises(PlainError, match="can't be used"), store.turn():
+    with pytest.raises(PlainError, match="can't be used"), store.claim():
         pass
 
 
@@ -285,8 +285,8 @@ def test_an_answer_of_earlier_versions_gets_todays_certificate(store, signer):
     signed = {"certificate": {**words, "picture_sha256": "0" * 64}, "signature": "…", "public_key": "…"}
     old = Answer(id=parcel().id, result="passed", score=80, certificate={"json": signed, "png": "…"})
     store.add(parcel())
-    with store.turn() as turn:
-        turn.answer = old.model_dump_json()
+    with store.claim() as claim:
+        claim.answer = old.model_dump_json()
     runner = Runner(store, signer)
     for answer in (runner.look_up(parcel().id), runner.hand_in(parcel()).result(0)):
         assert set(answer.certificate) == {"jwt", "png"} and answer.score == 80
@@ -429,15 +429,15 @@ def test_a_runner_goes_on_with_what_is_there_at_its_start_and_with_what_others_l
 
 def test_what_waits_is_taken_up_when_the_database_is_back(store, signer, monkeypatch):
     store.add(parcel())
-    back, turn, looks = threading.Event(), store.turn, []
+    back, claim, looks = threading.Event(), store.claim, []
 
     def away_at_first(**options):
         looks.append(1)
         if not back.is_set():
             raise PlainError("It is away.")
-        return turn(**options)
+        return claim(**options)
 
-    monkeypatch.setattr(store, "turn", away_at_first)
+    monkeypatch.setattr(store, "claim", away_at_first)
     with at_work(store, signer, passes) as runner:
         until(lambda: looks)
         back.set()
@@ -448,7 +448,7 @@ def test_no_more_are_taken_in_than_may_wait(store, signer):
     slow = Slow(fails)
     with at_work(store, signer, slow, max_waiting=2) as runner:
         first = [runner.hand_in(parcel(name)) for name in "ab"]
-        with pytest.raises(Busy, match="2 submissions are waiting already"):
+        with pytest.raises(Busy, match="2 submissions are already waiting"):
             runner.hand_in(parcel("c"))
         runner.hand_in(parcel("b"))  # waits already
         slow.free.set()
@@ -472,7 +472,7 @@ def test_a_submission_that_stops_the_runner_is_not_tried_for_ever(store, signer)
         store._begin([])
     with at_work(store, signer, passes) as runner:
         answer = runner.hand_in(parcel()).result(PATIENCE)
-    assert answer.result == "error" and "has begun 3 times and never ended" in answer.messages[0]
+    assert answer.result == "error" and "has started 3 times and never finished" in answer.messages[0]
 
 
 # -- over HTTP
@@ -592,8 +592,8 @@ def test_each_request_gets_its_own_reasons(http):
     asked = {"submission": another().records[:1], "student": "w"}
     for fields, reason in (
         ({"images": {}}, 'the field "images" has no files'),
-        ({"zip": "not base64!"}, 'the field "zip" is not whole in base64'),
-        ({"folder": "nobody"}, "this runner looked into its folder 'nobody'"),
+        ({"zip": "not base64!"}, 'the field "zip" is not valid base64'),
+        ({"folder": "nobody"}, "this runner looked in its folder 'nobody'"),
         ({"images": {}}, 'the field "images" has no files'),
     ):
         assert reason in told(http.post("/run_assessment", json={**asked, **fields}), 200)
@@ -647,7 +647,7 @@ def test_what_is_no_submission_gets_a_sentence(http, body, sentence):
     answer = http.post("/run_assessment", content=body, headers=JSON)
     assert sentence in told(answer, 422)
     assert answer.json()["result"] == "invalid" and answer.json()["score"] == 0
-    assert "docs/submission.schema.json says what a submission is" in told(answer, 422)
+    assert "docs/submission.schema.json describes a submission" in told(answer, 422)
 
 
 def test_many_faults_are_summed_up(http):
@@ -659,7 +659,7 @@ def test_many_faults_are_summed_up(http):
 def test_a_body_of_100_mb_is_refused(http):
     chunk = b" " * 1_000_000
     answer = http.post("/run_assessment", content=(chunk for _ in range(100)), headers=JSON)
-    assert "larger than the 2 MB" in told(answer, 413)
+    assert "larger than the limit of 2 MB" in told(answer, 413)
     assert answer.json()["result"] == "invalid"
 
 
@@ -683,7 +683,7 @@ def test_paths_that_lead_out_are_told(http):
         it.records[0]["image_paths"][1] = path
         for fields in ({"images": body_of(it)["images"]}, {"folder": "ada"}):
             answer = http.post("/run_assessment", json={"submission": it.records, **fields})
-            reason = "can't be looked at: its path leads out of the submission's folder"
+            reason = "can't be opened: its path leads out of the submission's folder"
             assert f"Record 1, picture 2 ('{path}') {reason}" in told(answer, 200)
             (score,) = (s for s in answer.json()["criteria"] if s["criterion"] == "pictures")
             assert score["points"] == 15
@@ -696,10 +696,10 @@ def test_who_has_to_wait_gets_a_number(store, signer):
         assert free.wait(PATIENCE)
         return fails(one)
 
-    with at_work(store, signer, slow, max_waiting=1) as runner, listening(runner, patience=0.01) as http:
+    with at_work(store, signer, slow, max_waiting=1) as runner, listening(runner, timeout=0.01) as http:
         answer = http.post("/run_assessment", json={"submission": []})
         id = answer.json()["id"]
-        assert f"ask for /run_assessment/{id}" in told(answer, 202)
+        assert f"look it up at /run_assessment/{id}" in told(answer, 202)
         assert answer.json()["result"] == http.get(f"/run_assessment/{id}").json()["result"] == "waiting"
         other = http.post("/run_assessment", json={"submission": [], "student": "Ada"})
         assert "send yours again in a minute" in told(other, 429) and other.headers["retry-after"] == "60"
@@ -797,7 +797,7 @@ from course.assess.submissions import SubmissionStore
 runner = Runner(SubmissionStore(sys.argv[1]), Signer(sys.argv[2]), judge=lambda parcel: threading.Event().wait())
 runner.start()
 app = FastAPI()
-app.include_router(assessment_router(runner, patience=0.01))
+app.include_router(assessment_router(runner, timeout=0.01))
 listener = socket.create_server(("127.0.0.1", 0))
 print(listener.getsockname()[1], flush=True)
 uvicorn.Server(uvicorn.Config(app, log_level="critical")).run([listener])

@@ -143,32 +143,32 @@ def test_building_twice_gives_the_same_bytes(course):
 
 BROKEN = {
     "10_roles": [
-        "cell double: it is said to be exercise and tests; choose one.",
-        "cell double: points=10 stands in a cell that is neither tests nor written; take it away.",
+        "cell double: it is both exercise and tests; choose one.",
+        "cell double: points=10 is only for tests and written cells; remove it.",
         'cell halve: exercise="halve" belongs in a code cell, but this is a markdown cell.',
-        'cell halve_tests: tests="halve" has no points; write for example points=10.',
-        'cell a square: exercise="a square" must be a name of letters, digits, _ and -, at most 55 long.',
-        'cell a square_tests: tests="a square" must be a name of letters, digits, _ and -, at most 55 long.',
+        'cell halve_tests: tests="halve" has no points; add, for example, points=10.',
+        'cell a square: exercise="a square" must be a name of at most 55 letters, digits, _ and -.',
+        'cell a square_tests: tests="a square" must be a name of at most 55 letters, digits, _ and -.',
         "cell a square_tests: points=-5 must be a number above 0.",
-        "cell 'print(\"points for nothing\")': points=95 stands in a cell that is neither tests nor written; take it away.",
+        "cell 'print(\"points for nothing\")': points=95 is only for tests and written cells; remove it.",
         'cell double: the exercise has no tests cell after it; add # %% tests="double" points=….',
     ],
     "11_regions": [
         'cell double: exercise="double" has no SOLUTION region (### BEGIN SOLUTION … ### END SOLUTION).',
-        "cell double_tests: the marker '### BEGIN HIDEN TESTS' is not known; regions are SOLUTION, HIDDEN TESTS, MARK SCHEME.",
+        "cell double_tests: unknown marker '### BEGIN HIDEN TESTS'; regions are SOLUTION, HIDDEN TESTS, MARK SCHEME.",
         "cell double_tests: END HIDDEN TESTS has no BEGIN HIDDEN TESTS before it.",
         'cell double_tests: tests="double" has no HIDDEN TESTS region (### BEGIN HIDDEN TESTS … ### END HIDDEN TESTS).',
         "cell halve: BEGIN SOLUTION has no END SOLUTION.",
-        "cell halve_tests: BEGIN MARK SCHEME stands inside the region HIDDEN TESTS, which has no end before it.",
-        "cell '### BEGIN SOLUTION': a SOLUTION region belongs in a cell with exercise=… or written=…, and would not be removed rightly here.",
+        "cell halve_tests: BEGIN MARK SCHEME is inside the region HIDDEN TESTS; end that one first.",
+        "cell '### BEGIN SOLUTION': a SOLUTION region belongs in a cell with exercise=… or written=…; here it would not be removed correctly.",
     ],
     "12_pairs": [
-        'cell double_tests: tests="double" has no visible check: put one, such as checks.nb01.double(double), above the hidden tests.',
-        'cell why: written="why" has no question: write it above its mark scheme.',
+        'cell double_tests: tests="double" has no visible check: add one, e.g. checks.nb01.double(double), above the hidden tests.',
+        'cell why: written="why" has no question: add it above the mark scheme.',
         "cell double: the id is used 2 times; every cell needs its own.",
         'cell double_tests: there is no # %% exercise="double" before it.',
         'cell double: the exercise has no tests cell after it; add # %% tests="double" points=….',
-        "all cells: the points sum to 90, not to 100.",
+        "all cells: the points add up to 90, not 100.",
     ],
 }  # fmt: skip
 
@@ -251,9 +251,9 @@ def test_check_names_the_cell_that_is_stale_and_leaves_it(built):
     solutions.write_text(solutions.read_text().replace("Returns twice x.", "Returns x, twice."))
     before = built.read_bytes()
     assert check(built) == [
-        "notebooks/00_tiny/00_tiny.ipynb is not what solutions/ makes (cells double differ); "
+        "notebooks/00_tiny/00_tiny.ipynb does not match solutions/ (cells double differ); "
         "run `course build` and commit it.",
-        "helpers/checks/borrowed.bin is not what solutions/ makes; run `course build` and commit it.",
+        "helpers/checks/borrowed.bin does not match solutions/; run `course build` and commit it.",
     ]
     assert built.read_bytes() == before
 
@@ -261,7 +261,7 @@ def test_check_names_the_cell_that_is_stale_and_leaves_it(built):
 def test_check_finds_a_stale_flashcard_file(built):
     (built.parent / "flashcards.md").write_text("Q: old\nA: older\n")
     assert check(built) == [
-        "notebooks/00_tiny/flashcards.md is not what solutions/ makes; run `course build` and commit it."
+        "notebooks/00_tiny/flashcards.md does not match solutions/; run `course build` and commit it."
     ]
 
 
@@ -269,7 +269,7 @@ def test_check_finds_a_missing_and_a_left_over_notebook(built):
     built.rename(built.with_name("old.ipynb"))
     assert check(built) == [
         "notebooks/00_tiny/00_tiny.ipynb is missing; run `course build` and commit it.",
-        "notebooks/00_tiny/old.ipynb is made from no file in solutions/; delete it.",
+        "notebooks/00_tiny/old.ipynb has no source in solutions/; delete it.",
     ]
 
 
@@ -306,6 +306,6 @@ def test_check_finds_a_notebook_with_a_solution_in_it(built):
     solved = built.parents[2] / "build" / "source" / "00_tiny" / "00_tiny.ipynb"
     shutil.copy(solved, built)
     problems = "\n".join(check(built))
-    assert "is not what solutions/ makes" in problems
+    assert "does not match solutions/" in problems
     assert "cell mean: shows lines of mean's SOLUTION" in problems
     assert "cell why_mean_question: has the marker '### BEGIN MARK SCHEME'" in problems

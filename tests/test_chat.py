@@ -288,14 +288,14 @@ def test_a_server_with_several_models_gets_the_first_and_says_so(local, capsys):
     local.served = ["gemma", "llava"]
     chat_model(provider=local.url).invoke("Hello")
     assert local.asked[-1] == "gemma"
-    assert f"The server at {local.url}/v1 has gemma, llava. Taking gemma" in capsys.readouterr().out
+    assert f"The server at {local.url}/v1 has gemma, llava. Using gemma" in capsys.readouterr().out
     local.served = []
     assert "has no model to offer" in refusal(lambda: chat_model(provider=local.url))
 
 
 def test_a_server_that_is_not_there():
     text = refusal(lambda: chat_model(provider=f"http://127.0.0.1:{free_port()}"))
-    assert "does not tell which models it has (APIConnectionError)" in text
+    assert "does not list its models (APIConnectionError)" in text
 
 
 def test_wrong_words():
@@ -323,7 +323,7 @@ def test_a_retired_model_gives_way_to_the_next_and_stays_away(services, how, cap
     asked = question()
     assert chat.invoke(asked).content == "a red cat"
     title = models.service(provider, "vision").title
-    assert capsys.readouterr().out == f"{title} does not serve old (any more). Taking new in its place.\n"
+    assert capsys.readouterr().out == f"{title} does not serve old (any more). Using new instead.\n"
     chat.invoke(asked)
     assert services.asked == ["old", "new", "new"]
     assert chat.model == "new" and asked == question()
@@ -342,7 +342,7 @@ def test_many_at_once_move_on_once(services, capsys):
     services.answers["old"] = GONE["groq not found"]
     replies = chat_model(provider="groq").batch([question()] * 8, config={"max_concurrency": 8})
     assert [reply.content for reply in replies] == ["a red cat"] * 8
-    assert capsys.readouterr().out.count("Taking new") == 1
+    assert capsys.readouterr().out.count("Using new") == 1
 
 
 @pytest.mark.parametrize("how", GONE)
@@ -352,7 +352,7 @@ def test_when_all_are_gone(services, how):
     for _ in range(2):
         text = refusal(chat.invoke, question())
         assert "serves none of: old, new; it says:" in text
-        assert "helpers/models.toml" in text and 'take provider="local"' in text
+        assert "helpers/models.toml" in text and 'use provider="local"' in text
 
 
 def test_a_model_by_name_comes_first(services, capsys):
@@ -378,10 +378,15 @@ def add(a: int, b: int = 1) -> int:
     return a + b
 
 
+def called(name, arguments):
+    """A tool's call, as a message of a service has it."""
+    call = {"id": "call_1", "type": "function", "function": {"name": name, "arguments": json.dumps(arguments)}}
+    return {"tool_calls": [call]}
+
+
 def call_of(name, arguments):
     """A service's whole answer, which calls a tool."""
-    call = {"id": "call_1", "type": "function", "function": {"name": name, "arguments": json.dumps(arguments)}}
-    message = {"role": "assistant", "content": None, "tool_calls": [call]}
+    message = {"role": "assistant", "content": None, **called(name, arguments)}
     choice = {"index": 0, "message": message, "finish_reason": "tool_calls"}
     usage = {"prompt_tokens": 1, "completion_tokens": 3, "total_tokens": 4}
     return 200, {**head("any", "chat.completion"), "choices": [choice], "usage": usage}
@@ -420,6 +425,30 @@ def test_tools_are_told_to_every_service_in_its_way(services, local, provider, c
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize("provider", ["local", "groq", "nvidia"])
+def test_calls_that_somebody_has_written_or_changed_are_told(services, local, provider):
+    from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+
+    chat = chat_model("text", provider=provider)
+
+    def sent(reply):
+        turns = [HumanMessage("2 and 1?"), reply, ToolMessage("3", tool_call_id="call_1")]
+        chat.invoke(turns)
+        told = [services.requests[-1][1]["messages"][1]]
+        list(chat.stream(turns))
+        told.append(services.requests[-1][1]["messages"][1])
+        (first,), (second,) = (message["tool_calls"] for message in told)
+        assert first == second and (first["id"], first["type"]) == ("call_1", "function")
+        return first["function"]["name"], json.loads(first["function"]["arguments"])
+
+    written = AIMessage("", tool_calls=[{"name": "add", "args": {"a": 2}, "id": "call_1"}])
+    assert sent(written) == ("add", {"a": 2}) and written.additional_kwargs == {}
+    changed = AIMessage(
+        "", tool_calls=[{"name": "add", "args": {"a": 7}, "id": "call_1"}], additional_kwargs=called("add", {"a": 2})
+    )
+    assert sent(changed) == ("add", {"a": 7})
+
+
 @pytest.mark.parametrize("how", GONE)
 def test_the_next_model_has_the_tools_of_the_retired_one(services, how):
     services.answers |= {"old": GONE[how], "new": call_of("add", {"a": 2})}
@@ -455,7 +484,7 @@ def test_replies_that_are_objects(services, local, provider, method, capfd):
 
 
 def test_there_is_no_such_method(local):
-    with pytest.raises(ValueError, match='take "function_calling"'):
+    with pytest.raises(ValueError, match='use "function_calling"'):
         chat_model().with_structured_output({"title": "X", "type": "object", "properties": {}}, method="magic")
 
 
@@ -501,7 +530,7 @@ def test_where_there_is_no_reply_the_next_model_is_asked(services, provider, wha
     assert asked(chat_model("text", provider=provider), NO_REPLY[what]) == "a red cat"
     assert services.asked == ["old", "new"]
     title, says = models.service(provider, "text").title, '; it says: "try again"' if what in QUOTED else ""
-    said = f"{title} gives no reply from old{says}. Taking new in its place.\n"
+    said = f"{title} returned no reply from old{says}. Using new instead.\n"
     assert capfd.readouterr() == (said, "")
 
 
@@ -510,16 +539,14 @@ def test_no_reply_at_all_is_a_sentence(local, what):
     local.answers["picture-book-chat"] = NO_REPLY[what]
     says = '; it says: "try again"' if what in QUOTED else ""
     sentence = refusal(asked, chat_model(), NO_REPLY[what])
-    assert sentence == f"The chat endpoint answers without a reply{says}. Ask once more."
+    assert sentence == f"The chat endpoint returned no reply{says}. Try again."
     own = refusal(asked, chat_model(provider=local.url), NO_REPLY[what])
-    assert own.startswith(
-        f"The server at {local.url}/v1 answers without a reply{says}. Check that {local.url}/v1 is its"
-    )
+    assert own.startswith(f"The server at {local.url}/v1 returned no reply{says}. Check that {local.url}/v1 is its")
 
 
 @pytest.mark.parametrize("provider", ["local", "groq", "nvidia"])
 def test_a_refusal_with_status_200_is_taken_as_what_it_says(services, local, provider):
-    for code, expected in ((429, "too many requests"), ("401", "does not accept the key"), (503, "a fault of its own")):
+    for code, expected in ((429, "too many requests"), ("401", "does not accept the key"), (503, "an internal error")):
         answer = (200, {"error": {"message": "no", "code": code}})
         services.answers |= {"old": answer, "picture-book-chat": answer}
         assert expected in refusal(chat_model("text", provider=provider).invoke, "Hello")
@@ -559,7 +586,7 @@ def test_tokens_that_run_out_before_the_first_word_are_told(services, local, pro
     nothing = text_of("", finish_reason="length")
     services.answers |= {"old": nothing, "picture-book-chat": nothing}
     chat = chat_model("text", provider=provider)
-    assert "used up its tokens before it said anything" in refusal(chat.invoke, "Hello")
+    assert "ran out of tokens before its answer began" in refusal(chat.invoke, "Hello")
     nothing = stream_of("", finish_reason="length")
     services.answers |= {"old": nothing, "picture-book-chat": nothing}
     assert "chat_model(max_tokens=2000)" in refusal(told, chat)
@@ -586,7 +613,7 @@ def test_a_class_as_the_format_of_a_reply_is_sent_as_its_schema(local):
 @pytest.mark.parametrize(
     ("provider", "answer", "expected"),
     [
-        ("groq", groq_error(401, "Invalid API Key", "invalid_api_key"), r"the key that is in GROQ_API_KEY \(401\)"),
+        ("groq", groq_error(401, "Invalid API Key", "invalid_api_key"), r"the key in GROQ_API_KEY \(401\)"),
         ("nvidia", nvidia_error(401, "Unauthorized", "Authentication failed"), r"in NVIDIA_API_KEY \(401\)"),
         ("nvidia", nvidia_error(403, "Forbidden", "Authorization failed"), r'\(403\); it says: "Authorization failed"'),
         (
@@ -610,8 +637,8 @@ def test_a_class_as_the_format_of_a_reply_is_sent_as_its_schema(local):
             groq_error(400, "invalid image data", "x"),
             r'refused the request \(400\); it says: "invalid image data"',
         ),
-        ("groq", (503, {"error": {"message": "over capacity"}}), r"a fault of its own \(503\); it says"),
-        ("nvidia", (500, {"title": "Internal Server Error"}), r"a fault of its own \(500\)"),
+        ("groq", (503, {"error": {"message": "over capacity"}}), r"an internal error \(503\); it says"),
+        ("nvidia", (500, {"title": "Internal Server Error"}), r"an internal error \(500\)"),
     ],
 )
 def test_every_refusal_is_a_sentence(services, provider, answer, expected):
@@ -812,7 +839,7 @@ def test_it_is_started_once_for_many_callers(stand_in, capsys):
         thread.join()
     assert [chat.model for chat in chats] == ["picture-book-chat"] * 4
     assert stand_in.read_text() == "started "
-    said = f"Starting the chat endpoint at {settings.endpoint}; the first time takes some seconds.\n"
+    said = f"Starting the chat endpoint at {settings.endpoint}; the first time takes a few seconds.\n"
     assert capsys.readouterr().out == said
 
 
@@ -868,7 +895,7 @@ def test_the_port_belongs_to_another_program(monkeypatch, stand_in):
 def test_an_endpoint_that_refuses_is_quoted(body):
     with (
         web_server(lambda request: Reply(body, 403)) as address,
-        pytest.raises(PlainError, match=r"refuses to answer: not by this name$"),
+        pytest.raises(PlainError, match=r"refuses the request: not by this name$"),
     ):
         endpoint.served_at(address)
 
@@ -884,7 +911,9 @@ def test_another_notebook_was_quicker(monkeypatch, local):
 
 def test_an_endpoint_elsewhere_is_not_started(monkeypatch, stand_in):
     monkeypatch.setattr(endpoint, "is_local", lambda address: False)
-    assert refusal(chat_model).startswith(f"Nobody answers at {settings.endpoint}. Ask whoever runs that server")
+    assert refusal(chat_model).startswith(
+        f"There is no response from {settings.endpoint}. Ask the administrator of that"
+    )
     assert not stand_in.exists()
 
 
@@ -906,9 +935,7 @@ def test_one_that_stopped_is_started_again(monkeypatch, stand_in):
     with serving() as stub:
         monkeypatch.setattr(settings, "endpoint", stub.url)
         chat = chat_model()
-    assert (
-        refusal(chat.invoke, "Hello") == "The chat endpoint had stopped and has been started again: run this once more."
-    )
+    assert refusal(chat.invoke, "Hello") == "The chat endpoint had stopped and was restarted: run this again."
     assert endpoint.served_at(settings.endpoint) == ["picture-book-chat"]
 
 
@@ -956,11 +983,11 @@ def test_one_that_lets_nobody_join_is_said_and_not_started_again_and_again(monke
     with serving() as stub:
         stub.joining = status
         monkeypatch.setattr(settings, "endpoint", stub.url)
-        assert "lets no notebook join" in refusal(chat_model)
+        assert "is running but rejects new notebooks" in refusal(chat_model)
     assert not stand_in.exists()
 
 
 def test_one_that_ends_as_soon_as_it_is_there_is_not_started_for_ever(monkeypatch, stand_in):
     monkeypatch.setattr(endpoint, "_join", lambda address: False)
-    assert "ends as soon as it is there" in refusal(chat_model)
+    assert "exits right after starting" in refusal(chat_model)
     assert 1 <= stand_in.read_text().count("started") <= endpoint.ROUNDS

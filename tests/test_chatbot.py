@@ -175,7 +175,10 @@ def refuses(question):
         (fails_halfway, "RuntimeError: out of paint"),
         (interrupted, "Stopped."),
         (refuses, "The model is not there. Do this and that."),
-        (lambda question: None, "The answer should be a text, but it is NoneType. Does the function end with return?"),
+        (
+            lambda question: None,
+            "The answer should be a string, but it is NoneType. Does the function end with return?",
+        ),
         (lambda question: 1 / 0, "ZeroDivisionError: division by zero"),
     ],
 )

@@ -149,7 +149,7 @@ def test_the_diffusion_model_is_trained_in_its_parts():
     result = run("train", "diffusion", "--minutes", "1")
     assert result.exit_code == 2
     words = re.sub(r"[│\s]+", " ", result.stderr)
-    assert "'diffusion' is trained in its parts: text, vae, unet, few_step" in words
+    assert "'diffusion' is trained in parts: text, vae, unet, few_step" in words
 
 
 def test_an_error_that_says_what_to_do_is_shown_as_that_sentence(monkeypatch):

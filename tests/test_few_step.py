@@ -190,7 +190,7 @@ def test_a_damaged_adapter(pipe, tmp_path, content):
 
 def test_an_adapter_of_another_model(pipe, tmp_path):
     random_adapter(tmp_path / "tiny", models.load("diffusion").unet)
-    assert "is none for this model" in refusal(pipe)
+    assert "is not one for this model" in refusal(pipe)
 
 
 def test_an_adapter_of_which_layers_would_be_left_out(pipe, tmp_path):
@@ -203,7 +203,7 @@ def test_an_adapter_of_which_layers_would_be_left_out(pipe, tmp_path):
         for name, value in load_file(file).items()
     }
     save_file(renamed, file, {"format": "pt"})
-    assert "is none for this model" in refusal(pipe)
+    assert "is not one for this model" in refusal(pipe)
 
 
 def test_the_full_profile_takes_it_from_the_hub(pipe, tmp_path, monkeypatch):
@@ -322,7 +322,7 @@ def test_a_runner_without_the_adapter_says_so(tmp_path, monkeypatch):
     random_adapter(tmp_path / "diffusion", mini.unet)
     ((_, said), _) = papers_of(few_step(mini))
     shutil.rmtree(tmp_path / "diffusion" / "few_step")
-    assert unlike_here(said) == "it was drawn with the adapter few_step, which is not here"
+    assert unlike_here(said) == "it was drawn with the adapter few_step, which is unavailable here"
 
 
 def test_the_report_names_the_adapter():

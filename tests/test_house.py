@@ -1,6 +1,7 @@
 """The repository's own promises: files made from pyproject.toml agree with it, tools have one version, nothing leaks."""
 
 import ast
+import codecs
 import re
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 import yaml
 
 from course.sync import sync
+from helpers.errors import PlainError
 
 pytestmark = pytest.mark.quick
 
@@ -63,6 +65,20 @@ def test_a_new_address_reaches_badge_and_clone_command(copy):
     assert "colab.research.google.com/github/new-owner/picture-this/blob/main/notebooks/" in readme
     assert "git clone https://github.com/new-owner/picture-this" in readme
     assert f"{old}/picture-this" not in readme
+
+
+@pytest.mark.parametrize("name", ["pyproject.toml", "requirements.txt", "README.md"])
+def test_a_file_in_another_encoding_is_told_with_its_line(copy, name):
+    (copy / name).write_bytes(b"# \n# na\xefve\n" + (copy / name).read_bytes())
+    for check in (True, False):
+        with pytest.raises(PlainError, match=rf"^{name} should be in UTF-8, but line 2 is not \("):
+            sync(check=check, root=copy)
+
+
+@pytest.mark.parametrize("name", ["pyproject.toml", "README.md"])
+def test_a_byte_order_mark_makes_nothing_stale(copy, name):
+    (copy / name).write_bytes(codecs.BOM_UTF8 + (copy / name).read_bytes())
+    assert sync(check=True, root=copy) == []
 
 
 def test_the_environment_file_is_one_that_conda_reads():

@@ -158,7 +158,7 @@ def describes_nothing(it):
     it.records[3]["original_description"] = " "
 
 
-@bad("The source picture of record 2 .* can't be looked at: it is not there", descriptions=15)
+@bad("The source picture of record 2 .* can't be opened: it is missing", descriptions=15)
 def source_is_missing(it):
     del it.files[it.records[1]["source_image"]]
 
@@ -216,12 +216,12 @@ def an_empty_prompt(it):
 ONE_PICTURE = {"pictures": sixteenth(16), "fit": sixteenth(16), "provenance": sixteenth(20)}
 
 
-@bad("Record 1, picture 2 .*: it is not there", **ONE_PICTURE)
+@bad("Record 1, picture 2 .*: it is missing", **ONE_PICTURE)
 def a_picture_is_missing(it):
     del it.files[it.records[0]["image_paths"][1]]
 
 
-@bad("Record 1, picture 3 .*: the file is no picture in one of the formats PNG, JPEG, WEBP", **ONE_PICTURE)
+@bad("Record 1, picture 3 .*: the file is not a picture in one of the formats PNG, JPEG, WEBP", **ONE_PICTURE)
 def a_picture_is_a_text_file(it):
     it.files[it.records[0]["image_paths"][2]] = b"<svg/>"
 
@@ -242,12 +242,12 @@ def unfolding(side):
     return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
 
 
-@bad("Record 1, picture 3 .*: it has more than the 4,200,000 pixels that", **ONE_PICTURE)
+@bad("Record 1, picture 3 .*: it has more than 4,200,000 pixels", **ONE_PICTURE)
 def a_small_file_that_unfolds(it):
     it.files[it.records[0]["image_paths"][2]] = unfolding(3_000)
 
 
-@bad("Record 1, picture 3 .*: it has more than the 4,200,000 pixels that", **ONE_PICTURE)
+@bad("Record 1, picture 3 .*: it has more than 4,200,000 pixels", **ONE_PICTURE)
 def a_small_file_that_unfolds_to_gigabytes(it):
     it.files[it.records[0]["image_paths"][2]] = unfolding(30_000)
 
@@ -331,7 +331,7 @@ def a_retouched_picture(it):
     it.files[path] = png(retouched)
 
 
-@bad("Record 2, picture 3 has its provenance in the record alone", provenance=sixteenth(20))
+@bad("Record 2, picture 3 has its provenance in the record only", provenance=sixteenth(20))
 def a_png_without_provenance(it):
     path = it.records[1]["image_paths"][2]
     with Image.open(io.BytesIO(it.files[path])) as image:
@@ -345,13 +345,13 @@ def no_provenance_of_one(it):
     it.records[1]["provenance"][2] = None
 
 
-@bad("Record 4, pictures .* were drawn by diffusion .sha256:old., and here is", provenance=17)
+@bad("Record 4, pictures .* were drawn by diffusion .sha256:old., but the model here is", provenance=17)
 def drawn_by_another_model(it):
     for k, prompt in enumerate(it.records[3]["prompts"]):
         it.paint(3, k, prompt, seed=k, revision="sha256:old")
 
 
-@bad("Record 4, pictures .* do not come out again from their prompts, seeds, steps", provenance=17)
+@bad("Record 4, pictures .* can't be reproduced from their prompts, seeds, steps", provenance=17)
 def made_up_provenance(it):
     for k, prompt in enumerate(it.records[3]["prompts"]):
         it.paint(3, k, prompt, seed=100 + k, image=painted(prompt, 200 + k))

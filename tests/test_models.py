@@ -365,7 +365,7 @@ for role in ("clip", "vqa", "blip2", "chat"):
     )
     assert ran.returncode == 0, ran.stderr
     slow, *found = ran.stdout.splitlines()
-    assert slow == "There is no GPU here, so Stable Diffusion will take minutes for each picture."
+    assert slow == "There is no GPU here, so Stable Diffusion will take minutes per picture."
     assert list(map(json.loads, found)) == [
         ["StableDiffusionPipeline", "torch.float32"],
         ["CLIPModel", "CLIPProcessor"],
@@ -387,7 +387,7 @@ def test_no_connection_but_the_fallback_is_here(full, tiny, tmp_path, capsys):
     (second,) = entry("clip").fallback
     put_in_cache(tiny / "clip", second, tmp_path / "hub")
     assert load("clip").model.config.projection_dim == 8
-    assert capsys.readouterr().out.endswith(f"Taking {second.id} in its place.\n")
+    assert capsys.readouterr().out.endswith(f"Using {second.id} instead.\n")
 
 
 def test_an_interrupted_download_counts_as_none(full, tiny, tmp_path):
@@ -401,7 +401,7 @@ def test_a_damaged_download(full, tiny, tmp_path):
     snapshot = put_in_cache(tiny / "diffusion", entry("diffusion"), tmp_path / "hub")
     (snapshot / "unet" / "diffusion_pytorch_model.safetensors").write_bytes(b"not weights")
     text = refusal("diffusion")
-    assert str(snapshot) in text and text.endswith("Delete that folder and run this again to download it afresh.")
+    assert str(snapshot) in text and text.endswith("Delete that folder and run this again to download it once more.")
 
 
 def test_too_little_memory_for_a_full_model(full, monkeypatch):
@@ -431,11 +431,11 @@ def test_a_model_that_left_the_hub_gives_way_to_its_fallback(full, tiny, tmp_pat
     said = capsys.readouterr().out.splitlines()
     assert said == [
         "Downloading openai/clip-vit-base-patch32 (MIT): about 0.6 GB, once; "
-        "an interrupted download goes on where it stopped.",
+        "an interrupted download resumes where it stopped.",
         "openai/clip-vit-base-patch32 is no longer public on the hub. "
-        "Trying laion/CLIP-ViT-B-32-laion2B-s34B-b79K in its place.",
+        "Trying laion/CLIP-ViT-B-32-laion2B-s34B-b79K instead.",
         "Downloading laion/CLIP-ViT-B-32-laion2B-s34B-b79K (MIT): about 0.6 GB, once; "
-        "an interrupted download goes on where it stopped.",
+        "an interrupted download resumes where it stopped.",
     ]
 
 

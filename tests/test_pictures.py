@@ -36,10 +36,10 @@ def test_a_made_prompts_url_leads_to_its_picture(http):
 @pytest.mark.parametrize(
     ("query", "sentence"),
     [
-        ("prompt=a quantum cat", "No picture can be drawn of this prompt: 'a quantum cat' names no place"),
+        ("prompt=a quantum cat", "This prompt can't be drawn: 'a quantum cat' names no place"),
         ("prompt=" + "a red cat, " * 100, "In 'prompt': String should have at most 500 characters"),
         ("", "In 'prompt': Field required"),
-        ("prompt=../../etc/passwd", "No picture can be drawn of this prompt"),
+        ("prompt=../../etc/passwd", "This prompt can't be drawn"),
     ],
 )
 def test_what_can_not_be_drawn_is_told(http, query, sentence):

@@ -68,7 +68,7 @@ def test_a_typed_text_is_searched_for_and_its_pictures_have_alt_text():
     assert searches.texts == ["a cat"]
     (page,) = html(box)
     assert alts(page) == [CAT] and "data:image/png;base64," in page and "distance 0.250" in page
-    assert said(box) == "1 found for “a cat”, the nearest first."
+    assert said(box) == "1 found for “a cat”, nearest first."
     assert 'role="status"' in box.status.value
 
 
@@ -94,7 +94,7 @@ def test_more_like_this_searches_with_the_picture_itself():
     (picture,) = searches.pictures
     assert isinstance(picture, Image.Image) and picture.tobytes() == picture_of(CAT, "").tobytes()
     assert alts(html(box)[0]) == [BOAT]
-    assert said(box) == f"1 found for the picture of “{CAT}”, the nearest first."
+    assert said(box) == f"1 found for the picture of “{CAT}”, nearest first."
 
 
 def test_without_a_picture_search_there_is_no_such_button():
@@ -159,7 +159,7 @@ def test_where_nobody_can_show_a_picture_its_prompt_is_there(url):
 
 
 def test_a_search_that_is_no_function_is_refused():
-    with pytest.raises(PlainError, match="wants a function that takes a query and returns a DataFrame, but got str"):
+    with pytest.raises(PlainError, match="expects a function that takes a query and returns a DataFrame, but got str"):
         SearchGallery("search_by_text")
 
 

@@ -35,7 +35,7 @@ from course.serve.app import create_app
 from course.serve.choice import Choice, Sampling
 from course.serve.engine import Engine, Replies
 from course.serve.notebooks import Notebooks
-from course.serve.prompts import Prompter
+from course.serve.prompts import PromptEncoder
 from course.serve.schema import ChatRequest
 from helpers.errors import PlainError
 
@@ -44,9 +44,9 @@ LOCAL = "http://127.0.0.1"
 
 
 @contextmanager
-def running(model, processor, *, rows=8, places=32, **options):
+def running(model, processor, *, rows=8, max_pending=32, **options):
     """The endpoint in a thread, on a free port: its base URL and its engine."""
-    engine = Engine(model, processor, rows=rows, places=places)
+    engine = Engine(model, processor, rows=rows, max_pending=max_pending)
     app = create_app(engine, MODEL, **options)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listening = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=2))
@@ -179,10 +179,10 @@ def test_it_can_be_strict_with_the_names_of_models():
     assert http.get(f"/v1/models/{MODEL}").json()["id"] == MODEL
 
 
-def test_its_routes_have_a_page():
+def test_its_routes_are_listed_without_the_internet():
     http = TestClient(create_app(SimpleNamespace(), MODEL), base_url=LOCAL)
-    assert "swagger" in http.get("/").text and http.get("/").url.path == "/docs"
-    assert "swagger" in http.get("/sdapi/v1/docs").text
+    for path in ("/", "/docs"):
+        assert http.get(path).url.path == "/openapi.json" and http.get(path).json()["openapi"]
     routes, drawing = (http.get(f"{app}/openapi.json").json() for app in ("", "/sdapi/v1"))
     assert {"/v1/models", "/v1/chat/completions", "/pictures/{name}.png"} <= set(routes["paths"])
     asked = routes["components"]["schemas"]["ChatRequest"]["properties"]
@@ -450,8 +450,8 @@ def test_a_reply_does_not_depend_on_its_neighbours(slow, http, rows):
             pool.submit(httpx.post, f"{server.url}/v1/chat/completions", json=request, timeout=PATIENCE)
             for request in REQUESTS
         ]
-        until(lambda: server.engine._taken == len(REQUESTS))
-        server.engine._desk.submit(int).result()  # all prompts are written
+        until(lambda: server.engine._pending == len(REQUESTS))
+        server.engine._executor.submit(int).result()  # all prompts are written
         httpx.get(f"{server.url}/health", timeout=PATIENCE)  # and handed to the engine
         turnstile.give(1000)
         together = [answer.result().json() for answer in answers]
@@ -492,7 +492,7 @@ def test_a_client_that_goes_away_stops_its_generation(slow, monkeypatch, stream)
             until(lambda: turnstile.steps == 3)
         assert cancelled.wait(PATIENCE)
         turnstile.give(1000)
-        until(lambda: server.engine._taken == 0)
+        until(lambda: server.engine._pending == 0)
         assert turnstile.steps < 6
         assert httpx.post(f"{server.url}/v1/chat/completions", json=body(), timeout=PATIENCE).status_code == 200
 
@@ -501,10 +501,10 @@ def test_a_full_queue_answers_429_and_has_room_again(slow):
     import openai
 
     model, turnstile = slow
-    with running(*model, places=2) as server, ThreadPoolExecutor(2) as pool:
+    with running(*model, max_pending=2) as server, ThreadPoolExecutor(2) as pool:
         url = f"{server.url}/v1/chat/completions"
         taken = [pool.submit(httpx.post, url, json=body(), timeout=PATIENCE) for _ in range(2)]
-        until(lambda: server.engine._taken == 2)
+        until(lambda: server.engine._pending == 2)
         answer = httpx.post(url, json=body(), timeout=PATIENCE)
         assert refused(answer, 429)["code"] == "rate_limit_exceeded" and answer.headers["retry-after"] == "1"
         client = openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0)
@@ -512,7 +512,7 @@ def test_a_full_queue_answers_429_and_has_room_again(slow):
             client.chat.completions.create(**body())
         turnstile.give(1000)
         assert [answer.result().status_code for answer in taken] == [200, 200]
-        until(lambda: server.engine._taken == 0)
+        until(lambda: server.engine._pending == 0)
         assert httpx.post(url, json=body(), timeout=PATIENCE).status_code == 200
 
 
@@ -529,7 +529,7 @@ def test_a_model_that_fails_fails_its_batch_alone(llava, caplog):
         with httpx.stream("POST", url, json=body(stream=True), timeout=PATIENCE) as answer:
             lines = [line for line in answer.iter_lines() if line]
         assert json.loads(lines[-1].removeprefix("data: "))["error"]["type"] == "server_error"
-        until(lambda: server.engine._taken == 0)
+        until(lambda: server.engine._pending == 0)
 
 
 # -- what is refused
@@ -634,7 +634,7 @@ def test_json_in_every_encoding_of_unicode_and_no_other(http, encoding):
 def test_an_unknown_path_or_method(http):
     for method, path, status in (("GET", "/v1/completions", 404), ("GET", "/v1/chat/completions", 405)):
         message = refused(http.request(method, path), status)["message"]
-        assert f"{method} {path}" in message and "/docs" in message
+        assert f"{method} {path}" in message and "/openapi.json" in message
 
 
 def test_too_long_input(http):
@@ -648,7 +648,7 @@ def test_very_long_input_is_refused_before_it_is_tokenized(llava):
     processor.apply_chat_template = None
     long = ChatRequest.model_validate(body(*["word " * 1_000] * 11))
     with pytest.raises(ApiError, match="55,000 characters") as caught:
-        Prompter(model, processor).prompt(long.messages, [])
+        PromptEncoder(model, processor).encode(long.messages, [])
     assert caught.value.code == "context_length_exceeded"
 
 
@@ -673,16 +673,16 @@ def png_of(width, height):
 BAD_PICTURES = {
     "file": ("file:///etc/passwd", "data:image/png;base64,"),
     "path": ("/etc/passwd", "data:image/png;base64,"),
-    "http": ("http://127.0.0.1:1/cat.png", "fetches no URLs"),
-    "https": ("https://example.org/cat.png", "fetches no URLs"),
-    "no base64": ("data:image/png,abc", "base64"),
-    "other data": ("data:text/plain;base64,aGVsbG8=", "Expected data:image/png"),
-    "wrong letters": ("data:image/png;base64,!!!!", "not whole in base64"),
-    "cut base64": (picture()[:-3], "not whole in base64"),
+    "http": ("http://127.0.0.1:1/cat.png", "does not download pictures"),
+    "https": ("https://example.org/cat.png", "does not download pictures"),
+    "no base64": ("data:image/png,abc", "Expected a picture, such as data:image/png;base64,"),
+    "other data": ("data:text/plain;base64,aGVsbG8=", "not a picture"),
+    "wrong letters": ("data:image/png;base64,!!!!", "not valid base64"),
+    "cut base64": (picture()[:-3], "not valid base64"),
     "cut file": (picture(size=(200, 200))[:-200], "damaged"),
-    "empty": ("data:image/png;base64,", "no picture"),
-    "not a picture": ("data:image/png;base64," + base64.b64encode(b"hello").decode(), "no picture"),
-    "other format": ("data:image/png;base64," + picture(format="BMP").partition(",")[2], "no picture"),
+    "empty": ("data:image/png;base64,", "not a picture"),
+    "not a picture": ("data:image/png;base64," + base64.b64encode(b"hello").decode(), "not a picture"),
+    "other format": ("data:image/png;base64," + picture(format="BMP").partition(",")[2], "not a picture"),
     "bomb": (png_of(20_000, 20_000), "too large"),
     "small bomb": (png_of(6_000, 6_000), "too large"),
     "thread": (picture(size=(51, 1)), "too narrow"),
@@ -792,7 +792,7 @@ def test_http_urls_are_fetched_only_when_allowed(llava, monkeypatch):
         assert "302" in refused(ask(f"{web}/moved.png"), 400)["message"] and asked[-1][0] == "/moved.png"
         assert "larger than 0.008 MB" in refused(ask(f"{web}/huge.png"), 400)["message"]
         assert "larger than 0.008 MB" in refused(ask(f"{web}/half.png", f"{web}/half-too.png"), 400)["message"]
-        assert "no picture" in refused(ask(f"{web}/bomb.png"), 400)["message"]  # it was not unfolded
+        assert "not a picture" in refused(ask(f"{web}/bomb.png"), 400)["message"]  # it was not unfolded
         assert "data:image" in refused(ask("file:///etc/passwd"), 400)["message"]
 
 
@@ -819,7 +819,7 @@ def test_a_url_that_drips_keeps_nobody_waiting_and_is_given_up(llava, monkeypatc
         finally:
             over.set()
         refused(dripping.result(), 400)
-    assert server.engine._taken == 0
+    assert server.engine._pending == 0
 
 
 NAMED = {"type": "function", "function": {"name": "draw"}}
@@ -938,7 +938,10 @@ def test_it_answers_to_its_own_names(listens, names, port):
 def test_a_page_whose_name_was_led_to_this_computer_is_refused(name, port):
     client = TestClient(create_app(SimpleNamespace(), MODEL), base_url=LOCAL)
     for path in ("/health", "/sdapi/v1/samplers", "/openapi.json"):
-        assert f"not http://{name}{port}" in refused(client.get(path, headers={"host": name + port}), 403)["message"]
+        assert (
+            f"http://{name}{port} may not use this endpoint"
+            in refused(client.get(path, headers={"host": name + port}), 403)["message"]
+        )
 
 
 @pytest.mark.parametrize("page", ["https://evil.example", "null", "http://[::1"])
@@ -989,7 +992,7 @@ def test_a_port_in_use_is_said_before_a_model_is_loaded(host, name):
         pytest.skip(f"this computer has no {host}")
     with taken:
         port = taken.getsockname()[1]
-        with pytest.raises(PlainError, match=f"listens at http://{name}:{port}: pass another --port"):
+        with pytest.raises(PlainError, match=f"is listening at http://{name}:{port}: pass another --port"):
             server.serve(host=host, port=port, allow_image_urls=False, parent_pid=None)
 
 
@@ -1014,7 +1017,7 @@ def test_it_ends_with_the_last_notebook_that_joined():
     watch.join(PATIENCE)
     assert ending.should_exit
     late = client.post("/notebooks", json={"pid": os.getpid()})
-    assert late.status_code == 409 and "ending" in late.json()["error"]["message"]
+    assert late.status_code == 409 and "shutting down" in late.json()["error"]["message"]
     second.communicate()
 
 

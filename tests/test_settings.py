@@ -195,7 +195,7 @@ def test_an_endpoint_elsewhere_that_needs_the_proxy_is_told_of_it(proxied):
         (
             {"http_proxy": "ada:secret@proxy:3128"},
             True,
-            "http_proxy is http://…@proxy:3128; requests to this computer go",
+            "http_proxy is http://…@proxy:3128; requests to this computer bypass",
         ),
         ({"ALL_PROXY": SOCKS}, False, "ALL_PROXY is socks://…@127.0.0.1:7891/, a proxy"),
         ({"HTTP_PROXY": SOCKS, "HTTPS_PROXY": "http://proxy:3128"}, False, "HTTP_PROXY is socks://…@127.0.0.1:7891/"),
@@ -373,7 +373,7 @@ def test_the_doctor_tells_who_answers_chats(bare):
     assert chat_finding(bare, PlainError("taken")) == (False, "taken")
     assert chat_finding(bare, [], endpoint="http://lab.example.org") == (
         False,
-        "nobody answers at http://lab.example.org",
+        "no response from http://lab.example.org",
     )
     assert chat_finding(bare, chat_provider="groq") == (True, "groq (COURSE_CHAT)")
 

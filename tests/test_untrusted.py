@@ -65,11 +65,11 @@ def test_a_large_picture_is_reduced_where_that_is_asked_for(form):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "is no picture in one of the formats PNG, JPEG, WEBP, GIF"),
-        (saved(Image.new("RGB", (3, 2)), "BMP"), "is no picture in one of the formats"),
+        (b"", "is not a picture in one of the formats PNG, JPEG, WEBP, GIF"),
+        (saved(Image.new("RGB", (3, 2)), "BMP"), "is not a picture in one of the formats"),
         (saved(Image.effect_noise((64, 64), 9), "PNG")[:200], r"is damaged \(OSError\)"),
-        (BOMB, "has more than the 32,000,000 pixels that are looked at"),
-        (png(6_000, 6_000, 0, PIXELS), "has more than the 32,000,000 pixels"),
+        (BOMB, "has more than 32,000,000 pixels"),
+        (png(6_000, 6_000, 0, PIXELS), "has more than 32,000,000 pixels"),
     ],
 )
 def test_what_is_no_picture_gets_a_reason(content, reason):

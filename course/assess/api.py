@@ -1,4 +1,4 @@
-"""What a client may ask of the runner: ``POST /run_assessment``, and after it its answer and its public key."""
+"""The runner's HTTP API: submit with `POST /run_assessment`, look up an answer, get the public key."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ from helpers.submission import Submission, faults
 
 __all__ = ["assessment_router"]
 
-#: Seconds until a client hears that its submission waits. Four pictures are drawn again in a few.
-PATIENCE = 100
+#: Seconds until a client is told that its submission is waiting. Redrawing four pictures takes a few.
+ANSWER_TIMEOUT = 100
 
 ID = re.compile("[0-9a-f]{32}")
 
 
-def assessment_router(runner: Runner, *, root: Path | None = None, patience: float = PATIENCE) -> APIRouter:
-    """The routes. Every answer is an `Answer`, with one of these statuses:
+def assessment_router(runner: Runner, *, root: Path | None = None, timeout: float = ANSWER_TIMEOUT) -> APIRouter:
+    """Create the routes. Every response is an `Answer`, with one of these statuses:
 
-    200 passed, failed · 202 waiting · 404 no such submission · 413 too large · 415 not sent as JSON · 422 no submission ·
-    429 too many are waiting · 503 the runner could not judge it.
+    200 passed, failed · 202 waiting · 404 no such submission · 413 too large · 415 not sent as JSON ·
+    422 not a submission · 429 too many are waiting · 503 the runner could not judge it.
 
     Args:
-        root: the folder whose folders a request may name; None where it may name none.
-        patience: how long a request waits for its answer, in seconds.
+        root: the folder inside which a request may name folders; None if it may name none.
+        timeout: how long a request waits for its answer, in seconds.
     """
     router = APIRouter()
 
     @router.post("/run_assessment")
     async def run_assessment(request: Request) -> JSONResponse:
-        # Any page in the browser of this computer's user may post here, but not with this type: no submissions of theirs.
+        # Any web page can make a browser post here, but not with this content type, so no page can submit.
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             message = "Send the submission as JSON, with the header Content-Type: application/json."
             return _respond(Answer(result="invalid", messages=[message]), 415)
@@ -51,10 +51,10 @@ def assessment_router(runner: Runner, *, root: Path | None = None, patience: flo
             return _respond(Answer(result="invalid", messages=[error.detail]), error.status_code)
         try:
             id, future = await run_in_threadpool(_hand_in, runner, root, body)
-            done, _ = await asyncio.wait([asyncio.wrap_future(future)], timeout=patience)
+            done, _ = await asyncio.wait([asyncio.wrap_future(future)], timeout=timeout)
             return _respond(done.pop().result() if done else waiting(id))
         except ValidationError as error:
-            return _respond(Answer(result="invalid", messages=await run_in_threadpool(_told, error)), 422)
+            return _respond(Answer(result="invalid", messages=await run_in_threadpool(_messages, error)), 422)
         except Busy as error:
             return _respond(Answer(result="error", exceptions=[str(error)]), 429, {"Retry-After": "60"})
         except PlainError as error:
@@ -62,7 +62,7 @@ def assessment_router(runner: Runner, *, root: Path | None = None, patience: flo
 
     @router.get("/run_assessment/key")
     async def key() -> JSONResponse:
-        """The key that certificates are verified with, in base64 and as a JSON Web Key."""
+        """Return the key for verifying certificates, in base64 and as a JSON Web Key."""
         signer = runner.signer
         try:
             return JSONResponse(await run_in_threadpool(lambda: {"public_key": signer.public_key, "jwk": signer.jwk}))
@@ -84,15 +84,15 @@ def assessment_router(runner: Runner, *, root: Path | None = None, patience: flo
 
 
 def _hand_in(runner: Runner, root: Path | None, body: bytes) -> tuple[str, Future[Answer]]:
-    """The submission's id, and its answer to come. Raises what `Runner.hand_in` raises, or a ValidationError."""
+    """Return the submission's id and its future answer. Raises what `Runner.hand_in` raises, or a ValidationError."""
     parcel = receive(Submission.model_validate_json(body.removeprefix(codecs.BOM_UTF8)), root)
     return parcel.id, runner.hand_in(parcel)
 
 
-def _told(error: ValidationError) -> list[str]:
+def _messages(error: ValidationError) -> list[str]:
     messages = faults(error)
     more = f"And {len(messages) - 10} more." if len(messages) > 10 else ""
-    hint = "docs/submission.schema.json says what a submission is; helpers.submission.pack writes one."
+    hint = "docs/submission.schema.json describes a submission; helpers.submission.pack writes one."
     return [*messages[:10], *filter(None, [more]), hint]
 
 

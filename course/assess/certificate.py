@@ -1,6 +1,6 @@
-"""The certificate: a JSON Web Token that the runner signs with EdDSA (RFC 7515, RFC 8037), and a picture of its words.
+"""The certificate: a JSON Web Token that the runner signs with EdDSA (RFC 7515, RFC 8037), and a picture of it.
 
-The token is what is certified. Its PNG carries it in a text chunk, so either file can be verified; what the picture
+The token is what counts. The PNG contains it in a text chunk, so either file can be verified; what the picture
 shows is not part of the signature.
 """
 
@@ -42,7 +42,7 @@ CHANGED = "is not genuine: it was changed after it was signed"
 
 
 class Certificate(BaseModel):
-    """What is certified: who passed which course, with how many points of 100, when, by which submission."""
+    """What is certified: who passed which course, with how many of 100 points, when, with which submission."""
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False)
 
@@ -54,19 +54,19 @@ class Certificate(BaseModel):
 
 
 def home() -> Path:
-    """The folder of the user's data in which a runner keeps its key and database."""
+    """Return the folder for the runner's key and database in the user's data folder."""
     return user_data_path("picture-this")
 
 
 class Signer:
-    """Signs with the private key in ``path`` (PEM), which is made when it is first needed, readable by its owner only."""
+    """Signs with the private key in `path` (PEM), which is created on first use, readable only by its owner."""
 
     def __init__(self, path: Path):
         self.path = path
 
     @classmethod
     def at_home(cls) -> Signer:
-        """The signer of this computer's user."""
+        """Return the signer of this computer's user."""
         return cls(home() / "certificate-key.pem")
 
     @cached_property
@@ -76,9 +76,9 @@ class Signer:
                 self._make()
             key = serialization.load_pem_private_key(self.path.read_bytes(), password=None)
         except (OSError, ValueError, TypeError) as error:
-            raise PlainError(f"The key that signs certificates, {self.path}, can't be used ({error}).") from error
+            raise PlainError(f"The key for signing certificates, {self.path}, can't be used ({error}).") from error
         if not isinstance(key, Ed25519PrivateKey):
-            raise PlainError(f"The key that signs certificates, {self.path}, is not an Ed25519 key.")
+            raise PlainError(f"The key for signing certificates, {self.path}, is not an Ed25519 key.")
         return key
 
     def _make(self) -> None:
@@ -86,18 +86,18 @@ class Signer:
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        handle, new = tempfile.mkstemp(dir=self.path.parent)  # its owner's only
+        handle, new = tempfile.mkstemp(dir=self.path.parent)  # readable only by its owner
         try:
             with open(handle, "wb") as file:
                 file.write(pem)
             with suppress(FileExistsError):
-                os.link(new, self.path)  # whole or not at all, and the first of two runners, or threads, wins
+                os.link(new, self.path)  # atomic: the first of two runners, or threads, wins
         finally:
             os.unlink(new)
 
     @property
     def public_key(self) -> str:
-        """The public key in base64; whoever verifies a certificate needs it."""
+        """The public key in base64, needed to verify a certificate."""
         return _base64(self._key.public_key())
 
     @property
@@ -107,7 +107,7 @@ class Signer:
         return {**_members(key), "kid": _thumbprint(key), "alg": ALGORITHM, "use": "sig"}
 
     def issue(self, certificate: Certificate) -> dict[str, str]:
-        """The signed certificate as ``{"jwt": the token, "png": a picture of its words in base64}``."""
+        """Return the signed certificate as `{"jwt": the token, "png": a picture of it in base64}`."""
         claims = {"iss": ISSUER, **certificate.model_dump()}
         token = jwt.encode(claims, self._key, ALGORITHM, headers={"kid": _thumbprint(self._key.public_key())})
         chunks = PngInfo()
@@ -126,12 +126,12 @@ def _base64url(content: bytes) -> str:
 
 
 def _members(key: Ed25519PublicKey) -> dict[str, str]:
-    """What a JSON Web Key must have (RFC 8037), in the order that its thumbprint takes."""
+    """Return the required members of the JSON Web Key (RFC 8037), in the order needed for its thumbprint."""
     return {"crv": "Ed25519", "kty": "OKP", "x": _base64url(key.public_bytes_raw())}
 
 
 def _thumbprint(key: Ed25519PublicKey) -> str:
-    """The key's SHA-256 thumbprint (RFC 7638)."""
+    """Return the key's SHA-256 thumbprint (RFC 7638)."""
     return _base64url(hashlib.sha256(json.dumps(_members(key), separators=(",", ":")).encode()).digest())
 
 
@@ -139,7 +139,7 @@ def _thumbprint(key: Ed25519PublicKey) -> str:
 
 
 def draw(certificate: Certificate, public_key: str) -> Image.Image:
-    """A picture of the certificate's words: RGB, 1000×700 pixels."""
+    """Render the certificate: RGB, 1000×700 pixels."""
     image = Image.new("RGB", SIZE, "#fffdf5")
     pen = ImageDraw.Draw(image)
     for inset, width, colour in ((20, 6, "#2f5d8a"), (34, 2, "#d9a441")):
@@ -153,7 +153,7 @@ def draw(certificate: Certificate, public_key: str) -> Image.Image:
         (485, 24, f"with {certificate.score:g} of 100 points, on {certificate.date}", "#444444"),
         (580, 15, f"Submission {certificate.submission}", "#666666"),
         (606, 15, f"Signed with the Ed25519 key {public_key}", "#666666"),
-        (632, 15, "course verify FILE prints the words that are signed", "#666666"),
+        (632, 15, "course verify FILE prints the signed text", "#666666"),
     )
     for y, size, text, colour in lines:
         font = _font(size)
@@ -165,12 +165,12 @@ def draw(certificate: Certificate, public_key: str) -> Image.Image:
 
 
 def printable(text: str) -> str:
-    """The text in one line, without characters that steer a terminal or the direction of writing."""
-    return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
+    """Return the text on one line, without characters that control a terminal or the writing direction."""
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont:
-    """DejaVu, which comes with matplotlib and has Latin, Greek and Cyrillic letters."""
+    """Load DejaVu, which comes with matplotlib and has Latin, Greek and Cyrillic letters."""
     import matplotlib
 
     return ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts/ttf/DejaVuSans.ttf"), size)
@@ -180,11 +180,11 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
 
 
 class _Refused(Exception):
-    """Not genuine; the message goes on from the file's name."""
+    """Not genuine; the message continues a sentence that starts with the file's name."""
 
 
 def verify(path: str | Path, public_key: str) -> Certificate:
-    """The signed words in a file, a PNG or a text, if ``public_key`` (base64, or a JWK as JSON) is the key that signed them.
+    """Return the certificate in a PNG or text file, if it was signed with `public_key` (base64, or a JWK as JSON).
 
     Raises:
         PlainError: the file is not a certificate, was changed, or was signed with another key.
@@ -197,39 +197,37 @@ def verify(path: str | Path, public_key: str) -> Certificate:
     try:
         text = _text_of(content)
         found = json.loads(text) if text.startswith(("{", '"')) else text
-        while (
-            isinstance(found, dict) and "signature" not in found
-        ):  # the runner's answer, or what it has as "certificate"
+        while isinstance(found, dict) and "signature" not in found:  # the runner's answer, or its "certificate"
             found = found.get("jwt") or found.get("json") or found.get("certificate")
         return _verify_signed_json(found, key) if isinstance(found, dict) else _verify_token(found, key)
     except _Refused as refused:
         raise PlainError(f"{path} {refused}.") from None
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, jwt.InvalidTokenError) as error:
-        reason = "words are missing or malformed" if isinstance(error, ValidationError) else error
-        raise PlainError(f"{path} is not a certificate of this course, or not a whole one ({reason}).") from error
+        reason = "fields are missing or malformed" if isinstance(error, ValidationError) else error
+        raise PlainError(f"{path} is not a certificate of this course, or is incomplete ({reason}).") from error
 
 
 def read_token(token: str) -> Certificate:
-    """The words of a token, whoever signed it."""
+    """Return the certificate in a token, without verifying the signature."""
     return Certificate.model_validate(jwt.decode(token, options={"verify_signature": False}))
 
 
 def _read_key(text: str) -> Ed25519PublicKey:
-    text = text.lstrip("\ufeff")  # as a file that holds the key may begin with
+    text = text.lstrip("\ufeff")  # a file with the key may start with a byte order mark
     try:
         words = json.loads(text) if text.lstrip().startswith("{") else {"x": text}
         x = words.get("jwk", words)["x"].strip().replace("-", "+").replace("_", "/").rstrip("=")
         return Ed25519PublicKey.from_public_bytes(base64.b64decode(f"{x}=", validate=True))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise PlainError(f"{text!r} is not an Ed25519 public key in base64, nor one as a JWK ({error}).") from None
+        raise PlainError(f"{text!r} is not an Ed25519 public key, in base64 or as a JWK ({error}).") from None
 
 
 def _text_of(content: bytes) -> str:
-    """The text in a file, or in a PNG's chunk."""
+    """Return the text in a file, or in a PNG's chunk."""
     if content.startswith(b"\x89PNG"):
         text = open_untrusted(content, ["PNG"]).info.get(CHUNK)
         if text is None:
-            raise ValueError("the picture carries no token; a program that saves it again may leave it out")
+            raise ValueError("the picture contains no token; a program that saved it again may have dropped it")
     else:
         is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # as PowerShell writes
         text = content.decode("utf-16" if is_utf16 else "utf-8-sig")
@@ -237,7 +235,7 @@ def _text_of(content: bytes) -> str:
 
 
 def _verify_token(token: Any, key: Ed25519PublicKey) -> Certificate:
-    token = "".join(token.split())  # a mail program may have broken it into lines
+    token = "".join(token.split())  # a mail program may have wrapped it
     header = jwt.get_unverified_header(token)
     if header.get("alg") != ALGORITHM:
         raise _Refused(f"is not genuine: certificates are signed with {ALGORITHM}, not with {header.get('alg')!r:.40}")
@@ -250,7 +248,7 @@ def _verify_token(token: Any, key: Ed25519PublicKey) -> Certificate:
 
 
 def _verify_signed_json(signed: dict, key: Ed25519PublicKey) -> Certificate:
-    """As the first releases signed: the words as JSON without spaces, its keys in order."""
+    """Verify a certificate of the first releases, which signed JSON without spaces and with sorted keys."""
     if signed["public_key"] != _base64(key):
         raise _another_key(signed["public_key"], _base64(key))
     words = {**signed["certificate"], "score": float(signed["certificate"]["score"])}
@@ -264,5 +262,5 @@ def _verify_signed_json(signed: dict, key: Ed25519PublicKey) -> Certificate:
 
 def _another_key(theirs: Any, ours: str) -> _Refused:
     return _Refused(
-        f"was signed with another key, {theirs!r:.80}, than {ours!r}: ask the runner that issued it for its public key"
+        f"was signed with another key, {theirs!r:.80}, not {ours!r}: ask the runner that issued it for its public key"
     )

@@ -1,8 +1,8 @@
-"""The one thread that judges. The database is its queue.
+"""The one thread that judges submissions. The database is its queue.
 
-What is taken in is in the database first. The thread judges whatever waits there, the first received first: what is
-handed in here, what an earlier runner has left, and what is handed to another runner of the same database that is
-busy or gone. `SubmissionStore.turn` sees to it that only one of them judges a submission.
+Submissions are stored in the database first. The thread judges whatever waits there, in order of arrival: what was
+handed in here, what an earlier runner left behind, and what was handed in to another runner of the same database that
+is busy or gone. `SubmissionStore.claim` makes sure that only one of them judges a submission.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 from course.assess.certificate import Certificate, Signer, home
 from course.assess.parcel import Parcel
-from course.assess.submissions import SubmissionStore, Turn
+from course.assess.submissions import Claim, SubmissionStore
 from helpers.assessment import Score, Verdict, judge
 from helpers.errors import PlainError
 
@@ -26,23 +26,23 @@ __all__ = ["Answer", "Busy", "Runner"]
 
 log = logging.getLogger(__name__)
 
-#: How often judging a submission may begin without coming to an end.
+#: How often judging a submission may start without finishing.
 ATTEMPTS = 3
-#: Seconds between two looks for what other runners have judged or left.
+#: Seconds between checks for what other runners have judged or left behind.
 PAUSE = 2.0
 
 
 class Answer(BaseModel):
-    """What a client is told.
+    """The response to a client.
 
     Attributes:
         id: of the submission; the same submission, sent again, has the same id.
-        result: "passed" or "failed"; "waiting" when it is kept and not judged yet; "invalid" when it is not a submission;
-            "error" when the runner could not judge it.
-        score: points of 100.
+        result: "passed" or "failed"; "waiting" if it is stored but not judged yet; "invalid" if it is not a submission;
+            "error" if the runner could not judge it.
+        score: points out of 100.
         messages: a sentence for each fault of the submission.
         exceptions: what went wrong in the runner; not the student's fault.
-        certificate: on a pass, the certificate: {"jwt": the signed words, "png": a picture of them in base64}.
+        certificate: on a pass, the certificate: {"jwt": the signed token, "png": a picture of it in base64}.
     """
 
     id: str | None = None
@@ -55,20 +55,20 @@ class Answer(BaseModel):
 
 
 def judge_parcel(parcel: Parcel) -> Verdict:
-    """The verdict on what came in. Raises ``helpers.models.ModelUnavailable`` where a model can't be had."""
+    """Judge a received submission. Raises `helpers.models.ModelUnavailable` if a model is unavailable."""
     return judge(parcel.opened())
 
 
 class Busy(Exception):
-    """So many submissions are waiting that no more are taken in."""
+    """Too many submissions are waiting to accept more."""
 
 
 class Runner:
-    """Takes submissions in and judges them, one after the other.
+    """Accepts submissions and judges them, one after the other.
 
     Args:
-        judge: says what a submission is worth; replaced in tests.
-        max_waiting: no more are taken in while this many wait in the database.
+        judge: returns the verdict on a submission; replaced in tests.
+        max_waiting: no more are accepted while this many are waiting in the database.
     """
 
     def __init__(
@@ -81,125 +81,125 @@ class Runner:
     ):
         self.store, self.signer, self.max_waiting = store, signer, max_waiting
         self._judge = judge
-        self._asked: dict[str, Future[Answer]] = {}  # whose answers clients of this runner wait for
-        self._failed: dict[str, Answer] = {}  # what could not be judged; it waits until it is sent again
-        self._lock = threading.Lock()  # around the two
+        self._pending: dict[str, Future[Answer]] = {}  # answers that clients of this runner wait for, by id
+        self._failed: dict[str, Answer] = {}  # what could not be judged, until it is sent again
+        self._lock = threading.Lock()  # guards these two
         self._wake, self._stopping = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="assessment", daemon=True)
 
     @classmethod
     def at_home(cls, url: str | None = None) -> Runner:
-        """The runner of this computer's user: its key, and its database unless ``url`` names another, in the data folder."""
+        """Return this computer's user's runner; key and (unless `url` is given) database are in the data folder."""
         return cls(SubmissionStore(url or f"sqlite:///{home() / 'submissions.db'}"), Signer.at_home())
 
     def start(self) -> None:
-        """Starts the thread."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends the thread after the submission that it is at; the others wait in the database."""
+        """Stop the thread after the current submission; the others wait in the database."""
         self._stopping.set()
         self._wake.set()
         self._thread.join()
-        for id in list(self._asked):
+        for id in list(self._pending):
             self._reply(waiting(id))
 
     def hand_in(self, parcel: Parcel) -> Future[Answer]:
-        """Keeps a submission until it is judged; when this returns, no accident can lose it.
+        """Store a submission to be judged; once this returns, no crash can lose it.
 
         Raises:
             Busy: too many are waiting.
             PlainError: the database can't be used.
         """
         id, future = parcel.id, Future()
-        future.set_running_or_notify_cancel()  # a client that hangs up cancels nothing
-        if answer := self._kept_answer(id):
+        future.set_running_or_notify_cancel()  # a client that disconnects cancels nothing
+        if answer := self._stored_answer(id):
             future.set_result(answer)
             return future
         ahead = set(self.store.waiting()) - {id, *self._failed}
         if len(ahead) >= self.max_waiting:
-            raise Busy(f"{len(ahead)} submissions are waiting already: send yours again in a minute.")
+            raise Busy(f"{len(ahead)} submissions are already waiting: send yours again in a minute.")
         self.store.add(parcel)
         with self._lock:
             self._failed.pop(id, None)
-            future = self._asked.setdefault(id, future)
+            future = self._pending.setdefault(id, future)
         self._wake.set()
         return future
 
     def look_up(self, id: str) -> Answer | None:
-        """The answer to the submission with this id; None where there is none.
+        """Return the answer to the submission with this id; None if there is no such submission.
 
-        "waiting" before it is judged, and "error" from when the runner could not until it is sent again.
+        It is "waiting" until judged, and after a failed attempt "error" until sent again.
         """
-        if answer := self._kept_answer(id) or self._failed.get(id):
+        if answer := self._stored_answer(id) or self._failed.get(id):
             return answer
         return waiting(id) if self.store.knows(id) else None
 
-    def _kept_answer(self, id: str) -> Answer | None:
-        """The answer in the database."""
-        if not (kept := self.store.answer(id)):
+    def _stored_answer(self, id: str) -> Answer | None:
+        """Return the answer in the database."""
+        if not (stored := self.store.answer(id)):
             return None
-        answer = Answer.model_validate_json(kept)
-        if answer.certificate and "jwt" not in answer.certificate:  # as an earlier release signed it
+        answer = Answer.model_validate_json(stored)
+        if answer.certificate and "jwt" not in answer.certificate:  # signed by an earlier release
             answer.certificate = self.signer.issue(
                 Certificate.model_validate(answer.certificate["json"]["certificate"])
             )
         return answer
 
     def _reply(self, answer: Answer, *, failed: bool = False) -> None:
-        """Gives the answer to those who wait for it."""
+        """Pass the answer to the clients that wait for it."""
         with self._lock:
             if failed:
                 self._failed[answer.id] = answer
-            future = self._asked.pop(answer.id, None)
+            future = self._pending.pop(answer.id, None)
         if future:
             future.set_result(answer)
 
     # -- in the thread that judges
 
     def _run(self) -> None:
-        trouble = ""
+        last_error = ""
         while not self._stopping.is_set():
             self._wake.clear()
             more = False
             try:
                 more = self._judge_next()
                 self._reply_for_others()
-                trouble = ""
-            except Exception as error:  # mostly the database is away, and those who hand in are told so
-                if trouble != (trouble := str(error)):
-                    log.error("The runner can't go on, and tries again: %s", error)
+                last_error = ""
+            except Exception as error:  # usually the database is down, which clients learn when they submit
+                if last_error != (last_error := str(error)):
+                    log.error("The runner can't continue, and will try again: %s", error)
             if not more:
                 self._wake.wait(PAUSE)
 
     def _judge_next(self) -> bool:
-        """Judges the next submission; False where none waits that this runner could judge now."""
+        """Judge the next submission; return False if there is none that this runner can judge now."""
         id = None
         try:
-            with self.store.turn(besides=list(self._failed)) as turn:
-                if turn is None:
+            with self.store.claim(exclude=list(self._failed)) as claim:
+                if claim is None:
                     return False
-                id = turn.id
-                answer = self._judged(turn)
-                turn.answer = answer.model_dump_json()
+                id = claim.id
+                answer = self._judge_claimed(claim)
+                claim.answer = answer.model_dump_json()
             self._reply(answer)
         except Exception as error:
             if id is None:
                 raise
             log.exception("Submission %s could not be judged.", id)
             reason = str(error) if isinstance(error, PlainError) else f"{type(error).__name__}, see the runner's log"
-            sentence = "The runner could not judge this submission, which is not your fault. It is kept: send it again."
-            self._reply(Answer(id=id, result="error", messages=[sentence], exceptions=[reason]), failed=True)
+            message = "The runner could not judge this submission, which is not your fault. It is stored; to retry, send it again."
+            self._reply(Answer(id=id, result="error", messages=[message], exceptions=[reason]), failed=True)
         return True
 
-    def _judged(self, turn: Turn) -> Answer:
-        if turn.attempts > ATTEMPTS:
-            sentence = f"Judging this submission has begun {ATTEMPTS} times and never ended: ask your instructor."
-            return Answer(id=turn.id, result="error", messages=[sentence], exceptions=["the runner stopped"])
-        parcel = self.store.load(turn.id)
+    def _judge_claimed(self, claim: Claim) -> Answer:
+        if claim.attempts > ATTEMPTS:
+            message = f"Judging this submission has started {ATTEMPTS} times and never finished: ask your instructor."
+            return Answer(id=claim.id, result="error", messages=[message], exceptions=["the runner stopped"])
+        parcel = self.store.load(claim.id)
         verdict = self._judge(parcel)
         answer = Answer(
-            id=turn.id,
+            id=claim.id,
             result="passed" if verdict.passed else "failed",
             score=verdict.score,
             criteria=verdict.criteria,
@@ -211,22 +211,22 @@ class Runner:
                 course=parcel.course,
                 score=verdict.score,
                 date=str(datetime.now(UTC).date()),
-                submission=turn.id,
+                submission=claim.id,
             )
             answer.certificate = self.signer.issue(certificate)
         return answer
 
     def _reply_for_others(self) -> None:
-        """Gives those who asked here the answers that other runners have found."""
-        for id in list(self._asked):
-            if answer := self._kept_answer(id):
+        """Pass on the answers that other runners have found to the clients waiting here."""
+        for id in list(self._pending):
+            if answer := self._stored_answer(id):
                 self._reply(answer)
 
 
 def waiting(id: str) -> Answer:
-    """What a client is told while its submission waits."""
+    """Return the answer to a client whose submission is waiting."""
     return Answer(
         id=id,
         result="waiting",
-        messages=[f"The submission is kept and waits to be judged: ask for /run_assessment/{id}."],
+        messages=[f"The submission is stored and waiting to be judged: look it up at /run_assessment/{id}."],
     )

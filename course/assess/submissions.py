@@ -1,10 +1,10 @@
-"""The database of submissions: SQLite in a file, or PostgreSQL.
+"""The submission database: SQLite in a file, or PostgreSQL.
 
-A submission is committed here before anyone judges it. So whenever the process ends, even by kill -9, those that were
-taken in are still there, and `SubmissionStore.turn` gives them to the next runner, one after the other.
+A submission is committed here before it is judged. So whenever the process ends, even by kill -9, every accepted one is
+still there, and `SubmissionStore.claim` hands them to the next runner, one after the other.
 
-Several runners may share a database. A runner judges under a lock that ends with its process: in PostgreSQL it locks
-the submission's row. SQLite locks no rows, so a lock file beside it lets one runner judge at a time.
+Several runners may share a database. A runner judges under a lock that is released when its process ends: in PostgreSQL
+it locks the submission's row. SQLite has no row locks, so a lock file beside it lets one runner judge at a time.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from course.assess.parcel import Parcel, pack_files, unpack_files
 from helpers.errors import PlainError
 from helpers.submission import Submission
 
-__all__ = ["SubmissionStore", "Turn"]
+__all__ = ["Claim", "SubmissionStore"]
 
 _metadata = sql.MetaData()
 _submissions = sql.Table(
@@ -35,9 +35,9 @@ _submissions = sql.Table(
     sql.Column("received", sql.DateTime(timezone=True), nullable=False),
     sql.Column("records", sql.Text, nullable=False),  # JSON: a Submission without its pictures
     sql.Column("pictures", sql.LargeBinary, nullable=False),  # a zip archive
-    sql.Column("problems", sql.Text, nullable=False),  # JSON: path → why there is no such picture
+    sql.Column("problems", sql.Text, nullable=False),  # JSON: path → why that picture is missing
     sql.Column("attempts", sql.Integer, nullable=False, default=0),
-    # Both are NULL until it is judged. Without the index, looking for those that wait would read all the pictures.
+    # Both are NULL until it is judged. Without the index, finding those that wait would read all the pictures.
     sql.Column("judged", sql.DateTime(timezone=True), index=True),
     sql.Column("answer", sql.Text),  # JSON
 )
@@ -46,12 +46,12 @@ _waits = _submissions.c.judged.is_(None)
 
 
 @dataclass
-class Turn:
-    """A submission that only this runner may judge now.
+class Claim:
+    """A submission reserved for this runner to judge.
 
     Attributes:
-        attempts: how many times judging it has begun, this time included, without coming to an end.
-        answer: to be set to the answer, as JSON.
+        attempts: how many times judging it has started without finishing, including this time.
+        answer: to be set by the runner, as JSON.
     """
 
     id: str
@@ -60,10 +60,10 @@ class Turn:
 
 
 class SubmissionStore:
-    """The submissions in the database at ``url`` (``sqlite:///FILE``, ``postgresql+psycopg://…``).
+    """The submissions in the database at `url` (`sqlite:///FILE`, `postgresql+psycopg://…`).
 
-    It is opened, and its table made, when it is first used; any thread may use it. Every method raises ``PlainError``
-    when the database can't be used.
+    Opened on first use, when it also creates its table; thread-safe. Every method raises `PlainError` if the database
+    can't be used.
     """
 
     def __init__(self, url: str):
@@ -71,12 +71,12 @@ class SubmissionStore:
         try:
             self._url = sql.make_url(url)
         except ArgumentError:
-            raise PlainError(f"{url!r} is not a database: {advice}") from None
+            raise PlainError(f"{url!r} is not a database URL: {advice}") from None
         database = self._url.database or ":memory:"
         sqlite = self._url.get_backend_name() == "sqlite"
         if sqlite and database.startswith((":memory:", "file:")):
-            raise PlainError(f"{url!r} names no file that submissions could be kept in: {advice}")
-        #: Where SQLite keeps the database; None for another kind of database.
+            raise PlainError(f"{url!r} names no file to keep submissions in: {advice}")
+        #: SQLite's file; None for other databases.
         self._file = Path(database) if sqlite else None
 
     @cached_property
@@ -84,12 +84,12 @@ class SubmissionStore:
         try:
             if self._file:
                 self._file.parent.mkdir(parents=True, exist_ok=True)
-            # SQLite lets one writer in at a time; the others wait up to this many seconds.
+            # SQLite allows one writer at a time; the others wait up to this many seconds.
             options = {"timeout": 60} if self._file else {}
             engine = sql.create_engine(self._url, connect_args=options, pool_pre_ping=True)
             try:
                 _make_table(engine)
-            except DBAPIError:  # another runner was making it at the same moment: now it is there
+            except DBAPIError:  # another runner was creating it at the same time: now it exists
                 _make_table(engine)
         except (ArgumentError, InvalidRequestError, ImportError) as error:
             raise PlainError(f"There is no driver for {self._name} here ({error}): install one.") from error
@@ -103,7 +103,7 @@ class SubmissionStore:
 
     def _unusable(self, error: Exception) -> PlainError:
         reason = getattr(error, "orig", error)
-        return PlainError(f"The database of submissions, {self._name}, can't be used ({reason}).")
+        return PlainError(f"The submission database, {self._name}, can't be used ({reason}).")
 
     @contextmanager
     def _transaction(self) -> Iterator[sql.Connection]:
@@ -117,15 +117,15 @@ class SubmissionStore:
             raise self._unusable(error) from error
 
     def _do(self, statement: sql.Executable) -> sql.CursorResult:
-        """Runs the statement in its own transaction; all its rows are fetched."""
+        """Run the statement in its own transaction, and fetch all its rows."""
         with self._transaction() as connection:
             result = connection.execute(statement)
             return result.freeze()() if result.returns_rows else result
 
-    # -- taking in and looking up
+    # -- storing and looking up
 
     def add(self, parcel: Parcel) -> None:
-        """Keeps a submission; when this returns, it is on the disk. One that is there already stays as it is."""
+        """Store a submission; once this returns, it is on disk. One that is already there is left unchanged."""
         row = {
             "id": parcel.id,
             "received": datetime.now(UTC),
@@ -136,7 +136,7 @@ class SubmissionStore:
         }
         try:
             self._do(sql.insert(_submissions).values(row))
-        except IntegrityError:  # the same id: the same submission
+        except IntegrityError:  # the same id means the same submission
             if not self.knows(parcel.id):
                 raise
 
@@ -145,17 +145,17 @@ class SubmissionStore:
         return self._do(sql.select(_id).where(_id == id)).first() is not None
 
     def answer(self, id: str) -> str | None:
-        """The answer as JSON; None for a submission that is not judged yet, or is not there."""
+        """Return the answer as JSON; None for a submission that is not judged yet, or not there."""
         return self._do(sql.select(_answer).where(_id == id)).scalar()
 
     def waiting(self) -> list[str]:
-        """The ids of those that are not judged yet, the first received first."""
+        """Return the ids of those that are not judged yet, in order of arrival."""
         if self._file and not self._file.exists():
-            return []  # without making the file
+            return []  # without creating the file
         return list(self._do(sql.select(_id).where(_waits).order_by(_submissions.c.received)).scalars())
 
     def load(self, id: str) -> Parcel:
-        """The submission with this id, which must be there."""
+        """Return the submission with this id, which must be there."""
         row = self._do(sql.select(_submissions).where(_id == id)).one()
         kept = Submission.model_validate_json(row.records)
         return Parcel(kept.submission, kept.student, kept.course, unpack_files(row.pictures), json.loads(row.problems))
@@ -163,39 +163,39 @@ class SubmissionStore:
     # -- judging
 
     @contextmanager
-    def turn(self, *, besides: Collection[str] = ()) -> Iterator[Turn | None]:
-        """The next submission to judge, or None where each is judged, or is being judged by another runner.
+    def claim(self, *, exclude: Collection[str] = ()) -> Iterator[Claim | None]:
+        """Claim the next submission to judge; None if all are judged, or being judged by other runners.
 
-        Until the block ends, no other runner gets it. The answer that the block sets is kept then. When the block raises
-        an exception, this attempt does not count; when its process is killed, it does.
+        Until the block ends, no other runner gets it; then the answer set in the block is stored. If the block raises,
+        this attempt does not count; if its process is killed, it does.
 
         Args:
-            besides: ids of submissions to leave out.
+            exclude: ids of submissions to skip.
         """
-        with self._one_runner() as alone:
-            turn = self._begin(besides) if alone else None
-            if turn is None:
+        with self._sole_runner() as may_judge:
+            claim = self._begin(exclude) if may_judge else None
+            if claim is None:
                 yield None
                 return
-            this = sql.update(_submissions).where(_id == turn.id, _waits)
+            this = sql.update(_submissions).where(_id == claim.id, _waits)
             try:
                 with self._transaction() as connection:
-                    lock = sql.select(_id).where(_id == turn.id, _waits).with_for_update(skip_locked=True)
+                    lock = sql.select(_id).where(_id == claim.id, _waits).with_for_update(skip_locked=True)
                     if not self._file and connection.execute(lock).first() is None:
-                        yield None  # another runner got between the two transactions
+                        yield None  # another runner came between the two transactions
                         return
-                    yield turn
-                    if turn.answer is not None:
-                        connection.execute(this.values(answer=turn.answer, judged=datetime.now(UTC)))
+                    yield claim
+                    if claim.answer is not None:
+                        connection.execute(this.values(answer=claim.answer, judged=datetime.now(UTC)))
             except Exception:
                 with suppress(PlainError):
                     self._do(this.values(attempts=0))
                 raise
 
     @contextmanager
-    def _one_runner(self) -> Iterator[bool]:
-        """Whether this runner may judge now; with SQLite no other runner may until the block ends."""
-        if not self._file or not self._file.exists():  # nothing was handed in yet: no file is made for nothing
+    def _sole_runner(self) -> Iterator[bool]:
+        """Yield whether this runner may judge now; with SQLite no other runner may until the block ends."""
+        if not self._file or not self._file.exists():  # no submissions yet: don't create the lock file
             yield not self._file
             return
         lock = FileLock(f"{self._file}.lock")
@@ -210,20 +210,20 @@ class SubmissionStore:
         finally:
             lock.release()
 
-    def _begin(self, besides: Collection[str]) -> Turn | None:
-        """Counts an attempt at the next submission, in a transaction of its own, so that a killed runner's counts."""
-        free = sql.select(_id, _attempts).where(_waits, _id.not_in(list(besides))).order_by(_submissions.c.received)
+    def _begin(self, exclude: Collection[str]) -> Claim | None:
+        """Count an attempt at the next submission, in its own transaction, so that a killed runner's attempt counts."""
+        waiting = sql.select(_id, _attempts).where(_waits, _id.not_in(list(exclude))).order_by(_submissions.c.received)
         with self._transaction() as connection:
-            row = connection.execute(free.limit(1).with_for_update(skip_locked=True)).first()
+            row = connection.execute(waiting.limit(1).with_for_update(skip_locked=True)).first()
             if row is None:
                 return None
-            turn = Turn(row.id, row.attempts + 1)
-            connection.execute(sql.update(_submissions).where(_id == turn.id).values(attempts=turn.attempts))
-        return turn
+            claim = Claim(row.id, row.attempts + 1)
+            connection.execute(sql.update(_submissions).where(_id == claim.id).values(attempts=claim.attempts))
+        return claim
 
 
 def _make_table(engine: sql.Engine) -> None:
-    """Makes what is missing; a database that an earlier version made has no index."""
+    """Create what is missing; a database from an earlier version has no index."""
     _metadata.create_all(engine)
     for index in _submissions.indexes:
         index.create(engine, checkfirst=True)

@@ -1,7 +1,7 @@
-"""`course demo`: the course's main job from end to end, with nobody at the keyboard.
+"""`course demo`: the course's main task from end to end, unattended.
 
-It executes the solved notebook 07, the same text that students' notebooks are made from, without its tests: four
-pictures are described, rewritten into prompts, drawn, handed in and judged. `report` makes a page of what comes out.
+It executes the solved notebook 07, the source of the students' notebook, without its tests: four pictures are
+described, the descriptions rewritten into prompts, drawn, submitted and judged. `report` renders the results.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ __all__ = ["capstone", "demo", "execute", "score_table"]
 
 NOTEBOOK = "07_synthetic_prompts.py"
 RESULTS = "generated_images"
-CELL_TIMEOUT = 1200  # seconds; a slow computer that draws sixteen pictures must get through
+CELL_TIMEOUT = 1200  # seconds, enough to draw sixteen pictures on a slow computer
 
 
 def demo(folder: Path) -> dict[str, Any]:
-    """Run the capstone in ``folder`` and write ``generated_images/report.html`` there; the runner's answer.
+    """Run the capstone in `folder`, write `generated_images/report.html` there, and return the runner's answer.
 
-    What lies in ``folder/generated_images`` from earlier runs stays: new pictures get new numbers.
+    Files from earlier runs in `folder/generated_images` are kept: new pictures get new numbers.
 
     Raises:
-        PlainError: a cell failed; the message says which, and what the notebook said.
+        PlainError: a cell failed; the message says in which part, and the error.
     """
     folder.mkdir(parents=True, exist_ok=True)
     results = folder / RESULTS
@@ -47,7 +47,7 @@ def demo(folder: Path) -> dict[str, Any]:
 
 
 def capstone() -> NotebookNode:
-    """The solved notebook 07 without its tests, which would double the time."""
+    """Return the solved notebook 07 without its tests, which would double the time."""
     path = next(iter(sorted((ROOT / "solutions").rglob(NOTEBOOK))), None)
     if path is None:
         raise PlainError(f"There is no {NOTEBOOK} in {ROOT / 'solutions'}. Clone the course again.")
@@ -57,9 +57,9 @@ def capstone() -> NotebookNode:
 
 
 def execute(notebook: NotebookNode, folder: Path) -> None:
-    """Run a notebook's cells in a kernel whose working folder is ``folder``, with a progress bar.
+    """Run a notebook's cells in a kernel whose working directory is `folder`, with a progress bar.
 
-    The bar tells the part of the notebook, and how far the cell's own progress bar is.
+    The bar shows the part of the notebook, and the progress of the cell's own bar.
     """
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
@@ -76,12 +76,12 @@ def execute(notebook: NotebookNode, folder: Path) -> None:
 
     at = 0
 
-    def begins(cell: NotebookNode, cell_index: int) -> None:
+    def on_start(cell: NotebookNode, cell_index: int) -> None:
         nonlocal at
         at = cell_index
         bar.set_description(parts[cell_index])
 
-    def has_run(cell: NotebookNode, cell_index: int, execute_reply: dict) -> None:
+    def on_finish(cell: NotebookNode, cell_index: int, execute_reply: dict) -> None:
         bar.set_postfix_str("")
         bar.update()
 
@@ -89,10 +89,10 @@ def execute(notebook: NotebookNode, folder: Path) -> None:
         notebook,
         timeout=CELL_TIMEOUT,
         kernel_name="python3",
-        extra_arguments=["--log-level=ERROR"],  # of the kernel, which would warn in the terminal of an open port
+        extra_arguments=["--log-level=ERROR"],  # or the kernel would warn about an open port
         resources={"metadata": {"path": str(folder)}},
-        on_cell_execute=begins,
-        on_cell_executed=has_run,
+        on_cell_execute=on_start,
+        on_cell_executed=on_finish,
     )
     with tqdm(total=code, unit="cell", bar_format="{desc} {percentage:3.0f}% |{bar:30}| {elapsed} {postfix}") as bar:
         try:
@@ -102,11 +102,13 @@ def execute(notebook: NotebookNode, folder: Path) -> None:
         except CellTimeoutError:
             raise PlainError(f"A cell in '{parts[at]}' took more than {CELL_TIMEOUT} seconds.") from None
         except DeadKernelError:
-            raise PlainError(f"Python ended in '{parts[at]}'. Is there enough memory? Close other programs.") from None
+            raise PlainError(
+                f"The kernel died in '{parts[at]}'. Is there enough memory? Close other programs."
+            ) from None
 
 
 def _parts(notebook: NotebookNode) -> Iterator[str]:
-    """For each cell the heading of the part that it stands in."""
+    """Yield, for each cell, the heading of its part."""
     part = "Set-up"
     for cell in notebook.cells:
         if cell.cell_type == "markdown" and (heading := re.search(r"^## (.+)$", cell.source, re.MULTILINE)):
@@ -115,7 +117,7 @@ def _parts(notebook: NotebookNode) -> Iterator[str]:
 
 
 def score_table(assessment: dict[str, Any]) -> str:
-    """The runner's answer as lines of text: points by criterion and what it asks for, the sum, what there is to improve."""
+    """Format the runner's answer as text: points and description of each criterion, the total, what to improve."""
     criteria = assessment["criteria"]
     width = max(len(each["criterion"]) for each in [*criteria, {"criterion": "all together"}])
     lines = [

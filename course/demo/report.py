@@ -1,6 +1,6 @@
-"""One page that shows a submission: each original with what was made of it, the scores, and the certificate.
+"""A page that shows a submission: each original with the pictures made from it, the scores, and the certificate.
 
-Everything is inside the file, the pictures too, so it can be sent or moved, and opened without a network.
+The file is self-contained, pictures included, so it can be sent or moved, and opened offline.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ class Drawn(NamedTuple):
 
 
 def write_report(records: Sequence[Record], assessment: dict[str, Any], folder: Path, path: Path) -> Path:
-    """Write the page of some records, whose paths are relative to ``folder``, to ``path``; returns it."""
+    """Write the page for records, whose paths are relative to `folder`, to `path`, and return `path`."""
     page = render(records, assessment, folder, clip_scores(records, folder))
     path.write_text(page, encoding="utf-8")
     return path
 
 
 def clip_scores(records: Sequence[Record], folder: Path) -> list[list[float]]:
-    """The CLIP similarity of each record's pictures with their own prompts, from -1 to 1."""
+    """Return the CLIP similarity of each record's pictures with their own prompts, from -1 to 1."""
     from PIL import Image
 
     from helpers import clip
@@ -51,15 +51,15 @@ def clip_scores(records: Sequence[Record], folder: Path) -> list[list[float]]:
 def render(
     records: Sequence[Record], assessment: dict[str, Any], folder: Path, scores: Sequence[Sequence[float]]
 ) -> str:
-    """The page as HTML text."""
+    """Render the page as HTML."""
     from jinja2 import Environment, StrictUndefined
 
     rows = []
     for record, of_record in zip(records, scores, strict=True):
-        papers = record.provenance or [None] * len(record.image_paths)
+        origins = record.provenance or [None] * len(record.image_paths)
         pictures = [
-            Drawn(prompt, _inline(folder / path), f"drawn from the prompt: {prompt}", paper and paper.seed, score)
-            for prompt, path, paper, score in zip(record.prompts, record.image_paths, papers, of_record, strict=True)
+            Drawn(prompt, _inline(folder / path), f"drawn from the prompt: {prompt}", origin and origin.seed, score)
+            for prompt, path, origin, score in zip(record.prompts, record.image_paths, origins, of_record, strict=True)
         ]
         source = _inline(folder / record.source_image) if record.source_image else None
         rows.append({"description": record.original_description, "source": source, "pictures": pictures})
@@ -68,14 +68,14 @@ def render(
     ).from_string(TEMPLATE.read_text(encoding="utf-8"))
     models = sorted({_model(p) for record in records for p in record.provenance or [] if p})
     certificate = assessment.get("certificate")
-    words = read_token(certificate["jwt"]) if certificate else None
-    return template.render(rows=rows, assessment=assessment, certificate=certificate, words=words, models=models)
+    claims = read_token(certificate["jwt"]) if certificate else None
+    return template.render(rows=rows, assessment=assessment, certificate=certificate, claims=claims, models=models)
 
 
-def _model(said: Provenance) -> str:
-    """What drew a picture, in words: the model and, where there was one, the adapter."""
-    model = f"{said.model} ({said.revision})"
-    return f"{model} with {said.adapter.name} ({said.adapter.revision})" if said.adapter else model
+def _model(provenance: Provenance) -> str:
+    """Describe what drew a picture: the model and, if there was one, the adapter."""
+    model = f"{provenance.model} ({provenance.revision})"
+    return f"{model} with {provenance.adapter.name} ({provenance.adapter.revision})" if provenance.adapter else model
 
 
 def _inline(path: Path) -> str:

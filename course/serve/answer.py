@@ -1,4 +1,4 @@
-"""What the answer to a chat request holds, whole or as a stream of chunks."""
+"""The response to a chat request, whole or as a stream of chunks."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ __all__ = [
     "CompletionChoice",
     "Delta",
     "DeltaCall",
-    "Finish",
+    "FinishReason",
     "Reply",
     "Usage",
 ]
 
-Finish = Literal["stop", "length", "tool_calls"]
+FinishReason = Literal["stop", "length", "tool_calls"]
 
 
 class Usage(BaseModel):
-    """Tokens: of the prompt, its pictures among them, and of all replies together."""
+    """Token counts: of the prompt, pictures included, and of all replies together."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -32,14 +32,14 @@ class Usage(BaseModel):
 
 
 class CalledFunction(BaseModel):
-    """``arguments`` is a JSON object, as a string."""
+    """`arguments` is a JSON object, as a string."""
 
     name: str
     arguments: str
 
 
 class Call(BaseModel):
-    """A tool that the reply calls."""
+    """A tool call in the reply."""
 
     id: str
     type: Literal["function"] = "function"
@@ -60,11 +60,11 @@ class CompletionChoice(BaseModel):
     index: int
     message: Reply
     logprobs: None = None
-    finish_reason: Finish
+    finish_reason: FinishReason
 
 
 class Completion(BaseModel):
-    """The whole answer to a request that does not stream."""
+    """The response to a request that does not stream."""
 
     id: str
     object: Literal["chat.completion"] = "chat.completion"
@@ -75,7 +75,7 @@ class Completion(BaseModel):
 
 
 class DeltaCall(BaseModel):
-    """Call number ``index`` of a reply, whole in one delta."""
+    """Tool call number `index` of a reply, complete in one delta."""
 
     index: int
     id: str
@@ -94,7 +94,7 @@ class Delta(BaseModel):
 class ChunkChoice(BaseModel):
     index: int
     delta: Delta
-    finish_reason: Finish | None
+    finish_reason: FinishReason | None
 
 
 class Chunk(BaseModel):

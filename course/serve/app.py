@@ -1,4 +1,4 @@
-"""The routes of ``course serve``, put together."""
+"""The FastAPI app of `course serve`, assembled from its routes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from course.assess.runner import Runner
 from course.serve.chat import chat_router
 from course.serve.engine import Engine
 from course.serve.errors import BodyLimit, add_error_handlers
-from course.serve.hosts import OwnNames
+from course.serve.hosts import TrustedHosts
 from course.serve.notebooks import Notebooks, notebooks_router
 from course.serve.painter import Painter
 from course.serve.pictures import pictures_router
@@ -26,10 +26,10 @@ __all__ = ["MAX_BODY", "create_app"]
 
 MAX_BODY = 20_000_000  # bytes
 
-#: What stands at the head of ``/docs``.
+#: The text at the top of `/openapi.json`.
 DESCRIPTION = """
-The endpoint of the course: OpenAI's chat completions at `/v1`, the API of the web UI for Stable Diffusion at
-[/sdapi/v1](/sdapi/v1/docs), which has a page of its own. This page needs the internet; `/openapi.json` does not.
+The course's endpoint: OpenAI's chat completions at `/v1`, the API of the Stable Diffusion web UI at `/sdapi/v1`, whose
+routes are in `/sdapi/v1/openapi.json`.
 """
 
 
@@ -46,20 +46,20 @@ def create_app(
     allow_image_urls: bool = False,
     max_body: int = MAX_BODY,
 ) -> FastAPI:
-    """The app that answers with ``engine``'s model under the name ``model_id``.
+    """Create the app that serves `engine`'s model under the name `model_id`.
 
-    The chat routes are under ``/v1``, and under ``/openai/v1``, where Groq's client looks for them; the picture
-    routes under ``/sdapi/v1``.
+    The chat routes are under `/v1`, and under `/openai/v1`, where Groq's client looks for them; the picture
+    routes under `/sdapi/v1`.
 
     Args:
-        host: the address that it listens on; requests that call it by another name are refused (`OwnNames`).
-        painter: draws the pictures; if not given, one with the registry's diffusion model, loaded at the first request.
-        runner: judges submissions at ``/run_assessment``; if not given, there is no such route.
-        notebooks: those that it runs for; if not given, notebooks can't join.
-        submission_root: the folder whose folders a submission may name; if not given, it may name none.
-        strict_models: answer requests for another model with 404, and not with ``engine``'s.
-        allow_image_urls: fetch a picture from an http(s) URL that a request names.
-        max_body: the longest body of a request, in bytes.
+        host: the address it listens on; requests to any other host name are refused (`TrustedHosts`).
+        painter: draws the pictures; by default one with the registry's diffusion model, loaded at the first request.
+        runner: judges submissions at `/run_assessment`; without it there is no such route.
+        notebooks: those that it runs for; without it notebooks can't join.
+        submission_root: the folder inside which a submission may name folders; without it, it may name none.
+        strict_models: answer requests for any other model with 404, instead of with `engine`'s.
+        allow_image_urls: fetch pictures from http(s) URLs in requests.
+        max_body: the largest request body, in bytes.
     """
 
     painter = painter or Painter(partial(models.load, "diffusion"))
@@ -75,9 +75,11 @@ def create_app(
         painter.stop()
         engine.stop()
 
-    app = FastAPI(title="Picture This", version=__version__, description=DESCRIPTION, lifespan=lifespan, redoc_url=None)
+    # FastAPI's documentation pages load their scripts from a CDN: without the internet they are blank.
+    pages = {"docs_url": None, "redoc_url": None}
+    app = FastAPI(title="Picture This", version=__version__, description=DESCRIPTION, lifespan=lifespan, **pages)
     app.add_middleware(BodyLimit, limit=max_body)
-    app.add_middleware(OwnNames, host=host)
+    app.add_middleware(TrustedHosts, host=host)
     add_error_handlers(app)
     chat = chat_router(engine, model_id, strict_models=strict_models, allow_image_urls=allow_image_urls)
     app.include_router(chat, prefix="/v1")
@@ -91,12 +93,13 @@ def create_app(
         app.include_router(notebooks_router(notebooks))
 
     @app.get("/", include_in_schema=False)
+    @app.get("/docs", include_in_schema=False)  # where the web UI lists its routes
     async def home() -> RedirectResponse:
-        return RedirectResponse("/docs")
+        return RedirectResponse("/openapi.json")
 
     @app.get("/health")
     async def health() -> dict:
-        """Who is here, for those that look whether a port is taken."""
+        """Which server this is, for clients that check whether a port is taken."""
         return {"status": "ok", "course": "picture-this", "models": [model_id]}
 
     return app

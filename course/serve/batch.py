@@ -1,12 +1,12 @@
-"""All replies in the making, as the rows of one batch: one step of the model gives each its next token.
+"""All unfinished replies, as the rows of one batch: one step of the model gives each its next token.
 
-Rows may come and go between steps. Their prompts differ in length, so each row is padded on the left, and the
-attention mask hides the padding: what a row says does not depend on who its neighbours are.
+Rows may join and leave between steps. Their prompts differ in length, so rows are padded on the left, and the
+attention mask hides the padding: no row depends on the others.
 
     mask of three rows after three steps        columns →
     a short prompt and its reply                0 0 0 0 1 1 1 1 1
     a long prompt and its reply                 1 1 1 1 1 1 1 1 1
-    a row that came a step ago                  0 0 0 1 1 1 1 1 1
+    a row that joined a step ago                0 0 0 1 1 1 1 1 1
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import DynamicCache
 
 from course.serve.choice import Choice
-from course.serve.prompts import Prompt
+from course.serve.prompts import EncodedPrompt
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -29,7 +29,7 @@ __all__ = ["Batch"]
 
 
 class Batch:
-    """The rows, and what the model remembers of each: its keys and values (the KV cache).
+    """The rows, and the model's keys and values for each (the KV cache).
 
     Attributes:
         choices: the reply of each row.
@@ -42,11 +42,11 @@ class Batch:
         self._mask = torch.zeros(0, 0, dtype=torch.long, device=model.device)
 
     @torch.inference_mode()
-    def add(self, arrivals: Sequence[tuple[Prompt, Sequence[Choice]]]) -> list[str]:
-        """Reads new prompts, all together, and gives each of their choices a row and its first token.
+    def add(self, arrivals: Sequence[tuple[EncodedPrompt, Sequence[Choice]]]) -> list[str]:
+        """Process new prompts together, and give each of their choices a row and its first token.
 
         Returns:
-            the text that each new row can show, in the rows' order.
+            The text that each new row can show, in the rows' order.
         """
         device = self._model.device
         prompts = [prompt for prompt, _ in arrivals]
@@ -55,27 +55,27 @@ class Batch:
         pictures = [p.pixel_values for p in prompts if p.pixel_values is not None]
         pixel_values = torch.cat(pictures).to(device, self._model.dtype) if pictures else None
         cache = DynamicCache()
-        scores = self._forward(ids, mask, (mask.cumsum(-1) - 1).clamp(min=0), cache, pixel_values=pixel_values)
+        logits = self._forward(ids, mask, (mask.cumsum(-1) - 1).clamp(min=0), cache, pixel_values=pixel_values)
 
-        # A prompt is read once, and its row repeated for each of its choices.
+        # A prompt is processed once, and its row repeated for each of its choices.
         rows = torch.tensor([row for row, (_, choices) in enumerate(arrivals) for _ in choices], device=device)
         cache.batch_select_indices(rows)
         self._join(cache, mask[rows])
         new = [choice for _, choices in arrivals for choice in choices]
         self.choices += new
-        return [choice.push(row) for choice, row in zip(new, scores[rows].cpu().numpy(), strict=True)]
+        return [choice.push(row) for choice, row in zip(new, logits[rows].cpu().numpy(), strict=True)]
 
     @torch.inference_mode()
     def step(self) -> list[str]:
-        """One more token for every row; returns the text that each can show, in the rows' order."""
+        """Generate one more token for every row; return the text that each can show, in the rows' order."""
         self._mask = pad(self._mask, (0, 1), value=1)
         last = torch.tensor([[choice.tokens[-1]] for choice in self.choices], device=self._mask.device)
-        scores = self._forward(last, self._mask, self._mask.sum(-1, keepdim=True) - 1, self._cache)
-        return [choice.push(row) for choice, row in zip(self.choices, scores.cpu().numpy(), strict=True)]
+        logits = self._forward(last, self._mask, self._mask.sum(-1, keepdim=True) - 1, self._cache)
+        return [choice.push(row) for choice, row in zip(self.choices, logits.cpu().numpy(), strict=True)]
 
     @torch.inference_mode()
     def keep(self, wanted: Callable[[Choice], bool]) -> None:
-        """Drops the rows whose choice is not ``wanted``, and the columns that are padding in all that stay."""
+        """Drop the rows whose choice is not `wanted`, and the columns that are padding in all that remain."""
         rows = [row for row, choice in enumerate(self.choices) if wanted(choice)]
         if len(rows) == len(self.choices):
             return
@@ -92,7 +92,7 @@ class Batch:
             layer.keys, layer.values = layer.keys[..., padding:, :], layer.values[..., padding:, :]
 
     def _forward(self, ids, mask, positions, cache, **pictures) -> torch.Tensor:
-        """The scores of each row's next token, shape (rows, vocabulary), float32; ``cache`` grows."""
+        """Return the logits of each row's next token, float32, shape (rows, vocabulary); `cache` grows."""
         output = self._model(
             input_ids=ids,
             attention_mask=mask,
@@ -105,16 +105,16 @@ class Batch:
         return output.logits[:, -1].float()
 
     def _join(self, cache: DynamicCache, mask: torch.Tensor) -> None:
-        """Puts new rows below the old ones; the shorter of the two are padded on the left."""
+        """Append new rows below the old ones; the shorter of the two are padded on the left."""
         if not self.choices:
             self._cache, self._mask = cache, mask
             return
         columns = max(self._mask.shape[1], mask.shape[1])
 
-        def below(old: torch.Tensor, new: torch.Tensor) -> torch.Tensor:
+        def append(old: torch.Tensor, new: torch.Tensor) -> torch.Tensor:
             # keys and values: (rows, heads, columns, size)
             return torch.cat([pad(part, (0, 0, columns - part.shape[-2], 0)) for part in (old, new)])
 
         for old, new in zip(self._cache.layers, cache.layers, strict=True):
-            old.keys, old.values = below(old.keys, new.keys), below(old.values, new.values)
+            old.keys, old.values = append(old.keys, new.keys), append(old.values, new.values)
         self._mask = torch.cat([pad(part, (columns - part.shape[1], 0)) for part in (self._mask, mask)])

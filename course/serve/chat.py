@@ -1,4 +1,4 @@
-"""``GET /v1/models`` and ``POST /v1/chat/completions`` as OpenAI's clients speak them."""
+"""`GET /v1/models` and `POST /v1/chat/completions` as OpenAI's clients expect them."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from course.serve.answer import (
     CompletionChoice,
     Delta,
     DeltaCall,
-    Finish,
+    FinishReason,
     Reply,
     Usage,
 )
 from course.serve.choice import Sampling
-from course.serve.disconnect import CLIENT_CLOSED_REQUEST, when_gone
+from course.serve.disconnect import CLIENT_CLOSED_REQUEST, on_disconnect
 from course.serve.engine import Engine, Piece, Replies
 from course.serve.errors import error_body
 from course.serve.images import download, read_picture
-from course.serve.prompts import Prompt, Prompter, pictures_of
+from course.serve.prompts import EncodedPrompt, PromptEncoder, pictures_of
 from course.serve.schema import ChatRequest
 from course.serve.tools import CallReader, grammar
 
@@ -41,19 +41,19 @@ log = logging.getLogger(__name__)
 
 
 class ClientGone(Exception):
-    """The client closed its connection before the answer was there."""
+    """The client closed its connection before the response was ready."""
 
 
 def chat_router(engine: Engine, model_id: str, *, strict_models: bool, allow_image_urls: bool) -> APIRouter:
-    """The routes of one chat model, called ``model_id``.
+    """Create the routes of one chat model, called `model_id`.
 
-    Programs written for other services name those services' models. It answers them too and says who it is, in the
-    reply's ``model`` and once in the log; with ``strict_models`` they get a 404.
+    Programs written for other services name those services' models. It answers them too and gives its own name in the
+    reply's `model` and once in the log; with `strict_models` they get a 404.
     """
     router = APIRouter()
     card = {"id": model_id, "object": "model", "created": int(time.time()), "owned_by": "picture-this"}
 
-    @lru_cache(maxsize=100)  # each stranger's name is logged once, and forgotten for others
+    @lru_cache(maxsize=100)  # logs each other name once, as long as it is cached
     def check(name: str) -> None:
         if name == model_id:
             return
@@ -64,55 +64,55 @@ def chat_router(engine: Engine, model_id: str, *, strict_models: bool, allow_ima
                 code="model_not_found",
                 param="model",
             )
-        log.warning("There is no model %r here: %r answers in its place.", name, model_id)
+        log.warning("There is no model %r here: %r answers instead.", name, model_id)
 
     @router.get("/models")
     async def models() -> dict:
-        """The model that answers."""
+        """The available model."""
         return {"object": "list", "data": [card]}
 
     @router.get("/models/{name:path}")
     async def model(name: str) -> dict:
-        """The model that answers to this name."""
+        """The model that answers requests for this name."""
         check(name)
         return card
 
     @router.post("/chat/completions")
-    async def complete(asked: ChatRequest, request: Request) -> Response:
-        """Replies to a conversation, whole or as a stream of server-sent events."""
-        check(asked.model)
-        shown = pictures_of(asked.messages)
+    async def complete(body: ChatRequest, request: Request) -> Response:
+        """Reply to a conversation, whole or as a stream of server-sent events."""
+        check(body.model)
+        sources = pictures_of(body.messages)
 
         async def fetch() -> dict[str, bytes]:
-            return await download(shown) if allow_image_urls else {}
+            return await download(sources) if allow_image_urls else {}
 
-        def write(prompter: Prompter, downloads: dict[str, bytes]) -> tuple[Prompt, Sampling]:
-            pictures = [read_picture(*picture, downloads) for picture in shown]
-            prompt = prompter.prompt(asked.messages, pictures, asked.offered)
-            return prompt, _sampling(asked, prompt)
+        def encode(encoder: PromptEncoder, downloads: dict[str, bytes]) -> tuple[EncodedPrompt, Sampling]:
+            pictures = [read_picture(*source, downloads) for source in sources]
+            prompt = encoder.encode(body.messages, pictures, body.offered)
+            return prompt, _sampling(body, prompt)
 
-        replies = await engine.submit(fetch, write)
+        replies = await engine.submit(fetch, encode)
         head = {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": int(time.time()), "model": model_id}
-        if asked.stream:
-            events = _events(replies, head, asked)
+        if body.stream:
+            events = _events(replies, head, body)
             return StreamingResponse(events, media_type="text/event-stream", headers={"Cache-Control": "no-cache"})
-        return await _whole(replies, head, asked, request)
+        return await _whole(replies, head, body, request)
 
     return router
 
 
-def _sampling(asked: ChatRequest, prompt: Prompt) -> Sampling:
-    """A limit beyond the model's context is no error: some clients ask for 1,024 tokens whatever the model."""
-    forced = asked.tool_choice.mode == "required"
-    wanted = [limit for limit in (asked.max_tokens, asked.max_completion_tokens) if limit is not None]
+def _sampling(body: ChatRequest, prompt: EncodedPrompt) -> Sampling:
+    """A limit beyond the model's context is not an error: some clients always ask for 1,024 tokens."""
+    forced = body.tool_choice.mode == "required"
+    limits = [limit for limit in (body.max_tokens, body.max_completion_tokens) if limit is not None]
     return Sampling(
-        n=asked.n,
-        max_tokens=min([prompt.room, *wanted]),
-        temperature=asked.temperature,
-        top_p=asked.top_p,
-        seed=asked.seed,
-        stop=() if forced else tuple(asked.stop),  # it is for text; a call is whole
-        grammar=grammar(asked),
+        n=body.n,
+        max_tokens=min([prompt.room, *limits]),
+        temperature=body.temperature,
+        top_p=body.top_p,
+        seed=body.seed,
+        stop=() if forced else tuple(body.stop),  # stop texts are for text, and a call must be complete
+        grammar=grammar(body),
     )
 
 
@@ -122,19 +122,19 @@ def _usage(replies: Replies) -> Usage:
 
 
 class _Part(NamedTuple):
-    """What is new in one reply, read for calls."""
+    """What is new in one reply, with tool calls parsed."""
 
     index: int
     text: str
     calls: list[Call]
-    finish_reason: Finish | None
+    finish_reason: FinishReason | None
 
 
-async def _parts(replies: Replies, asked: ChatRequest) -> AsyncIterator[_Part]:
-    """The replies as they come, with the calls in them where tools are on offer."""
-    offered = {tool.function.name for tool in asked.offered}
-    limit = {} if asked.parallel_tool_calls else {"most": 1}
-    readers = [CallReader(offered, **limit) for _ in range(asked.n)]
+async def _parts(replies: Replies, body: ChatRequest) -> AsyncIterator[_Part]:
+    """Yield the replies as they come, with tool calls parsed if the request has tools."""
+    offered = {tool.function.name for tool in body.offered}
+    limit = {} if body.parallel_tool_calls else {"max_calls": 1}
+    readers = [CallReader(offered, **limit) for _ in range(body.n)]
     async for piece in replies:
         yield _read(readers[piece.index], piece) if offered else _Part(piece.index, piece.text, [], piece.finish_reason)
 
@@ -145,12 +145,12 @@ def _read(reader: CallReader, piece: Piece) -> _Part:
     return _Part(piece.index, text, calls, reason)
 
 
-async def _whole(replies: Replies, head: dict, asked: ChatRequest, request: Request) -> Response:
-    texts, reasons = [""] * asked.n, [None] * asked.n
-    calls: list[list[Call]] = [[] for _ in range(asked.n)]
+async def _whole(replies: Replies, head: dict, body: ChatRequest, request: Request) -> Response:
+    texts, reasons = [""] * body.n, [None] * body.n
+    calls: list[list[Call]] = [[] for _ in range(body.n)]
     try:
-        async with when_gone(request, lambda: replies.cancel(ClientGone())):
-            async for part in _parts(replies, asked):
+        async with on_disconnect(request, lambda: replies.cancel(ClientGone())):
+            async for part in _parts(replies, body):
                 texts[part.index] += part.text
                 calls[part.index] += part.calls
                 reasons[part.index] = part.finish_reason
@@ -168,24 +168,24 @@ async def _whole(replies: Replies, head: dict, asked: ChatRequest, request: Requ
     return Response(answer.model_dump_json(), media_type="application/json")
 
 
-async def _events(replies: Replies, head: dict, asked: ChatRequest) -> AsyncIterator[str]:
-    """The answer as server-sent events; the generation stops when nobody reads them any more."""
+async def _events(replies: Replies, head: dict, body: ChatRequest) -> AsyncIterator[str]:
+    """Yield the response as server-sent events; generation stops when the client stops reading."""
     head = {**head, "object": "chat.completion.chunk"}
-    with_usage, called = asked.stream_options.include_usage, [0] * asked.n
+    with_usage, called = body.stream_options.include_usage, [0] * body.n
     if with_usage:
-        head["usage"] = None  # each chunk has the field then, and only the last has the figures
+        head["usage"] = None  # then every chunk has the field, but only the last has numbers
 
     def event(*choices: ChunkChoice, **more) -> str:
         chunk = Chunk(**{**head, **more}, choices=list(choices))
         return f"data: {chunk.model_dump_json(exclude_unset=True)}\n\n"
 
-    def news(index: int, reason: Finish | None = None, **delta) -> str:
+    def news(index: int, reason: FinishReason | None = None, **delta) -> str:
         return event(ChunkChoice(index=index, delta=Delta(**delta), finish_reason=reason))
 
     try:
-        for index in range(asked.n):
+        for index in range(body.n):
             yield news(index, role="assistant", content="")
-        async for part in _parts(replies, asked):
+        async for part in _parts(replies, body):
             if part.text:
                 yield news(part.index, content=part.text)
             for call in part.calls:

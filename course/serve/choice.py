@@ -1,4 +1,4 @@
-"""One reply in the making: picks its tokens from the model's scores, and knows what to show and when to stop."""
+"""One unfinished reply: samples its tokens from the logits, and decides what to show and when to stop."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ if TYPE_CHECKING:
 
 __all__ = ["Choice", "Grammars", "Sampling"]
 
-Finish = Literal["stop", "length"]
+FinishReason = Literal["stop", "length"]
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How a request wants its replies.
+    """How the replies to a request are sampled.
 
     Attributes:
-        n: how many.
-        max_tokens: the most tokens of each.
-        temperature: 0 takes the likeliest token each time; more than 1 flattens the probabilities.
-        top_p: draws from the likeliest tokens that together have this probability (nucleus sampling,
+        n: how many replies.
+        max_tokens: the most tokens per reply.
+        temperature: 0 always takes the most likely token; above 1 flattens the probabilities.
+        top_p: samples from the most likely tokens that together have this probability (nucleus sampling,
             Holtzman et al. 2020, arXiv:1904.09751).
-        seed: makes drawing repeatable; None draws anew each time.
+        seed: makes sampling reproducible; None differs each time.
         stop: a reply ends before the first of these texts.
-        grammar: what a reply may be, in llguidance's Lark dialect; None leaves it free.
+        grammar: what a reply must match, in llguidance's Lark dialect; None for no constraint.
     """
 
     n: int
@@ -42,19 +42,19 @@ class Sampling:
 
 
 class Grammars:
-    """Which tokens may come next in a reply that follows a grammar, for one tokenizer; llguidance works it out."""
+    """Which tokens may come next in a reply constrained by a grammar, computed by llguidance for one tokenizer."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast, ends: Sequence[int], vocabulary: int):
-        """``ends`` are the ids that end a reply; ``vocabulary`` is how many ids the model scores."""
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, eos_token_ids: Sequence[int], vocabulary: int):
+        """`eos_token_ids` end a reply; `vocabulary` is the number of logits."""
         from llguidance.hf import from_tokenizer
 
-        self._tokenizer = from_tokenizer(tokenizer, n_vocab=vocabulary, eos_token=list(ends))
+        self._tokenizer = from_tokenizer(tokenizer, n_vocab=vocabulary, eos_token=list(eos_token_ids))
 
     def matchers(self, grammar: str, count: int) -> list[LLMatcher]:
-        """``count`` matchers of a grammar, each at its beginning.
+        """Return `count` matchers of a grammar, each in its initial state.
 
         Raises:
-            ValueError: it is no grammar, or has a JSON schema that can't be followed.
+            ValueError: it is not a grammar, or has a JSON schema that can't be satisfied.
         """
         from llguidance import LLMatcher
 
@@ -65,13 +65,13 @@ class Grammars:
 
 
 class Choice:
-    """Reply number ``index`` of a request.
+    """Reply number `index` of a request.
 
     Attributes:
-        tokens: the ids picked so far, the end token among them.
-        finish_reason: None while it goes on; then "stop" when the model or a stop text ended it, "length"
-            when the limit on tokens did.
-        fault: what the grammar says when it knows no way on, which ends the reply too; else "".
+        tokens: the ids sampled so far, including the end token.
+        finish_reason: None while it continues; then "stop" if the model or a stop text ended it, "length"
+            if it reached the token limit.
+        grammar_error: llguidance's error when no token can follow, which also ends the reply; else "".
     """
 
     def __init__(
@@ -79,76 +79,77 @@ class Choice:
         index: int,
         sampling: Sampling,
         tokenizer: PreTrainedTokenizerFast,
-        ends: Sequence[int],
+        eos_token_ids: Sequence[int],
         matcher: LLMatcher | None,
     ):
         self.index, self.tokens = index, []
-        self.finish_reason: Finish | None = None
-        self.fault = ""
-        self._sampling, self._tokenizer, self._ends, self._matcher = sampling, tokenizer, ends, matcher
-        # Each reply draws from numbers of its own, so that it does not matter which others are in its batch.
+        self.finish_reason: FinishReason | None = None
+        self.grammar_error = ""
+        self._sampling, self._tokenizer, self._matcher = sampling, tokenizer, matcher
+        self._eos_token_ids = eos_token_ids
+        # Each reply has its own generator, so the others in its batch do not affect it.
         seed = None if sampling.seed is None else [sampling.seed % 2**64, index]
         self._random = np.random.default_rng(seed)
         self._shown = 0
 
-    def push(self, scores: np.ndarray) -> str:
-        """Picks the next token and returns the text that can be shown now, often "".
+    def push(self, logits: np.ndarray) -> str:
+        """Sample the next token and return the text that can be shown now, often "".
 
         Args:
-            scores: the model's logits, shape (vocabulary,).
+            logits: the model's output, shape (vocabulary,).
         """
-        token = self._pick(scores)
+        token = self._pick(logits)
         self.tokens.append(token)
         if self._matcher and (not self._matcher.consume_token(token) or self._matcher.is_error()):
-            self.finish_reason, self.fault = "stop", self._matcher.get_error() or "no token may come next"
+            self.finish_reason, self.grammar_error = "stop", self._matcher.get_error() or "no token may come next"
             return ""
-        if token in self._ends or (self._matcher and self._matcher.is_stopped()):
+        if token in self._eos_token_ids or (self._matcher and self._matcher.is_stopped()):
             self.finish_reason = "stop"
         elif len(self.tokens) >= self._sampling.max_tokens:
             self.finish_reason = "length"
-        return self._news()
+        return self._new_text()
 
-    def _pick(self, scores: np.ndarray) -> int:
+    def _pick(self, logits: np.ndarray) -> int:
         if self._matcher:
             allowed = np.frombuffer(self._matcher.compute_bitmask(), np.uint8)
-            allowed = np.unpackbits(allowed, count=len(scores), bitorder="little").astype(bool)
-            scores = np.where(allowed, scores, -np.inf)
+            allowed = np.unpackbits(allowed, count=len(logits), bitorder="little").astype(bool)
+            logits = np.where(allowed, logits, -np.inf)
         if self._sampling.temperature == 0:
-            return int(scores.argmax())
-        # The best score becomes 0, so that no temperature, however low, makes it overflow.
-        scores = (scores.astype(np.float64) - scores.max()) / self._sampling.temperature
-        chances = np.exp(scores)
-        chances /= chances.sum()
+            return int(logits.argmax())
+        # The largest logit becomes 0, so that exp can't overflow at any temperature.
+        logits = (logits.astype(np.float64) - logits.max()) / self._sampling.temperature
+        probs = np.exp(logits)
+        probs /= probs.sum()
         if self._sampling.top_p < 1:
-            order = np.argsort(-chances, kind="stable")
-            enough = int(np.searchsorted(np.cumsum(chances[order]), self._sampling.top_p)) + 1
-            chances[order[enough:]] = 0
-        # In the vocabulary's order: sorted by chance, two near-equals might trade places in another batch.
-        steps = np.cumsum(chances)
-        drawn = np.searchsorted(steps, self._random.random() * steps[-1], side="right")
-        return int(min(drawn, np.flatnonzero(chances)[-1]))
+            order = np.argsort(-probs, kind="stable")
+            kept = int(np.searchsorted(np.cumsum(probs[order]), self._sampling.top_p)) + 1
+            probs[order[kept:]] = 0
+        # In vocabulary order: sorted by probability, two near-equal tokens might swap in another batch.
+        cdf = np.cumsum(probs)
+        token = np.searchsorted(cdf, self._random.random() * cdf[-1], side="right")
+        return int(min(token, np.flatnonzero(probs)[-1]))
 
-    def _news(self) -> str:
+    def _new_text(self) -> str:
         # Decoded from the start each time: a token may change how its neighbours are written. Byte-level
-        # tokenizers put a blank before a reply's first word.
+        # tokenizers put a space before a reply's first word.
         text = self._tokenizer.decode(
             self.tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False
         ).lstrip()
         stops = [at for at in map(text.find, self._sampling.stop) if at >= 0]
         if stops:
-            self.finish_reason, sure = "stop", min(stops)
+            self.finish_reason, stable = "stop", min(stops)
         elif self.finish_reason:
-            sure = len(text)
+            stable = len(text)
         else:
-            sure = self._sure(text)
-        news, self._shown = text[self._shown : sure], max(sure, self._shown)
-        return news
+            stable = self._stable_length(text)
+        new, self._shown = text[self._shown : stable], max(stable, self._shown)
+        return new
 
-    def _sure(self, text: str) -> int:
-        """How much of ``text`` no later token can take back: not half a character, not the start of a stop text."""
-        sure = len(text.rstrip("\N{REPLACEMENT CHARACTER}"))
+    def _stable_length(self, text: str) -> int:
+        """Return how much of `text` later tokens can't change: no partial character, no start of a stop text."""
+        stable = len(text.rstrip("\N{REPLACEMENT CHARACTER}"))
         for stop in self._sampling.stop:
             longest = min(len(stop) - 1, len(text))
-            begun = next((length for length in range(longest, 0, -1) if text.endswith(stop[:length])), 0)
-            sure = min(sure, len(text) - begun)
-        return sure
+            started = next((length for length in range(longest, 0, -1) if text.endswith(stop[:length])), 0)
+            stable = min(stable, len(text) - started)
+        return stable

@@ -1,4 +1,4 @@
-"""Clients that close their connection before the answer is there: what they asked for is stopped."""
+"""Stop work for clients that close their connection before the response is ready."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from contextlib import asynccontextmanager
 
 from fastapi import Request
 
-__all__ = ["CLIENT_CLOSED_REQUEST", "when_gone"]
+__all__ = ["CLIENT_CLOSED_REQUEST", "on_disconnect"]
 
-#: nginx's status for it, which nobody receives.
+#: nginx's status code for this; nobody receives it.
 CLIENT_CLOSED_REQUEST = 499
 
 
 @asynccontextmanager
-async def when_gone(request: Request, stop: Callable[[], None]) -> AsyncIterator[None]:
-    """Calls ``stop`` if the client goes away before the block is done."""
+async def on_disconnect(request: Request, stop: Callable[[], None]) -> AsyncIterator[None]:
+    """Call `stop` if the client disconnects before the block ends."""
 
     async def watch() -> None:
         while (await request.receive())["type"] != "http.disconnect":

@@ -1,4 +1,4 @@
-"""Errors in the shape that OpenAI's clients know, ``{"error": {"message", "type", "param", "code"}}``; the size limit."""
+"""Errors in OpenAI's shape, `{"error": {"message", "type", "param", "code"}}`; the limit on a request's size."""
 
 from __future__ import annotations
 
@@ -13,29 +13,31 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from course.api_error import ApiError
 
-__all__ = ["BodyLimit", "Fault", "add_error_handlers", "error_body", "faults", "sentence_of", "was_json"]
+__all__ = ["BodyLimit", "Fault", "add_error_handlers", "error_body", "faults", "message_for", "sent_as_json"]
 
 
-# -- what is wrong with a request, whatever the shape of the answer
+# -- what is wrong with a request, whatever the shape of the response
 
 
 def readable(text: str) -> str:
-    """``text``, in which a part of a request may stand: JSON can hold half a character that UTF-8 cannot."""
+    """Return `text`, which may quote a request, as valid UTF-8: JSON can contain lone surrogates, UTF-8 can't."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def sentence_of(request: Request, error: HTTPException) -> str:
-    """What ``error`` says, in more words than the framework's where those don't help."""
+def message_for(request: Request, error: HTTPException) -> str:
+    """Return the error's message, replacing the framework's where that doesn't help."""
     if isinstance(error.__cause__, UnicodeDecodeError):
-        return f"The request's body is not UTF-8 (its byte {error.__cause__.start}): send JSON in UTF-8."
+        return f"The request's body is not UTF-8 (byte {error.__cause__.start}): send JSON in UTF-8."
     if error.status_code in (404, 405) and error.detail == HTTPStatus(error.status_code).phrase:
         here = request.scope.get("root_path", "")
-        return readable(f"There is no {request.method} {request.url.path} here: {here}/docs lists what there is.")
+        return readable(
+            f"There is no {request.method} {request.url.path} here: see {here}/openapi.json for the routes."
+        )
     return readable(error.detail)
 
 
 class Fault(NamedTuple):
-    """What is wrong with one field of a request; ``path`` leads to it, and is empty for the request as a whole."""
+    """What is wrong with one field of a request; `path` is empty for the request as a whole."""
 
     path: tuple[str | int, ...]
     message: str
@@ -49,14 +51,14 @@ class Fault(NamedTuple):
         return f"In {self.field!r}: {self.message}." if self.path else f"The request's body: {self.message}."
 
 
-def was_json(error: RequestValidationError) -> bool:
-    """Whether the request's body was sent as JSON; FastAPI leaves another one as it came."""
+def sent_as_json(error: RequestValidationError) -> bool:
+    """Whether the request's body was sent as JSON; FastAPI leaves any other body as bytes."""
     return not isinstance(error.body, bytes)
 
 
 def faults(error: RequestValidationError) -> list[Fault]:
-    """All that is wrong with a request."""
-    if not was_json(error):
+    """Return everything that is wrong with a request."""
+    if not sent_as_json(error):
         return [Fault((), "expected JSON, sent with the header Content-Type: application/json", "content_type")]
     return [Fault(_path(fault, error.body), _message(fault), fault["type"]) for fault in error.errors()]
 
@@ -68,27 +70,27 @@ def _message(fault: dict[str, Any]) -> str:
 
 
 def _path(fault: dict[str, Any], body: Any) -> tuple[str | int, ...]:
-    """The way to the field in ``body`` as it was sent.
+    """Return the path to the field in `body` as it was sent.
 
-    Pydantic's way also names the member of a union, and goes on inside what a validator has made of a field.
+    Pydantic's path also names the member of a union, and continues inside what a validator made of a field.
     """
-    source, *way = fault["loc"]
+    source, *parts = fault["loc"]
     if source != "body":
-        return tuple(way)
-    lacking = [way.pop()] if way and fault["type"] == "missing" else []
+        return tuple(parts)
+    missing = [parts.pop()] if parts and fault["type"] == "missing" else []
     path = []
-    for part in way:
+    for part in parts:
         if (isinstance(body, dict) and part in body) or (isinstance(body, list) and isinstance(part, int)):
             path.append(part)
             body = body[part]
-    return (*path, *lacking)
+    return (*path, *missing)
 
 
 # -- in OpenAI's shape
 
 
 def error_body(error: HTTPException) -> dict:
-    """The JSON object that tells of ``error``."""
+    """Return the JSON object for `error`."""
     kind = "server_error" if error.status_code >= 500 else "invalid_request_error"
     if error.status_code == 429:
         kind = "rate_limit_error"
@@ -103,30 +105,30 @@ def error_body(error: HTTPException) -> dict:
 
 
 def add_error_handlers(app: FastAPI) -> None:
-    """Makes every error of ``app``, its own and the framework's, come in OpenAI's shape."""
-    app.add_exception_handler(HTTPException, _answer)
-    app.add_exception_handler(RequestValidationError, _answer_invalid)
-    app.add_exception_handler(Exception, _answer_unexpected)
+    """Give every error of `app`, its own and the framework's, OpenAI's shape."""
+    app.add_exception_handler(HTTPException, _respond)
+    app.add_exception_handler(RequestValidationError, _respond_invalid)
+    app.add_exception_handler(Exception, _respond_unexpected)
 
 
-def _answer(request: Request, error: HTTPException) -> JSONResponse:
-    error.detail = sentence_of(request, error)
+def _respond(request: Request, error: HTTPException) -> JSONResponse:
+    error.detail = message_for(request, error)
     return JSONResponse(error_body(error), error.status_code, error.headers)
 
 
-def _answer_invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+def _respond_invalid(request: Request, error: RequestValidationError) -> JSONResponse:
     first = faults(error)[0]
-    return _answer(request, ApiError(400 if was_json(error) else 415, str(first), param=first.field or None))
+    return _respond(request, ApiError(400 if sent_as_json(error) else 415, str(first), param=first.field or None))
 
 
-def _answer_unexpected(request: Request, error: Exception) -> JSONResponse:
-    return _answer(request, ApiError(500, f"The endpoint failed ({type(error).__name__}); its log says more."))
+def _respond_unexpected(request: Request, error: Exception) -> JSONResponse:
+    return _respond(request, ApiError(500, f"The endpoint failed ({type(error).__name__}); see its log."))
 
 
 class BodyLimit:
-    """ASGI middleware: a request whose body is longer than ``limit`` bytes gets a 413.
+    """ASGI middleware: a request whose body is longer than `limit` bytes gets a 413.
 
-    It reads such a body to its end, keeping nothing: a client that is still sending hears no answer.
+    It reads such a body to its end and discards it: a client that is still sending would miss the response.
     """
 
     def __init__(self, app: ASGIApp, limit: int):
@@ -144,7 +146,7 @@ class BodyLimit:
             while message.get("more_body"):
                 message = await receive()
             raise ApiError(
-                413, f"The request is larger than the {self.limit / 1e6:g} MB taken here: send smaller pictures."
+                413, f"The request is larger than the limit of {self.limit / 1e6:g} MB: send smaller pictures."
             )
 
         await self.app(scope, counted, send)

@@ -1,7 +1,7 @@
-"""Which clients may call the endpoint: programs that call it by its own name, and no web page from elsewhere.
+"""Which clients may call the endpoint: programs that address it by its own name, but no web pages from other sites.
 
-A browser lets a page of evil.example send requests to 127.0.0.1, and lets it read the answers if evil.example leads
-there by then (DNS rebinding). But it tells the name that the page used in ``Host``, and the page's own in ``Origin``.
+A browser lets a page of evil.example send requests to 127.0.0.1, and read the responses if evil.example by then
+resolves to that address (DNS rebinding). But it sends the host name used in `Host` and the page's site in `Origin`.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from course.api_error import ApiError
 from course.serve.errors import error_body
 from helpers.endpoint import is_local
 
-__all__ = ["OwnNames"]
+__all__ = ["TrustedHosts"]
 
 
-class OwnNames:
-    """ASGI middleware: a request to, or from a page of, neither this computer's own names nor ``host`` gets a 403.
+class TrustedHosts:
+    """ASGI middleware: answers 403 unless `Host` and `Origin` are local names of this computer or `host`.
 
     Args:
-        host: the address that the endpoint listens on; with 0.0.0.0 or :: it answers all.
+        host: the address that the endpoint listens on; with 0.0.0.0 or :: it answers every request.
     """
 
     def __init__(self, app: ASGIApp, host: str):
@@ -42,20 +42,20 @@ class OwnNames:
     def _is_ours(self, address: str) -> bool:
         try:
             return is_local(address) or _same(urlsplit(address).hostname or "", self.host)
-        except ValueError:  # no address
+        except ValueError:  # not an address
             return False
 
     def _refuse(self, address: str) -> JSONResponse:
         error = ApiError(
             403,
-            f"This endpoint answers programs that call it 127.0.0.1, localhost or what --host says, and no pages from "
-            f"elsewhere: not {address}. Started with --host 0.0.0.0 it answers all.",
+            f"{address} may not use this endpoint: it only answers programs that call it 127.0.0.1, localhost or what "
+            f"--host says, and no other sites' pages. To answer all, start it with --host 0.0.0.0.",
         )
         return JSONResponse(error_body(error), error.status_code)
 
 
 def _same(name: str, other: str) -> bool:
-    """Whether both are one name or one address, however it is written."""
+    """Whether both are the same name or address, however it is written."""
     try:
         return ip_address(name) == ip_address(other)
     except ValueError:

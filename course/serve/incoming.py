@@ -1,4 +1,4 @@
-"""What all requests have in common: strict fields, text that tokenizers can read, fields that are not served."""
+"""What all requests have in common: strict fields, text that tokenizers can read, unsupported fields."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["Incoming", "JsonObject", "Text", "not_served"]
 
 
 class Incoming(BaseModel):
-    """Takes no "3" for 3, and null for a field that is left out."""
+    """Rejects "3" for 3, and treats null like a missing field."""
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False)
 
@@ -22,7 +22,7 @@ class Incoming(BaseModel):
 
 
 def _whole_characters(text: str) -> str:
-    """JSON can hold half of a character that UTF-16 writes in two; tokenizers can't read that."""
+    """JSON can contain lone surrogates, halves of a UTF-16 pair; tokenizers can't read them."""
     try:
         text.encode()
     except UnicodeEncodeError as error:
@@ -33,7 +33,7 @@ def _whole_characters(text: str) -> str:
 Text = Annotated[str, AfterValidator(_whole_characters)]
 
 
-def _any_reader_can_read(value: dict[str, Any]) -> dict[str, Any]:
+def _portable(value: dict[str, Any]) -> dict[str, Any]:
     try:
         _whole_characters(json.dumps(value, ensure_ascii=False, allow_nan=False))
     except RecursionError:
@@ -41,20 +41,20 @@ def _any_reader_can_read(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
-JsonObject = Annotated[dict[str, Any], AfterValidator(_any_reader_can_read)]
+JsonObject = Annotated[dict[str, Any], AfterValidator(_portable)]
 
 
 def not_served(instead: str, *harmless: Any) -> Any:
-    """The type of a field that is refused by name, but for the values with which it changes nothing.
+    """Return the type of an unsupported field, which is refused by name unless its value has no effect.
 
     Args:
-        instead: what to do.
-        harmless: those values.
+        instead: what to do instead.
+        harmless: values that have no effect.
     """
 
     def check(value: Any) -> Any:
         if value not in harmless:
-            raise ValueError(f"this field is not served here: {instead}")
+            raise ValueError(f"this field is not supported here: {instead}")
         return value
 
     return Annotated[Any, BeforeValidator(check)]

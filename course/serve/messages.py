@@ -1,4 +1,4 @@
-"""What the messages of a chat request may hold: text, pictures, calls of tools and what those gave."""
+"""What the messages of a chat request may contain: text, pictures, tool calls and their results."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from course.serve.incoming import Incoming, JsonObject, Text, not_served
 
 __all__ = ["MAX_PARTS", "ImagePart", "Message", "TextPart"]
 
-MAX_PARTS = 50  # of one message
+MAX_PARTS = 50  # per message
 
 
 def _from_json(value: Any) -> Any:
-    """Arguments come as JSON in a string, "" where there are none."""
+    """Parse arguments, which come as JSON in a string; "" means none."""
     if not isinstance(value, str):
         return value
     try:
@@ -23,7 +23,7 @@ def _from_json(value: Any) -> Any:
     except (ValueError, RecursionError):
         raise ValueError("the string is not valid JSON") from None
     if not isinstance(value, dict):
-        raise ValueError("the string holds no JSON object")
+        raise ValueError("the string is not a JSON object")
     return value
 
 
@@ -33,7 +33,7 @@ class TextPart(Incoming):
 
 
 class ImageUrl(Incoming):
-    """Comes as an object, or as its ``url`` alone."""
+    """An object, or just its `url` as a string."""
 
     url: Text
 
@@ -54,7 +54,7 @@ class PastFunction(Incoming):
 
 
 class PastCall(Incoming):
-    """A call that the assistant has made in an earlier turn."""
+    """A tool call that the assistant made in an earlier turn."""
 
     id: Text
     type: Literal["function"] = "function"
@@ -62,19 +62,19 @@ class PastCall(Incoming):
 
 
 class Message(Incoming):
-    """One turn; its content is always a list of parts here, whichever way it came."""
+    """One message; its content, text or parts, always becomes a list of parts."""
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
     content: list[Annotated[TextPart | ImagePart, Field(discriminator="type")]] = Field([], max_length=MAX_PARTS)
     tool_calls: list[PastCall] = Field([], max_length=MAX_PARTS)
     tool_call_id: Text | None = None
-    function_call: not_served("it is of the older API, send tool_calls") = None
+    function_call: not_served("it belongs to the older API, send tool_calls") = None
 
     @field_validator("role", mode="before")
     @classmethod
     def _known(cls, value: Any) -> Any:
         if value == "function":
-            raise ValueError('the older role "function" is not served: send role "tool" with its tool_call_id')
+            raise ValueError('the older role "function" is not supported: send role "tool" with its tool_call_id')
         return value
 
     @field_validator("content", mode="before")
@@ -85,13 +85,13 @@ class Message(Incoming):
     @model_validator(mode="after")
     def _pictures_are_the_users(self) -> Message:
         if self.role != "user" and any(part.type == "image_url" for part in self.content):
-            raise ValueError(f"only a user's message may hold pictures, this one is the {self.role}'s")
+            raise ValueError(f"only user messages may contain pictures, this one is from the {self.role}")
         return self
 
     @model_validator(mode="after")
     def _calls_are_the_assistants(self) -> Message:
         if self.tool_calls and self.role != "assistant":
-            raise ValueError(f"only an assistant's message may hold tool_calls, this one is the {self.role}'s")
+            raise ValueError(f"only assistant messages may contain tool_calls, this one is from the {self.role}")
         if self.role == "tool" and self.tool_call_id is None:
-            raise ValueError("a tool's message needs tool_call_id, the id of the call that it answers")
+            raise ValueError("a tool message needs tool_call_id, the id of the call that it answers")
         return self

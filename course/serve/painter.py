@@ -1,7 +1,7 @@
-"""The one thread that draws pictures, and the queue before it.
+"""The one thread that draws pictures, and the queue in front of it.
 
-Drawings are made one after the other, each in batches. A picture has noise of its own seed, so that it does not
-matter (but for rounding) which others are in its batch.
+Jobs run one after the other, each in batches. Every picture has its own seed, so (except for rounding) the others in
+its batch do not affect it.
 """
 
 from __future__ import annotations
@@ -25,30 +25,30 @@ if TYPE_CHECKING:
     from diffusers import StableDiffusionImg2ImgPipeline, StableDiffusionPipeline
     from PIL import Image
 
-__all__ = ["Cancelled", "Drawing", "Painter"]
+__all__ = ["Cancelled", "ImageJob", "Painter"]
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(eq=False)
-class Drawing:
-    """What a request wants drawn, and how far it has come.
+class ImageJob:
+    """The pictures that a request asks for, and their progress.
 
     Attributes:
-        seeds: one a picture; the pictures are drawn in this order, ``batch_size`` at a time.
+        seeds: one per picture; the pictures are drawn in this order, `batch_size` at a time.
         width, height: in pixels, multiples of 8.
-        schedule: how the sampler's noise falls, one of `SCHEDULES`.
-        picture: what to start from, of that size; None to start from noise alone.
-        strength: how much of the picture is noise at the start: 1 for all of it.
-        comments: what the client should know: what of its request has no effect.
-        lora: how much of the adapter for few steps is added; 0 for none.
-        lora_revision: which adapter it is, once drawing has begun.
-        batch: the number of batches that are done.
-        step, steps_planned: how far the batch in the making is, in calls of the scheduler.
-        latents: those of the batch in the making, shape (pictures, channels, height / 8, width / 8).
-        started: when drawing began, in seconds of ``time.monotonic``; None while it waits.
-        cancelled: nobody waits for it any more.
-        interrupted: what there is by now is wanted.
+        schedule: the sampler's noise schedule, one of `SCHEDULES`.
+        picture: the picture to start from, of that size; None to start from pure noise.
+        strength: how much noise is added to it: 1 for nothing but noise.
+        comments: messages for the client about what has no effect.
+        lora: weight of the few-step adapter; 0 for none.
+        lora_revision: the adapter's revision, once the job has started.
+        batch: the number of finished batches.
+        step, steps_planned: progress of the current batch, in scheduler steps.
+        latents: those of the current batch, shape (pictures, channels, height / 8, width / 8).
+        started: when the job started, in seconds of `time.monotonic`; None while it waits.
+        cancelled: the client is gone.
+        interrupted: the client wants what there is so far.
     """
 
     prompt: str
@@ -81,94 +81,94 @@ class Drawing:
 
     @property
     def progress(self) -> float:
-        """The share that is done, 0 to 1."""
-        begun = self.step / self.steps_planned if self.steps_planned else 0.0
-        return min(1.0, (self.batch + begun) / self.batches)
+        """The fraction that is done, 0 to 1."""
+        current = self.step / self.steps_planned if self.steps_planned else 0.0
+        return min(1.0, (self.batch + current) / self.batches)
 
 
 class Cancelled(Exception):
-    """Nobody waits for the drawing any more."""
+    """The client is gone."""
 
 
 class Painter:
-    """Draws with one pipeline, which is loaded when it is first needed.
+    """Draws with one pipeline, loaded on first use.
 
     Args:
-        load: gives the pipeline.
-        places: the most drawings taken in at a time, waiting ones included; beyond that they are told to come again.
+        load: returns the pipeline.
+        max_pending: the most jobs accepted at a time, waiting ones included; further ones are asked to retry.
 
     Attributes:
-        at_work: the drawing in the making, or None.
+        current_job: the running job, or None.
     """
 
-    def __init__(self, load: Callable[[], StableDiffusionPipeline], *, places: int = 16):
-        self.places = places
-        self.at_work: Drawing | None = None
+    def __init__(self, load: Callable[[], StableDiffusionPipeline], *, max_pending: int = 16):
+        self.max_pending = max_pending
+        self.current_job: ImageJob | None = None
         self._load = load
         self._pipe: StableDiffusionPipeline | None = None
-        self._taken = 0  # drawings in hand; changed on the event loop only
-        self._desk = ThreadPoolExecutor(1, "painter")
+        self._pending = 0  # accepted, unfinished jobs; changed on the event loop only
+        self._executor = ThreadPoolExecutor(1, "painter")
 
     def stop(self) -> None:
-        """Ends the thread after the step that it is in."""
-        if drawing := self.at_work:
-            drawing.cancelled = True
-        self._desk.shutdown(cancel_futures=True)
+        """Stop the thread after the current step."""
+        if job := self.current_job:
+            job.cancelled = True
+        self._executor.shutdown(cancel_futures=True)
 
     # -- on the event loop
 
     async def side(self) -> int:
-        """The side of the pictures that the model was trained on, in pixels.
+        """Return the side length of the model's training pictures, in pixels.
 
         Raises:
-            ApiError: status 503 when the model can't be had.
+            ApiError: status 503 if the model is unavailable.
         """
-        pipe = await self._there()
+        pipe = await self._loaded()
         return pipe.unet.config.sample_size * pipe.vae_scale_factor
 
     async def has_few_step(self) -> bool:
-        """Whether the adapter for few steps is there. Raises as `side` does."""
-        return has_few_step(await self._there())
+        """Whether the few-step adapter is available. Raises like `side`."""
+        return has_few_step(await self._loaded())
 
-    async def _there(self) -> StableDiffusionPipeline:
-        return self._pipe or await asyncio.get_running_loop().run_in_executor(self._desk, self._get)
+    async def _loaded(self) -> StableDiffusionPipeline:
+        return self._pipe or await asyncio.get_running_loop().run_in_executor(self._executor, self._load_once)
 
     def interrupt(self) -> None:
-        """Ends the drawing in the making with what there is of it."""
-        if drawing := self.at_work:
-            drawing.interrupted = True
+        """End the running job early, keeping the current pictures."""
+        if job := self.current_job:
+            job.interrupted = True
 
-    async def draw(self, drawing: Drawing) -> list[Image.Image]:
-        """The pictures, in the order of their seeds; of a drawing that is interrupted those that were begun.
+    async def draw(self, job: ImageJob) -> list[Image.Image]:
+        """Return the pictures in the order of their seeds; for an interrupted job, those that were started.
 
         Raises:
-            ApiError: status 429 when there is no place, 500 when the model fails.
-            Cancelled: ``drawing.cancelled`` was set.
+            ApiError: status 429 when too many jobs are pending, 500 when the model fails.
+            Cancelled: `job.cancelled` was set.
         """
-        if self._taken >= self.places:
+        if self._pending >= self.max_pending:
             raise ApiError(
                 429,
-                f"The endpoint has {self.places} drawings in hand already: try again in a while.",
+                f"The endpoint already has {self.max_pending} drawings to do: try again in a few seconds.",
                 headers={"Retry-After": "5"},
             )
-        self._taken += 1
+        self._pending += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._desk, self._draw, drawing)
+            return await asyncio.get_running_loop().run_in_executor(self._executor, self._draw, job)
         except (ApiError, Cancelled):
             raise
         except Exception as error:
             log.exception("Drawing failed.")
-            raise ApiError(500, f"Drawing failed ({type(error).__name__}); the endpoint's log says more.") from error
+            raise ApiError(500, f"Drawing failed ({type(error).__name__}); see the endpoint's log.") from error
         finally:
-            self._taken -= 1
+            self._pending -= 1
 
     # -- in any thread
 
-    def preview(self, drawing: Drawing) -> Image.Image | None:
-        """What the first picture in the making looks like at this step; None before the first."""
+    def preview(self, job: ImageJob) -> Image.Image | None:
+        """Return the first picture of the current batch as it looks now; None before the first step."""
         import torch
 
-        pipe, latents = self._pipe, drawing.latents
+        pipe, latents = self._pipe, job.latents
         if latents is None:
             return None
         with torch.inference_mode():
@@ -177,7 +177,7 @@ class Painter:
 
     # -- in the painter's thread
 
-    def _get(self) -> StableDiffusionPipeline:
+    def _load_once(self) -> StableDiffusionPipeline:
         if self._pipe is None:
             try:
                 self._pipe = self._load()
@@ -185,75 +185,75 @@ class Painter:
                 raise ApiError(503, str(error)) from error
         return self._pipe
 
-    def _draw(self, drawing: Drawing) -> list[Image.Image]:
-        pipe = self._pipeline(drawing)
+    def _draw(self, job: ImageJob) -> list[Image.Image]:
+        pipe = self._pipeline(job)
         pictures = []
-        drawing.comments += _unread(pipe, drawing)
-        drawing.started, self.at_work = time.monotonic(), drawing
+        job.comments += _truncated(pipe, job)
+        job.started, self.current_job = time.monotonic(), job
         try:
-            while len(pictures) < len(drawing.seeds) and not drawing.interrupted:
-                seeds = drawing.seeds[len(pictures) : len(pictures) + drawing.batch_size]
-                pictures += self._batch(pipe, drawing, seeds)
-                drawing.step, drawing.latents = 0, None
-                drawing.batch += 1
+            while len(pictures) < len(job.seeds) and not job.interrupted:
+                seeds = job.seeds[len(pictures) : len(pictures) + job.batch_size]
+                pictures += self._batch(pipe, job, seeds)
+                job.step, job.latents = 0, None
+                job.batch += 1
             return pictures
         finally:
-            self.at_work = None
+            self.current_job = None
 
-    def _batch(self, pipe: StableDiffusionPipeline, drawing: Drawing, seeds: tuple[int, ...]) -> list[Image.Image]:
+    def _batch(self, pipe: StableDiffusionPipeline, job: ImageJob, seeds: tuple[int, ...]) -> list[Image.Image]:
         import torch
 
         def after_step(pipe, step: int, t, tensors: dict) -> dict:
-            drawing.step, drawing.steps_planned = step + 1, pipe.num_timesteps
-            drawing.latents = tensors["latents"]
-            if drawing.cancelled:
+            job.step, job.steps_planned = step + 1, pipe.num_timesteps
+            job.latents = tensors["latents"]
+            if job.cancelled:
                 raise Cancelled
-            pipe._interrupt = drawing.interrupted
+            pipe._interrupt = job.interrupted
             return tensors
 
-        if drawing.cancelled:
+        if job.cancelled:
             raise Cancelled
-        start = {"width": drawing.width, "height": drawing.height}
-        if drawing.picture:
-            start = {"image": [drawing.picture] * len(seeds), "strength": drawing.strength}
-        # Noise is drawn on the CPU: there a seed means the same on every computer.
+        start = {"width": job.width, "height": job.height}
+        if job.picture:
+            start = {"image": [job.picture] * len(seeds), "strength": job.strength}
+        # Noise is generated on the CPU, where a seed gives the same on every computer.
         return pipe(
-            [drawing.prompt] * len(seeds),
-            negative_prompt=[drawing.negative_prompt] * len(seeds),
-            num_inference_steps=drawing.steps,
-            guidance_scale=drawing.cfg_scale,
+            [job.prompt] * len(seeds),
+            negative_prompt=[job.negative_prompt] * len(seeds),
+            num_inference_steps=job.steps,
+            guidance_scale=job.cfg_scale,
             generator=[torch.Generator().manual_seed(seed) for seed in seeds],
             callback_on_step_end=after_step,
             **start,
         ).images
 
-    def _pipeline(self, drawing: Drawing) -> StableDiffusionPipeline:
-        """The same models with a scheduler of their own, so that one drawing leaves no trace in the next."""
-        pipe = self._get()
-        scheduler = make_scheduler(pipe, SAMPLERS[drawing.sampler], drawing.schedule)
+    def _pipeline(self, job: ImageJob) -> StableDiffusionPipeline:
+        """Return the pipeline with its own scheduler, so that no state carries over to the next job."""
+        pipe = self._load_once()
+        scheduler = make_scheduler(pipe, SAMPLERS[job.sampler], job.schedule)
         try:
-            drawn_with = few_step(pipe, drawing.lora) if drawing.lora else pipe
+            adapted = few_step(pipe, job.lora) if job.lora else pipe
         except PlainError as error:
             raise ApiError(503, str(error)) from error
-        drawing.lora_revision = adapter_used(drawn_with).revision if drawing.lora else ""
-        pipe = with_scheduler(drawn_with, scheduler)
-        return _from_pictures(pipe) if drawing.picture else pipe
+        job.lora_revision = adapter_used(adapted).revision if job.lora else ""
+        pipe = with_scheduler(adapted, scheduler)
+        return _from_pictures(pipe) if job.picture else pipe
 
 
 def _from_pictures(pipe: StableDiffusionPipeline) -> StableDiffusionImg2ImgPipeline:
     from diffusers import StableDiffusionImg2ImgPipeline
 
-    other = StableDiffusionImg2ImgPipeline(**pipe.components, requires_safety_checker=False)
-    other.set_progress_bar_config(disable=True)
-    return other
+    img2img = StableDiffusionImg2ImgPipeline(**pipe.components, requires_safety_checker=False)
+    img2img.set_progress_bar_config(disable=True)
+    return img2img
 
 
-def _unread(pipe: StableDiffusionPipeline, drawing: Drawing) -> list[str]:
-    """For each prompt that is longer than the model reads, a sentence that says so."""
+def _truncated(pipe: StableDiffusionPipeline, job: ImageJob) -> list[str]:
+    """Return a comment for each prompt that is longer than the model's limit."""
     tokenizer, sentences = pipe.tokenizer, []
-    room = tokenizer.model_max_length - tokenizer.num_special_tokens_to_add()
+    limit = tokenizer.model_max_length - tokenizer.num_special_tokens_to_add()
     for name in ("prompt", "negative_prompt"):
-        count = len(tokenizer(getattr(drawing, name), add_special_tokens=False, verbose=False).input_ids)
-        if count > room:
-            sentences.append(f"{name} has {count} tokens, of which the model reads the first {room}.")
+        count = len(tokenizer(getattr(job, name), add_special_tokens=False, verbose=False).input_ids)
+        if count > limit:
+            sentences.append(f"{name} has {count} tokens, of which the model reads the first {limit}.")
     return sentences

@@ -1,7 +1,7 @@
-"""``GET /pictures/<id>.png?prompt=…``: the picture of a made prompt, drawn when it is asked for.
+"""`GET /pictures/<id>.png?prompt=…`: the picture of a synthetic prompt, drawn on request.
 
-A collection of 900,000 made prompts (`helpers.collection`) so has 900,000 pictures without storing one: the prompt is
-in the url, and the picture-book world draws it. The id only gives the file its name.
+So a collection of 900,000 synthetic prompts (`helpers.collection`) has 900,000 pictures without storing one: the
+picture-book world draws the prompt in the URL. The id is only the file's name.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from helpers.picturebook import draw, parse
 
 __all__ = ["pictures_router"]
 
-#: The longest prompt that is read; made prompts have up to some 200 letters.
+#: The longest prompt accepted, in characters; synthetic prompts have up to about 200.
 MAX_PROMPT = 500
 
 
 def pictures_router() -> APIRouter:
-    """The route, to be included where the app has its other ones."""
+    """Create the route, to be included in the app."""
     router = APIRouter()
 
     @router.get("/pictures/{name}.png")
@@ -30,10 +30,10 @@ def pictures_router() -> APIRouter:
         try:
             scene = parse(prompt)
         except ValueError as error:
-            raise ApiError(400, f"No picture can be drawn of this prompt: {error}", param="prompt") from error
+            raise ApiError(400, f"This prompt can't be drawn: {error}", param="prompt") from error
         file = io.BytesIO()
         draw(scene, SIZE).save(file, "PNG")
-        # The same prompt is always the same picture, so a browser may keep it.
+        # The same prompt always gives the same picture, so browsers may cache it.
         return Response(file.getvalue(), media_type="image/png", headers={"Cache-Control": "max-age=86400, immutable"})
 
     return router

@@ -1,4 +1,4 @@
-"""Messages and pictures → the tensors that a LLaVA-style model takes."""
+"""Messages and pictures → the input tensors of a LLaVA-style model."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
     from PIL import Image
     from transformers import PreTrainedModel, ProcessorMixin
 
-__all__ = ["MAX_IMAGES", "MAX_TEXT", "Prompt", "Prompter", "pictures_of"]
+__all__ = ["MAX_IMAGES", "MAX_TEXT", "EncodedPrompt", "PromptEncoder", "pictures_of"]
 
 MAX_IMAGES = 8
-#: The most characters of a request: many times a model's context, and tokenized in a tenth of a second.
+#: The most characters per request: many times a model's context, yet tokenized in a tenth of a second.
 MAX_TEXT = 50_000
 
 
 @dataclass(frozen=True)
-class Prompt:
-    """A request's input.
+class EncodedPrompt:
+    """A request as model inputs.
 
     Attributes:
-        input_ids: token ids, shape (tokens,); each picture stands there as its many image tokens.
-        pixel_values: shape (pictures, 3, height, width), or None where there is no picture.
+        input_ids: token ids, shape (tokens,), with each picture as its image tokens.
+        pixel_values: shape (pictures, 3, height, width), or None without pictures.
         room: how many tokens of the model's context are left for a reply.
     """
 
@@ -39,33 +39,35 @@ class Prompt:
 
 
 def pictures_of(messages: Sequence[Message]) -> list[tuple[str, str]]:
-    """The pictures' (URL, name of its field), in order. Raises ``ApiError`` 400 for more than ``MAX_IMAGES``."""
+    """Return (URL, field name) of each picture, in order. Raises `ApiError` 400 for more than `MAX_IMAGES`."""
     found = [
-        (part.image_url.url, f"messages.{turn}.content.{place}.image_url")
+        (part.image_url.url, f"messages.{turn}.content.{position}.image_url")
         for turn, message in enumerate(messages)
-        for place, part in enumerate(message.content)
+        for position, part in enumerate(message.content)
         if isinstance(part, ImagePart)
     ]
     if len(found) > MAX_IMAGES:
         raise ApiError(
-            400, f"{len(found)} pictures are too many: at most {MAX_IMAGES} in a request.", param=found[MAX_IMAGES][1]
+            400,
+            f"{len(found)} pictures are too many: send at most {MAX_IMAGES} per request.",
+            param=found[MAX_IMAGES][1],
         )
     return found
 
 
-class Prompter:
-    """Writes messages the way the model was taught them, by its processor's chat template."""
+class PromptEncoder:
+    """Encodes messages with the chat template of the model's processor."""
 
     def __init__(self, model: PreTrainedModel, processor: ProcessorMixin):
         self.processor = processor
         self.context = model.config.get_text_config().max_position_embeddings
 
-    def prompt(
+    def encode(
         self, messages: Sequence[Message], pictures: Sequence[Image.Image], tools: Sequence[Tool] = ()
-    ) -> Prompt:
-        """The prompt for ``messages``, whose picture parts stand for ``pictures`` in their order.
+    ) -> EncodedPrompt:
+        """Encode `messages`, whose picture parts stand for `pictures` in order.
 
-        The model is told that it may call ``tools``.
+        The prompt offers `tools` to the model.
 
         Raises:
             ApiError: status 400: the messages don't fit the model's context, or its chat template.
@@ -74,11 +76,11 @@ class Prompter:
 
         length = sum(map(len, _texts(messages, tools)))
         if length > MAX_TEXT:
-            raise _too_long(f"The messages are {length:,} characters long; up to {MAX_TEXT:,} are read.")
+            raise _too_long(f"The messages are {length:,} characters long; the limit is {MAX_TEXT:,}.")
         if any(self.processor.image_token in text for text in _texts(messages, tools)):
             raise ApiError(
                 400,
-                f"The text may not hold {self.processor.image_token}, which stands for a picture: send the picture "
+                f"The text may not contain {self.processor.image_token}, which stands for a picture: send the picture "
                 "as an image_url part.",
                 param="messages",
             )
@@ -92,7 +94,7 @@ class Prompter:
                 return_tensors="pt",
             )
         except (TemplateError, RecursionError) as error:
-            raise ApiError(400, f"This model can't take these messages: {error}.", param="messages") from error
+            raise ApiError(400, f"This model does not accept these messages: {error}.", param="messages") from error
         ids = inputs["input_ids"][0]
         room = self.context - len(ids)
         if room < 1:
@@ -100,11 +102,11 @@ class Prompter:
                 f"The messages are {len(ids)} tokens long, pictures included; with the reply they must fit into the "
                 f"model's context of {self.context} tokens."
             )
-        return Prompt(ids, inputs.get("pixel_values"), room)
+        return EncodedPrompt(ids, inputs.get("pixel_values"), room)
 
 
 def _texts(messages: Sequence[Message], tools: Sequence[Tool]) -> Iterator[str]:
-    """All that a request has for the model to read."""
+    """Yield all text that the model would read."""
     for message in messages:
         yield from (part.text for part in message.content if isinstance(part, TextPart))
         yield from (_json(call.function.model_dump()) for call in message.tool_calls)
@@ -116,7 +118,7 @@ def _json(value: Any) -> str:
 
 
 def _turns(messages: Sequence[Message], pictures: Iterator[Image.Image]) -> Iterator[dict]:
-    """The messages as chat templates take them: calls in OpenAI's form, but with arguments that are an object."""
+    """Yield the messages as chat templates expect them: calls in OpenAI's form, but with arguments as an object."""
     for message in messages:
         role = "system" if message.role == "developer" else message.role
         turn = {"role": role, "content": [_part(part, pictures) for part in message.content]}
@@ -134,7 +136,7 @@ def _part(part: TextPart | ImagePart, pictures: Iterator[Image.Image]) -> dict:
 
 
 def _described(tool: Tool) -> dict[str, Any]:
-    """The tool as chat templates take it; it always has ``parameters.properties``."""
+    """Return the tool as chat templates expect it, always with `parameters.properties`."""
     function = tool.function
     parameters = {"type": "object", "properties": {}, **function.parameters}
     described = {"name": function.name, "description": function.description, "parameters": parameters}

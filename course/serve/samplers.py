@@ -1,4 +1,4 @@
-"""The samplers and schedules by the web UI's names, and the schedulers of diffusers that do the same."""
+"""The web UI's samplers and schedules, and the equivalent schedulers of diffusers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = [
 
 MAX_STEPS = 150
 
-#: How the noise falls from step to step, and the option of diffusers for it.
+#: The noise schedules, and the diffusers option for each.
 SCHEDULES = {
     "Automatic": {},
     "Karras": {"use_karras_sigmas": True},
@@ -35,14 +35,14 @@ SCHEDULES = {
 
 @dataclass(frozen=True)
 class Sampler:
-    """A sampler by the web UI's names, and the scheduler of diffusers that does the same.
+    """A sampler of the web UI, and the equivalent scheduler of diffusers.
 
     Attributes:
-        options: what the web UI tells of it.
-        config: what the scheduler needs beside the model's own scheduler config.
-        schedules: the `SCHEDULES` that it can follow.
+        options: what the web UI's list of samplers says about it.
+        config: what the scheduler needs in addition to the model's scheduler config.
+        schedules: the `SCHEDULES` that it supports.
         max_steps: the most steps that it can take.
-        way: whose `helpers.models.defaults` suit it.
+        role: the role whose `helpers.models.defaults` suit it.
     """
 
     name: str
@@ -52,41 +52,43 @@ class Sampler:
     config: dict[str, bool] = field(default_factory=dict)
     schedules: tuple[str, ...] = tuple(SCHEDULES)
     max_steps: int = MAX_STEPS
-    way: str = "diffusion"
+    role: str = "diffusion"
 
     @property
     def steps(self) -> int:
-        """How many it takes where a request does not say."""
-        return defaults(self.way).steps
+        """The default number of steps."""
+        return defaults(self.role).steps
 
     @property
     def cfg_scale(self) -> float:
-        """The guidance where a request does not say."""
-        return defaults(self.way).guidance_scale
+        """The default guidance scale."""
+        return defaults(self.role).guidance_scale
 
 
-#: The sampler that goes with the adapter for few steps.
+#: The sampler for the few-step adapter.
 LCM = "LCM"
 
-BY_TIME = ("Automatic", "SGM Uniform")  # of those whose schedulers count in timesteps, and not in noise
+TIMESTEP_BASED = ("Automatic", "SGM Uniform")  # for schedulers defined by timesteps, not by sigmas
 
-#: The first is the one to take where a request names none and the adapter for few steps is not there.
+#: The first is the default where the few-step adapter is not available.
 SAMPLERS = {
     sampler.name: sampler
     for sampler in (
         Sampler("DPM++ 2M", ("k_dpmpp_2m",), "DPMSolverMultistepScheduler"),
         Sampler("Euler", ("k_euler",), "EulerDiscreteScheduler"),
-        Sampler("Euler a", ("k_euler_a", "k_euler_ancestral"), "EulerAncestralDiscreteScheduler", schedules=BY_TIME),
+        Sampler(
+            "Euler a", ("k_euler_a", "k_euler_ancestral"), "EulerAncestralDiscreteScheduler", schedules=TIMESTEP_BASED
+        ),
         Sampler("Heun", ("k_heun",), "HeunDiscreteScheduler", {"second_order": "True"}),
-        Sampler("DDIM", ("ddim",), "DDIMScheduler", config={"clip_sample": False}, schedules=BY_TIME),
+        Sampler("DDIM", ("ddim",), "DDIMScheduler", config={"clip_sample": False}, schedules=TIMESTEP_BASED),
         Sampler("UniPC", ("unipc",), "UniPCMultistepScheduler"),
-        Sampler(LCM, ("k_lcm",), "LCMScheduler", schedules=("Automatic",), max_steps=LCM_STEPS, way="few_step"),
+        Sampler(LCM, ("k_lcm",), "LCMScheduler", schedules=("Automatic",), max_steps=LCM_STEPS, role="few_step"),
     )
 }
 
 
 def find(name: str) -> tuple[str, str]:
-    """The sampler and the schedule in a name; the web UI once had both in one, as in "DPM++ 2M Karras".
+    """Return the sampler and the schedule in a name; the web UI once had both in one, as in "DPM++ 2M Karras".
 
     Raises:
         ValueError: there is no such sampler.
@@ -94,11 +96,11 @@ def find(name: str) -> tuple[str, str]:
     for ending, schedule in [("", ""), *((f" {schedule}", schedule) for schedule in SCHEDULES)]:
         if name.endswith(ending) and (sampler := name.removesuffix(ending)) in SAMPLERS:
             return sampler, schedule
-    raise ValueError(f"there is no sampler {name!r} here; there are: {', '.join(SAMPLERS)}")
+    raise ValueError(f"there is no sampler {name!r} here; available: {', '.join(SAMPLERS)}")
 
 
 def find_schedule(name: str) -> str:
-    """The schedule by its label, "SGM Uniform", or its name, "sgm_uniform".
+    """Return the schedule with this label, "SGM Uniform", or name, "sgm_uniform".
 
     Raises:
         ValueError: there is no such schedule.
@@ -106,16 +108,16 @@ def find_schedule(name: str) -> str:
     for schedule in SCHEDULES:
         if name in (schedule, schedule_name(schedule)):
             return schedule
-    raise ValueError(f"there is no scheduler {name!r} here; there are: {', '.join(SCHEDULES)}")
+    raise ValueError(f"there is no scheduler {name!r} here; available: {', '.join(SCHEDULES)}")
 
 
 def schedule_name(label: str) -> str:
-    """What the web UI's API calls a schedule that its page calls ``label``."""
+    """Return the API's name for the schedule that the web UI's page calls `label`."""
     return label.lower().replace(" ", "_")
 
 
 def make_scheduler(pipe: StableDiffusionPipeline, sampler: Sampler, schedule: str) -> SchedulerMixin:
-    """A scheduler of diffusers, for the noise and the prediction of the pipeline's model."""
+    """Create a diffusers scheduler with the noise and prediction type of the pipeline's model."""
     import diffusers
 
     if sampler.name == LCM:

@@ -1,7 +1,7 @@
-"""What a chat request may hold: OpenAI's chat completions, as far as they are served here.
+"""What a chat request may contain: OpenAI's chat completions, as far as they are supported here.
 
-A setting that would change a reply, and that is not served, is refused by its name. Fields that are not listed are
-ignored, because each client sends some of its own.
+Unsupported settings that would change a reply are refused by name. Unlisted fields are ignored, because every client
+sends some of its own.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from course.serve.messages import Message
 __all__ = ["MAX_CHOICES", "ChatRequest", "Function", "Tool", "ToolChoice"]
 
 MAX_CHOICES = 8
-# A list is read no further than its limit: pydantic would keep an error for each wrong item of a million.
+# Lists have limits: pydantic would keep an error for each wrong item of a million.
 MAX_MESSAGES = 200
 MAX_STOPS = 16
 MAX_STOP = 200  # characters
@@ -28,7 +28,7 @@ LEAVE_OUT = "leave it out"
 
 
 class Function(Incoming):
-    """What a tool does; ``parameters`` is the JSON schema of its arguments."""
+    """A tool's function; `parameters` is the JSON schema of its arguments."""
 
     name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
     description: Text = ""
@@ -49,7 +49,7 @@ class Tool(Incoming):
 
 @dataclass(frozen=True)
 class ToolChoice:
-    """Whether a reply calls tools: never, as the model likes, or always, and then the one called ``name`` if given."""
+    """Whether a reply calls tools: never, if the model chooses to, or always (the one called `name`, if given)."""
 
     mode: Literal["none", "auto", "required"]
     name: str | None = None
@@ -75,17 +75,16 @@ class ResponseFormat(Incoming):
 
     @property
     def schema_of_reply(self) -> dict[str, Any] | None:
-        """What JSON a reply must be; None where it may be any text."""
+        """The JSON schema that a reply must match; None if it may be any text."""
         if self.type == "json_schema":
             return self.json_schema.of_reply
         return {"type": "object"} if self.type == "json_object" else None
 
 
 class ChatRequest(Incoming):
-    """The body of ``POST /v1/chat/completions``.
+    """The body of `POST /v1/chat/completions`.
 
-    Without ``max_tokens`` a reply may be as long as the model's context has room for. With a ``seed``, the
-    same request gives the same replies again.
+    Without `max_tokens` a reply may fill the model's context. With a `seed`, the same request gives the same replies.
     """
 
     model: Annotated[Text, Field(max_length=MAX_NAME)]
@@ -103,8 +102,8 @@ class ChatRequest(Incoming):
     tools: list[Tool] = Field([], max_length=MAX_TOOLS)
     tool_choice: Any = ToolChoice("auto")
     parallel_tool_calls: bool = True
-    functions: not_served("it is of the older API, send tools") = None
-    function_call: not_served("it is of the older API, send tool_choice") = None
+    functions: not_served("it belongs to the older API, send tools") = None
+    function_call: not_served("it belongs to the older API, send tool_choice") = None
     logprobs: not_served(LEAVE_OUT, False) = None
     top_logprobs: not_served(LEAVE_OUT, 0) = None
     logit_bias: not_served(LEAVE_OUT, {}) = None
@@ -124,10 +123,10 @@ class ChatRequest(Incoming):
 
     @field_validator("tools")
     @classmethod
-    def _by_different_names(cls, tools: list[Tool]) -> list[Tool]:
+    def _with_distinct_names(cls, tools: list[Tool]) -> list[Tool]:
         names = [tool.function.name for tool in tools]
         if twice := next((name for name in names if names.count(name) > 1), None):
-            raise ValueError(f"two tools have the name {twice!r}")
+            raise ValueError(f"two tools are named {twice!r}")
         return tools
 
     @field_validator("tool_choice")
@@ -145,10 +144,10 @@ class ChatRequest(Incoming):
         if choice.mode == "required" and not names:
             raise ValueError("there is nothing to choose from: the request has no tools")
         if choice.name not in (None, *names):
-            raise ValueError(f"there is no tool {choice.name!r}; there are: {', '.join(names)}")
+            raise ValueError(f"there is no tool {choice.name!r}; available: {', '.join(names)}")
         return choice
 
     @property
     def offered(self) -> list[Tool]:
-        """The tools that the model is told of."""
+        """The tools offered to the model."""
         return [] if self.tool_choice.mode == "none" else self.tools

@@ -1,12 +1,12 @@
-"""``/sdapi/v1``: pictures, as AUTOMATIC1111's web UI for Stable Diffusion serves them.
+"""`/sdapi/v1`: image generation with the API of AUTOMATIC1111's web UI for Stable Diffusion.
 
-The web UI's API is described at https://github.com/AUTOMATIC1111/stable-diffusion-webui/wiki/API. A client of that API
-works here, within these limits: one model, text to picture and picture to picture, and the fields of `Txt2Img` and
-`Img2Img`; the answer's ``info`` names what has no effect, in its ``comments``. A field that is left out takes what suits
-the model and the sampler here (its own size; 4 steps and no guidance for LCM, else 25 steps and a guidance scale of 4),
-where the web UI has 512×512, 50 and 7.
+The web UI's API is described at https://github.com/AUTOMATIC1111/stable-diffusion-webui/wiki/API. Its clients work
+here, within these limits: one model, text-to-image and image-to-image, and the fields of `Txt2Img` and `Img2Img`;
+`comments` in the response's `info` lists what has no effect. Defaults are those of the model and the sampler here (the
+model's own size; 4 steps and no guidance for LCM, otherwise 25 steps and a guidance scale of 4), where the web UI has
+512×512, 50 and 7.
 
-The sampler ``LCM`` brings the adapter for few steps with it; ``<lora:few_step:0.8>`` in a prompt sets how much of it.
+The sampler `LCM` adds the few-step adapter; `<lora:few_step:0.8>` in a prompt sets its weight.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from starlette.exceptions import HTTPException
 
 from course.api_error import ApiError
 from course.serve import loras, sdinfo
-from course.serve.disconnect import CLIENT_CLOSED_REQUEST, when_gone
-from course.serve.errors import faults, sentence_of, was_json
+from course.serve.disconnect import CLIENT_CLOSED_REQUEST, on_disconnect
+from course.serve.errors import faults, message_for, sent_as_json
 from course.serve.images import read_base64
 from course.serve.painter import Cancelled, Painter
 from course.serve.samplers import SAMPLERS, SCHEDULES, schedule_name
@@ -35,61 +35,61 @@ __all__ = ["sdapi"]
 
 
 def sdapi(painter: Painter) -> FastAPI:
-    """The app to mount at ``/sdapi/v1``. Its errors have the web UI's shape, ``{"error", "detail", "body", "errors"}``."""
-    app = FastAPI(title="Picture This: pictures", version=__version__, redoc_url=None)
-    app.add_exception_handler(HTTPException, _answer)
-    app.add_exception_handler(RequestValidationError, _answer_invalid)
-    app.add_exception_handler(Exception, _answer_unexpected)
+    """Create the app for `/sdapi/v1`. Its errors have the web UI's shape, `{"error", "detail", "body", "errors"}`."""
+    app = FastAPI(title="Picture This: pictures", version=__version__, docs_url=None, redoc_url=None)
+    app.add_exception_handler(HTTPException, _respond)
+    app.add_exception_handler(RequestValidationError, _respond_invalid)
+    app.add_exception_handler(Exception, _respond_unexpected)
     _add_drawing(app, painter)
     _add_lists(app, painter)
     return app
 
 
 def _add_drawing(app: FastAPI, painter: Painter) -> None:
-    async def draw(asked: Txt2Img, request: Request) -> Response:
-        drawing = await plan(asked, painter)
+    async def draw(body: Txt2Img, request: Request) -> Response:
+        job = await plan(body, painter)
 
         def cancel() -> None:
-            drawing.cancelled = True
+            job.cancelled = True
 
         try:
-            async with when_gone(request, cancel):
-                pictures = await painter.draw(drawing)
+            async with on_disconnect(request, cancel):
+                pictures = await painter.draw(job)
         except Cancelled:
             return Response(status_code=CLIENT_CLOSED_REQUEST)
-        return JSONResponse(await run_in_threadpool(sdinfo.finished, asked, drawing, pictures))
+        return JSONResponse(await run_in_threadpool(sdinfo.finished, body, job, pictures))
 
     @app.post("/txt2img")
-    async def txt2img(asked: Txt2Img, request: Request) -> Response:
-        """Pictures of a prompt."""
-        return await draw(asked, request)
+    async def txt2img(body: Txt2Img, request: Request) -> Response:
+        """Draw pictures of a prompt."""
+        return await draw(body, request)
 
     @app.post("/img2img")
-    async def img2img(asked: Img2Img, request: Request) -> Response:
-        """Pictures of a prompt that begin with a picture."""
-        return await draw(asked, request)
+    async def img2img(body: Img2Img, request: Request) -> Response:
+        """Redraw a picture with a prompt."""
+        return await draw(body, request)
 
     @app.get("/progress")
     async def progress(skip_current_image: bool = False) -> dict:
-        """How far the drawing in the making is."""
-        drawing = painter.at_work
+        """Return the progress of the running job."""
+        job = painter.current_job
         picture = None
-        if drawing and not skip_current_image:
-            picture = await run_in_threadpool(painter.preview, drawing)
-        return sdinfo.progress(drawing, picture)
+        if job and not skip_current_image:
+            picture = await run_in_threadpool(painter.preview, job)
+        return sdinfo.progress(job, picture)
 
     @app.post("/interrupt")
     async def interrupt() -> dict:
-        """Ends the drawing in the making with what there is of it."""
+        """End the running job early, keeping the current pictures."""
         painter.interrupt()
         return {}
 
     @app.post("/png-info")
-    def png_info(asked: PngInfo) -> dict:
-        """The words in a picture: how it was drawn."""
-        items = {name: text for name, text in read_base64(asked.image, "image").info.items() if isinstance(text, str)}
-        words = items.get("parameters", "")
-        return {"info": words, "items": items, "parameters": sdinfo.read_infotext(words) if words else {}}
+    def png_info(body: PngInfo) -> dict:
+        """Return the settings stored in a picture."""
+        items = {key: value for key, value in read_base64(body.image, "image").info.items() if isinstance(value, str)}
+        text = items.get("parameters", "")
+        return {"info": text, "items": items, "parameters": sdinfo.read_infotext(text) if text else {}}
 
 
 def _add_lists(app: FastAPI, painter: Painter) -> None:
@@ -119,9 +119,9 @@ def _add_lists(app: FastAPI, painter: Painter) -> None:
 
     @app.post("/options")
     async def set_options(wanted: dict[str, Any]) -> None:
-        """Takes the options as they are, which clients send before they draw; others are refused."""
-        if sentences := unchangeable(wanted):
-            raise ApiError(422, sentences[0])
+        """Accept the fixed options, which clients send before they draw; refuse any change."""
+        if messages := unchangeable(wanted):
+            raise ApiError(422, messages[0])
 
     @app.get("/scripts")
     async def scripts() -> dict:
@@ -150,22 +150,22 @@ def _add_lists(app: FastAPI, painter: Painter) -> None:
 # -- errors
 
 
-def _error(kind: str, status: int, sentence: str, detail: Any, headers: dict | None = None) -> JSONResponse:
-    body = {"error": kind, "detail": detail, "body": "", "errors": sentence}
+def _error(kind: str, status: int, message: str, detail: Any, headers: dict | None = None) -> JSONResponse:
+    body = {"error": kind, "detail": detail, "body": "", "errors": message}
     return JSONResponse(body, status, headers)
 
 
-def _answer(request: Request, error: HTTPException) -> JSONResponse:
-    sentence = sentence_of(request, error)
-    return _error("HTTPException", error.status_code, sentence, sentence, error.headers)
+def _respond(request: Request, error: HTTPException) -> JSONResponse:
+    message = message_for(request, error)
+    return _error("HTTPException", error.status_code, message, message, error.headers)
 
 
-def _answer_unexpected(request: Request, error: Exception) -> JSONResponse:
-    return _error(type(error).__name__, 500, "The endpoint failed; its log says more.", "")
+def _respond_unexpected(request: Request, error: Exception) -> JSONResponse:
+    return _error(type(error).__name__, 500, "The endpoint failed; see its log.", "")
 
 
-def _answer_invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-    """422, or 415 for what is not JSON, with a list of what is wrong as FastAPI has it, and all of it in one line."""
+def _respond_invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+    """422, or 415 for what is not JSON, with FastAPI's list of what is wrong, and all of it in one line."""
     found = faults(error)
     details = [{"loc": ["body", *fault.path], "msg": fault.message, "type": fault.type} for fault in found]
-    return _error("RequestValidationError", 422 if was_json(error) else 415, " ".join(map(str, found)), details)
+    return _error("RequestValidationError", 422 if sent_as_json(error) else 415, " ".join(map(str, found)), details)

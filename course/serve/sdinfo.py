@@ -1,4 +1,4 @@
-"""What the web UI's API tells of a drawing: how far it is, the answer, its ``info``, and the words in each PNG."""
+"""What the web UI's API returns about a job: its progress, the response, its `info`, and the text in each PNG."""
 
 from __future__ import annotations
 
@@ -17,94 +17,94 @@ from course.serve import loras
 from helpers import __version__, models
 
 if TYPE_CHECKING:
-    from course.serve.painter import Drawing
+    from course.serve.painter import ImageJob
     from course.serve.sdapi import Txt2Img
     from helpers.models import Entry
 
 __all__ = ["finished", "progress", "read_infotext", "short_hash"]
 
-#: The most characters of a PNG's words that are read, and one of the facts in its last line.
+#: The most characters read of a PNG's text, and a setting in its last line.
 MAX_INFOTEXT = 50_000
 FACT = re.compile(r'(\w[\w \-/]{0,40}):\s*("(?:\\.|[^\\"])*"|[^,]*)(?:,\s*|$)')
 
 
-def finished(asked: Txt2Img, drawing: Drawing, pictures: Sequence[Image.Image]) -> dict:
-    """The answer to ``POST /txt2img`` and ``POST /img2img``; one that was interrupted has fewer pictures."""
+def finished(body: Txt2Img, job: ImageJob, pictures: Sequence[Image.Image]) -> dict:
+    """Return the response to `POST /txt2img` and `POST /img2img`; an interrupted job has fewer pictures."""
     entry = models.entry("diffusion")
-    texts = [_infotext(asked.prompt, drawing, seed, entry) for seed in drawing.seeds[: len(pictures)]]
+    texts = [_infotext(body.prompt, job, seed, entry) for seed in job.seeds[: len(pictures)]]
     return {
-        "images": [_png(*pair) for pair in zip(pictures, texts, strict=True)] if asked.send_images else [],
-        "parameters": asked.parameters() | _settled(drawing),
-        "info": json.dumps(_info(asked.prompt, drawing, texts, entry)),
+        "images": [_png(*pair) for pair in zip(pictures, texts, strict=True)] if body.send_images else [],
+        "parameters": body.parameters() | _used(job),
+        "info": json.dumps(_info(body.prompt, job, texts, entry)),
     }
 
 
 def short_hash(entry: Entry) -> str | None:
-    """The first digits of a checkpoint's revision; None for a mini model, which has none."""
+    """Return the first digits of a checkpoint's revision; None for a mini model, which has none."""
     return entry.revision[:10] or None
 
 
-def _settled(drawing: Drawing) -> dict[str, Any]:
-    """What was taken for the fields that may be left out."""
+def _used(job: ImageJob) -> dict[str, Any]:
+    """Return the values used for the optional fields."""
     names = ("width", "height", "steps", "cfg_scale")
-    sampler = {"sampler_name": drawing.sampler, "scheduler": drawing.schedule}
-    return {name: getattr(drawing, name) for name in names} | sampler
+    sampler = {"sampler_name": job.sampler, "scheduler": job.schedule}
+    return {name: getattr(job, name) for name in names} | sampler
 
 
-def _strength(drawing: Drawing) -> float | None:
-    return drawing.strength if drawing.picture else None
+def _strength(job: ImageJob) -> float | None:
+    return job.strength if job.picture else None
 
 
-def _lora_facts(drawing: Drawing) -> dict[str, str]:
-    """Which adapter was added and how much of it, under the web UI's name and one of ours; empty without one."""
-    if not drawing.lora:
+def _lora_facts(job: ImageJob) -> dict[str, str]:
+    """Return the adapter's hash and weight, under the web UI's name and one of our own; empty without an adapter."""
+    if not job.lora:
         return {}
     (name,) = loras.LORAS
     return {
-        "Lora hashes": f"{name}: {drawing.lora_revision.removeprefix('sha256:')[:12]}",
-        "Lora weights": f"{name}: {drawing.lora:g}",
+        "Lora hashes": f"{name}: {job.lora_revision.removeprefix('sha256:')[:12]}",
+        "Lora weights": f"{name}: {job.lora:g}",
     }
 
 
-def _infotext(prompt: str, drawing: Drawing, seed: int, entry: Entry) -> str:
-    """How the picture with this seed was made, as the web UI writes it into a PNG (and reads it from there)."""
+def _infotext(prompt: str, job: ImageJob, seed: int, entry: Entry) -> str:
+    """Return the settings of the picture with this seed, as the web UI writes and reads them in a PNG."""
     facts = {
-        "Steps": drawing.steps,
-        "Sampler": drawing.sampler,
-        "Schedule type": None if drawing.schedule == "Automatic" else drawing.schedule,
-        "CFG scale": f"{drawing.cfg_scale:g}",
+        "Steps": job.steps,
+        "Sampler": job.sampler,
+        "Schedule type": None if job.schedule == "Automatic" else job.schedule,
+        "CFG scale": f"{job.cfg_scale:g}",
         "Seed": seed,
-        "Size": f"{drawing.width}x{drawing.height}",
+        "Size": f"{job.width}x{job.height}",
         "Model hash": short_hash(entry),
         "Model": entry.id,
-        "Denoising strength": _strength(drawing),
-        **{name: f'"{fact}"' for name, fact in _lora_facts(drawing).items()},
+        "Denoising strength": _strength(job),
+        **{name: f'"{fact}"' for name, fact in _lora_facts(job).items()},
         "Version": f"picture-this {__version__}",
     }
     last = ", ".join(f"{name}: {value}" for name, value in facts.items() if value is not None)
-    negative = f"\nNegative prompt: {drawing.negative_prompt}" if drawing.negative_prompt else ""
+    negative = f"\nNegative prompt: {job.negative_prompt}" if job.negative_prompt else ""
     return f"{prompt}{negative}\n{last}".strip()
 
 
-def _info(prompt: str, drawing: Drawing, texts: list[str], entry: Entry) -> dict[str, Any]:
-    """What the web UI tells of its work, field by field; fields of things that are not done here hold its defaults."""
-    count, first = len(texts), drawing.seeds[0]
+def _info(prompt: str, job: ImageJob, texts: list[str], entry: Entry) -> dict[str, Any]:
+    """Return the web UI's `info`; fields for unsupported features have its defaults."""
+    count, first = len(texts), job.seeds[0]
     return {
         "prompt": prompt,
         "all_prompts": [prompt] * count,
-        "negative_prompt": drawing.negative_prompt,
-        "all_negative_prompts": [drawing.negative_prompt] * count,
+        "negative_prompt": job.negative_prompt,
+        "all_negative_prompts": [job.negative_prompt] * count,
         "seed": first,
-        "all_seeds": drawing.seeds[:count],
+        "all_seeds": job.seeds[:count],
         "subseed": first,
-        "all_subseeds": drawing.seeds[:count],
+        "all_subseeds": job.seeds[:count],
         "subseed_strength": 0,
-        "width": drawing.width,
-        "height": drawing.height,
-        "sampler_name": drawing.sampler,
-        "cfg_scale": drawing.cfg_scale,
-        "steps": drawing.steps,
-        "batch_size": drawing.batch_size,
+        "width": job.width,
+        "height": job.height,
+        "sampler_name": job.sampler,
+        "cfg_scale": job.cfg_scale,
+        "steps": job.steps,
+        "batch_size": job.batch_size,
         "restore_faces": False,
         "face_restoration_model": None,
         "sd_model_name": entry.id,
@@ -113,8 +113,8 @@ def _info(prompt: str, drawing: Drawing, texts: list[str], entry: Entry) -> dict
         "sd_vae_hash": None,
         "seed_resize_from_w": -1,
         "seed_resize_from_h": -1,
-        "denoising_strength": _strength(drawing),
-        "extra_generation_params": _lora_facts(drawing),
+        "denoising_strength": _strength(job),
+        "extra_generation_params": _lora_facts(job),
         "index_of_first_image": 0,
         "infotexts": texts,
         "styles": [],
@@ -122,30 +122,30 @@ def _info(prompt: str, drawing: Drawing, texts: list[str], entry: Entry) -> dict
         "clip_skip": 1,
         "is_using_inpainting_conditioning": False,
         "version": f"picture-this {__version__}",
-        "comments": drawing.comments,  # the web UI shows its own beside the pictures
+        "comments": job.comments,  # the web UI shows its own beside the pictures
     }
 
 
 def _png(picture: Image.Image, parameters: str | None = None) -> str:
-    """The picture as a PNG file in base64, with ``parameters`` in its text chunk of that name."""
-    words = PngInfo()
+    """Return the picture as a base64 PNG, with `parameters` in the text chunk of that name."""
+    chunks = PngInfo()
     if parameters is not None:
-        words.add_text("parameters", parameters)
+        chunks.add_text("parameters", parameters)
     file = io.BytesIO()
-    picture.save(file, "PNG", pnginfo=words)
+    picture.save(file, "PNG", pnginfo=chunks)
     return base64.b64encode(file.getvalue()).decode()
 
 
 def read_infotext(text: str) -> dict[str, str]:
-    """The facts in a PNG's words, as `_infotext` or the web UI has written them."""
+    """Parse the settings in a PNG's text, as written by `_infotext` or the web UI."""
     head, _, last = text[:MAX_INFOTEXT].strip().rpartition("\n")
     prompt, _, negative = f"\n{head}".partition("\nNegative prompt: ")
     facts = {name: fact.strip('"') for name, fact in FACT.findall(last)}
     return {"Prompt": prompt.strip(), "Negative prompt": negative, **facts} if "Steps" in facts else {"Prompt": text}
 
 
-def progress(drawing: Drawing | None, picture: Image.Image | None) -> dict:
-    """How far the drawing in the making is; all zeros when there is none. ``eta_relative`` is in seconds."""
+def progress(job: ImageJob | None, picture: Image.Image | None) -> dict:
+    """Return the progress of the running job; all zeros if there is none. `eta_relative` is in seconds."""
     state = {
         "skipped": False,
         "interrupted": False,
@@ -158,13 +158,13 @@ def progress(drawing: Drawing | None, picture: Image.Image | None) -> dict:
         "sampling_steps": 0,
     }
     done = eta = 0.0
-    if drawing:
-        done = drawing.progress
-        passed = time.monotonic() - drawing.started
-        eta = passed / done - passed if done else 0.0
-        state |= {"job": "img2img" if drawing.picture else "txt2img", "interrupted": drawing.interrupted}
-        state |= {"job_count": drawing.batches, "job_no": drawing.batch}
-        state |= {"sampling_step": drawing.step, "sampling_steps": drawing.steps_planned or drawing.steps}
+    if job:
+        done = job.progress
+        elapsed = time.monotonic() - job.started
+        eta = elapsed / done - elapsed if done else 0.0
+        state |= {"job": "img2img" if job.picture else "txt2img", "interrupted": job.interrupted}
+        state |= {"job_count": job.batches, "job_no": job.batch}
+        state |= {"sampling_step": job.step, "sampling_steps": job.steps_planned or job.steps}
     return {
         "progress": done,
         "eta_relative": eta,

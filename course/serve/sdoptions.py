@@ -1,4 +1,4 @@
-"""The web UI's options, which are fixed here, and what it lists that is not here."""
+"""The web UI's options, which are fixed here, and its lists that are empty here."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from helpers import models
 
 __all__ = ["DONE", "EMPTY", "options", "unchangeable"]
 
-#: Lists that clients fetch before they show a page, and that have nothing in them here.
+#: Lists that clients fetch before they show a page; they are empty here.
 EMPTY = (
     "face-restorers",
     "hypernetworks",
@@ -20,12 +20,12 @@ EMPTY = (
     "sd-vae",
     "upscalers",
 )
-#: What clients ask the web UI to do, and what is always done here.
+#: Actions that clients request from the web UI; there is nothing to do for them here.
 DONE = ("refresh-checkpoints", "refresh-embeddings", "refresh-loras", "refresh-vae")
 
 
 def options() -> dict[str, Any]:
-    """The options that clients look for."""
+    """Return the options that clients look for."""
     return {
         "sd_model_checkpoint": models.entry("diffusion").id,
         "sd_vae": "Automatic",
@@ -38,7 +38,7 @@ def options() -> dict[str, Any]:
 
 
 def unchangeable(wanted: Mapping[str, Any]) -> list[str]:
-    """A sentence for each option that is ``wanted`` otherwise than it is."""
+    """Return a message for each option in `wanted` that differs from its fixed value."""
     fixed = options()
     return [
         f"The option {name[:50]!r} can't be changed: it is {fixed[name]!r}."

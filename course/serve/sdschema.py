@@ -1,4 +1,4 @@
-"""What requests to the web UI's API may hold, as far as it is served here."""
+"""What requests to the web UI's API may contain, as far as it is supported here."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ __all__ = ["Img2Img", "PngInfo", "Txt2Img"]
 
 MAX_SIDE = 1024
 MAX_PICTURES = 64
-#: JSON readers keep whole numbers up to here to the last digit.
+#: JSON parsers keep integers exact up to here.
 MAX_SEED = 2**53
 
 Side = Annotated[int, Field(ge=64, le=MAX_SIDE, multiple_of=8)]
 Several = Annotated[int, Field(ge=1, le=MAX_PICTURES)]
 Prompt = Annotated[Text, Field(max_length=10_000)]
 
-#: Values that ask for nothing, as clients send them that fill in every field.
+#: Values that request nothing, from clients that fill in every field.
 NOTHING = (0, -1, "", [], {})
 
 
 class Txt2Img(Incoming):
-    """The body of ``POST /txt2img``. ``"20"`` is taken for 20, as the web UI takes it.
+    """The body of `POST /txt2img`. `"20"` is accepted for 20, as by the web UI.
 
-    There are ``n_iter`` batches of ``batch_size`` pictures, whose seeds count up from ``seed``; a seed of -1 is
-    drawn at random. ``sampler_index`` is the older name of ``sampler_name``. Other fields have no effect, since the
-    web UI's scripts and extensions add some of their own; the answer's ``info`` names them.
+    There are `n_iter` batches of `batch_size` pictures, whose seeds count up from `seed`; -1 stands for a random
+    seed. `sampler_index` is the older name of `sampler_name`. Other fields have no effect, because the web UI's
+    scripts and extensions add their own; the `info` of the response lists them.
     """
 
     model_config = ConfigDict(strict=False, extra="allow")
@@ -69,24 +69,24 @@ class Txt2Img(Incoming):
 
     @property
     def without_effect(self) -> list[str]:
-        """The fields that ask for something and are not served."""
+        """The unsupported fields that request something."""
         return [name for name, value in self.model_extra.items() if value not in NOTHING]
 
     def parameters(self) -> dict[str, Any]:
-        """The fields that are served, as they were sent, without the pictures."""
+        """Return the supported fields as they were sent, without the pictures."""
         return self.model_dump(exclude=set(self.model_extra))
 
 
 class Img2Img(Txt2Img):
-    """The body of ``POST /img2img``: how much of a picture is drawn anew, 0 for nothing and 1 for all of it."""
+    """The body of `POST /img2img`; `denoising_strength` is how much of the picture is redrawn, 1 for all of it."""
 
     init_images: list[str] = Field(min_length=1, max_length=1, exclude=True, description="a picture in base64")
     denoising_strength: float = Field(0.75, gt=0, le=1)
     resize_mode: int = Field(0, ge=0, le=2, description="0 stretches the picture, 1 crops it, 2 adds margins")
-    mask: not_served("leave it out, the whole picture is drawn anew") = Field(None, exclude=True)
+    mask: not_served("leave it out, the whole picture is redrawn") = Field(None, exclude=True)
 
 
 class PngInfo(Incoming):
-    """The body of ``POST /png-info``."""
+    """The body of `POST /png-info`."""
 
     image: str = Field(description="a picture in base64")

@@ -1,4 +1,4 @@
-"""``course serve``: the process. It answers once the model is loaded, and ends with the notebooks that use it."""
+"""The process of `course serve`. It answers once the model is loaded, and ends with the notebooks that use it."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ def serve(
     submissions: str | None = None,
     submission_root: Path | None = None,
 ) -> None:
-    """Serves the chat model and the diffusion model until it is told to stop.
+    """Serve the chat model and the diffusion model until stopped.
 
     Args:
-        parent_pid: if given, it also stops when this process and all notebooks that have joined it are gone.
+        parent_pid: if given, also stop when this process and all notebooks that have joined have ended.
         strict_models: as for `create_app`.
-        submissions: the database of submissions (`course.assess.submissions`); the one in the user's data folder if None.
-        submission_root: the folder whose folders a submission may name.
+        submissions: the submission database (`course.assess.submissions`); by default in the user's data folder.
+        submission_root: the folder inside which a submission may name folders.
 
     Raises:
-        PlainError: the port is taken, or the model can't be had.
+        PlainError: the port is taken, or the model is unavailable.
     """
     address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     with suppress(OSError), socket.create_connection((host, port), timeout=1):
-        raise PlainError(f"Something else listens at {address}: pass another --port.")
+        raise PlainError(f"Something else is listening at {address}: pass another --port.")
     notebooks = None if parent_pid is None else Notebooks(parent_pid)
     model_id = models.entry("chat").id
     app = create_app(
@@ -55,19 +55,19 @@ def serve(
         strict_models=strict_models,
         allow_image_urls=allow_image_urls,
     )
-    # A connection that is still open must not keep the endpoint alive.
+    # An open connection must not keep the endpoint alive.
     server = uvicorn.Server(uvicorn.Config(app, host, port, log_level="warning", timeout_graceful_shutdown=2))
     if notebooks:
-        threading.Thread(target=_end_with, args=(notebooks, server), daemon=True).start()
+        threading.Thread(target=_stop_with, args=(notebooks, server), daemon=True).start()
     print(
-        f"{model_id} answers at {address}/v1, pictures are drawn at {address}/sdapi/v1; {address}/docs lists all "
+        f"{model_id} answers at {address}/v1, pictures are drawn at {address}/sdapi/v1; {address}/openapi.json lists all "
         "routes. Ctrl+C stops it.",
         flush=True,
     )
-    with suppress(KeyboardInterrupt):  # uvicorn shuts down in good order, and then passes the signal on
+    with suppress(KeyboardInterrupt):  # uvicorn shuts down gracefully, then re-raises the signal
         server.run()
 
 
-def _end_with(notebooks: Notebooks, server: uvicorn.Server) -> None:
+def _stop_with(notebooks: Notebooks, server: uvicorn.Server) -> None:
     notebooks.wait()
     server.should_exit = True

@@ -1,13 +1,16 @@
-"""Which model plays which role, and ``load(role)``, which gives it ready to use.
+"""Which model plays which role, and `load(role)`, which returns it ready to use.
 
-The registry is ``helpers/models.toml``. Under the profile ``mini`` a role's model is a folder of ``models/`` and
-nothing is ever downloaded; under ``full`` it is a checkpoint of the Hugging Face hub at a fixed revision, downloaded
-once. A model is loaded once in a session and kept.
+The registry is `helpers/models.toml`. Under the profile `mini` a role's model is a folder of `models/`, and nothing is
+ever downloaded; under `full` it is a checkpoint of the Hugging Face hub at a fixed revision, downloaded once. A model
+is loaded once per session and kept.
 
-``few_step(load("diffusion"))`` draws in four steps what ``load("diffusion")`` draws in twenty-five; how many steps and
-how much guidance the course takes with and without it, ``defaults`` tells.
+`few_step(load("diffusion"))` draws in four steps what `load("diffusion")` draws in twenty-five; `defaults` returns the
+course's steps and guidance scale with and without it.
 
-The registry also lists what chat services offer: ``service("groq", "vision")``; `helpers.chat` talks to them.
+The registry also lists what chat services offer: `service("groq", "vision")`; `helpers.chat` calls them.
+
+Modules, in reading order: `registry` (the entries), `files` (folders and downloads), `loading` (`load`), `adapters`
+(few steps).
 """
 
 from helpers.models.adapters import (

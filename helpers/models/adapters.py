@@ -1,7 +1,7 @@
-"""Pipelines made of another one's parts: with another scheduler, or with the adapter for few steps.
+"""Pipelines built from another one's parts: with another scheduler, or with the adapter for few steps.
 
-The adapter is a LoRA made by consistency distillation (Luo et al. 2023, LCM-LoRA): with it the U-Net answers at once
-what it otherwise comes to in many steps, guidance included. So four steps are enough, and each evaluates it once.
+The adapter is a LoRA made by consistency distillation (Luo et al. 2023, LCM-LoRA): with it, the U-Net predicts at once
+what otherwise takes many steps, guidance included. So four steps are enough, and each evaluates the U-Net once.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 from helpers.errors import PlainError
-from helpers.models.files import again, cached, first_line, full_folder, no_pointers
-from helpers.models.loading import quiet, unreadable
+from helpers.models.files import cached, check_fetched, first_line, full_folder, how_to_restore
+from helpers.models.loading import load_errors, quiet
 from helpers.models.registry import ModelUnavailable, adapter_entry, defaults
 from helpers.settings import settings
 
@@ -34,9 +34,9 @@ __all__ = [
 ]
 
 FEW_STEP = "few_step"
-ADAPTER_WEIGHTS = "pytorch_lora_weights.safetensors"  # as diffusers calls the file
+ADAPTER_WEIGHTS = "pytorch_lora_weights.safetensors"  # diffusers' name for the file
 
-#: What of a scheduler's config tells how the model was trained; the rest is how that one scheduler goes its way.
+#: The part of a scheduler's config that describes how the model was trained; the rest is specific to that scheduler.
 NOISE = (
     "num_train_timesteps",
     "beta_start",
@@ -47,13 +47,13 @@ NOISE = (
     "rescale_betas_zero_snr",
     "steps_offset",
 )
-#: As the adapter was distilled, it knows this many points of time, so no more steps can be taken.
+#: The adapter was distilled on this many timesteps, so there can't be more steps.
 LCM_STEPS = 50
 LCM = {"original_inference_steps": LCM_STEPS, "timestep_scaling": 10.0}
 
 
 class Adapter(NamedTuple):
-    """The adapter that is in a pipeline: its name, the folder of its weights, and how much of it is added (1: all)."""
+    """The adapter in a pipeline: its name, the folder of its weights, and its weight (1: all of it is added)."""
 
     name: str
     folder: Path
@@ -61,34 +61,34 @@ class Adapter(NamedTuple):
 
 
 def with_scheduler(pipe: StableDiffusionPipeline, scheduler: SchedulerMixin) -> StableDiffusionPipeline:
-    """The same pipeline, models shared, with a new scheduler made like this one: drawing with it leaves no trace in `pipe`."""
-    return _remade(pipe, type(pipe), scheduler=type(scheduler).from_config(scheduler.config))
+    """Return a pipeline that shares the models of `pipe` but has a copy of `scheduler`, so `pipe` stays unchanged."""
+    return _rebuilt(pipe, type(pipe), scheduler=type(scheduler).from_config(scheduler.config))
 
 
 def few_step(pipe: StableDiffusionPipeline, weight: float = 1.0) -> StableDiffusionPipeline:
-    """The same pipeline with the adapter for few steps: ``few_step(load("diffusion"))("a red cat").images``.
+    """Return the pipeline with the adapter for few steps: `few_step(load("diffusion"))("a red cat").images`.
 
-    It takes 4 steps without guidance where a call says nothing else. ``pipe`` stays as it was, and both may draw at
-    the same time: the U-Net of the new one has the old one's weights, and the adapter beside them.
+    By default it takes 4 steps without guidance. `pipe` stays unchanged, and both may draw at the same time: they share
+    the U-Net's weights, and only the new one has the adapter.
 
     Args:
-        pipe: what ``load("diffusion")`` gives.
+        pipe: the result of `load("diffusion")`.
         weight: how much of the adapter is added: 1 is all of it, 0 nothing.
 
     Raises:
-        ModelUnavailable: the adapter is missing, damaged or out of reach; the message says what to do.
+        ModelUnavailable: the adapter is missing, damaged or can't be downloaded; the message says what to do.
     """
-    there = adapter_of(pipe)
-    if there is None:
+    adapter = adapter_of(pipe)
+    if adapter is None:
         unet = _adapted(pipe, _folder(pipe), weight)
-        return _remade(pipe, _with_defaults(), unet=unet, scheduler=lcm_scheduler(pipe.scheduler))
-    if there.weight != weight:
+        return _rebuilt(pipe, _with_defaults(), unet=unet, scheduler=lcm_scheduler(pipe.scheduler))
+    if adapter.weight != weight:
         raise PlainError(f'This pipeline has the adapter already. Write few_step(load("diffusion"), {weight}).')
     return pipe
 
 
 def has_few_step(pipe: StableDiffusionPipeline) -> bool:
-    """Whether ``few_step(pipe)`` finds its files here. Never downloads anything."""
+    """Return whether the files of `few_step(pipe)` are here. Never downloads anything."""
     own = _beside(pipe)
     if own is not None and (own / ADAPTER_WEIGHTS).is_file():
         return True
@@ -96,20 +96,20 @@ def has_few_step(pipe: StableDiffusionPipeline) -> bool:
 
 
 def adapter_of(pipe: StableDiffusionPipeline) -> Adapter | None:
-    """The adapter that `few_step` has put into a pipeline; None where there is none."""
+    """Return the adapter that `few_step` has put into a pipeline; None if there is none."""
     return getattr(getattr(pipe, "unet", None), "course_adapter", None)
 
 
 def lcm_scheduler(scheduler: SchedulerMixin) -> LCMScheduler:
-    """The scheduler that goes with the adapter, for the noise and the prediction of a model's own ``scheduler``."""
+    """Return the adapter's scheduler, with the noise schedule and prediction type of a model's own `scheduler`."""
     from diffusers import LCMScheduler
 
     noise = {name: scheduler.config[name] for name in NOISE if name in scheduler.config}
     return LCMScheduler(**noise, **LCM)
 
 
-def _remade(pipe: StableDiffusionPipeline, kind: type, **parts: Any) -> StableDiffusionPipeline:
-    """A pipeline of the parts of ``pipe`` but for these; it still tells which checkpoint they came from."""
+def _rebuilt(pipe: StableDiffusionPipeline, kind: type, **parts: Any) -> StableDiffusionPipeline:
+    """Return a pipeline with the parts of `pipe` except for these; it keeps the checkpoint's name."""
     other = kind(**{**pipe.components, **parts}, requires_safety_checker=False)
     other.register_to_config(_name_or_path=pipe.config.get("_name_or_path"))
     other.set_progress_bar_config(disable=True)
@@ -123,7 +123,7 @@ def _with_defaults() -> type[StableDiffusionPipeline]:
     steps, guidance_scale = defaults(FEW_STEP)
 
     class FewStepPipeline(StableDiffusionPipeline):
-        """Draws in few steps and without guidance where a call says nothing else."""
+        """Draws in few steps and without guidance by default."""
 
         def __call__(self, *args, num_inference_steps=steps, guidance_scale=guidance_scale, **options):
             return super().__call__(
@@ -137,7 +137,7 @@ def _with_defaults() -> type[StableDiffusionPipeline]:
 
 
 def _beside(pipe: StableDiffusionPipeline) -> Path | None:
-    """The folder of the adapter that belongs to a checkpoint; None for a pipeline that came from no folder."""
+    """Return the folder of a checkpoint's adapter; None for a pipeline that was not loaded from a folder."""
     checkpoint = pipe.config.get("_name_or_path")
     return Path(checkpoint) / FEW_STEP if checkpoint else None
 
@@ -145,33 +145,33 @@ def _beside(pipe: StableDiffusionPipeline) -> Path | None:
 def _folder(pipe: StableDiffusionPipeline) -> Path:
     own, wanted = _beside(pipe), adapter_entry(FEW_STEP)
     if own is not None and (own / ADAPTER_WEIGHTS).is_file():
-        no_pointers(own)
+        check_fetched(own)
         return own
     if wanted.profile == "full":
         return full_folder(wanted)
     if own is None:
         raise ModelUnavailable(
             "This pipeline was not loaded from a folder, so there is no adapter for few steps beside it. "
-            'Take load("diffusion"), or draw without the adapter.'
+            'Use load("diffusion"), or draw without the adapter.'
         )
     raise ModelUnavailable(
-        f"The adapter for few steps should be {own / ADAPTER_WEIGHTS}, but there is no such file. {again(wanted)} "
-        f"Or draw without it, in {defaults().steps} steps with guidance {defaults().guidance_scale:g}."
+        f"The adapter for few steps should be {own / ADAPTER_WEIGHTS}, but there is no such file. "
+        f"{how_to_restore(wanted)} Or draw without it, in {defaults().steps} steps with guidance {defaults().guidance_scale:g}."
     )
 
 
 # -- the adapter in a U-Net
 
 
-_made: WeakKeyDictionary[UNet2DConditionModel, dict[tuple, UNet2DConditionModel]] = WeakKeyDictionary()
-_making = threading.Lock()
+_adapted_unets: WeakKeyDictionary[UNet2DConditionModel, dict[tuple, UNet2DConditionModel]] = WeakKeyDictionary()
+_lock = threading.Lock()
 
 
 def _adapted(pipe: StableDiffusionPipeline, folder: Path, weight: float) -> UNet2DConditionModel:
-    """A U-Net with the weights of ``pipe.unet``, not copied, and the adapter; that of weight 1 is made once."""
+    """Return a U-Net that shares the weights of `pipe.unet` and has the adapter; the one of weight 1 is made once."""
     key = (folder, pipe.unet.device, pipe.unet.dtype)
-    with _making:
-        known = _made.setdefault(pipe.unet, {})
+    with _lock:
+        known = _adapted_unets.setdefault(pipe.unet, {})
         if weight != 1:
             return _with_adapter(pipe, folder, weight)
         if key not in known:
@@ -182,33 +182,33 @@ def _adapted(pipe: StableDiffusionPipeline, folder: Path, weight: float) -> UNet
 def _with_adapter(pipe: StableDiffusionPipeline, folder: Path, weight: float) -> UNet2DConditionModel:
     import torch
 
-    carrier = _remade(pipe, type(pipe), unet=_twin(pipe.unet))
+    carrier = _rebuilt(pipe, type(pipe), unet=_shared_copy(pipe.unet))
     try:
         with quiet(), warnings.catch_warnings():
-            # peft only warns of layers for which the file has nothing, or the model no place.
+            # peft only warns about layers that are missing in the file or in the model.
             warnings.simplefilter("error" if settings.profile == "mini" else "ignore", RuntimeWarning)
             carrier.load_lora_weights(folder, weight_name=ADAPTER_WEIGHTS, adapter_name=FEW_STEP, local_files_only=True)
-    except (RuntimeError, RuntimeWarning, KeyError, *unreadable()) as error:
+    except (RuntimeError, RuntimeWarning, KeyError, *load_errors()) as error:
         raise ModelUnavailable(
-            f"The adapter in {folder} is damaged, or is none for this model ({first_line(error)}). "
-            f"{again(adapter_entry(FEW_STEP))}"
+            f"The adapter in {folder} is damaged, or is not one for this model ({first_line(error)}). "
+            f"{how_to_restore(adapter_entry(FEW_STEP))}"
         ) from error
     if settings.profile == "mini":
-        # Added up beforehand, a step takes a fifth less time. "Safe" makes new tensors for the sums.
+        # Fused into the weights, a step takes a fifth less time. "Safe" makes new tensors, so the shared ones stay.
         carrier.fuse_lora(components=["unet"], lora_scale=weight, safe_fusing=True, adapter_names=[FEW_STEP])
     else:
         carrier.set_adapters(FEW_STEP, weight)
-    # torch's own "to": that of diffusers warns of something that isn't the case here.
+    # torch's own "to": the one of diffusers gives a warning that doesn't apply here.
     unet = torch.nn.Module.to(carrier.unet, pipe.unet.device, pipe.unet.dtype).requires_grad_(False).eval()
     unet.course_adapter = Adapter(FEW_STEP, folder, weight)
     return unet
 
 
-def _twin(unet: UNet2DConditionModel) -> UNet2DConditionModel:
-    """A U-Net whose weights are the same memory; layers can be added to it without the other one's noticing."""
+def _shared_copy(unet: UNet2DConditionModel) -> UNet2DConditionModel:
+    """Return a U-Net that shares the memory of the weights; layers added to it don't affect the original."""
     import torch
 
     with torch.device("meta"):
-        twin = type(unet).from_config(unet.config)
-    twin.load_state_dict(unet.state_dict(), assign=True)
-    return twin
+        copy = type(unet).from_config(unet.config)
+    copy.load_state_dict(unet.state_dict(), assign=True)
+    return copy

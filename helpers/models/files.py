@@ -1,4 +1,4 @@
-"""Where a model's files are: a folder of ``models/``, or the hub's cache, into which they are downloaded once."""
+"""Where a model's files are: a folder of `models/`, or the hub's cache, into which they are downloaded once."""
 
 from __future__ import annotations
 
@@ -8,20 +8,29 @@ from pathlib import Path
 from helpers.models.registry import Entry, ModelUnavailable, entry
 from helpers.settings import settings
 
-__all__ = ["HubUnreachable", "again", "cached", "first_line", "folder_of", "full_folder", "no_pointers", "status"]
+__all__ = [
+    "HubUnreachable",
+    "cached",
+    "check_fetched",
+    "first_line",
+    "folder_of",
+    "full_folder",
+    "how_to_restore",
+    "status",
+]
 
 
 class HubUnreachable(ModelUnavailable):
-    """There is no connection to the Hugging Face hub."""
+    """The Hugging Face hub can't be reached."""
 
 
 def folder_of(wanted: Entry) -> Path:
-    """The folder with the files of ``wanted``, downloaded if need be. Raises ``ModelUnavailable`` when it can't be had."""
+    """Return the folder with the files of `wanted`, downloaded if necessary. Raises `ModelUnavailable`."""
     return _mini_folder(wanted) if wanted.profile == "mini" else full_folder(wanted)
 
 
 def status(role: str) -> tuple[bool, str]:
-    """Whether ``load(role)`` would find its files, and a sentence about it. Never downloads anything."""
+    """Return whether `load(role)` would find its files, and a sentence about it. Never downloads anything."""
     wanted = entry(role)
     if wanted.profile == "full":
         choice = next(filter(cached, (wanted, *wanted.fallback)), None)
@@ -37,14 +46,15 @@ def _mini_folder(wanted: Entry) -> Path:
     folder = settings.models_dir / wanted.role
     if not folder.is_dir():
         raise ModelUnavailable(
-            f"The model for {wanted.role!r} should be in {folder}, but there is no such folder. {again(wanted)}"
+            f"The model for {wanted.role!r} should be in {folder}, but there is no such folder. "
+            f"{how_to_restore(wanted)}"
         )
-    no_pointers(folder)
+    check_fetched(folder)
     return folder
 
 
-def no_pointers(folder: Path) -> None:
-    """Raises ``ModelUnavailable`` when the weights in ``folder`` were never fetched from git LFS."""
+def check_fetched(folder: Path) -> None:
+    """Raise `ModelUnavailable` if the weights in `folder` are git-LFS pointers, never fetched."""
     for weights in folder.rglob("*.safetensors"):
         with weights.open("rb") as file:
             if file.read(23) == b"version https://git-lfs":
@@ -55,28 +65,28 @@ def no_pointers(folder: Path) -> None:
 
 
 def full_folder(wanted: Entry) -> Path:
-    """The folder of the first of ``wanted`` and its fallbacks that is on this computer or can be downloaded."""
+    """Return the folder of the first of `wanted` and its fallbacks that is on this computer or can be downloaded."""
     reasons, connected = [], True
     for choice in (wanted, *wanted.fallback):
         if folder := cached(choice):
             if reasons:
-                print(f"{reasons[-1]} Taking {choice.id} in its place.")
+                print(f"{reasons[-1]} Using {choice.id} instead.")
             return folder
         if connected:
             if reasons:
-                print(f"{reasons[-1]} Trying {choice.id} in its place.")
+                print(f"{reasons[-1]} Trying {choice.id} instead.")
             try:
                 return _download(choice)
             except ModelUnavailable as error:
                 reasons.append(str(error))
                 connected = not isinstance(error, HubUnreachable)
     raise ModelUnavailable(
-        f"{' '.join(reasons)} Or work with the small models: set COURSE_PROFILE=mini and restart the kernel."
+        f"{' '.join(reasons)} Or use the small models: set COURSE_PROFILE=mini and restart the kernel."
     )
 
 
 def cached(choice: Entry) -> Path | None:
-    """The folder of a hub checkpoint that is complete on this computer, or None. Never goes online."""
+    """Return the folder of a hub checkpoint that is complete on this computer, or None. Never goes online."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
@@ -86,7 +96,7 @@ def cached(choice: Entry) -> Path | None:
         )
     except LocalEntryNotFoundError:
         return None
-    # A download that was interrupted leaves a folder with some of the files.
+    # An interrupted download leaves a folder with some of the files.
     names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
     complete = all(any(fnmatch(name, pattern) for name in names) for pattern in choice.files)
     return folder if complete else None
@@ -98,7 +108,7 @@ def _download(choice: Entry) -> Path:
 
     print(
         f"Downloading {choice.id} ({choice.licence}): about {choice.download_gb:.1f} GB, once; "
-        "an interrupted download goes on where it stopped."
+        "an interrupted download resumes where it stopped."
     )
     token = settings.find_secret("HF_TOKEN")
     try:
@@ -114,23 +124,23 @@ def _download(choice: Entry) -> Path:
         if error.response is not None and error.response.status_code in (401, 403, 404, 410):
             raise ModelUnavailable(f"{choice.id} is no longer public on the hub.") from error
         raise ModelUnavailable(f"The hub refused {choice.id} ({first_line(error)}); try again later.") from error
-    except Exception as error:  # each version of the hub's client has other names for "no connection"
+    except Exception as error:  # each version of the hub's client has different errors for "no connection"
         raise HubUnreachable(
             f"{choice.id} is not on this computer yet, and the hub can't be reached ({first_line(error)}). "
             "Check the internet connection and run this again."
         ) from error
 
 
-def again(wanted: Entry) -> str:
-    """How to get the files of ``wanted`` afresh, in a sentence."""
+def how_to_restore(wanted: Entry) -> str:
+    """Say how to get the files of `wanted` again."""
     if wanted.profile == "full":
-        return "Delete that folder and run this again to download it afresh."
+        return "Delete that folder and run this again to download it once more."
     return (
         "Run `git checkout -- models` in the course's folder, or clone the course again; "
-        "if your models are elsewhere, set COURSE_MODELS to their folder."
+        "if your models are somewhere else, set COURSE_MODELS to their folder."
     )
 
 
 def first_line(error: Exception) -> str:
-    """An error in one line: its kind, and the first line of what it says."""
+    """Return an error on one line: its class, and the first line of its message."""
     return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no details'}"

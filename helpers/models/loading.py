@@ -1,4 +1,4 @@
-"""``load(role)``: a model from its files, once in a session."""
+"""`load(role)`: a model from its files, once per session."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from helpers.models.files import again, first_line, folder_of
+from helpers.models.files import first_line, folder_of, how_to_restore
 from helpers.models.registry import Entry, ModelUnavailable, entry
 from helpers.settings import settings
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from diffusers import StableDiffusionPipeline
     from transformers import PreTrainedModel, ProcessorMixin
 
-__all__ = ["Loaded", "load", "quiet", "unreadable"]
+__all__ = ["Loaded", "load", "load_errors", "quiet"]
 
 
 class Loaded(NamedTuple):
-    """What ``load`` gives for a model of transformers: the model, in evaluation mode, and the processor of its inputs."""
+    """What `load` returns for a transformers model: the model, in evaluation mode, and its processor."""
 
     model: PreTrainedModel
     processor: ProcessorMixin
@@ -32,11 +32,16 @@ _loading = threading.Lock()
 
 
 def load(role: str) -> StableDiffusionPipeline | Loaded:
-    """The model for ``role``, on ``settings.device``; loaded at the first call and kept.
+    """Load the model for `role` onto `settings.device`, at the first call; later calls return the same one.
 
-    ``"diffusion"`` gives a ``StableDiffusionPipeline``, every other role a ``Loaded(model, processor)``. Says
-    the size before a download, and says so when it has to take a fallback. Raises ``ModelUnavailable``, with
-    what to do, when the model is missing, damaged, out of reach or too large for the memory that is free.
+    It prints the size before a download, and which model it uses if it has to fall back to another one.
+
+    Returns:
+        A `StableDiffusionPipeline` for "diffusion", a `Loaded(model, processor)` for every other role.
+
+    Raises:
+        ModelUnavailable: the model is missing, damaged, can't be downloaded or needs more memory than is free; the
+            message says what to do.
     """
     wanted = entry(role)
     key = (wanted.id, wanted.profile, str(settings.models_dir), settings.device)
@@ -57,19 +62,20 @@ def _load(wanted: Entry) -> Any:
             return _LOADERS[wanted.role](folder)
     except torch.OutOfMemoryError as error:
         raise ModelUnavailable(_memory_sentence(wanted, "there is less")) from error
-    except unreadable() as error:
+    except load_errors() as error:
         raise ModelUnavailable(
-            f"The files of {wanted.id} in {folder} are damaged or incomplete ({first_line(error)}). {again(wanted)}"
+            f"The files of {wanted.id} in {folder} are damaged or incomplete ({first_line(error)}). "
+            f"{how_to_restore(wanted)}"
         ) from error
 
 
-# -- loading them
+# -- by kind of model
 
 
 def _load_with_processor(model_class: str, processor_class: str, folder: Path) -> Loaded:
     import transformers
 
-    # Straight to the device: a full model on a graphics card can be larger than the computer's own memory.
+    # Straight to the device: a full model may fit into the GPU's memory, but not into the computer's.
     model = getattr(transformers, model_class).from_pretrained(
         folder, dtype=settings.dtype, device_map=settings.device, local_files_only=True
     )
@@ -84,7 +90,7 @@ def _load_diffusion(folder: Path) -> StableDiffusionPipeline:
     # Before 0.42 diffusers ignores "dtype" and loads float32; from then on "torch_dtype" warns.
     dtype = "dtype" if Version(diffusers.__version__) >= Version("0.42") else "torch_dtype"
     if settings.profile == "full" and settings.device == "cpu":
-        print("There is no GPU here, so Stable Diffusion will take minutes for each picture.")
+        print("There is no GPU here, so Stable Diffusion will take minutes per picture.")
     pipe = diffusers.StableDiffusionPipeline.from_pretrained(
         folder,
         variant="fp16" if any(folder.glob("unet/*.fp16.safetensors")) and settings.device == "cuda" else None,
@@ -108,7 +114,7 @@ _LOADERS = {
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Hides what the libraries write about loading local files: bars of a second, and hints about torchvision."""
+    """Hide what the libraries print while loading local files: progress bars and hints about torchvision."""
     from transformers.utils import logging as transformers_logging
 
     verbosity, bar = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
@@ -130,11 +136,11 @@ def quiet() -> Iterator[None]:
             diffusers_logging.enable_progress_bar()
 
 
-# -- saying what is wrong
+# -- what can go wrong
 
 
 def _check_memory(wanted: Entry) -> None:
-    """Raises ``ModelUnavailable`` when less than ``wanted.memory_gb`` is free."""
+    """Raise `ModelUnavailable` if less than `wanted.memory_gb` is free."""
     import psutil
     import torch
 
@@ -151,8 +157,8 @@ def _memory_sentence(wanted: Entry, but: str) -> str:
     )
 
 
-def unreadable() -> tuple[type[Exception], ...]:
-    """The errors that damaged or missing files of a model raise."""
+def load_errors() -> tuple[type[Exception], ...]:
+    """Return the errors that damaged or missing files of a model cause."""
     from pickle import UnpicklingError
 
     from safetensors import SafetensorError

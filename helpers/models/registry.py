@@ -1,4 +1,4 @@
-"""``helpers/models.toml`` as objects: the roles, the adapter, the drawing defaults, the chat services."""
+"""`helpers/models.toml` as objects: the roles, the adapter, the drawing defaults, the chat services."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ __all__ = [
 
 
 class ModelUnavailable(PlainError):
-    """A model can't be had here; the message says why and what to do."""
+    """A model is unavailable here; the message says why and what to do."""
 
 
 class Defaults(NamedTuple):
-    """How many steps a picture takes, and with how much guidance: ``steps, guidance_scale = defaults("few_step")``."""
+    """Number of steps and guidance scale for a picture: `steps, guidance_scale = defaults("few_step")`."""
 
     steps: int
     guidance_scale: float
@@ -39,7 +39,7 @@ class Defaults(NamedTuple):
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of the registry, for the profile and device in use. Sizes are in GB (10⁹ bytes)."""
+    """One entry of the registry, for the current profile and device. Sizes are in GB (10⁹ bytes)."""
 
     role: str
     profile: str
@@ -54,11 +54,15 @@ class Entry:
 
 @dataclass(frozen=True)
 class ChatChoice:
-    """A chat model that a service offers, as far as public pages said on the day ``checked``.
+    """A chat model that a service offers.
 
-    ``parameters`` go with every request. A model that thinks before it answers gets ``thinking_tokens`` on top
-    of the tokens that its answer may have. ``max_images`` and ``max_mb`` are what one request with pictures may
-    hold (base64 included), 0 where nothing is known.
+    Attributes:
+        id: the model's name at the service.
+        checked: the date on which a public page of the service listed it.
+        parameters: sent with every request.
+        thinking_tokens: what a model that reasons before it answers may spend on that, on top of its answer's tokens.
+        max_images: the most pictures in one request; 0 if unknown.
+        max_mb: the most megabytes (10⁶ bytes, base64 included) in one request with pictures; 0 if unknown.
     """
 
     id: str
@@ -71,10 +75,16 @@ class ChatChoice:
 
 @dataclass(frozen=True)
 class Service:
-    """A chat service: how it is called, where it is, and its models for one role, the first choice first.
+    """A chat service and its models for one role.
 
-    ``secret`` names the API key (empty: none needed), ``keys`` is the page where one gets it, ``models`` the
-    page that lists what is served today.
+    Attributes:
+        name: its name in the registry.
+        title: its name in messages.
+        url: the address of its API.
+        choices: its models, the preferred one first.
+        secret: the name of its API key; empty if it needs none.
+        keys: the page where you get a key.
+        models: the page that lists the models that it serves today.
     """
 
     name: str
@@ -87,26 +97,31 @@ class Service:
 
 
 def roles() -> tuple[str, ...]:
-    """The names that ``load`` knows."""
+    """Return the names that `load` knows."""
     return tuple(_registry()["roles"])
 
 
 def entry(role: str) -> Entry:
-    """The registry's line for ``role`` under the current profile. Raises ``ModelUnavailable`` for no such role."""
+    """Return the registry's entry for `role` under the current profile.
+
+    Raises:
+        ModelUnavailable: there is no such role.
+    """
     if role not in roles():
         raise ModelUnavailable(f"There is no role {role!r}. The roles are: {', '.join(roles())}.")
     return _of_the_profile(role, _registry()["roles"][role])
 
 
 def adapter_entry(name: str) -> Entry:
-    """The registry's line for the adapter ``name`` of the diffusion model: there is ``"few_step"``."""
+    """Return the registry's entry for an adapter of the diffusion model; the only one is "few_step"."""
     return _of_the_profile(name, _registry()["adapters"][name])
 
 
 def defaults(name: str = "diffusion") -> Defaults:
-    """What the course draws with: ``"diffusion"`` without an adapter, ``"few_step"`` with that one.
+    """Return the course's steps and guidance scale: "diffusion" without an adapter, "few_step" with that one.
 
-    Raises ``ModelUnavailable`` for another name.
+    Raises:
+        ModelUnavailable: there is no such name.
     """
     known = _registry()["defaults"]
     if name not in known:
@@ -136,9 +151,10 @@ def _entry(role: str, line: dict) -> Entry:
 
 
 def service(name: str, role: str) -> Service:
-    """What the chat service ``name`` ("groq", "nvidia") offers for ``role``: "vision" (takes pictures) or "text".
+    """Return what the chat service `name` ("groq", "nvidia") offers for `role`: "vision" (accepts pictures) or "text".
 
-    Raises ``ModelUnavailable`` for a service or a role that the registry does not have.
+    Raises:
+        ModelUnavailable: the registry has no such service or role.
     """
     services = _registry()["services"]
     if name not in services:
