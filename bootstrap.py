@@ -1,8 +1,8 @@
-"""Sets the course up in .venv and runs one of its tasks: `python bootstrap.py lab`, `python bootstrap.py test` …
+"""Set the course up in .venv and run one of its tasks: `python bootstrap.py lab`, `python bootstrap.py test` …
 
-The Makefile calls this script, so both do the same. Setting up takes some minutes the first time and a
-moment afterwards: it is done again only when pyproject.toml or constraints.txt have changed. What follows
-the task's name goes to the task's last command, as in `python bootstrap.py lab --no-browser --port 8899`.
+The Makefile calls this script, so both do the same. Setting up takes some minutes the first time, and is repeated only
+when pyproject.toml or constraints.txt has changed. Arguments after the task's name are passed to its last command, as
+in `python bootstrap.py lab --no-browser --port 8899`.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ STAMP = VENV / "installed.json"
 
 ALL = ["course", "dev", "lab"]
 
-# Style, declared dependencies, and whether made files are up to date.
+# Style, declared dependencies, and whether generated files are up to date.
 LINT = [
     "ruff check",
     "ruff format --check",
@@ -30,11 +30,11 @@ LINT = [
     "course build --check",
 ]
 
-# What pip's environment may say of where it installs, and what. How it reaches its index is not among it.
+# PIP_… variables that change what pip installs, or where; not those for reaching its index.
 PIP_SETTINGS = ["TARGET", "PREFIX", "ROOT", "PYTHON", "DRY_RUN", "NO_DEPS", "REQUIREMENT", "EDITABLE", "CONSTRAINT"]
 PIP_SETTINGS += ["REQUIRE_HASHES", "NO_BUILD_ISOLATION", "NO_BINARY"]
 
-# task: (which optional dependencies of pyproject.toml it needs, its commands; each is run as `python -m …`)
+# task: (the optional dependencies of pyproject.toml that it needs, its commands, each run as `python -m …`)
 TASKS = {
     "setup": (ALL, []),
     "demo": (["course"], ["course demo"]),
@@ -52,14 +52,14 @@ TASKS = {
 
 def main():
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="replace")  # the folder's name may hold what a code page does not
+        stream.reconfigure(errors="replace")  # the folder's name may have characters that the code page lacks
     if len(sys.argv) < 2 or sys.argv[1] not in TASKS:
         sys.exit(f"Usage: python bootstrap.py TASK, where TASK is one of: {', '.join(TASKS)}")
     task, more = sys.argv[1], sys.argv[2:]
     extras, commands = TASKS[task]
     set_aside_pip_settings()
     set_up(extras)
-    # So that whatever the commands start in their turn (nbgrader, jupyter) is found in .venv first.
+    # So that programs started by these commands (nbgrader, jupyter) are found in .venv first.
     os.environ["PATH"] = str(SCRIPTS) + os.pathsep + os.environ["PATH"]
     for number, command in enumerate(commands, start=1):
         words = command.split() + (more if number == len(commands) else [])
@@ -68,15 +68,15 @@ def main():
 
 
 def set_aside_pip_settings():
-    """Keeps settings of pip that are meant for other installations away from .venv."""
+    """Keep pip settings that are meant for other installations from affecting .venv."""
     for name in PIP_SETTINGS:
         os.environ.pop(f"PIP_{name}", None)
-    os.environ["PIP_USER"] = "0"  # and not only unset: pip's own file of settings may say it, too
+    os.environ["PIP_USER"] = "0"  # not just unset: pip's config file may set it, too
 
 
 def set_up(extras):
-    """Makes .venv and installs the course with these optional dependencies, unless that is done already."""
-    if sys.version_info < (3, 11):  # noqa: UP036 - this script is what an older Python gets to see first
+    """Create .venv and install the course with these optional dependencies, unless that has been done."""
+    if sys.version_info < (3, 11):  # noqa: UP036 - an older Python may run this script
         sys.exit(
             f"The course needs Python 3.11, 3.12 or 3.13; this is {sys.version.split()[0]}. Run it with a newer one."
         )
@@ -86,20 +86,20 @@ def set_up(extras):
     if done.get("recipe") == digest and set(extras) <= set(done["extras"]):
         return
     if not PYTHON.exists():
-        print(f"Making {VENV}", flush=True)
+        print(f"Creating {VENV}", flush=True)
         made = False
         try:
             made = subprocess.run([sys.executable, "-m", "venv", VENV]).returncode == 0
         finally:
-            if not made:  # half of one can hold a Python without pip, which would be taken for a whole one next time
+            if not made:  # a half-made one can have a Python without pip, and would look complete next time
                 shutil.rmtree(VENV, ignore_errors=True)
         if not made:
             sys.exit(
-                "Python could not make .venv. On Debian or Ubuntu: `sudo apt install python3-venv`, then try again."
+                "Python could not create .venv. On Debian or Ubuntu: `sudo apt install python3-venv`, then try again."
             )
     extras = sorted(set(extras) | set(done.get("extras", [])))
     print(
-        f"Installing the course and its libraries ({', '.join(extras)}); the first time this takes minutes",
+        f"Installing the course and its libraries ({', '.join(extras)}); this takes some minutes the first time",
         flush=True,
     )
     run(
@@ -117,7 +117,7 @@ def set_up(extras):
 
 
 def run(*command):
-    """Runs a command in the course's folder; when it fails, ends with its exit code."""
+    """Run a command in the course's folder; if it fails, exit with its exit code."""
     try:
         code = subprocess.run([str(word) for word in command], cwd=ROOT).returncode
     except KeyboardInterrupt:

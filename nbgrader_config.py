@@ -1,7 +1,7 @@
-"""nbgrader for this course. Run `nbgrader` in this folder; the README says how to release, collect and grade.
+"""nbgrader's configuration for this course. Run `nbgrader` in this folder; the README shows how to release and grade.
 
-The solved notebooks in build/source are made by `course build`: run it first. `nbgrader generate_assignment NAME`
-then writes the same student notebook as `course build` does, and remembers its cells in the gradebook.
+Run `course build` first: it makes the solved notebooks in build/source. `nbgrader generate_assignment NAME` then writes
+the same student notebook as `course build`, and records its cells in the gradebook.
 """
 
 import os
@@ -21,10 +21,10 @@ from nbgrader.preprocessors import (
 
 from course import nbgrader_hooks as hooks
 
-# nbgrader calls `alembic` by its bare name, which only an activated environment would find.
+# nbgrader runs `alembic` from the PATH, where only an activated environment has it.
 os.environ["PATH"] = os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")])
 
-c = get_config()  # noqa: F821  (nbgrader puts it here)
+c = get_config()  # noqa: F821  (defined by nbgrader)
 
 c.CourseDirectory.course_id = "picture-this"
 c.CourseDirectory.source_directory = "build/source"
@@ -40,8 +40,8 @@ c.CourseDirectory.ignore = [
     "prompt_store",
 ]
 
-# Releasing. The student notebooks are already there, made by `course build`: without `force`, nbgrader would skip
-# them and its gradebook would stay empty.
+# Releasing. `course build` has already made the student notebooks: without `force`, nbgrader would skip them, and its
+# gradebook would stay empty.
 c.GenerateAssignment.force = True
 c.GenerateAssignment.preprocessors = hooks.RELEASE
 
@@ -66,16 +66,16 @@ c.Autograde.autograde_preprocessors = [
 ]
 c.OverwriteCells.add_missing_cells = True
 c.IgnorePattern.enabled = True
-c.IgnorePattern.pattern = r"\A"  # every text: a warning or a progress bar is no mistake
+c.IgnorePattern.pattern = r"\A"  # everything on stderr: a warning or a progress bar is not a mistake
 c.Execute.timeout = 300
 c.Execute.startup_timeout = 120
 c.Execute.iopub_timeout = 60
 c.Execute.shutdown_kernel = "immediate"
 c.Execute.error_on_timeout = {
     "ename": "CellTimeoutError",
-    "evalue": "This cell ran for 300 seconds and was stopped. Is there a loop that never ends?",
-    "traceback": ["This cell ran for 300 seconds and was stopped. Is there a loop that never ends?"],
+    "evalue": "This cell was stopped after 300 seconds. Is there a loop that never ends?",
+    "traceback": ["This cell was stopped after 300 seconds. Is there a loop that never ends?"],
 }
 
-# Feedback: what failed and why, without the hidden tests and the rubric.
+# Feedback: what failed and why, without the hidden tests and rubrics.
 c.GenerateFeedback.preprocessors = [GetGrades, hooks.HideTests, hooks.ClearRubrics, CSSHTMLHeaderPreprocessor]

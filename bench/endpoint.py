@@ -1,9 +1,9 @@
-"""How fast the local endpoint answers, and what batching gains: prints a small table.
+"""Measure how fast the local endpoint answers and what batching gains; prints a small table.
 
     python bench/endpoint.py [FOLDER] [--tokens 48] [--rounds 3]
 
-FOLDER holds a LLaVA-style model and its processor; without it, the course's own chat model is measured. Times
-are of one machine at one moment: compare the ratios, which come from one run.
+FOLDER holds a LLaVA-style model and its processor; without it, the course's own chat model is measured. Times depend on
+the machine and its load: compare only the ratios within one run.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ MODEL = "measured"
 
 
 class Timing(NamedTuple):
-    """One streamed reply: seconds to its first text, seconds to its end, and its tokens."""
+    """One streamed reply: seconds to the first text, seconds to the end, and the number of tokens."""
 
     first: float
     whole: float
@@ -45,7 +45,7 @@ class Timing(NamedTuple):
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("folder", nargs="?", type=Path, help="a model; the course's chat model if not given")
-    arguments.add_argument("--tokens", type=int, default=48, help="the longest reply, in tokens")
+    arguments.add_argument("--tokens", type=int, default=48, help="the maximum length of a reply, in tokens")
     arguments.add_argument("--rounds", type=int, default=3, help="how often each row is measured; the median is shown")
     chosen = arguments.parse_args()
     with endpoint(chosen.folder) as url:
@@ -56,14 +56,14 @@ def main() -> None:
                 "temperature": 0,
                 "max_tokens": chosen.tokens,
             }
-            asyncio.run(meet(url, request, 1))  # the first time, libraries set themselves up
-            rows = [[asyncio.run(meet(url, request, n)) for _ in range(chosen.rounds)] for n in (1, CLIENTS)]
+            asyncio.run(run_clients(url, request, 1))  # warm-up
+            rows = [[asyncio.run(run_clients(url, request, n)) for _ in range(chosen.rounds)] for n in (1, CLIENTS)]
             report(kind, rows)
 
 
 @contextmanager
 def endpoint(folder: Path | None) -> Iterator[str]:
-    """The endpoint in a thread of this process, on a free port; its URL."""
+    """Run the endpoint in a thread of this process, on a free port; yields its URL."""
     app = create_app(Engine(*load(folder)), MODEL)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
@@ -77,7 +77,7 @@ def endpoint(folder: Path | None) -> Iterator[str]:
 
 
 def load(folder: Path | None) -> tuple:
-    """A model in evaluation mode, and its processor."""
+    """Return a model in evaluation mode, and its processor."""
     if folder is None:
         from helpers import models
 
@@ -89,7 +89,7 @@ def load(folder: Path | None) -> tuple:
 
 
 def contents() -> Iterator[tuple[str, list[dict]]]:
-    """What is asked: (its name, the message's parts)."""
+    """Yield the requests to measure: (name, parts of the message)."""
     text = {"type": "text", "text": "Tell a short story about a red cat."}
     yield "text", [text]
     file = io.BytesIO()
@@ -98,8 +98,8 @@ def contents() -> Iterator[tuple[str, list[dict]]]:
     yield "picture", [{"type": "image_url", "image_url": {"url": url}}, {**text, "text": "Describe the picture."}]
 
 
-async def meet(url: str, request: dict, clients: int) -> tuple[float, list[Timing]]:
-    """Seconds until ``clients`` that ask at once have their replies, and each one's timing."""
+async def run_clients(url: str, request: dict, clients: int) -> tuple[float, list[Timing]]:
+    """Return the seconds until all of these concurrent clients have their replies, and the timing of each."""
     async with httpx.AsyncClient(timeout=600) as http:
         start = time.perf_counter()
         timings = await asyncio.gather(*(ask(http, url, request) for _ in range(clients)))
@@ -124,8 +124,8 @@ async def ask(http: httpx.AsyncClient, url: str, request: dict) -> Timing:
 
 
 def report(kind: str, rows: list[list[tuple[float, list[Timing]]]]) -> None:
-    """Prints one line for one client and one for all of them, each of the median round."""
-    print(f"\n{kind:8} {'first text':>12} {'a reply':>10} {'tokens/s, all':>14}   against one client")
+    """Print one line for a single client and one for all of them, each from the median round."""
+    print(f"\n{kind:8} {'first text':>12} {'a reply':>10} {'tokens/s, all':>14}   vs one client")
     alone = None
     for rounds in rows:
         seconds, timings = sorted(rounds, key=lambda row: row[0])[len(rounds) // 2]

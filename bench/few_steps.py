@@ -1,10 +1,10 @@
-"""How long four pictures take in three ways: as courses usually draw, as a batch, and in few steps; prints a small table.
+"""Measure how long four pictures take one by one, in a batch, and in few steps; prints a small table.
 
     python bench/few_steps.py [--rounds 3] [--json]
 
-The usual way loads the pipeline for each prompt and draws one picture at a time, in 50 steps with guidance. The ways
-take turns in each round, and the median is shown. Times are of one machine at one moment: compare the ratios, which
-come from one run.
+The usual way in courses loads the pipeline for each prompt and draws one picture at a time, in 50 steps with guidance.
+The ways take turns in each round, and the median is shown. Times depend on the machine and its load: compare only the
+ratios within one run.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ PROMPTS = [
     "an astronaut, on mars",
     "a green frog, at night",
 ]
-#: What a pipeline does of itself, and so do courses that say nothing else.
+#: A pipeline's own defaults, which most courses use.
 USUAL_STEPS, USUAL_GUIDANCE = 50, 7.5
 
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("--rounds", type=int, default=3, help="how often each way is measured; the median is shown")
-    arguments.add_argument("--json", action="store_true", help="print JSON in place of the table")
+    arguments.add_argument("--json", action="store_true", help="print JSON instead of the table")
     chosen = arguments.parse_args()
     seconds = measure(ways(), chosen.rounds)
     found = {
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def ways() -> dict[str, Callable[[], None]]:
-    """What is compared, by the name that the table shows; the last one is the course's."""
+    """Return the ways to compare, by the names that the table shows; the last one is the course's."""
     pipe, batch, few = load("diffusion"), defaults(), defaults("few_step")
     adapted = few_step(pipe)
     return {
@@ -76,28 +76,28 @@ def usual() -> None:
 
 
 def draw(pipe: StableDiffusionPipeline, prompts: list[str], steps: int, guidance_scale: float) -> None:
-    """Draws a picture of each prompt, all in one batch."""
+    """Draw a picture of each prompt, all in one batch."""
     generators = [torch.Generator().manual_seed(seed) for seed in range(len(prompts))]
     pipe(prompts, num_inference_steps=steps, guidance_scale=guidance_scale, generator=generators)
 
 
 def measure(ways: dict[str, Callable[[], None]], rounds: int) -> dict[str, float]:
-    """The median seconds of each way."""
+    """Return the median seconds of each way."""
     found: dict[str, list[float]] = {name: [] for name in ways}
     for turn in range(rounds + 1):
         for name, way in ways.items():
             start = time.perf_counter()
             way()
-            if turn:  # in the first round, libraries set themselves up
+            if turn:  # the first round is the warm-up
                 found[name].append(time.perf_counter() - start)
     return {name: statistics.median(seconds) for name, seconds in found.items()}
 
 
 def table(seconds: dict[str, float]) -> str:
-    """One line a way, with how many times the last one's seconds it takes."""
+    """Return a table with one line per way: its seconds, and their ratio to the last one's."""
     width, last = max(map(len, seconds)), list(seconds.values())[-1]
     title = f"{len(PROMPTS)} pictures of {entry('diffusion').id}"
-    head = f"{title:{width}}  {'seconds':>8}  times the last one's"
+    head = f"{title:{width}}  {'seconds':>8}  vs the last one"
     return "\n".join([head, *(f"{name:{width}}  {s:8.2f}  {s / last:6.1f} ×" for name, s in seconds.items())])
 
 

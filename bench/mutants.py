@@ -1,13 +1,13 @@
-"""How good are the graders? Puts one small fault at a time into the solutions, and counts which of them lose points.
+"""Mutation testing of the graders: put one small fault at a time into the solutions, and count which lose points.
 
-    python bench/mutants.py --list --notebook 02           # what there is, without judging it
-    python bench/mutants.py --n 25 --skip fine_tune        # of each exercise 25, chosen by chance
-    python bench/mutants.py --exercise 02/patchify         # all of one exercise
+    python bench/mutants.py --list --notebook 02           # list the mutants without grading them
+    python bench/mutants.py --n 25 --skip fine_tune        # 25 random mutants per exercise
+    python bench/mutants.py --exercise 02/patchify         # all mutants of one exercise
 
-A mutant is killed when it wins less than all points, ends the process, or takes longer than its time: several times
-what the solution itself takes. Whatever is judged is kept as a line of JSON in --out and not judged again, so a run can
-be stopped, and gone on with by a larger --n. Delete that file when a grader or a solution has changed. Survivors that
-are right are listed, with the reason, in equivalent_mutants.toml.
+A mutant is killed if it wins less than full points, crashes the process, or times out (after several times what the
+solution itself takes). Each result is saved as a line of JSON in --out and not computed again, so a run can be stopped
+and resumed, also with a larger --n. Delete that file when a grader or a solution has changed. Survivors that are
+correct are listed in equivalent_mutants.toml, with the reason.
 """
 
 from __future__ import annotations
@@ -41,28 +41,28 @@ from judge import FIXTURES, SECONDS, Answer, calls, judge, solutions_in, warm_up
 NOTEBOOKS = {path.name[:2]: path for path in sorted((ROOT / "solutions").glob("[0-9][0-9]_*.py"))}
 TINY = {"00": FIXTURES / "00_tiny.py"}
 EQUIVALENT = Path(__file__).with_name("equivalent_mutants.toml")
-PATIENCE, GRACE = 4, 20
-"""A mutant may take so many times the solution's seconds, and so many seconds more."""
+TIMEOUT_FACTOR, TIMEOUT_EXTRA = 4, 20
+"""A mutant's timeout: this many times the solution's seconds, and this many seconds more."""
 MEMORY = 8 << 30
-"""So many bytes may a mutant ask for, beyond those of the process that it is forked from."""
+"""How many bytes a mutant may allocate beyond those of the process that it is forked from."""
 
 
 @dataclass(frozen=True)
 class Exercise:
     """An exercise of a notebook, with the solution that is mutated."""
 
-    name: str  # "02/patchify": several notebooks may have an exercise of one name
+    name: str  # "02/patchify": exercises of several notebooks may share a name
     notebook: Path
     source: str
     calls: frozenset[str]
 
     def points(self, source: str) -> tuple[float, float, str]:
-        """(points, most points, what the student reads) of a source in the solution's place."""
+        """Return (points, maximum points, what the student reads) for a source in the solution's place."""
         return judge(self.notebook, Answer(self.name.partition("/")[2], "wrong", "mutant", source, self.calls))
 
 
 def main() -> None:
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # and with it what it has started
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # and end its children
     chosen = arguments()
     exercises = [
         exercise
@@ -72,7 +72,7 @@ def main() -> None:
         if not is_named(exercise, chosen.skip)
     ]
     if not exercises:
-        sys.exit("No exercise of these notebooks has such a name; `course build` and solutions/ show their names.")
+        sys.exit("No exercise in these notebooks has that name; --list prints the names.")
     made = {exercise: mutants(exercise.source) for exercise in exercises}
     sample = {exercise: sampled(made[exercise], chosen.n, f"{chosen.seed} {exercise.name}") for exercise in exercises}
     if chosen.list:
@@ -95,14 +95,16 @@ def main() -> None:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--notebook", nargs="+", choices=[*TINY, *NOTEBOOKS], help="all but 00 if none is given")
+    parser.add_argument("--notebook", nargs="+", choices=[*TINY, *NOTEBOOKS], help="default: all but 00")
     parser.add_argument("--exercise", nargs="+", default=[], metavar="NAME", help="such as patchify or 02/patchify")
     parser.add_argument("--skip", nargs="+", default=[], metavar="NAME", help="exercises to leave out")
-    parser.add_argument("--n", type=int, help="how many mutants of each exercise; all if it is not given")
-    parser.add_argument("--seed", type=int, default=0, help="of the choice; a larger n keeps what a smaller one chose")
-    parser.add_argument("--jobs", type=int, default=2, help="how many are judged at a time")
-    parser.add_argument("--out", type=Path, default=ROOT / "build" / "mutants.jsonl", help="where the results are kept")
-    parser.add_argument("--list", action="store_true", help="print the mutants, and judge none")
+    parser.add_argument("--n", type=int, help="how many mutants per exercise; default: all")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="seed of the sample; a larger n extends a smaller n's sample"
+    )
+    parser.add_argument("--jobs", type=int, default=2, help="how many to grade in parallel")
+    parser.add_argument("--out", type=Path, default=ROOT / "build" / "mutants.jsonl", help="file for the results")
+    parser.add_argument("--list", action="store_true", help="print the mutants without grading them")
     chosen = parser.parse_args()
     chosen.out.parent.mkdir(parents=True, exist_ok=True)
     return chosen
@@ -124,28 +126,32 @@ def is_named(exercise: Exercise, names: Iterable[str]) -> bool:
 
 
 def sampled(some: list[Mutant], n: int | None, seed: str) -> list[Mutant]:
-    """n of them, all equally likely, in the order of their lines."""
+    """Return n random ones, in the order of their lines."""
     places = Random(seed).sample(range(len(some)), len(some))[:n]
     return [some[place] for place in sorted(places)]
 
 
-# ---------------------------------------------------------------- judging them
+# ---------------------------------------------------------------- grading them
 
 
 def judged(sample: dict[Exercise, list[Mutant]], known: dict[tuple, dict], jobs: int) -> Iterator[dict]:
-    """The results of what is not known yet: first those of the solutions, then those of the mutants."""
+    """Yield the results that are not known yet, first for the solutions, then for the mutants."""
     solutions = [exercise for exercise in sample if key(exercise) not in known]
     seconds = {exercise: known[key(exercise)]["seconds"] for exercise in sample if key(exercise) in known}
     tasks = [(exercise, partial(exercise.points, exercise.source), SECONDS) for exercise in solutions]
     for exercise, ended, verdict, took in in_forks(tasks, jobs):
         points, most, said = verdict or (0, 0, "")
         if ended != "returned" or points < most:
-            sys.exit(f"The solution of {exercise.name} should win all points, but {ended} with {points:g}: {said}")
+            sys.exit(f"The solution of {exercise.name} should win full points, but {ended} with {points:g}: {said}")
         seconds[exercise] = took
         yield result(exercise, None, "solved", points, most, took, said)
 
     tasks = [
-        ((exercise, mutant), partial(exercise.points, mutant.source), PATIENCE * seconds[exercise] + GRACE)
+        (
+            (exercise, mutant),
+            partial(exercise.points, mutant.source),
+            TIMEOUT_FACTOR * seconds[exercise] + TIMEOUT_EXTRA,
+        )
         for exercise, some in sample.items()
         for mutant in some
         if key(exercise, mutant) not in known
@@ -155,18 +161,18 @@ def judged(sample: dict[Exercise, list[Mutant]], known: dict[tuple, dict], jobs:
         outcome = ended if ended != "returned" else "killed" if points < most else "survived"
         yield result(exercise, mutant, outcome, points, most, took, said)
         if done % 50 == 0:
-            print(f"{done} of {len(tasks)} mutants are judged", flush=True)
+            print(f"{done} of {len(tasks)} mutants graded", flush=True)
 
 
 Task = tuple[Any, Callable[[], Any], float]
-"""What it is called, a function, and how many seconds it may take."""
+"""A name, a function, and its timeout in seconds."""
 
 
 def in_forks(tasks: Iterable[Task], jobs: int) -> Iterator[tuple[Any, str, Any, float]]:
-    """Calls each function in a fork of this process: its name, how it ended, what it returned, and the seconds.
+    """Call each function in a fork of this process; yields its name, how it ended, its return value, and the seconds.
 
-    It "returned", it "crashed" (raised an error, or ended its process), or its time was over: "timeout". Whatever it has
-    started is ended with it, and its temporary files are deleted in the end.
+    It "returned", "crashed" (raised an error or ended its process), or hit its "timeout". Its child processes are killed
+    with it, and its temporary files are deleted at the end.
     """
     fork, waiting, running = get_context("fork"), deque(tasks), {}
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
@@ -194,7 +200,7 @@ def in_forks(tasks: Iterable[Task], jobs: int) -> Iterator[tuple[Any, str, Any, 
 
 
 def _work(theirs, work: Callable[[], Any], folder: str) -> None:
-    os.setsid()  # so that it can be ended together with what it starts
+    os.setsid()  # so that it can be killed together with its children
     most = psutil.Process().memory_info().vms + MEMORY
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
     tempfile.tempdir = folder
@@ -214,7 +220,7 @@ def _outcome(ours) -> tuple[str, Any]:
 def _end(process) -> None:
     try:
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:  # it has not come to lead a group of its own yet, or has ended
+    except ProcessLookupError:  # it does not lead its own group yet, or has ended
         process.kill()
     process.join()
 
@@ -223,7 +229,7 @@ def _end(process) -> None:
 
 
 def key(exercise: Exercise, mutant: Mutant | None = None) -> tuple:
-    """By what a result is found again; without a mutant, the one of the solution itself."""
+    """Return the key of a result; without a mutant, that of the solution itself."""
     return (exercise.name, mutant.line, mutant.change) if mutant else (exercise.name, 0, "")
 
 
@@ -244,7 +250,7 @@ def result(exercise: Exercise, mutant: Mutant | None, outcome: str, points, most
 
 
 def kept(file: Path) -> dict[tuple, dict]:
-    """The results in a file, by their keys."""
+    """Return the results in a file, by their keys."""
     results = map(json.loads, file.read_text("utf-8").splitlines() if file.exists() else [])
     return {(each["exercise"], each["line"], each["change"]): each for each in results}
 
@@ -254,10 +260,10 @@ def equivalents(file: Path) -> list[dict]:
 
 
 def equivalent_to(exercise: Exercise, some: list[Mutant], entries: list[dict]) -> set[Mutant]:
-    """The mutants of the exercise that are listed as equivalent.
+    """Return the mutants of the exercise that are listed as equivalent.
 
     Raises:
-        ValueError: an entry is none of the mutants, or more than one.
+        ValueError: an entry matches none of the mutants, or more than one.
     """
     right = set()
     for entry in entries:
@@ -267,13 +273,13 @@ def equivalent_to(exercise: Exercise, some: list[Mutant], entries: list[dict]) -
             if len(meant) != 1:
                 lines = ", ".join(str(each.line) for each in meant) or "no line"
                 raise ValueError(
-                    f"{EQUIVALENT.name}: {exercise.name} should have {change!r} once, but it is on {lines}."
+                    f"{EQUIVALENT.name}: {exercise.name} should have {change!r} exactly once, but has it on {lines}."
                 )
             right |= set(meant)
     return right
 
 
-COLUMNS = ("made", "judged", "killed", "of these by time", "survived", "equivalent")
+COLUMNS = ("mutants", "graded", "killed", "by timeout", "survived", "equivalent")
 
 
 def summary(
@@ -282,16 +288,16 @@ def summary(
     known: dict[tuple, dict],
     entries: list[dict],
 ) -> str:
-    """A table with a line per exercise, the share, and the survivors."""
+    """Return a table with a line per exercise, the mutation score, and the survivors."""
     rows, survivors, contradictions = {}, [], []
     for exercise, some in sample.items():
         right = equivalent_to(exercise, made[exercise], entries)
-        row = rows[exercise.name] = Counter(made=len(made[exercise]), judged=len(some))
+        row = rows[exercise.name] = Counter(mutants=len(made[exercise]), graded=len(some))
         for mutant in some:
             found = known[key(exercise, mutant)]
             if found["outcome"] != "survived":
                 row["killed"] += 1
-                row["of these by time"] += found["outcome"] == "timeout"
+                row["by timeout"] += found["outcome"] == "timeout"
                 if mutant in right:
                     contradictions.append(f"{exercise.name}:{mutant.line}  {mutant.change}  {found['said']}")
             elif mutant in right:

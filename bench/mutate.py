@@ -3,11 +3,11 @@
     for mutant in mutants("y = 2 * x"):
         print(mutant.line, mutant.change)  # 1 y = [-2-]{+3+} * x, and so on
 
-An operator takes a node of the syntax tree and yields what may stand in its place; OPERATORS has them all. (mutmut and
-cosmic-ray have such operators, but run them on modules on disk, with a test command for each mutant.) Faults that no
-grader should see are not made: in docstrings, annotations, number formats, the messages of exceptions and what
-they are raised `from`. Nor are those that change nothing in the bytecode, or the same as another one
-("trivial compiler equivalence", Papadakis et al. 2015).
+An operator takes a node of the syntax tree and yields replacements for it; OPERATORS has them all. (mutmut and
+cosmic-ray have such operators, but run them on modules on disk, with a test command for each mutant.) Places that no
+grader should look at are not mutated: docstrings, annotations, number formats, messages of exceptions and what they are
+raised `from`. Mutants with the same bytecode as the original or as an earlier mutant are left out ("trivial compiler
+equivalence", Papadakis et al. 2015).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from types import CodeType
 __all__ = ["OPERATORS", "Mutant", "mutants"]
 
 Bound = Counter[str]
-"""How often the code binds a name: as a parameter, by an assignment, in a loop."""
+"""How often the code binds each name: as a parameter, by an assignment, in a loop."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Mutant:
 
 
 def mutants(source: str) -> list[Mutant]:
-    """All mutants of the source, in the order of their lines; always the same ones."""
+    """Return all mutants of the source, in the order of their lines; deterministic."""
     tree = ast.parse(source)
     original, seen, made = ast.unparse(tree), {fingerprint(compiled(source))}, []
     bound = names_bound(tree)
@@ -55,7 +55,7 @@ def mutants(source: str) -> list[Mutant]:
                     put(ast.copy_location(other, node))
                     changed = ast.unparse(tree)
                     digest = fingerprint(compiled(changed))
-                except (SyntaxError, ValueError):  # no valid code, or a text that fits into no f-string
+                except (SyntaxError, ValueError):  # not valid code, or a string that no f-string can contain
                     continue
                 finally:
                     put(node)
@@ -65,10 +65,10 @@ def mutants(source: str) -> list[Mutant]:
     return sorted(made, key=lambda mutant: mutant.line)
 
 
-# ---------------------------------------------------------------- where something may be changed
+# ---------------------------------------------------------------- what may be changed
 
 Place = tuple[ast.AST, int, Callable[[ast.AST], None]]
-"""A node, its line, and the function that puts another one there."""
+"""A node, its line, and the function that replaces it."""
 
 LEFT_ALONE = {
     (ast.FunctionDef, "returns"),
@@ -80,7 +80,7 @@ LEFT_ALONE = {
 
 
 def places(parent: ast.AST, line: int = 0, message: bool = False) -> Iterator[Place]:
-    """Every node below the parent that may be changed; in a message only what is no text."""
+    """Yield every node below the parent that may be changed; in a message, only those that are not text."""
     for field, value in ast.iter_fields(parent):
         if (type(parent), field) in LEFT_ALONE:
             continue
@@ -111,7 +111,7 @@ def stored(tree: ast.AST) -> list[str]:
     return [node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)]
 
 
-# ---------------------------------------------------------------- operators: what may stand in a node's place
+# ---------------------------------------------------------------- operators
 
 COMPARISONS = {
     ast.Lt: (ast.LtE, ast.GtE),
@@ -150,7 +150,7 @@ NAMES = {
     "upper": ("lower",),
 }
 CHARACTER_SET = 4
-"""A text of so many characters or more, none of them a letter or digit, is taken for a set of characters."""
+"""From this length on, a text without letters and digits counts as a set of characters."""
 
 
 def comparison(node: ast.AST, bound: Bound) -> Iterator[ast.AST]:
@@ -161,7 +161,7 @@ def comparison(node: ast.AST, bound: Bound) -> Iterator[ast.AST]:
 
 
 def arithmetic(node: ast.AST, bound: Bound) -> Iterator[ast.AST]:
-    """Another sign; of two operands only one. Texts and lists, which know no other sign than +, keep theirs."""
+    """Replace the sign, or keep only one of two operands. Texts and lists keep the sign, because they support only +."""
     if isinstance(node, (ast.BinOp, ast.AugAssign)):
         operands = [node.left, node.right] if isinstance(node, ast.BinOp) else [node.value]
         if not any(is_text(each) or isinstance(each, ast.List) for each in operands):
@@ -176,7 +176,7 @@ def arithmetic(node: ast.AST, bound: Bound) -> Iterator[ast.AST]:
 
 
 def logic(node: ast.AST, bound: Bound) -> Iterator[ast.AST]:
-    """`and` for `or`, of two conditions only one, a condition negated or left out."""
+    """Swap `and` and `or`, drop a condition, or negate one."""
     if isinstance(node, ast.BoolOp):
         yield like(node, op=ast.Or() if isinstance(node.op, ast.And) else ast.And())
         yield from (like(node, values=rest) if len(rest) > 1 else rest[0] for rest in each_dropped(node.values))
@@ -191,12 +191,12 @@ def logic(node: ast.AST, bound: Bound) -> Iterator[ast.AST]:
 
 
 def is_negated_by_not(test: ast.expr) -> bool:
-    """Comparisons are negated by their sign, and `not x` by taking the `not` away."""
+    """Whether to negate by adding `not`; comparisons are negated by their sign, and `not x` by dropping the `not`."""
     return not isinstance(test, (ast.Compare, ast.UnaryOp))
 
 
 def constant(node: ast.AST, bound: Bound) -> Iterator[ast.AST]:
-    """A number one up or down, a truth turned over, a text emptied, or shorter by one of its lines."""
+    """Change a number by one, flip a boolean, empty a text, or drop one of its lines."""
     if isinstance(node, ast.Constant):
         value = node.value
         if isinstance(value, bool):
@@ -215,7 +215,7 @@ def constant(node: ast.AST, bound: Bound) -> Iterator[ast.AST]:
 
 
 def pattern(node: ast.AST, bound: Bound) -> Iterator[ast.AST]:
-    """A regular expression, or a set of characters, without one of its characters."""
+    """Drop one character from a regular expression or a set of characters."""
     match node:
         case ast.Call(func=ast.Attribute(value=ast.Name("re")), args=[ast.Constant(str(value)), *others]):
             for rest in each_dropped(value):
@@ -234,7 +234,7 @@ def is_regular_expression(text: str) -> bool:
 
 
 def element(node: ast.AST, bound: Bound) -> Iterator[ast.AST]:
-    """A list, tuple or dict without one of its elements."""
+    """Drop one element of a list, set, tuple or dict."""
     match node:
         case ast.List(elts, ast.Load()) | ast.Set(elts):
             yield from (like(node, elts=rest) for rest in each_dropped(elts))
@@ -246,7 +246,7 @@ def element(node: ast.AST, bound: Bound) -> Iterator[ast.AST]:
 
 
 def argument(node: ast.AST, bound: Bound) -> Iterator[ast.AST]:
-    """A call without one of its arguments, with two neighbours swapped, or one step more or less in a `range`."""
+    """Drop an argument of a call, swap two neighbours, or make a `range` one longer or shorter."""
     if isinstance(node, ast.Call):
         args = node.args
         yield from (like(node, args=rest) for rest in each_dropped(args))
@@ -260,7 +260,7 @@ def argument(node: ast.AST, bound: Bound) -> Iterator[ast.AST]:
 
 
 def method(node: ast.AST, bound: Bound) -> Iterator[ast.AST]:
-    """`x.strip()` as `x`, unless x is a module or another thing from outside; a name as its counterpart."""
+    """Turn `x.strip()` into `x`, unless x is a module or another outside name; replace a name by its counterpart."""
     match node:
         case ast.Call(func=ast.Attribute(value=receiver)):
             root = receiver
@@ -275,7 +275,7 @@ def method(node: ast.AST, bound: Bound) -> Iterator[ast.AST]:
 
 
 def cut(node: ast.AST, bound: Bound) -> Iterator[ast.AST]:
-    """A slice shifted at one end, or without that end."""
+    """Shift a slice at one end, or drop that end."""
     if isinstance(node, ast.Slice):
         for end in ("lower", "upper"):
             at = getattr(node, end)
@@ -286,12 +286,12 @@ def cut(node: ast.AST, bound: Bound) -> Iterator[ast.AST]:
 
 
 def shifted(number: ast.expr) -> Iterator[ast.expr]:
-    """The number plus and minus one."""
+    """Yield the number plus and minus one."""
     yield from (ast.BinOp(left=number, op=sign(), right=ast.Constant(1)) for sign in (ast.Add, ast.Sub))
 
 
 def statement(node: ast.AST, bound: Bound) -> Iterator[ast.AST]:
-    """A statement left out, unless it alone gives a name its value; nothing returned; `break` for `continue`."""
+    """Drop a statement unless it is a name's only assignment, return None, or swap `break` and `continue`."""
     match node:
         case ast.Assign() if all(bound[name] > 1 for name in stored(node)):
             yield ast.Pass()
@@ -306,7 +306,7 @@ def statement(node: ast.AST, bound: Bound) -> Iterator[ast.AST]:
 
 
 def context(node: ast.AST, bound: Bound) -> Iterator[ast.AST]:
-    """A function without a decorator, a block without its `with`."""
+    """Drop a decorator, or the `with` of a block."""
     if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
         yield from (like(node, decorator_list=rest) for rest in each_dropped(node.decorator_list))
     if isinstance(node, ast.With):
@@ -316,7 +316,7 @@ def context(node: ast.AST, bound: Bound) -> Iterator[ast.AST]:
 
 
 def exception(node: ast.AST, bound: Bound) -> Iterator[ast.AST]:
-    """Another exception raised than the one that was promised, or one that is no longer caught."""
+    """Raise another exception than the documented one, or no longer catch one."""
     match node:
         case ast.Raise(exc=ast.Call()):
             yield like(node, exc=like(node.exc, func=ast.Name("Exception")))
@@ -343,16 +343,16 @@ OPERATORS: dict[str, Callable[[ast.AST, Bound], Iterator[ast.AST]]] = {
 }
 
 
-# ---------------------------------------------------------------- small things
+# ---------------------------------------------------------------- helpers
 
 
 def like(node: ast.AST, **fields) -> ast.AST:
-    """The node with other fields."""
+    """Return a copy of the node with these fields replaced."""
     return type(node)(**(dict(ast.iter_fields(node)) | fields))
 
 
 def each_dropped(items: Sequence) -> Iterator[Sequence]:
-    """The items without the first, without the second, and so on."""
+    """Yield the items without the first, without the second, and so on."""
     return (items[:i] + items[i + 1 :] for i in range(len(items)))
 
 
@@ -361,15 +361,15 @@ def compiled(source: str) -> CodeType:
 
 
 def fingerprint(code: CodeType) -> tuple:
-    """What a code object does, without where it stands."""
+    """Return what a code object does, without its position in the source."""
     constants = tuple(fingerprint(each) if isinstance(each, CodeType) else repr(each) for each in code.co_consts)
     return code.co_code, code.co_names, code.co_varnames, code.co_exceptiontable, constants
 
 
 def word_diff(before: str, after: str) -> str:
-    """The lines that differ, with what was and what is marked in them: "return [-2-]{+3+} * x"."""
-    start = alike(before, after)
-    end = alike(before[start:][::-1], after[start:][::-1])
+    """Return the lines that differ, with old and new text marked: "return [-2-]{+3+} * x"."""
+    start = common_prefix_length(before, after)
+    end = common_prefix_length(before[start:][::-1], after[start:][::-1])
     while start and any(re.match(r"\w\w", text[start - 1 : start + 1]) for text in (before, after)):
         start -= 1  # whole words
     while end and any(re.match(r"\w\w", text[len(text) - end - 1 :]) for text in (before, after)):
@@ -381,8 +381,8 @@ def word_diff(before: str, after: str) -> str:
     return " ".join(line.split())
 
 
-def alike(first: str, second: str) -> int:
-    """How many characters are the same at the beginning."""
+def common_prefix_length(first: str, second: str) -> int:
+    """Return how many characters are the same at the beginning."""
     return next(
         (i for i, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), min(len(first), len(second))
     )

@@ -1,12 +1,12 @@
-"""How long "Run All" takes: runs solved notebooks whole, each in a kernel of its own, and prints their seconds.
+"""Measure how long "Run All" takes: run solved notebooks, each in its own kernel, and print their seconds.
 
     python bench/notebooks.py                    # all seven
-    python bench/notebooks.py 01 07 --cells 5    # two of them, with their five longest cells
+    python bench/notebooks.py 01 07 --cells 5    # two of them, with their five slowest cells
 
-A notebook that needs the local endpoint starts one of its own; that is part of its time, and so are the hidden
-tests. The notebooks are read from solutions/ and run in a temporary folder. Meant are at most 60 seconds on two cores
-for a notebook, and 120 for 01 and 07. Times are of one machine at one moment: compare notebooks with each other, and
-with a run of yesterday.
+A notebook that needs the local endpoint starts its own; that counts towards its time, and so do the hidden tests. The
+notebooks are read from solutions/ and run in a temporary folder. The target is at most 60 seconds per notebook on two
+cores, and 120 for 01 and 07. Times depend on the machine and its load: compare notebooks with each other, and with an
+earlier run on the same machine.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ SOLUTIONS = Path(__file__).resolve().parent.parent / "solutions"
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     paths = {path.name[:2]: path for path in sorted(SOLUTIONS.glob("[0-9][0-9]_*.py"))}
-    arguments.add_argument("notebooks", nargs="*", help=f"of {', '.join(paths)}; all if none is given", metavar="NN")
-    arguments.add_argument("--cells", type=int, default=3, help="how many of the longest cells are shown")
+    arguments.add_argument("notebooks", nargs="*", help=f"some of {', '.join(paths)}; default: all", metavar="NN")
+    arguments.add_argument("--cells", type=int, default=3, help="how many of the slowest cells to show")
     chosen = arguments.parse_args()
     if unknown := set(chosen.notebooks) - set(paths):
-        arguments.error(f"there is no notebook {', '.join(sorted(unknown))}; there are {', '.join(paths)}")
+        arguments.error(f"there is no notebook {', '.join(sorted(unknown))}; choose from {', '.join(paths)}")
     for number in chosen.notebooks or paths:
         notebook = solve(read_solution(paths[number]))
         seconds = run(notebook)
         print(f"{paths[number].stem:26} {seconds:6.1f} s", flush=True)
-        for cell_seconds, cell in longest(notebook, chosen.cells):
+        for cell_seconds, cell in slowest(notebook, chosen.cells):
             print(f"{cell_seconds:36.1f} s  {cell}")
 
 
 def run(notebook: NotebookNode) -> float:
-    """Runs all cells, and gives the seconds from the kernel's start to the last output."""
+    """Run all cells and return the seconds from starting the kernel to the last output."""
     with tempfile.TemporaryDirectory() as folder, socket.create_server(("127.0.0.1", 0)) as probe:
         os.environ["COURSE_ENDPOINT"] = f"http://127.0.0.1:{probe.getsockname()[1]}"
         probe.close()
@@ -55,8 +55,8 @@ def run(notebook: NotebookNode) -> float:
         return time.perf_counter() - start
 
 
-def longest(notebook: NotebookNode, n: int) -> list[tuple[float, str]]:
-    """The n cells that took longest: seconds, and the first words of each."""
+def slowest(notebook: NotebookNode, n: int) -> list[tuple[float, str]]:
+    """Return the seconds and the first words of the n cells that took longest."""
     found = []
     for cell in notebook.cells:
         timing = cell.metadata.get("execution", {})

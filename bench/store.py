@@ -1,27 +1,27 @@
-"""How fast the prompt store finds, and what that costs: chDB, exact and with its index, beside numpy, faiss and usearch.
+"""Benchmark searches in the prompt store: chDB, exact and with its index, beside numpy, faiss and usearch.
 
     python bench/store.py --rows 10000 100000                        # random vectors
-    python bench/store.py --prompts prompts.csv --folder bench-900k  # a collection's own, embedded by CLIP
+    python bench/store.py --prompts prompts.csv --folder bench-900k  # the prompts of a file, embedded by CLIP
 
-For each size it prints one table. Every line is a process of its own, so its peak memory is its own, and all work on
-the same vectors and the same queries:
+For each size it prints one table. Each row is measured in a separate process, so that peak memory is per row; all use the
+same vectors and the same queries:
 
 load      seconds until all rows are stored (for chDB: on the disk), without embedding them
-build     seconds until the index is there; "cpu s" is the processor time of that, all threads together
-p50, p95  milliseconds of one search for the 10 nearest, one at a time: the median, and what 95 of 100 stay below;
+build     seconds until the index is built; "cpu s" is the processor time for that, summed over threads
+p50, p95  milliseconds of one search for the 10 nearest, one at a time: median and 95th percentile;
           "cpu ms" is the mean processor time of a search
 recall    recall@10: the share of the true 10 nearest that was found
-memory    the process's peak, in MB, the interpreter and its libraries included (chDB's alone are some 350)
-disk      MB of the table's files
+memory    the process's peak in MB, including the interpreter and its libraries (about 350 for chDB's)
+disk      size of the table's files in MB
 
-Times are of one machine at one moment: compare the ratios, which come from one run; where others keep the machine busy,
-those of processor time. The random vectors lie near a space of 32 dimensions, turned into 512: real embeddings use few
-of theirs, too, and without that no index could be of use.
+Times depend on the machine and its load: compare only the ratios within one run, and those of processor time if the
+machine is busy. The random vectors lie near a 32-dimensional subspace of the 512 dimensions: real embeddings are
+low-dimensional, too, and without that no index would help.
 
-With --prompts the collection is loaded by `helpers.collection.load_prompts`, as a student would load it; the seconds of
-that include embedding. --folder keeps the store; started again, the loading goes on where it stopped. --search N also
-asks for N of the collection's prompts by another wording and by their picture, and prints how often the right one came
-first, and among ten.
+With --prompts the collection is loaded by `helpers.collection.load_prompts`, as a student would load it; its seconds
+include embedding. --folder keeps the store; the next run resumes loading where the last one stopped. --search N also
+searches for N of the collection's prompts, by another wording and by their picture, and prints how often the right one
+came first, and among the first ten.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from helpers.collection import insert_rows, load_prompts, made_prompts
 from helpers.store import VECTOR_LENGTH
 
 K = 10
-CHUNK = 20_000  # rows that are handled at once where all would be too many
+CHUNK = 20_000  # rows per pass
 TABLE = "prompts"
 CREATE = f"""
 CREATE TABLE IF NOT EXISTS {TABLE} (
@@ -60,13 +60,13 @@ NEAREST = f"SELECT id FROM {TABLE} ORDER BY cosineDistance(prompt_vector, {{v:Ar
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("--rows", type=int, nargs="+", default=[10_000], help="sizes, of random vectors")
-    arguments.add_argument("--queries", type=int, default=100, help="searches of which times and recall are taken")
+    arguments.add_argument("--rows", type=int, nargs="+", default=[10_000], help="numbers of random vectors")
+    arguments.add_argument("--queries", type=int, default=100, help="how many searches to measure")
     arguments.add_argument("--prompts", type=Path, help="a collection (CSV, Parquet) to embed and load instead")
-    arguments.add_argument("--folder", type=Path, help="where the collection's store is kept; else nothing is kept")
+    arguments.add_argument("--folder", type=Path, help="where to keep the collection's store; default: nowhere")
     arguments.add_argument("--search", type=int, default=0, metavar="N", help="also search for N of its prompts")
-    arguments.add_argument("--threads", type=int, default=os.cpu_count(), help="threads of every line")
-    arguments.add_argument("--step", nargs=2, help=argparse.SUPPRESS)  # a process of ours: which, and its folder
+    arguments.add_argument("--threads", type=int, default=os.cpu_count(), help="threads for every row")
+    arguments.add_argument("--step", nargs=2, help=argparse.SUPPRESS)  # for subprocesses: step and folder
     chosen = arguments.parse_args()
     if chosen.step:
         step, folder = chosen.step
@@ -80,7 +80,7 @@ def main() -> None:
 
 
 def compare(folder: Path, rows: int | None, chosen: argparse.Namespace) -> None:
-    """Fills a store in ``folder`` and prints the table of it."""
+    """Fill a store in ``folder`` and print the table for it."""
 
     def run(step: str) -> dict:
         environment = os.environ | {
@@ -101,18 +101,18 @@ def compare(folder: Path, rows: int | None, chosen: argparse.Namespace) -> None:
             f"embedded and stored in {filled['load']:,.0f} s with a peak of {filled['memory']:,.0f} MB: {filled['report']}"
         )
     print(" ".join([" " * 12, *(f"{title:>8}" for title in COLUMNS)]))
-    for step in LINES:
+    for step in ENGINES:
         found = run(step)
         if step == "chDB exact" and not chosen.prompts:
             found["load"] = filled["load"]
         cells = (f"{found[name]:8{form}}" if name in found else " " * 8 for name, form in COLUMNS.values())
         print(" ".join([f"{step:12}", *cells]), flush=True)
     if chosen.search:
-        for name, (first, ten) in run("search")["shares"].items():
-            print(f"{name:24} the right prompt came first {first:.1%}, among ten {ten:.1%}, of {chosen.search}")
+        for name, (first, ten) in run("search")["recalls"].items():
+            print(f"{name:24} recall@1 {first:.1%}, recall@10 {ten:.1%}, of {chosen.search} prompts")
 
 
-#: Each column's title, its name in what a line gives, and how it is written.
+#: Each column's title, its key in a step's result, and its format.
 COLUMNS = {
     "load s": ("load", ".2f"),
     "build s": ("build", ".2f"),
@@ -136,11 +136,11 @@ def kept(folder: Path | None) -> Iterator[Path]:
             yield Path(temporary)
 
 
-# -- what is searched
+# -- data
 
 
 def random_vectors(n: int, seed: int) -> np.ndarray:
-    """n unit vectors, float32, which lie near a space of 32 dimensions, the same for every seed."""
+    """Return n float32 unit vectors near a 32-dimensional subspace, which is the same for every seed."""
     space = np.random.default_rng(0).normal(size=(32, VECTOR_LENGTH)).astype(np.float32)
     rng = np.random.default_rng((1, seed))
     vectors = rng.normal(size=(n, 32)).astype(np.float32) @ space
@@ -149,7 +149,7 @@ def random_vectors(n: int, seed: int) -> np.ndarray:
 
 
 def fill(folder: Path, chosen: argparse.Namespace) -> dict:
-    """The store, filled. Seconds are of storing, and with --prompts of embedding, too."""
+    """Fill the store; the seconds returned are for storing, with --prompts also for embedding."""
     client = store.connect()
     client.command(CREATE)
     if chosen.prompts:
@@ -170,7 +170,7 @@ def fill(folder: Path, chosen: argparse.Namespace) -> dict:
 
 
 def export(folder: Path, chosen: argparse.Namespace) -> dict:
-    """All vectors as vectors.npy, in the order of their ids, and the queries as queries.npy."""
+    """Save all vectors as vectors.npy, in the order of their ids, and the queries as queries.npy."""
     client = store.connect()
     count = client.command(f"SELECT count() FROM {TABLE}")
     vectors = np.lib.format.open_memmap(folder / "vectors.npy", "w+", np.float32, (count, VECTOR_LENGTH))
@@ -195,7 +195,7 @@ def fresh_queries(chosen: argparse.Namespace) -> np.ndarray:
     return embed_texts([row["prompt"] for row in islice(made_prompts(seed=2**31), chosen.queries)])
 
 
-# -- who searches: each gives its times and recall
+# -- search engines: each returns its times and recall
 
 
 def numpy_exact(folder: Path, chosen: argparse.Namespace) -> dict:
@@ -265,38 +265,38 @@ def chdb_search(client, folder: Path, chosen: argparse.Namespace, settings: dict
 
 
 def measured(folder: Path, search: Callable[[np.ndarray], np.ndarray]) -> dict:
-    """p50 and p95 in milliseconds, and recall@K against the exact answer."""
+    """Return p50 and p95 in milliseconds, and recall@K against the exact result."""
     queries, truth = np.load(folder / "queries.npy"), np.load(folder / "truth.npy")
-    for query in queries[:5]:  # the first time, caches fill and libraries set themselves up
+    for query in queries[:5]:  # warm-up
         search(query)
-    times, shares, cpu = [], [], time.process_time()
+    times, recalls, cpu = [], [], time.process_time()
     for query, nearest in zip(queries, truth, strict=True):
         start = time.perf_counter()
         found = search(query)
         times.append((time.perf_counter() - start) * 1e3)
-        shares.append(len(set(nearest.tolist()) & {int(i) for i in found}) / K)
+        recalls.append(len(set(nearest.tolist()) & {int(i) for i in found}) / K)
     return {
         "p50": np.percentile(times, 50),
         "p95": np.percentile(times, 95),
         "cpu": (time.process_time() - cpu) * 1e3 / len(queries),
-        "recall": float(np.mean(shares)),
+        "recall": float(np.mean(recalls)),
     }
 
 
 @contextmanager
 def clock() -> Iterator[dict]:
-    """Gives a dict which, after the block, holds the seconds that it took, on the clock and of the processor."""
+    """Yield a dict that after the block holds its wall-clock and processor seconds."""
     built: dict = {}
     start, cpu = time.perf_counter(), time.process_time()
     yield built
     built |= {"build": time.perf_counter() - start, "build_cpu": time.process_time() - cpu}
 
 
-# -- whether the right prompt is found
+# -- finding the right prompt
 
 
 def search(folder: Path, chosen: argparse.Namespace) -> dict:
-    """For prompts of the collection: the shares found first and among K, by another wording and by the picture."""
+    """Return recall@1 and recall@K for prompts of the collection, by another wording and by the picture."""
     import random
 
     from helpers.clip import embed_images, embed_texts
@@ -310,7 +310,7 @@ def search(folder: Path, chosen: argparse.Namespace) -> dict:
     rng = random.Random(0)
 
     def reworded(prompt: str) -> str:
-        """Another caption of the same scene; at random it could be the prompt itself, which would be no search."""
+        """Return a different caption of the same scene; a random one could be the prompt itself."""
         while (text := describe(parse(prompt), rng)) == prompt:
             pass
         return text
@@ -319,19 +319,19 @@ def search(folder: Path, chosen: argparse.Namespace) -> dict:
         "by another wording": embed_texts([reworded(prompt) for _, prompt in wanted]),
         "by the picture": embed_images([draw(parse(prompt), 128) for _, prompt in wanted]),
     }
-    shares = {}
-    for name, asked in ways.items():
-        ranks = ranks_of(right, asked, np.load(folder / "vectors.npy", mmap_mode="r"))
-        shares[name] = (float(np.mean(ranks == 0)), float(np.mean(ranks < K)))
-    return {"shares": shares}
+    recalls = {}
+    for name, queries in ways.items():
+        ranks = ranks_of(right, queries, np.load(folder / "vectors.npy", mmap_mode="r"))
+        recalls[name] = (float(np.mean(ranks == 0)), float(np.mean(ranks < K)))
+    return {"recalls": recalls}
 
 
 def ranks_of(right: list[int], queries: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-    """For each query, how many of the vectors (n, length) are nearer to it than the one with its number in ``right``.
+    """Return for each query how many of the vectors (n, length) are nearer to it than the one that ``right`` names.
 
-    That is the place that an exact search gives it, counted from 0, and thousands of queries share one pass.
+    That is its rank in an exact search, counted from 0; here thousands of queries share one pass.
     """
-    own = (vectors[right] * queries).sum(axis=1) + 1e-6  # the sum below may round otherwise
+    own = (vectors[right] * queries).sum(axis=1) + 1e-6  # the product below may round differently
     ranks = np.zeros(len(queries), dtype=int)
     for start in range(0, len(vectors), CHUNK):
         ranks += (vectors[start : start + CHUNK] @ queries.T > own).sum(axis=0)
@@ -339,24 +339,24 @@ def ranks_of(right: list[int], queries: np.ndarray, vectors: np.ndarray) -> np.n
 
 
 def peak_memory() -> float:
-    """This process's peak of resident memory, in MB."""
+    """Return this process's peak resident memory in MB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1e6 if sys.platform == "darwin" else 1e3)
 
 
 def disk(client) -> float:
-    """MB of the table's files that are in use; what a merge has replaced is deleted some minutes later."""
+    """Return the MB of the table's active parts; those that a merge has replaced are deleted some minutes later."""
     return client.command(f"SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND table = '{TABLE}'") / 1e6
 
 
-LINES = {
-    "numpy exact": numpy_exact,  # first: the others' recall is measured against it
+ENGINES = {
+    "numpy exact": numpy_exact,  # first: the recall of the others is measured against it
     "faiss HNSW": faiss_hnsw,
     "usearch HNSW": usearch_hnsw,
     "chDB exact": chdb_exact,
     "chDB HNSW": chdb_hnsw,
 }
-STEPS = {"fill": fill, "export": export, "search": search, **LINES}
+STEPS = {"fill": fill, "export": export, "search": search, **ENGINES}
 
 if __name__ == "__main__":
     main()
