@@ -159,7 +159,7 @@ def test_feedback_shows_the_line_of_the_students_code_that_failed(graded):
 
 
 def test_feedback_says_why_a_cell_has_no_points(graded):
-    assert "stopped. Is there a loop that never ends?" in feedback(graded, an_endless_loop)
+    assert "stopped after 300 seconds. Is there a loop that never ends?" in feedback(graded, an_endless_loop)
     assert "Python stopped in this cell" in feedback(graded, a_kernel_that_dies)
     assert "should end with an assert, or with one number" in feedback(graded, two_numbers_shown)
 

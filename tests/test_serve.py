@@ -1005,7 +1005,7 @@ def test_it_ends_with_the_last_notebook_that_joined():
     notebooks = Notebooks(first.pid)
     client = TestClient(create_app(SimpleNamespace(), MODEL, notebooks=notebooks), base_url=LOCAL)
     ending = SimpleNamespace(should_exit=False)
-    watch = threading.Thread(target=server._end_with, args=(notebooks, ending))
+    watch = threading.Thread(target=server._stop_with, args=(notebooks, ending))
     watch.start()
     assert client.post("/notebooks", json={"pid": second.pid}).status_code == 204
     first.kill()
