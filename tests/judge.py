@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import ast
 import importlib
-import itertools
 import json
 import os
 import re
@@ -148,8 +147,7 @@ def judge(solution: Path, answer: Answer) -> tuple[float, float, str]:
 
 def failures(report: str) -> str:
     """The sentences of the cases that failed, out of what a check prints."""
-    lines = report.splitlines()
-    return " ".join(line.strip() for before, line in itertools.pairwise(lines) if before.startswith("  ✗"))
+    return " ".join(line.strip() for line in report.splitlines() if line.startswith(6 * " "))
 
 
 def _give_up(*_) -> None:

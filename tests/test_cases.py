@@ -96,6 +96,19 @@ def test_a_check_lists_its_cases_and_a_failed_one_shows_sentences_only(double, c
     assert "Traceback" not in shown
 
 
+def test_long_messages_break_between_words():
+    words = Exercise("words")
+
+    @words.core(100)
+    def it_fails():
+        """it fails"""
+        raise CheckFailed("`words(1)`\n" + "unbreakable " * 30 + "x" * 120)
+
+    lines = str(words.run(lambda: None)).splitlines()
+    assert lines[2] == "      `words(1)`" and lines[-1] == "      " + "x" * 120
+    assert all(set(line.split()) == {"unbreakable"} and len(line) <= 100 for line in lines[3:-1])
+
+
 def test_the_same_sentence_is_said_once():
     paint = Exercise("paint")
     for share in (60, 40):

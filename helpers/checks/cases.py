@@ -29,7 +29,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from textwrap import indent
+from textwrap import fill
 from typing import Any
 
 from helpers.checks.answers import NotWritten, calls_recorded, message_for
@@ -41,6 +41,8 @@ __all__ = ["Case", "Exercise", "Outcome", "Report", "for_points"]
 
 VISIBLE = "visible"
 """The seed of the check that students see."""
+WIDTH = 100
+"""Characters per line of a report."""
 _requested_points: list[float] = []
 
 
@@ -108,11 +110,22 @@ class Report:
         for outcome in self.outcomes:
             lines.append(f"  {'✓' if outcome.passed else '✗'} {outcome.case.name} ({outcome.case.share} %)")
             if not outcome.passed:
-                lines.append(indent("Same as above." if outcome.message in shown else outcome.message, 6 * " "))
+                lines.append(_wrapped("Same as above." if outcome.message in shown else outcome.message, 6 * " "))
                 shown.add(outcome.message)
         if self.share == 0 and len(self.failed) < len(self.outcomes):
             lines.append("  Only edge cases passed; they earn points once a core case passes.")
         return "\n".join(lines)
+
+
+def _wrapped(message: str, indent: str = "") -> str:
+    """Break long lines between words: Jupyter breaks them within words."""
+    style = {
+        "initial_indent": indent,
+        "subsequent_indent": indent,
+        "break_long_words": False,
+        "break_on_hyphens": False,
+    }
+    return "\n".join(fill(line, WIDTH, **style) for line in message.splitlines())
 
 
 class Exercise:
@@ -200,7 +213,7 @@ class CasesFailed(CheckFailed):
 
     def _render_traceback_(self) -> list[str]:
         super()._render_traceback_()
-        return [str(self.report), hint(self.report.exercise)]
+        return [str(self.report), _wrapped(hint(self.report.exercise))]
 
 
 @dataclass
