@@ -153,7 +153,7 @@ def test_two_runners_never_have_the_same_submission(url):
         assert claim.id == second.id
 
 
-def test_a_turn_that_fails_does_not_count(url):
+def test_a_claim_that_fails_does_not_count(url):
     store = SubmissionStore(url)
     store.add(parcel())
     for _ in range(3):

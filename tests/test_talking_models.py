@@ -66,10 +66,10 @@ def pixels(data):
 
 def test_a_folded_layer_norm_gives_nearly_what_clip_s_embedding_gives(clip_folder, pixels):
     vision = CLIPModel.from_pretrained(clip_folder).vision_model
-    entry = fold_pre_layernorm(vision, pixels)
+    folded = fold_pre_layernorm(vision, pixels)
     wanted = vision.pre_layrnorm(vision.embeddings(pixels))
-    patches = torch.nn.functional.conv2d(pixels, entry["patch.weight"], entry["patch.bias"], stride=16).flatten(2).mT
-    got = torch.cat([entry["class"].expand(len(pixels), 1, -1), patches], 1) + entry["position"]
+    patches = torch.nn.functional.conv2d(pixels, folded["patch.weight"], folded["patch.bias"], stride=16).flatten(2).mT
+    got = torch.cat([folded["class"].expand(len(pixels), 1, -1), patches], 1) + folded["position"]
     assert torch.nn.functional.cosine_similarity(got, wanted, dim=-1).mean() > 0.95
 
 

@@ -17,7 +17,7 @@ import torch
 from tiny import tiny_pipeline
 
 import course.train
-from course.data import Batches, Drawing, Stream, fresh_scenes, scene_from_json, scene_to_json
+from course.data import Batches, Drawing, Stream, fresh_scenes, mixed_scene, scene_from_json, scene_to_json
 from course.labels import FOOT, FOOT_GRID, IGNORE, foot_labels
 from course.train.labels import AttributeHead, attribute_labels, word_labels
 from course.train.loop import DECAY_SHARE, Plan, Run
@@ -105,6 +105,16 @@ def watched(run: Run) -> tuple[list[float], list[float]]:
 
 
 # -- the loop
+
+
+@pytest.mark.parametrize("things", [1, 2])
+def test_models_that_talk_see_several_equal_things_more_often_than_usual(things):
+    def repeated(scenes):
+        several = [scene.things[0].count > 1 for scene in scenes if len(scene.things) == things]
+        return sum(several) / len(several)
+
+    mixed = [mixed_scene(np.random.default_rng((4, i))) for i in range(400)]
+    assert repeated(mixed) > repeated(fresh_scenes(400, 4)) + 0.15
 
 
 def test_learns_and_exports_the_averaged_weights(toy, tmp_path):

@@ -1,7 +1,7 @@
 """Which clients may call the endpoint: programs that address it by its own name, but no web pages from other sites.
 
 A browser lets a page of evil.example send requests to 127.0.0.1, and read the responses if evil.example by then
-resolves to that address (DNS rebinding). But it sends the host name used in `Host` and the page's site in `Origin`.
+resolves to that address (DNS rebinding). But `Host` has the name that the page used, and `Origin` the page's site.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ def _add_drawing(app: FastAPI, painter: Painter) -> None:
 
     @app.post("/txt2img")
     async def txt2img(body: Txt2Img, request: Request) -> Response:
-        """Draw pictures of a prompt."""
+        """Draw pictures from a prompt."""
         return await draw(body, request)
 
     @app.post("/img2img")

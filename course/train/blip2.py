@@ -42,7 +42,7 @@ from course.train.language import groups, order_by_length, padded, reply_loss
 from course.train.loop import Plan, Recipe, save_half
 from course.train.text import WIDTH, heads_loss, label_rows, new_heads
 from course.train.tokenizer import load_exported_tokenizer, train_byte_level
-from course.train.vision import copy_linear, fold_pre_layernorm
+from course.train.vision import copy_linear, fold_pre_layernorm, shared_settings
 from helpers.picturebook import Scene, as_seen, describe, questions
 from helpers.picturebook.scene import Rng, pick
 from helpers.picturebook.words import SINGULARS
@@ -64,8 +64,8 @@ def new_tokenizer() -> GPT2Tokenizer:
     texts = []
     for i, scene in enumerate(fresh_scenes(6000, seed=5)):
         rng = np.random.default_rng((5, i))
-        attribute_losses = [*questions(scene, rng)[:4], *(follow_up(scene, rng) or ())]
-        texts += [describe(scene, rng), *(f"Question: {q} Answer: {a}." for q, a in attribute_losses)]
+        pairs = [*questions(scene, rng)[:4], *(follow_up(scene, rng) or ())]
+        texts += [describe(scene, rng), *(f"Question: {q} Answer: {a}." for q, a in pairs)]
     tokens = {"bos_token": EOS, "eos_token": EOS, "pad_token": PAD, "unk_token": EOS}
     tokenizer = train_byte_level(
         texts, vocab_size=VOCABULARY, specials=[PAD, EOS, IMAGE], **tokens, model_max_length=512
@@ -76,19 +76,9 @@ def new_tokenizer() -> GPT2Tokenizer:
 
 def new_blip2(clip: CLIPModel, tokenizer: GPT2Tokenizer, pixels: torch.Tensor) -> Blip2ForConditionalGeneration:
     """Create a BLIP-2 with CLIP's vision tower; `pixels` (n, 3, 128, 128) are any pictures, to calibrate a scale."""
-    vision_config = clip.config.vision_config
     blip = Blip2ForConditionalGeneration(
         Blip2Config(
-            vision_config=Blip2VisionConfig(
-                hidden_size=vision_config.hidden_size,
-                intermediate_size=vision_config.intermediate_size,
-                num_hidden_layers=vision_config.num_hidden_layers,
-                num_attention_heads=vision_config.num_attention_heads,
-                image_size=vision_config.image_size,
-                patch_size=vision_config.patch_size,
-                hidden_act=vision_config.hidden_act,
-                layer_norm_eps=vision_config.layer_norm_eps,
-            ),
+            vision_config=Blip2VisionConfig(**shared_settings(clip.config.vision_config)),
             qformer_config=Blip2QFormerConfig(
                 vocab_size=1,  # ours reads no text
                 hidden_size=WIDTH,
@@ -99,7 +89,7 @@ def new_blip2(clip: CLIPModel, tokenizer: GPT2Tokenizer, pixels: torch.Tensor) -
                 attention_probs_dropout_prob=0.0,
                 max_position_embeddings=QUERIES,
                 cross_attention_frequency=1,
-                encoder_hidden_size=vision_config.hidden_size,
+                encoder_hidden_size=clip.config.vision_config.hidden_size,
             ),
             text_config=OPTConfig(
                 vocab_size=len(tokenizer),
@@ -128,12 +118,12 @@ def new_blip2(clip: CLIPModel, tokenizer: GPT2Tokenizer, pixels: torch.Tensor) -
 
 def _init_vision_from_clip(blip: Blip2ForConditionalGeneration, clip: CLIPModel, pixels: torch.Tensor) -> None:
     vision, source = blip.vision_model, clip.vision_model
-    patch_weights = fold_pre_layernorm(source, pixels)
+    folded = fold_pre_layernorm(source, pixels)
     with torch.no_grad():
-        vision.embeddings.patch_embedding.weight.copy_(patch_weights["patch.weight"])
-        vision.embeddings.patch_embedding.bias.copy_(patch_weights["patch.bias"])
-        vision.embeddings.class_embedding.copy_(patch_weights["class"])
-        vision.embeddings.position_embedding.copy_(patch_weights["position"])
+        vision.embeddings.patch_embedding.weight.copy_(folded["patch.weight"])
+        vision.embeddings.patch_embedding.bias.copy_(folded["patch.bias"])
+        vision.embeddings.class_embedding.copy_(folded["class"])
+        vision.embeddings.position_embedding.copy_(folded["position"])
     vision.post_layernorm.load_state_dict(source.post_layernorm.state_dict())
     for layer, old in zip(vision.encoder.layers, source.encoder.layers, strict=True):
         for norm in ("layer_norm1", "layer_norm2"):

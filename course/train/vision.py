@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
-from transformers import CLIPVisionModel
+from transformers import CLIPVisionConfig, CLIPVisionModel
+
+SHARED_SETTINGS = (
+    *("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads"),
+    *("image_size", "patch_size", "hidden_act", "layer_norm_eps"),
+)
+
+
+def shared_settings(config: CLIPVisionConfig) -> dict[str, Any]:
+    """Return the settings that a model must share with CLIP's vision tower to take over its layers."""
+    return {name: getattr(config, name) for name in SHARED_SETTINGS}
 
 
 @torch.no_grad()

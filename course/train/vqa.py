@@ -28,7 +28,7 @@ from course.talk.wording import as_typed, reworded
 from course.train.labels import AttributeHead, masked_cross_entropy, word_labels
 from course.train.loop import Plan, Recipe, save_half
 from course.train.tokenizer import load_exported_tokenizer
-from course.train.vision import copy_linear, fold_pre_layernorm
+from course.train.vision import copy_linear, fold_pre_layernorm, shared_settings
 from helpers.picturebook import COLOURS, KINDS, PLACES, SIZES, STYLES, Scene, questions
 from helpers.picturebook.scene import MAX_THINGS, Rng, pick
 from helpers.picturebook.words import SINGULARS
@@ -66,28 +66,21 @@ def new_processor(tokenizer: BertTokenizer) -> ViltProcessor:
 
 def new_vilt(vision: CLIPVisionModel, tokenizer: BertTokenizer, pixels: torch.Tensor) -> ViltForQuestionAnswering:
     """Create a ViLT from CLIP's vision tower; `pixels` (n, 3, 128, 128) are any pictures, to calibrate a scale."""
-    vision_config = vision.config
     vilt = ViltForQuestionAnswering(
         ViltConfig(
             vocab_size=len(tokenizer),
-            hidden_size=vision_config.hidden_size,
-            num_hidden_layers=vision_config.num_hidden_layers,
-            num_attention_heads=vision_config.num_attention_heads,
-            intermediate_size=vision_config.intermediate_size,
-            image_size=vision_config.image_size,
-            patch_size=vision_config.patch_size,
+            **shared_settings(vision.config),
             max_position_embeddings=MAX_TOKENS,
-            layer_norm_eps=vision_config.layer_norm_eps,
             id2label=dict(enumerate(ANSWERS)),
             label2id={answer: i for i, answer in enumerate(ANSWERS)},
         )
     )
-    patch_weights, embeddings = fold_pre_layernorm(vision, pixels), vilt.vilt.embeddings
+    folded, embeddings = fold_pre_layernorm(vision, pixels), vilt.vilt.embeddings
     with torch.no_grad():
-        embeddings.patch_embeddings.projection.weight.copy_(patch_weights["patch.weight"])
-        embeddings.patch_embeddings.projection.bias.copy_(patch_weights["patch.bias"])
-        embeddings.cls_token.copy_(patch_weights["class"])
-        embeddings.position_embeddings.copy_(patch_weights["position"])
+        embeddings.patch_embeddings.projection.weight.copy_(folded["patch.weight"])
+        embeddings.patch_embeddings.projection.bias.copy_(folded["patch.bias"])
+        embeddings.cls_token.copy_(folded["class"])
+        embeddings.position_embeddings.copy_(folded["position"])
         embeddings.token_type_embeddings.weight[1].zero_()
         vilt.classifier[-1].bias.fill_(-np.log(len(ANSWERS)))  # at first no answer is likely
     for layer, source in zip(vilt.vilt.encoder.layer, vision.encoder.layers, strict=True):
