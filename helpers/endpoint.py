@@ -103,7 +103,7 @@ def _join(address: str) -> bool:
             with urllib.request.urlopen(request, timeout=10):
                 return True
         except urllib.error.HTTPError as error:
-            if error.code == 404:  # started by hand: it shuts down with no notebook
+            if error.code == 404:  # started by hand: it does not shut down with the notebooks
                 return True
         except OSError as error:
             if isinstance(getattr(error, "reason", error), ConnectionRefusedError):

@@ -171,7 +171,7 @@ def _as_read(text: str) -> str:
 
 @cache
 def _absent() -> re.Pattern:
-    """Match what is absent and so adds nothing to a picture: "no dog", "without a red hat", "not in the snow"."""
+    """Return a pattern for what is absent from a picture: "no dog", "without a red hat", "not in the snow"."""
     from helpers.picturebook.synonyms import FACTS
 
     adjectives = "|".join(word for word, (part, _) in FACTS.items() if part in ("colour", "size"))

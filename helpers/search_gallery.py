@@ -163,7 +163,7 @@ def _checked(found: DataFrame) -> DataFrame:
 
 
 def _figure(prompt: str, url: str, dist: float, picture: Image.Image | None) -> str:
-    """Return a picture with its prompt below, from the web if necessary, and without the picture if there is none."""
+    """Return HTML of a picture and its prompt; without `picture`, the browser fetches it if it is on the web."""
     if picture is not None:
         image = show.picture_html(picture, prompt, width=WIDTH)
     elif urlsplit(url).scheme in ("http", "https"):

@@ -199,8 +199,8 @@ for one, other, x, y in ((0, 1, a, b), (0, 2, a, c), (1, 2, b, c)):
 #
 # <details><summary>Hint: transparency, palettes</summary>
 #
-# PNG files may have a fourth channel, and GIFs a palette in place of colours. `as_rgb(image)` of `helpers.pictures` makes
-# all pictures alike, as viewers show them; `image.convert("RGB")` alone would lay what is clear on black.
+# PNG files may have an alpha channel, and GIFs a palette. `as_rgb(image)` of `helpers.pictures` turns all pictures into
+# RGB, as viewers show them, on white; `image.convert("RGB")` alone would put transparent pixels on black.
 # </details>
 
 

@@ -480,26 +480,26 @@ ASK_FOR_PROMPT = "Which picture would fit this text? Write the prompt only. {tex
 # *Difficulty ●●●○○ · 20 minutes · 12 points*
 #
 # "Write the prompt only" is a wish. Chat models also reply with *Here is your prompt:* and a blank line, with the prompt
-# in quotes, in a fence of backticks, as number one of a list, or with *Prompt:* before it. A generator would try to
+# in quotes, in a code fence, as number one of a list, or with *Prompt:* before it. A generator would try to
 # draw all of that. So clean the reply up: what you want is **the first line that is a prompt**.
 #
-# What is a matter of taste (capital letters, a full stop at the end) stays as it is. And where nothing is left, say so with
-# a `ValueError`; an empty prompt makes a very random picture, and nobody would know why.
+# What is a matter of taste (capital letters, a full stop at the end) is left unchanged. And if nothing is left, say so
+# with a `ValueError`; an empty prompt makes a very random picture, and nobody would know why.
 #
 # <details><summary>Hint 1: line by line</summary>
 #
-# Go through `reply.splitlines()`. Take from each line what is wrapped around it, and return the first that is not
-# empty, no fence, and does not end with a colon.
+# Go through `reply.splitlines()`. Remove what is wrapped around each line, and return the first that is not
+# empty, is not a code fence, and does not end with a colon.
 # </details>
 #
-# <details><summary>Hint 2: what to take away</summary>
+# <details><summary>Hint 2: what to remove</summary>
 #
-# `re.sub(r"^(\d+[.)]|[-*])\s+", "", line.strip())` takes a list's mark: a number *with* a full stop or bracket, a dash or an
-# asterisk. The 2 of "2 red cats" stays. `line.strip(" \"'`*“”")` takes quotes, straight and curly, and the like.
-# `re.sub(r"^(image )?prompt:", "", line, flags=re.IGNORECASE)` takes the word before it.
+# `re.sub(r"^(\d+[.)]|[-*])\s+", "", line.strip())` removes a list marker: a number *with* a full stop or bracket, a dash
+# or an asterisk. The 2 of "2 red cats" is kept. `line.strip(" \"'`*“”")` removes quotes, straight and curly, and the like.
+# `re.sub(r"^(image )?prompt:", "", line, flags=re.IGNORECASE)` removes the word before it.
 #
-# Do it in this order, and strip once more at the end: in `1. "a red cat"` the list's mark stands before the quotes, and in
-# `"Prompt: a red cat"` and `Prompt: "a red cat"` the word stands inside or before them.
+# Do it in this order, and strip once more at the end: in `1. "a red cat"` the list marker comes before the quotes, and in
+# `"Prompt: a red cat"` and `Prompt: "a red cat"` the word is inside or before them.
 # </details>
 #
 # <details><summary>Help: "expected string or bytes-like object, got 'AIMessage'"</summary>
@@ -515,11 +515,11 @@ def image_prompt(chat, text):
     chat: a LangChain chat model; it is asked once, with ASK_FOR_PROMPT and the whole text, which may hold braces.
     text: a string.
 
-    Returns the first line of the reply that is a prompt. Taken away are: a list's mark before it ("1. ", "2) ", "- ",
-    "* "); blanks, quotes (straight or curly), backticks and asterisks around it; "Prompt:" or "Image prompt:" before it, in
-    large or small letters, inside the quotes or before them. What belongs to the prompt stays: "2 red cats", a quote or a
-    colon in its middle. Left out are lines that have nothing then, that end with a colon, or that begin with a fence (```).
-    Raises ValueError where no line is left.
+    Returns the first line of the reply that is a prompt. Removed are: a list marker before it ("1. ", "2) ", "- ",
+    "* "); spaces, quotes (straight or curly), backticks and asterisks around it; "Prompt:" or "Image prompt:" before it, in
+    upper or lower case, inside the quotes or before them. What belongs to the prompt is kept: "2 red cats", a quote or a
+    colon in its middle. Left out are lines that are empty then, that end with a colon, or that begin with a code fence
+    (```). Raises ValueError if no line is left.
     """
     ### BEGIN SOLUTION
     chain = ChatPromptTemplate.from_messages([("human", ASK_FOR_PROMPT)]) | chat | StrOutputParser()

@@ -274,36 +274,36 @@ for question in ("What colour is the car?", "Where is this?", "Is there a dog in
 #
 # *Difficulty ●●○○○ · 15 minutes · 7 points*
 #
-# Read a reply and return the prompts in it, bare: a list of strings without marks, quotes and asterisks. For the reply
-# on the left that is four strings, for *I only know picture-book scenes.* an empty list.
+# Read a reply and return the prompts in it, bare: a list of strings without list markers, quotes and asterisks. For the
+# reply on the left that is four strings, for *I only know picture-book scenes.* an empty list.
 #
-# <details><summary>Hint 1: one pattern for all marks</summary>
+# <details><summary>Hint 1: one pattern for all list markers</summary>
 #
 # `re.match(r"\s*(?:\(?\d+[.):]|[-*•])\s+(.+)", line)` is a match for "2) a cat" and "- a cat"; group 1 is what follows.
 # </details>
 #
 # <details><summary>Hint 2: quotes and asterisks</summary>
 #
-# `text.strip(" \t\"'“”*`")` takes all such signs away at both ends at once.
+# `text.strip(" \t\"'“”*`")` removes all such characters at both ends at once.
 # </details>
 #
 # <details><summary>Help: a prompt "3 cats on a sofa" disappears, or loses its 3</summary>
 #
-# A number is a mark only with a sign after it (`.`, `)` or `:`) and a space after that sign.
+# A number is a list marker only with `.`, `)` or `:` after it, and a space after that.
 # </details>
 
 
 # %% exercise="prompts_in"
 def prompts_in(reply):
-    """The prompts that a chat model's reply lists.
+    """Return the prompts that a chat model's reply lists.
 
-    reply: the text. A line is a prompt if it starts with a mark and at least one space after it. Marks are a number with
-        . or ) or : after it, perhaps with ( before it, and the signs - * and •. Spaces may stand before the mark. All
-        other lines are chat.
+    reply: the text. A line is a prompt if it starts with a list marker and at least one space after it. Markers are a
+        number with . or ) or : after it, perhaps with ( before it, and the characters - * and •. Spaces may come before
+        the marker. All other lines are chat.
 
-    Returns a list of strings in the reply's order, without the marks and without quotes, asterisks and spaces at both
-    ends; what stands inside a prompt stays as it is. An empty list where nothing is listed. Lines that are empty after
-    that are left out; a prompt that comes twice stays twice.
+    Returns a list of strings in the reply's order, without the markers and without quotes, asterisks and spaces at both
+    ends; the inside of a prompt is left unchanged. The list is empty if the reply has no list. A prompt that is empty
+    after that is left out; a prompt that comes twice is returned twice.
     """
     ### BEGIN SOLUTION
     found = re.findall(r"^[ \t]*(?:\(?\d+[.):]|[-*•])[ \t]+(.*)$", reply, flags=re.MULTILINE)
@@ -804,8 +804,8 @@ for record in read_metadata(f"{FOLDER}/all_metadata.json"):
 # into your folder.
 #
 # The runner's 100 points decide only whether you get the certificate; the points of this notebook's exercises are
-# counted separately. You pass with 70 points, if no criterion has less than two thirds of
-# its own, or three quarters for provenance.
+# counted separately. You pass with 70 points if every criterion keeps two thirds of its
+# points (provenance three quarters).
 #
 # ### Exercise 9 · `post_submission`
 #

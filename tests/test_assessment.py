@@ -523,7 +523,7 @@ def test_a_fault_costs_the_points_of_its_criterion(folder):
     report = nb07.handed_in.run(str(folder(it) / "generated_images"), seed=0)
     prompts, origin = (outcome.message for outcome in report.failed)
     assert "same picture as prompt 1" in prompts
-    assert origin.startswith("Record 1, picture 2 was drawn from another prompt")
+    assert origin.startswith("Record 1, picture 2 was not drawn from prompt 2")
     assert report.share == pytest.approx(1 - 0.20 - 0.12)
 
 

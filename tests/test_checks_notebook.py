@@ -72,12 +72,13 @@ def test_a_function_with_a_variable_of_the_same_name_is_defined_all_the_same(run
 
 def test_names_are_those_that_python_finds(run):
     run(STUB)
-    run("found = embed(['a cat'])\nerror = 1")
+    run("found = embed(['a cat'])\nfirst = error = 1")
     assert run("found += [1]").startswith("This cell needs found")
     assert run("for found in found:\n    pass").startswith("This cell needs found")
     assert run("def search(among=found):\n    return among").startswith("This cell needs found")
     assert run("class Search:\n    among = found").startswith("This cell needs found")
     assert run("async def search():\n    return found") == ""
+    assert run("print(any((first := n) for n in [2]), first)") == ""
     assert run("try:\n    1 / 0\nexcept ZeroDivisionError as error:\n    print(error)") == ""
 
 

@@ -45,7 +45,7 @@ REFUSED = {
     "without id": "line 8",
     "with the id of an earlier row": "line 9",
     "with the prompt of an earlier row": "line 11",
-    "with another number of fields than the header's 6": "line 13",
+    "with more or fewer fields than the header's 6": "line 13",
     "with an invalid width": "line 14",
 }
 
@@ -165,7 +165,7 @@ def test_the_datasets_csv_is_read_unchanged(kaggle):
     assert (rows[1]["width"], rows[1]["height"]) == (512, 512)
     assert rows[2] == dict(zip(COLUMNS, ("00a5", "ein Frosch im Schnee 🐸", "", 0, 0, ""), strict=True))
     assert report.first == REFUSED
-    assert report.refused == dict.fromkeys(REFUSED, 1) | {"with another number of fields than the header's 6": 2}
+    assert report.refused == dict.fromkeys(REFUSED, 1) | {"with more or fewer fields than the header's 6": 2}
 
 
 def test_a_report_reads_as_a_sentence():
@@ -226,7 +226,7 @@ def test_an_open_quote_is_named_with_its_line_and_costs_no_other(tmp_path, rows,
     ("damaged", "read", "reason"),
     [
         ('1,"a "big" cat",u,1,1,s', ["1", "2", "3"], None),  # as before: what is meant is clear enough
-        ('"1","a cat,"u","1","1","s"', ["2", "3"], "with another number of fields than the header's 6"),
+        ('"1","a cat,"u","1","1","s"', ["2", "3"], "with more or fewer fields than the header's 6"),
         ('1,a cat,u,1,1,"s', ["2", "3"], OPEN),
         ('1,"a cat,u,1,1,s\n4,"a ""tall"" dog, too",u,1,1,s', ["4", "2", "3"], OPEN),
         (f"1,{'x' * 140_000},u,1,1,s", ["2", "3"], "with a field of more than 131,072 characters"),

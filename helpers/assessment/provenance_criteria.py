@@ -1,4 +1,4 @@
-"""Criterion: provenance. How a picture claims to have been drawn is true: a sample is drawn again and compared.
+"""Criterion: provenance. Pictures were drawn as they claim: a sample is drawn again and compared.
 
 Under the profile `mini` the judge has the students' own model and can recognise pictures that it drew. Under `full` the
 judge only compares what PNG and record say.
@@ -93,8 +93,8 @@ def _consistent(one: JudgedRecord, k: int, picture: Picture) -> tuple[Provenance
     if k >= len(one.prompts) or in_png.prompt != one.prompts[k]:
         return None, Fault(
             spot,
-            f"was drawn from another prompt than prompt {k + 1} of the record: keep prompts and pictures in order",
-            "were drawn from other prompts than those with their numbers: keep prompts and pictures in order",
+            f"was not drawn from prompt {k + 1} of the record: keep prompts and pictures in order",
+            "were not drawn from the prompts with their numbers: keep prompts and pictures in order",
         )
     return in_png, None
 

@@ -64,8 +64,8 @@ def _prompt_fault(one: JudgedRecord, k: int, good: Sequence[tuple[Spot, str]]) -
 def scene_of(text: str) -> Scene | None:
     """Return the scene that the first sentence describes; None if it has no caption of the picture-book world.
 
-    Words before and after the caption are ignored unless they name more things. Synonyms such as "kitten" and "couch" are
-    understood.
+    Words before and after the caption are ignored unless they name more things. Synonyms such as "kitten" and "couch"
+    are understood.
     """
     sentence = re.split(r"[.!?\n]", text.strip(), maxsplit=1)[0]
     words = in_world_words(sentence).split()[:MOST_WORDS]

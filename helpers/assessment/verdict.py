@@ -207,7 +207,8 @@ def _why_not(
     short = [name for name in weights if found[name].share < least[name]]
     if short:
         has = ", ".join(
-            f"{name} has {float(points[name]):g} of {weights[name].points} and needs {weights[name].points * float(least[name]):.4g}"
+            f"{name} has {float(points[name]):g} of {weights[name].points} and needs "
+            f"{weights[name].points * float(least[name]):.4g}"
             for name in short
         )
         yield f"The total is high enough, but a pass also takes most of each criterion's points: {has}."

@@ -10,7 +10,8 @@ from types import CodeType
 
 __all__ = ["names"]
 
-LOADS = {"LOAD_NAME", "LOAD_GLOBAL"}
+LOADS = {"LOAD_NAME", "LOAD_GLOBAL", "LOAD_FROM_DICT_OR_GLOBALS"}
+STORES = {"STORE_NAME", "STORE_GLOBAL"}
 
 
 def names(cell: str | ast.Module, *, in_functions: bool = False) -> tuple[list[str], set[str]]:
@@ -35,16 +36,22 @@ def names(cell: str | ast.Module, *, in_functions: bool = False) -> tuple[list[s
 def _names(code: CodeType, in_functions: bool) -> tuple[list[str], set[str]]:
     needed, defined = [], set()
     for step in dis.get_instructions(code):
-        if step.opname == "STORE_NAME":
+        if step.opname in STORES:
             defined.add(step.argval)
         elif step.opname in LOADS and step.argval not in defined:
             needed.append(step.argval)
         elif isinstance(step.argval, CodeType) and (in_functions or not _is_function(step.argval)):
-            inner, _ = _names(step.argval, in_functions)
+            inner, stored = _names(step.argval, in_functions)
             needed += [name for name in inner if name not in defined]
+            if _has_fast_locals(step.argval):  # so it stores only global names, such as y in [(y := x) for x in …]
+                defined |= stored
     return needed, defined
 
 
 def _is_function(code: CodeType) -> bool:
-    """Whether the code runs only when it is called; a class body and a comprehension run at once."""
-    return bool(code.co_flags & inspect.CO_OPTIMIZED) and not code.co_name.endswith(("comp>", "genexpr>"))
+    """Whether the code runs only when it is called; class bodies, comprehensions and type parameters run at once."""
+    return _has_fast_locals(code) and (code.co_name == "<lambda>" or not code.co_name.startswith("<"))
+
+
+def _has_fast_locals(code: CodeType) -> bool:
+    return bool(code.co_flags & inspect.CO_OPTIMIZED)

@@ -64,7 +64,7 @@ def read_records(file: Iterator[str], width: int) -> Iterator[tuple[int, list[st
             reader = csv.reader(lines(), strict=True)
             values = _read_line(record[0])
         if isinstance(values, list) and values and len(values) != width:
-            values = Refused(f"with another number of fields than the header's {width}")
+            values = Refused(f"with more or fewer fields than the header's {width}")
         if values:
             yield number, values
         number += len(record)

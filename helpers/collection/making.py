@@ -58,7 +58,7 @@ def write_prompts(path: str | Path, rows: int, *, seed: int = 0) -> Path:
     The file appears once it is complete. A longer file of the same seed begins with the shorter one's rows.
 
     Raises:
-        PlainError: `rows` is not from 1 to 900,000, the suffix is another one, or the folder is not writable.
+        PlainError: `rows` is not from 1 to 900,000, the suffix is neither, or the folder is not writable.
     """
     path = Path(path)
     if not 1 <= rows <= MAX_ROWS:

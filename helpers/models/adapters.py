@@ -156,7 +156,8 @@ def _folder(pipe: StableDiffusionPipeline) -> Path:
         )
     raise ModelUnavailable(
         f"The adapter for few steps should be {own / ADAPTER_WEIGHTS}, but there is no such file. "
-        f"{how_to_restore(wanted)} Or draw without it, in {defaults().steps} steps with guidance {defaults().guidance_scale:g}."
+        f"{how_to_restore(wanted)} Or draw without it, in {defaults().steps} steps with guidance "
+        f"{defaults().guidance_scale:g}."
     )
 
 

@@ -84,18 +84,6 @@ def _draw_flat(page: _Page, side: int, *, pen_width: float = 0.009) -> Image.Ima
     return canvas
 
 
-@lru_cache(maxsize=4)
-def _hatching(side: int) -> tuple[Image.Image, Image.Image]:
-    """Return two masks of slanted pencil strokes: how much of the place's colour shows, and where the strokes are."""
-    mask = Image.new("L", (side, side), 225)
-    pen = ImageDraw.Draw(mask)
-    step = side / 16
-    for i in range(-16, 32):
-        x = i * step
-        pen.line([(x, side), (x + side, 0)], fill=95, width=round(step * 0.4))
-    return mask, mask.point([255] * 225 + [0] * 31, "1")
-
-
 def _draw_sketch(page: _Page, side: int) -> Image.Image:
     paper, graphite = (247, 243, 232), (74, 72, 82)
     shows, strokes = _hatching(side)
@@ -126,17 +114,24 @@ def _draw_sketch(page: _Page, side: int) -> Image.Image:
     return canvas
 
 
+@lru_cache(maxsize=4)
+def _hatching(side: int) -> tuple[Image.Image, Image.Image]:
+    """Return two masks of slanted pencil strokes: how much of the place's colour shows, and where the strokes are."""
+    mask = Image.new("L", (side, side), 225)
+    pen = ImageDraw.Draw(mask)
+    step = side / 16
+    for i in range(-16, 32):
+        x = i * step
+        pen.line([(x, side), (x + side, 0)], fill=95, width=round(step * 0.4))
+    return mask, mask.point([255] * 225 + [0] * 31, "1")
+
+
 def _draw_pixels(page: _Page, size: int) -> Image.Image:
     """Draw small, reduce the colours to a short palette, and enlarge without smoothing."""
     grid = size // 2
     canvas = _draw_flat(page, grid * SUPERSAMPLING, pen_width=0.016).resize((grid, grid), Image.Resampling.BOX)
     canvas = Image.eval(canvas, lambda v: min(255, (v + 10) // 20 * 20))
     return canvas.resize((size, size), Image.Resampling.NEAREST)
-
-
-def _add(a: Image.Image, b: Image.Image) -> Image.Image:
-    """Return what `ImageChops.add(a, b)` does, in half the time: `b` is limited to what `a` can still take."""
-    return ImageChops.add_modulo(a, ImageChops.darker(b, ImageChops.invert(a)))
 
 
 def _draw_neon(page: _Page, side: int) -> Image.Image:
@@ -162,3 +157,8 @@ def _draw_neon(page: _Page, side: int) -> Image.Image:
     shine = tubes.resize((side // 4, side // 4), Image.Resampling.BOX).filter(ImageFilter.GaussianBlur(side * 0.02 / 4))
     shine = shine.resize((side, side), Image.Resampling.BILINEAR)
     return _add(_add(canvas, shine), tubes)
+
+
+def _add(a: Image.Image, b: Image.Image) -> Image.Image:
+    """Return what `ImageChops.add(a, b)` does, in half the time: `b` is limited to what `a` can still take."""
+    return ImageChops.add_modulo(a, ImageChops.darker(b, ImageChops.invert(a)))

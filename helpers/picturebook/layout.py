@@ -68,13 +68,6 @@ def _side_by_side(scene: Scene, rng: Random) -> list[Placed]:
     return placed
 
 
-def _columns(count: int, half: float, x: float) -> list[float]:
-    """Return the x of one or two things in a row around x, moved so that the row stays inside the picture."""
-    reach = half * 2.1 * count / 2 + 0.02
-    x = min(max(x, reach), 1 - reach)
-    return [x] if count == 1 else [x - 1.05 * half, x + 1.05 * half]
-
-
 def _stacked(scene: Scene, rng: Random) -> list[Placed]:
     small, other = scene.things
     half = 0.15
@@ -94,3 +87,10 @@ def _on_top(scene: Scene, rng: Random) -> list[Placed]:
     y = rng.uniform(0.88, 0.95) - base_half
     seat = y + SEATS[base.kind] * base_half
     return [(base, x, y, base_half), *[(rider, c, seat - half, half) for c in _columns(rider.count, half, x)]]
+
+
+def _columns(count: int, half: float, x: float) -> list[float]:
+    """Return the x of one or two things in a row around x, moved so that the row stays inside the picture."""
+    reach = half * 2.1 * count / 2 + 0.02
+    x = min(max(x, reach), 1 - reach)
+    return [x] if count == 1 else [x - 1.05 * half, x + 1.05 * half]

@@ -62,7 +62,7 @@ T = TypeVar("T")
 
 
 class Rng(Protocol):
-    """Any random generator with a `random()` in [0, 1): `random.Random` and numpy's `Generator` both do."""
+    """Any random generator with a `random()` in [0, 1): `random.Random` and numpy's `Generator` both have one."""
 
     def random(self) -> float: ...
 

@@ -68,7 +68,7 @@ def scrubber(images: Sequence[Image.Image], captions: Sequence[str], *, alt: str
 
 
 def _scrubber_html(images: Sequence[Image.Image], captions: Sequence[str], alt: str, width: int) -> str:
-    """Return the page's HTML.
+    """Return the HTML of the pictures, the slider and its script.
 
     All pictures are in the page; the script hides all but one, so without scripts they form a film strip. JupyterLab
     listens for keys on the document and would take the arrow keys for itself; so the script listens on the window,

@@ -70,10 +70,10 @@ def _index_of_myscale(statement: str, message: str) -> str | None:
     if found and (found["vector"] or "Unknown Index type" in message):
         written, distance = " ".join(found[0].split()), "L2Distance" if "=L2" in found[0] else "cosineDistance"
         return (
-            f"ClickHouse has another syntax for a vector index. Instead of `{written}` write `INDEX {found['name']} "
-            f"{found['column']} TYPE vector_similarity('hnsw', '{distance}', {VECTOR_LENGTH})`. For existing rows, "
-            f"ALTER TABLE … MATERIALIZE INDEX {found['name']} builds it: store.index_ddl(client, table) returns both "
-            "statements."
+            f"ClickHouse has a different syntax for a vector index. Instead of `{written}` write `INDEX "
+            f"{found['name']} {found['column']} TYPE vector_similarity('hnsw', '{distance}', {VECTOR_LENGTH})`. For "
+            f"existing rows, ALTER TABLE … MATERIALIZE INDEX {found['name']} builds it: store.index_ddl(client, table) "
+            "returns both statements."
         )
     if re.search(r"\bVECTOR\s+INDEX\b", statement, re.IGNORECASE):
         return "ClickHouse has no VECTOR INDEX, only INDEX: leave out the word VECTOR."

@@ -73,5 +73,5 @@ def _refusal(error: Error, user: str) -> str:
         return f"does not answer. {CHECK_SERVER}"
     return (
         f"does not speak ClickHouse's HTTP protocol ({in_short(str(error))}). Use its HTTP port (8123, or 8443 with "
-        "TLS and clickhouses://), not 9000, which has another protocol."
+        "TLS and clickhouses://), not 9000, which uses a different protocol."
     )

@@ -53,7 +53,7 @@ def index_ddl(
 
 
 def is_myscale(client: Client) -> bool:
-    """Return whether the store is a MyScale server: only that one has a system table of vector indices."""
+    """Return whether the store is a MyScale server: only that one has a system table of vector indexes."""
     return bool(client.command("EXISTS TABLE system.vector_indices"))
 
 

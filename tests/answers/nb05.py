@@ -213,11 +213,14 @@ def embed_images(images, *, batch_size=64):
     return (vectors / vectors.norm(dim=1, keepdim=True)).numpy()
 """,
         EMBED_IMAGES.format(
-            body="""n = -(-len(images) // batch_size)
+            body="""from PIL import Image
+
+    n = -(-len(images) // batch_size)
     out = np.empty((len(images), clip.model.config.projection_dim), dtype=np.float32)
     for i in range(n):
         part = slice(i * batch_size, (i + 1) * batch_size)
-        batch = [as_rgb(picture) for picture in images[part]]
+        batch = [picture.convert("RGBA") for picture in images[part]]
+        batch = [Image.alpha_composite(Image.new("RGBA", each.size, "white"), each).convert("RGB") for each in batch]
         with torch.inference_mode():
             inputs = clip.processor(images=batch, return_tensors="pt").to(clip.model.device)
             out[part] = clip.model.get_image_features(**inputs).pooler_output.cpu().numpy()

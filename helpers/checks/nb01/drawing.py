@@ -21,7 +21,7 @@ __all__ = ["generate_images"]
 generate_images = Exercise("generate_images")
 
 FITS = 0.6
-"""The least fit of the pictures, from 0 (they fit any other prompt as well) to 1 (as well as a drawing made for the prompt).
+"""The least fit of the pictures to their prompt: 0 is their fit to other prompts, 1 the fit of a drawing made for it.
 
 The mini model's pictures reach 0.76 to 1.04 (24 prompts), pictures of another prompt at most 0.47.
 """

@@ -37,7 +37,7 @@ def first_good_picture(until_accepted, task, rng) -> None:
         expect(
             len(fake.drawn) == tries,
             f"With the scores {scores} and the threshold 0.55, number {tries - 1} (from 0) is the first that is good enough. "
-            f"Stop after {_tries(tries)}; you drew {len(fake.drawn)} pictures.",
+            f"Stop after {_tries(tries)}; you drew {_pictures(fake.drawn)}.",
         )
         expect_best(fake, result, task[0], tries)
 
@@ -72,7 +72,7 @@ def at_least_the_threshold(until_accepted, task, rng) -> None:
     expect(
         len(fake.drawn) == 2 and result[1] == threshold,
         f"Number 1 (from 0) of the scores {fake.scores} equals the threshold, {threshold}, and is good enough. Stop after 2 "
-        f"tries with this score; you drew {len(fake.drawn)} pictures and returned {result[1]}.",
+        f"tries with this score; you drew {_pictures(fake.drawn)} and returned {result[1]}.",
     )
 
 
@@ -132,6 +132,10 @@ def message_for_max_tries(until_accepted, task, rng) -> None:
 
 def _tries(n: int) -> str:
     return "1 try" if n == 1 else f"{n} tries"
+
+
+def _pictures(drawn: Sequence) -> str:
+    return f"{len(drawn)} picture{'s' * (len(drawn) != 1)}"
 
 
 def _tried(until_accepted, task: tuple[str, str], threshold: float, scores: Sequence[float]) -> tuple:
