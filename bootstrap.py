@@ -30,6 +30,8 @@ LINT = [
     "course build --check",
 ]
 
+GROUPS = "-n 3 --dist loadgroup --no-loadscope-reorder"  # tests/conftest.py forms the groups and their order
+
 # PIP_… variables that change what pip installs, or where; not those for reaching its index.
 PIP_SETTINGS = ["TARGET", "PREFIX", "ROOT", "PYTHON", "DRY_RUN", "NO_DEPS", "REQUIREMENT", "EDITABLE", "CONSTRAINT"]
 PIP_SETTINGS += ["REQUIRE_HASHES", "NO_BUILD_ISOLATION", "NO_BINARY"]
@@ -41,7 +43,7 @@ TASKS = {
     "lab": (["lab"], ["course lab"]),
     "doctor": (["lab"], ["course doctor"]),
     "check": (ALL, [*LINT, "pytest -n 2 -m quick tests"]),
-    "test": (ALL, [*LINT, "pytest -n 3 --dist loadfile --nbval-lax --nbval-current-env tests build/source"]),
+    "test": (ALL, [*LINT, f"pytest {GROUPS} --nbval-lax --nbval-current-env tests build/source"]),
     "build": (ALL, ["course sync", "course build"]),
     "lint": (ALL, ["pre_commit run --all-files"]),
     "hooks": (ALL, ["pre_commit install"]),
