@@ -5,27 +5,33 @@
 prints a line of JSON per answer: exercise, kind, fault ("" for a right answer), points, most points, what the student
 reads.
 Starting a kernel and importing torch takes longer than most answers. So the libraries and the models are loaded once,
-and each answer runs in a fork of that process, where it can do no harm to the others. test_grading.py shows with a few
-answers that nbgrader itself gives the same points.
+and each answer runs in a fork of that process, where it can do no harm to the others. By turns an answer is judged in
+its own process, as in a student's notebook, and from another one, as `course grade` does it. test_grading.py shows with
+a few answers that nbgrader itself gives the same points.
 """
 
 from __future__ import annotations
 
 import ast
 import importlib
+import io
 import json
 import os
 import re
 import runpy
 import signal
+import socket
 import sys
 import tempfile
 from contextlib import redirect_stdout
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from course.grade.plan import role
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -145,6 +151,54 @@ def judge(solution: Path, answer: Answer) -> tuple[float, float, str]:
     return most if outcome.result is None else float(outcome.result), most, failures(shown.stdout)
 
 
+def judge_apart(solution: Path, answer: Answer) -> tuple[float, float, str]:
+    """The same, but the answer runs in another process than its judge."""
+    from course.grade.cells import CellRunner
+    from course.grade.judge import grade
+    from course.grade.peers import Judge, Student
+    from course.grade.run import score
+    from course.grade.wire import Wire
+
+    solved, released = built(solution)
+    notebook = deepcopy(solved)
+    kept = {answer.exercise, f"{answer.exercise}_tests", *answer.calls}
+    locked = {cell.id for cell in solved.cells if role(cell) == "locked"}
+    notebook.cells = [cell for cell in notebook.cells if cell.id in kept | locked]
+    for cell in notebook.cells:
+        if cell.id == answer.exercise:
+            cell.source = answer.source
+    tests = next(cell for cell in notebook.cells if cell.id == f"{answer.exercise}_tests")
+
+    ours, theirs = socket.socketpair()
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        if (student := os.fork()) == 0:
+            ours.close()
+            with open(os.devnull, "w") as sys.stdout:
+                runner = CellRunner()
+                Student(Wire(theirs), runner.namespace, run=runner.run).serve()
+            os._exit(0)
+        theirs.close()
+        judge = Judge(Wire(ours), seconds=SECONDS, interrupt=lambda: os.kill(student, signal.SIGINT))
+        task = {"submitted": notebook, "released": released, "graded": {tests.id: tests.source}}
+        with redirect_stdout(io.StringIO()):
+            outputs = dict(grade(task | {"seed": SEED, "seconds": SECONDS}, judge)["outputs"])
+        os.kill(student, signal.SIGKILL)
+        os.waitpid(student, 0)
+    most = float(tests.metadata.nbgrader.points)
+    points, why = score(outputs.get(notebook.cells.index(tests), []), most)
+    return points, most, why
+
+
+@cache
+def built(solution: Path) -> tuple[NotebookNode, NotebookNode]:
+    """The solved notebook, and the released one."""
+    from course.build import read_solution, release, solve
+
+    solved = solve(read_solution(solution))
+    return solved, release(solved)
+
+
 def failures(report: str) -> str:
     """The sentences of the cases that failed, out of what a check prints."""
     return " ".join(line.strip() for line in report.splitlines() if line.startswith(6 * " "))
@@ -154,9 +208,9 @@ def _give_up(*_) -> None:
     raise TimeoutError(f"the answer took longer than {SECONDS} seconds")
 
 
-def _line(task: tuple[Path, Answer]) -> str:
-    points, most, said = judge(*task)
-    answer = task[1]
+def _line(task: tuple[Path, Answer, bool]) -> str:
+    solution, answer, apart = task
+    points, most, said = (judge_apart if apart else judge)(solution, answer)
     verdict = {"exercise": answer.exercise, "kind": answer.kind, "fault": answer.fault, "points": points, "most": most}
     return json.dumps({**verdict, "said": said[:300]})
 
@@ -171,8 +225,8 @@ def warm_up(solution: Path) -> None:
     from helpers import checks
     from helpers.models import load, roles
 
-    for role in roles():
-        load(role)
+    for each in roles():
+        load(each)
     for cell in cells_of(solution):
         if "locked" in cell.metadata:
             imports = [node for node in ast.parse(cell.source).body if isinstance(node, ast.Import | ast.ImportFrom)]
@@ -195,7 +249,8 @@ def main(solution: Path) -> None:
     warm_up(solution)
     if re.search(r"\b(chat_model|endpoint)\b", solution.read_text("utf-8")):
         serve()
-    tasks = [(solution, answer) for some in answers_to(solution) for answer in some]
+    built(solution)
+    tasks = [(solution, answer, turn % 2 == 1) for some in answers_to(solution) for turn, answer in enumerate(some)]
     with get_context("fork").Pool(os.cpu_count(), maxtasksperchild=1) as pool:
         for line in pool.imap(_line, tasks, chunksize=1):
             print(line, flush=True)

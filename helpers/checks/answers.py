@@ -16,11 +16,12 @@ from helpers.checks.words import cut, described_call, name_of
 from helpers.errors import PlainError
 from helpers.shorten import in_short
 
-__all__ = ["NotWritten", "calls_recorded", "message_for", "unwritten"]
+__all__ = ["NotWritten", "calls_recorded", "message_for", "own_lines", "unwritten"]
 
 STUB = re.compile(r"(\w+): put your code here")
 """The error of the placeholder in an exercise that is not written yet."""
-ELSEWHERE = (Path(__file__).resolve().parents[1], Path(sysconfig.get_path("stdlib")).resolve())
+HELPERS = Path(__file__).resolve().parents[1]
+ELSEWHERE = (HELPERS, HELPERS.with_name("course"), Path(sysconfig.get_path("stdlib")).resolve())
 PACKAGES = {"site-packages", "dist-packages"}
 """Folders whose code is not the student's, and the names of such folders."""
 
@@ -70,12 +71,23 @@ def message_for(error: BaseException, answer: Any) -> str:
         return str(error)  # it is written for students
     named = f"{type(error).__name__}: {in_short(str(error))}".rstrip(": ")
     called = getattr(answer, "last_call", "") or name_of(answer)
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if is_own(frame.filename)]
-    if not frames:
+    lines = own_lines(error)
+    if not lines:
         return f"{called} returned something that can't be checked ({named})."
-    line = frames[-1].line or linecache.getline(frames[-1].filename, frames[-1].lineno or 0).strip()
-    where = f" in line {frames[-1].lineno} of its cell{f', `{cut(line, 100)}`' if line else ''}"
+    number, line = lines[-1]
+    where = f" in line {number} of its cell{f', `{cut(line, 100)}`' if line else ''}"
     return f"{called} raised an error{where}. {named}."
+
+
+def own_lines(error: BaseException) -> list[tuple[int, str]]:
+    """Return the student's lines in an error's traceback, each as (number, text); a grader attaches them as `own_lines`."""
+    if (attached := getattr(error, "own_lines", None)) is not None:
+        return attached
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if is_own(frame.filename)]
+    return [
+        (frame.lineno or 0, frame.line or linecache.getline(frame.filename, frame.lineno or 0).strip())
+        for frame in frames
+    ]
 
 
 def is_own(filename: str) -> bool:

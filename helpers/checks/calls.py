@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
+from helpers.checks.elsewhere import mirrored, with_changes
 from helpers.checks.expect import expect
 from helpers.checks.words import name_of
 
-__all__ = ["call", "count_loads", "count_optimizer_steps", "expect_asked_once", "expect_no_load"]
+__all__ = ["call", "changed_weights", "count_loads", "count_optimizer_steps", "expect_asked_once", "expect_no_load"]
 
 
 def call(fn: Callable, *inputs, **options) -> Any:
@@ -23,7 +24,8 @@ def call(fn: Callable, *inputs, **options) -> Any:
 
     given = [value for value in (*inputs, *options.values()) if _is_data(value)]
     before = copy.deepcopy(given)
-    result = fn(*inputs, **options)
+    with with_changes():
+        result = fn(*inputs, **options)
     for value, old in zip(given, before, strict=True):
         how = (
             "Make a new tensor: write a * x or x - y, not x *= a, x -= y or a method whose name ends with an underscore."
@@ -81,6 +83,7 @@ def expect_no_load(role: str) -> Iterator[None]:
     )
 
 
+@mirrored
 @contextmanager
 def count_loads(base: type) -> Iterator[list]:
     """Yield a list that grows by one whenever a model of this class or a subclass is loaded from disk.
@@ -98,6 +101,22 @@ def count_loads(base: type) -> Iterator[list]:
         yield loads
 
 
+@mirrored
+@contextmanager
+def changed_weights(role: str) -> Iterator[list[str]]:
+    """Yield a list that has, at the end, the names of the weights of the model for `role` that have changed meanwhile."""
+    import torch
+
+    from helpers.models import load
+
+    model = load(role).model
+    before, changed = {name: weight.clone() for name, weight in model.state_dict().items()}, []
+    yield changed
+    left = model.state_dict()
+    changed += [name for name, weight in before.items() if not torch.equal(weight, left[name])]
+
+
+@mirrored
 @contextmanager
 def count_optimizer_steps() -> Iterator[list]:
     """Yield a list that grows by one at each step of any torch optimizer."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 from unittest.mock import patch
 
+from helpers.checks.elsewhere import mirrored
 from helpers.checks.expect import CheckFailed
 
 if TYPE_CHECKING:
@@ -48,38 +49,57 @@ def scripted_blip2(text: str) -> Iterator[Blip2Record]:
     The model itself runs, and only its logits are replaced, so `generate`, a streamer and a hand-written loop work as
     usual. This applies to all models of the class, including one that a student has loaded again.
     """
+    from helpers.models import load
+
+    model, processor = load("blip2")
+    end = model.language_model.generation_config.eos_token_id
+    tokens = processor.tokenizer(text, add_special_tokens=False)["input_ids"]
+    script, record = _Script([*tokens, end[0] if isinstance(end, list) else end]), Blip2Record()
+
+    def next_token(length: int, request: Blip2Request | None) -> int:
+        if request is not None:
+            record.requests.append(request)
+        return script.next_token(length)
+
+    with _written_by(next_token) as sampled:
+        yield record
+    record.sampled = bool(sampled)
+
+
+@mirrored
+@contextmanager
+def _written_by(next_token: Callable[[int, Blip2Request | None], int]) -> Iterator[list[bool]]:
+    """Make BLIP-2's language model write the tokens that a function chooses; yield a list that grows if it samples.
+
+    The function gets the length of the model's input, and the input itself at the start of a text.
+    """
     import torch
     from torch.nn.modules.module import register_module_forward_hook
 
     from helpers.models import load
 
     model, processor = load("blip2")
-    tokenizer, kind = processor.tokenizer, type(model.language_model)
-    end = model.language_model.generation_config.eos_token_id
-    script = _Script(
-        [*tokenizer(text, add_special_tokens=False)["input_ids"], end[0] if isinstance(end, list) else end]
-    )
-    record, multinomial = Blip2Record(), torch.multinomial
+    kind, multinomial, sampled = type(model.language_model), torch.multinomial, []
 
     def write(module, inputs, named, output):
         if not isinstance(module, kind):
             return
         vectors, tokens = named.get("inputs_embeds"), named.get("input_ids", inputs[0] if inputs else None)
         length = (tokens if vectors is None else vectors).shape[1]
-        if length > 1:
-            record.requests.append(_request(tokenizer, module.get_input_embeddings().weight, vectors, tokens))
-        logits, token = output[0], script.next_token(length)
+        table = module.get_input_embeddings().weight
+        request = _request(processor.tokenizer, table, vectors, tokens) if length > 1 else None
+        logits, token = output[0], next_token(length, request)
         logits.fill_(-1e4)
         logits[..., token] = 1e4
 
     def sample(*inputs, **options):
-        record.sampled = True
+        sampled.append(True)
         return multinomial(*inputs, **options)
 
     hook = register_module_forward_hook(write, with_kwargs=True)
     try:
         with patch.object(torch, "multinomial", sample):
-            yield record
+            yield sampled
     finally:
         hook.remove()
 
@@ -111,6 +131,7 @@ def _request(tokenizer, table: torch.Tensor, vectors: torch.Tensor | None, token
     return Blip2Request(soft, text, not is_token[: len(soft)].any(), len(vectors))
 
 
+@mirrored
 @contextmanager
 def only_parts(model: Blip2ForConditionalGeneration, message: str) -> Iterator[None]:
     """Allow calls of the model's parts only; a call of the whole model raises `CheckFailed` with this message."""

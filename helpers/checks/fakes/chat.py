@@ -5,8 +5,11 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 from unittest.mock import patch
+
+from helpers.checks.elsewhere import mirrored
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -48,33 +51,50 @@ def scripted_chat(replies: Sequence[str | Exception]) -> BaseChatModel:
 
     Its `requests` holds the messages of each call, as they were at that time.
     """
+    replies, requests = list(replies), []
+
+    def answer(messages: list[BaseMessage]) -> str:
+        requests.append(copy.deepcopy(messages))
+        if len(requests) > MOST_REQUESTS:
+            raise NeverEnds
+        reply = replies[min(len(requests), len(replies)) - 1]
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
+    shown = f"chat model with the replies {replies}"  # failure messages quote calls
+    chat = scripted_chat_class()(answer=answer, shown=shown)
+    chat.requests = requests
+    return chat
+
+
+@cache
+def scripted_chat_class() -> type[BaseChatModel]:
+    """Return the class of `scripted_chat`'s models; made at first use, for LangChain takes long to import."""
     from langchain_core.language_models import BaseChatModel
     from langchain_core.messages import AIMessage
     from langchain_core.outputs import ChatGeneration, ChatResult
+    from pydantic import Field
 
     class ScriptedChat(BaseChatModel):
-        replies: list
-        requests: list
+        answer: Callable[[list], str]
+        requests: list = Field(default_factory=list)
+        shown: str
 
         def __repr__(self) -> str:
-            return f"chat model with the replies {self.replies}"  # failure messages quote calls
+            return self.shown
 
         def _generate(self, messages, stop=None, run_manager=None, **options):
-            self.requests.append(copy.deepcopy(messages))
-            if len(self.requests) > MOST_REQUESTS:
-                raise NeverEnds
-            reply = self.replies[min(len(self.requests), len(self.replies)) - 1]
-            if isinstance(reply, Exception):
-                raise reply
-            return ChatResult(generations=[ChatGeneration(message=AIMessage(content=reply))])
+            return ChatResult(generations=[ChatGeneration(message=AIMessage(content=self.answer(messages)))])
 
         @property
         def _llm_type(self) -> str:
             return "scripted"
 
-    return ScriptedChat(replies=list(replies), requests=[])
+    return ScriptedChat
 
 
+@mirrored
 @contextmanager
 def fake_chat(reply: Callable[[ChatRequest], str]) -> Iterator[list[ChatRequest]]:
     """Make every model from `helpers.chat.chat_model` answer with `reply`; yield the list of requests.

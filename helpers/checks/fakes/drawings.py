@@ -9,6 +9,7 @@ from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 from unittest.mock import patch
 
+from helpers.checks.elsewhere import mirrored
 from helpers.checks.fakes.pipeline import PipelineCall, fake_image, fake_pipeline
 from helpers.checks.fakes.rewriter import rewriting_script
 
@@ -25,6 +26,7 @@ class Drawing(NamedTuple):
     image: Image.Image
 
 
+@mirrored
 @contextmanager
 def recorded_drawings() -> Iterator[tuple[list[PipelineCall], list[Drawing]]]:
     """Use a `fake_pipeline` that also keeps its pictures; yield its calls and the drawings."""

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from unittest.mock import patch
 
+from helpers.checks.elsewhere import mirrored
 from helpers.checks.expect import CheckFailed
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def noise_for(model: LlavaForConditionalGeneration, generator: torch.Generator |
     return torch.randn(1, 3, side, side, generator=generator)
 
 
+@mirrored
 @contextmanager
 def without_image_features(message: str) -> Iterator[None]:
     """Make a call of the models' own `get_image_features` raise `CheckFailed` with this message."""

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 from unittest.mock import patch
 
+from helpers.checks.elsewhere import mirrored
+
 if TYPE_CHECKING:
     from PIL import Image
 
@@ -23,6 +25,7 @@ class PipelineCall(NamedTuple):
     few_step: bool = False
 
 
+@mirrored
 @contextmanager
 def fake_pipeline() -> Iterator[list[PipelineCall]]:
     """Make Stable Diffusion pipelines draw a `fake_image` for each picture; yield the list of their calls.

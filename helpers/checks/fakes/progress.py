@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from unittest.mock import patch
 
+from helpers.checks.elsewhere import mirrored
+
 __all__ = ["recorded_bars"]
 
 
+@mirrored
 @contextmanager
 def recorded_bars() -> Iterator[list]:
     """Yield a list of the progress bars created meanwhile, by any kind of tqdm; none is shown."""

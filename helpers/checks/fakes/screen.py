@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from unittest.mock import patch
 
+from helpers.checks.elsewhere import mirrored
+
 __all__ = ["recorded_display", "scratch_folder"]
 
 
+@mirrored
 @contextmanager
 def recorded_display() -> Iterator[list]:
     """Yield a list of what is shown: by IPython's display, by plt.show, or as an open figure."""
@@ -34,10 +37,10 @@ def recorded_display() -> Iterator[list]:
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
     """Work in an empty temporary folder, so that a check never touches the student's files."""
-    here = Path.cwd()
-    with tempfile.TemporaryDirectory() as folder:
-        os.chdir(folder)
-        try:
-            yield Path(folder)
-        finally:
-            os.chdir(here)
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), _working_in(folder):
+        yield Path(folder)
+
+
+@mirrored
+def _working_in(folder: str) -> contextlib.AbstractContextManager:
+    return contextlib.chdir(folder)

@@ -12,6 +12,8 @@ from threading import Event, Thread
 from typing import NamedTuple
 from unittest.mock import patch
 
+from helpers.checks.elsewhere import mirrored
+
 __all__ = ["Received", "Reply", "Request", "fake_runner", "web_server"]
 
 
@@ -38,6 +40,7 @@ class Reply(NamedTuple):
     with_length: bool = True
 
 
+@mirrored
 @contextmanager
 def web_server(answer: Callable[[Request], Reply]) -> Iterator[str]:
     """Run a local server on a free port that answers every GET and POST with `answer`; yield its address."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from helpers.checks.calls import call
 from helpers.checks.cases import Exercise
+from helpers.checks.elsewhere import mirrored
 from helpers.checks.expect import CheckFailed, compare_tensors, expect
 from helpers.checks.nb05.rows import TOLERANCE, same_direction
 from helpers.checks.samples import random_drawing, random_prompts
@@ -224,6 +225,7 @@ def _expect_directions(result, right: np.ndarray, what: str) -> None:
     )
 
 
+@mirrored
 @contextmanager
 def _batches(items: Sequence) -> Iterator[list[int]]:
     """Yield a list with the number of inputs of each call of CLIP's text or vision model."""

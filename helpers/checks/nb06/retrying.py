@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 
 from helpers.checks.cases import Exercise
+from helpers.checks.elsewhere import mirrored
 from helpers.checks.expect import expect
 from helpers.checks.fakes import FakeGenerator
 from helpers.checks.nb06.choosing import (
@@ -146,6 +147,7 @@ def _tried(until_accepted, task: tuple[str, str], threshold: float, scores: Sequ
     return fake, expect_triple(result, "until_accepted"), "".join(printed)
 
 
+@mirrored
 @contextmanager
 def recorded_output() -> Iterator[list[str]]:
     """Yield a list that holds, at the end, what was printed and the warnings."""
