@@ -5,4 +5,7 @@ Import what you need from its modules, for example `from helpers import pictureb
 them, so `import helpers` is fast.
 """
 
+from helpers.ready import ready_to_hand_in
+
+__all__ = ["ready_to_hand_in"]
 __version__ = "0.1.0"
