@@ -87,6 +87,48 @@ def demo(
 
 
 @app.command()
+def grade(
+    submitted: Annotated[Path, typer.Argument(help="Folder with a folder for each student.")],
+    assignment: Annotated[
+        list[str] | None, typer.Option(help="Grade only this assignment, such as 01_diffusion_basics; repeatable.")
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=0, help="How many to grade at a time; 0 is one per processor.")] = 0,
+    db: Annotated[str | None, typer.Option(help="The gradebook's URL; by default sqlite:///gradebook.db.")] = None,
+    trust_submissions: Annotated[
+        bool,
+        typer.Option("--trust-submissions", help="Grade without a sandbox: submissions can do anything that you can."),
+    ] = False,
+    csv: Annotated[Path, typer.Option(help="File for a table of all points.")] = Path("grades.csv"),
+) -> None:
+    """Grade all submissions in a folder into nbgrader's gradebook, sandboxed; a stopped run goes on where it was."""
+    from course.grade.run import grade_all, table, write_csv
+
+    rows = grade_all(
+        submitted,
+        root=Path.cwd(),
+        jobs=jobs,
+        db=db,
+        sandboxed=not trust_submissions,
+        only=set(assignment or []) or None,
+    )
+    print(table(rows))
+    write_csv(rows, csv)
+    print(f"\n{csv}: the points of each exercise. `nbgrader generate_feedback` writes the feedback.")
+
+
+@app.command()
+def repair(
+    files: Annotated[list[Path], typer.Argument(help="Notebooks to repair.")],
+    write: Annotated[bool, typer.Option("--write", help="Write NAME.repaired.ipynb beside each.")] = False,
+) -> None:
+    """Restore what a notebook has lost since its release, and say what was done; no line that was written is lost."""
+    from course.grade.repair import repair_files
+
+    for line in repair_files(files, root=Path.cwd(), write=write):
+        print(line)
+
+
+@app.command()
 def serve(
     host: Annotated[
         str, typer.Option(help="Address to listen on, 0.0.0.0 for all; anyone who can reach it may use the models.")
