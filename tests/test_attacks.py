@@ -1,6 +1,7 @@
 """Hostile submissions gain nothing, and harm neither the grader nor others: those of tests/attacks, in one run.
 
-Several are graded at a time; meanwhile an honest submission is graded again and again.
+Several are graded at a time; meanwhile an honest submission is graded again and again. Many of them wait for a limit in
+seconds, so this takes minutes and needs a quiet machine: `pytest -m hostile tests/test_attacks.py`.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ AT_A_TIME = 6
 PATIENCE = 15
 """Seconds until the kernel has ended the last process."""
 
+pytestmark = pytest.mark.hostile
 each_attack = pytest.mark.parametrize("attack", ATTACKS, ids=str)
 
 

@@ -1,9 +1,9 @@
 """The two ends of the connection between the judge and the student's process.
 
 `Judge` calls the student's functions as if they were its own; `Student` runs them and calls back what it was given.
-Arguments that a function changes are changed on the judge's side as well, torch's random numbers go on where they
-were, and gradients flow through a result to the inputs and weights that were passed in. What the student's process
-sends can be wrong in any way, and then the judge says so in a sentence.
+Torch's random numbers go on where they were, gradients flow through a result to the inputs and weights that were passed
+in, and where a check looks for changed inputs, they are changed here as well. What the student's process sends can be
+wrong in any way, and then the judge says so in a sentence.
 """
 
 from __future__ import annotations
@@ -238,10 +238,8 @@ class Judge:
         if "yours" in node:
             if node["yours"] not in self.given:
                 raise Unfit("a value that was never there")
-            value = self.given[node["yours"]]
-            if "now" in node:  # it has been changed since
-                _update(value, unpacker.unpack(node["now"]))
-            return True, value
+            # What the function has changed comes as a copy: what the judge compares with stays as it was.
+            return True, unpacker.unpack(node["now"]) if "now" in node else self.given[node["yours"]]
         if "mine" in node:
             return True, _stub(self, node)
         if ("list" in node or "dict" in node) and node.get("is") in self.received:
