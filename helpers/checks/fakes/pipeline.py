@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 __all__ = ["PipelineCall", "fake_image", "fake_picture", "fake_pipeline"]
 
 
+SIDE = 32
+"""The width and height of a fake picture, in pixels."""
+
+
 class PipelineCall(NamedTuple):
     """A call of the pipeline: a prompt for each picture, the steps and the guidance, and whether it has `few_step`'s adapter."""
 
@@ -27,8 +31,8 @@ class PipelineCall(NamedTuple):
 
 @mirrored
 @contextmanager
-def fake_pipeline() -> Iterator[list[PipelineCall]]:
-    """Make Stable Diffusion pipelines draw a `fake_image` for each picture; yield the list of their calls.
+def fake_pipeline(*, side: int = SIDE) -> Iterator[list[PipelineCall]]:
+    """Make Stable Diffusion pipelines draw a `fake_image` of this size for each picture; yield the list of their calls.
 
     Like a real picture, it depends on its prompt, the noise of its generator, the steps and the guidance.
     """
@@ -64,7 +68,8 @@ def fake_pipeline() -> Iterator[list[PipelineCall]]:
             noise = torch.randn(len(prompts), 4, generator=generator)
         calls.append(PipelineCall(prompts, num_inference_steps, guidance_scale, adapter_of(self) is not None))
         images = [
-            fake_image((text, x, num_inference_steps, guidance_scale)) for text, x in zip(prompts, noise, strict=True)
+            fake_image((text, x, num_inference_steps, guidance_scale), side=side)
+            for text, x in zip(prompts, noise, strict=True)
         ]
         return StableDiffusionPipelineOutput(images=images, nsfw_content_detected=None)
 
@@ -72,12 +77,12 @@ def fake_pipeline() -> Iterator[list[PipelineCall]]:
         yield calls
 
 
-def fake_image(ingredients: object) -> Image.Image:
+def fake_image(ingredients: object, *, side: int = SIDE) -> Image.Image:
     """Make a picture of 4×4 coloured squares that differs for different ingredients."""
     from PIL import Image
 
     colours = hashlib.sha512(repr(ingredients).encode()).digest()[:48]
-    return Image.frombytes("RGB", (4, 4), colours).resize((32, 32), Image.Resampling.NEAREST)
+    return Image.frombytes("RGB", (4, 4), colours).resize((side, side), Image.Resampling.NEAREST)
 
 
 def fake_picture(prompt: str, seed: int, *, steps: int, guidance_scale: float) -> Image.Image:
