@@ -5,9 +5,9 @@
 prints a line of JSON per answer: exercise, kind, fault ("" for a right answer), points, most points, what the student
 reads.
 Starting a kernel and importing torch takes longer than most answers. So the libraries and the models are loaded once,
-and each answer runs in a fork of that process, where it can do no harm to the others. By turns an answer is judged in
-its own process, as in a student's notebook, and from another one, as `course grade` does it. test_grading.py shows with
-a few answers that nbgrader itself gives the same points.
+and each answer runs in a fork of that process, where it can do no harm to the others. Every fourth answer is judged
+from another process, as `course grade` does it, the others in their own, as in a student's notebook. test_grading.py
+shows with a few answers that nbgrader itself gives the same points.
 """
 
 from __future__ import annotations
@@ -56,20 +56,21 @@ LIBRARIES = (
 @dataclass(frozen=True)
 class Answer:
     exercise: str
-    kind: str  # "wrong", "partial" (the core is right, an edge is missed) or "right"
+    kind: str  # "wrong", "partial" (the core is right, an edge is missed), "right", or "unwritten": the stub
     fault: str  # what is wrong with it; "" when it is right
     source: str
     calls: frozenset[str]  # other exercises it needs
 
 
 def answers_to(solution: Path) -> list[list[Answer]]:
-    """The answers to each exercise in answers/nbNN.py, wrong ones first.
+    """The answers to each exercise in answers/nbNN.py, wrong ones first, and last what students got.
 
     WRONG has all answers with a fault, PARTIAL names the faults that miss an edge alone.
     """
     folder = FIXTURES if solution.parent == FIXTURES else ROOT / "tests" / "answers"
     file = runpy.run_path(str(folder / f"nb{solution.stem[:2]}.py"))
     right, wrong, partial = file["RIGHT"], file["WRONG"], file.get("PARTIAL", {})
+    stubs = {cell.id: cell.source for cell in built(solution)[1].cells}
     solutions = solutions_in(solution)
     assert right.keys() == wrong.keys() == solutions.keys()
 
@@ -85,6 +86,7 @@ def answers_to(solution: Path) -> list[list[Answer]]:
             for fault, source in wrong[exercise]
         ]
         + [Answer(exercise, "right", "", source, calls(exercise, source, solutions)) for source in right[exercise]]
+        + [Answer(exercise, "unwritten", "as released", stubs[exercise], frozenset())]
         for exercise in right
     ]
 
@@ -110,10 +112,11 @@ def calls(exercise: str, source: str, solutions: dict[str, str]) -> frozenset[st
 def just(points: float, most: float, kind: str) -> bool:
     """Whether an answer got what it deserves.
 
-    A right one all points, a partial one, which misses an edge, at least half of them; a wrong one loses a fifth or more.
+    A right one all points, a partial one, which misses an edge, at least half of them; a wrong one loses a fifth or more,
+    and a stub has none.
     """
-    if kind == "right":
-        return points == most
+    if kind in ("right", "unwritten"):
+        return points == (most if kind == "right" else 0)
     return most / 2 <= points < most if kind == "partial" else points <= 0.8 * most
 
 
@@ -250,7 +253,7 @@ def main(solution: Path) -> None:
     if re.search(r"\b(chat_model|endpoint)\b", solution.read_text("utf-8")):
         serve()
     built(solution)
-    tasks = [(solution, answer, turn % 2 == 1) for some in answers_to(solution) for turn, answer in enumerate(some)]
+    tasks = [(solution, answer, turn % 4 == 1) for some in answers_to(solution) for turn, answer in enumerate(some)]
     with get_context("fork").Pool(os.cpu_count(), maxtasksperchild=1) as pool:
         for line in pool.imap(_line, tasks, chunksize=1):
             print(line, flush=True)
