@@ -1,9 +1,9 @@
 """The nbgrader cycle, end to end: release, submit, autograde, feedback, export, with every score asserted.
 
-Each notebook (a tiny one of the tests' own, then those of solutions/) is graded solved and as released, and two of them
-with an answer to each exercise, by turns a wrong and a right one; test_answers.py judges all the others. Starting a kernel
-and importing torch costs more than most answers, so one submission carries one answer to each exercise. Cells between
-exercises are left out, but for those of the tiny notebook: nbval runs them.
+Three notebooks (a tiny one of the tests' own, one of functions, one that hands files in) are graded solved and as
+released, and two of them with an answer to each exercise, by turns a wrong and a right one. test_answers.py judges the
+answers to all notebooks. Starting a kernel and importing torch costs more than most answers, so one submission carries
+one answer to each exercise. Cells between exercises are left out, but for those of the tiny notebook: nbval runs them.
 """
 
 import html
@@ -20,7 +20,7 @@ from course.nbgrader_hooks import expected_name
 
 TINY = FIXTURES / "00_tiny.py"
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning")
-SOLUTIONS = [TINY, *sorted((ROOT / "solutions").glob("*.py"))]
+SOLUTIONS = [TINY, *(ROOT / "solutions" / f"{name}.py" for name in ("02_vqa_specialist", "07_synthetic_prompts"))]
 WITH_ANSWERS = (TINY, ROOT / "solutions" / "02_vqa_specialist.py")
 """That nbgrader gives other answers than the solution what judge.py gives them can be seen with few of them."""
 
