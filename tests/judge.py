@@ -13,7 +13,6 @@ shows with a few answers that nbgrader itself gives the same points.
 from __future__ import annotations
 
 import ast
-import importlib
 import io
 import json
 import os
@@ -32,6 +31,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from course.grade.plan import role
+from course.grade.warm import warm_up as load_all
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -41,16 +41,6 @@ FIXTURES = Path(__file__).parent / "fixtures"
 SEED = "2026"
 SECONDS = 240
 """As long may an answer take. Nobody waits for an endless loop."""
-LIBRARIES = (
-    "diffusers",
-    "IPython.core.interactiveshell",
-    "langchain_openai",
-    "matplotlib.pyplot",
-    "pandas",
-    "peft",
-    "torch",
-    "transformers",
-)
 
 
 @dataclass(frozen=True)
@@ -158,8 +148,9 @@ def judge_apart(solution: Path, answer: Answer) -> tuple[float, float, str]:
     """The same, but the answer runs in another process than its judge."""
     from course.grade.cells import CellRunner
     from course.grade.judge import grade
-    from course.grade.peers import Judge, Student
+    from course.grade.judge_end import Judge
     from course.grade.run import score
+    from course.grade.student_end import Student
     from course.grade.wire import Wire
 
     solved, released = built(solution)
@@ -223,13 +214,9 @@ def warm_up(solution: Path) -> None:
     from course.nbgrader_hooks import GRADER_ENVIRONMENT
 
     os.environ |= {**GRADER_ENVIRONMENT, "COURSE_GRADER_SEED": SEED}
-    for library in LIBRARIES:
-        importlib.import_module(library)
+    load_all()
     from helpers import checks
-    from helpers.models import load, roles
 
-    for each in roles():
-        load(each)
     for cell in cells_of(solution):
         if "locked" in cell.metadata:
             imports = [node for node in ast.parse(cell.source).body if isinstance(node, ast.Import | ast.ImportFrom)]

@@ -16,8 +16,11 @@ import torch
 from langchain_core.messages import AIMessage, HumanMessage
 from PIL import Image
 
-from course.grade.peers import Gone, Judge, Student
-from course.grade.values import Packer, Unfit, Unpacker
+from course.grade.forms import Unfit
+from course.grade.judge_end import Gone, Judge
+from course.grade.packing import Packer
+from course.grade.student_end import Student
+from course.grade.unpacking import Unpacker
 from course.grade.wire import Lost, TooSlow, Wire
 from helpers.checks.elsewhere import mirrored, runs_elsewhere, with_changes
 from helpers.checks.expect import CheckFailed

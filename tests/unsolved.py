@@ -19,8 +19,9 @@ from collections.abc import Iterator
 from multiprocessing import get_context
 from pathlib import Path
 
-from judge import LIBRARIES, ROOT
+from judge import ROOT
 
+from course.grade.warm import LIBRARIES
 from helpers.checks.names import names
 
 

@@ -1,7 +1,10 @@
 """Grading: the student's code and its judge are two processes; `course grade` grades a whole class.
 
-Modules, in reading order: `wire` (messages), `values` and `library` (what crosses by value), `peers` (calls both ways),
-`cells` (run a notebook's cells), `student` and `judge` (the two processes), `plan` (which cells run), `sandbox`,
-`zygote` (the warm parents), `grader` (one submission → result), `reading`, `likeness`, `repair`, `found` (files), `book` (nbgrader's gradebook),
-`run` (all of it).
+Modules, in reading order:
+    `wire`, `forms`, `packing`, `unpacking`, `library`   messages, and what crosses by value
+    `stubs`, `judge_end`, `student_end`                  calls both ways
+    `cells`, `plan`, `student`, `judge`                  running and judging a notebook's cells
+    `sandbox`, `warm`, `zygote`, `grader`                one submission → its result, in forks of a warm process
+    `reading`, `likeness`, `repair`, `found`             files of every kind → notebooks that can be graded
+    `book`, `run`                                        a folder of submissions → nbgrader's gradebook
 """

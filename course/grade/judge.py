@@ -19,7 +19,7 @@ from pathlib import Path
 import nbformat
 
 from course.grade.cells import CellRunner, clean_outputs
-from course.grade.peers import Gone, Judge, Slow
+from course.grade.judge_end import Gone, Judge, Slow
 from course.grade.plan import needed_cells, role
 from course.grade.wire import Wire
 from helpers.checks.elsewhere import runs_elsewhere

@@ -8,7 +8,9 @@ from typing import Any
 
 import torch
 
-from course.grade.values import Packer, Unfit, Unpacker
+from course.grade.forms import Unfit
+from course.grade.packing import Packer
+from course.grade.unpacking import Unpacker
 
 __all__ = ["adapters_of", "library_node", "library_value", "restore_adapters", "weights_of"]
 
@@ -141,7 +143,7 @@ def _module(packer: Packer, module: torch.nn.Module) -> dict:
     return {
         "module": [library, kind.__name__],
         "config": packer.pack(_plain(config)),
-        "weights": {name: packer._tensor(weight) for name, weight in weights.items()},
+        "weights": {name: packer.tensor(weight) for name, weight in weights.items()},
         "trained": trained,
         "training": module.training,
     }

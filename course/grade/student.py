@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 
 from course.grade.cells import CellRunner
-from course.grade.peers import Student
+from course.grade.student_end import Student
 from course.grade.wire import Wire
 
 __all__ = ["work"]

@@ -12,7 +12,6 @@ from __future__ import annotations
 import array
 import contextlib
 import gc
-import importlib
 import json
 import os
 import selectors
@@ -25,19 +24,10 @@ from pathlib import Path
 
 from course.grade import judge, student
 from course.grade.sandbox import Limits, close_shared, drop_privileges, hide_processes, isolate, open_shared
+from course.grade.warm import warm_up
 
-__all__ = ["LIBRARIES", "main", "send_order", "warm_up"]
+__all__ = ["main", "send_order"]
 
-LIBRARIES = (
-    "diffusers",
-    "IPython.core.interactiveshell",
-    "langchain_openai",
-    "matplotlib.pyplot",
-    "pandas",
-    "peft",
-    "torch",
-    "transformers",
-)
 WATCH = 1.0
 """Seconds between two looks at the size of a process's files."""
 
@@ -46,17 +36,6 @@ def send_order(parent: socket.socket, order: dict, ends: Sequence[socket.socket]
     """Send an order to a warm parent, with the sockets for a process."""
     numbers = array.array("i", [end.fileno() for end in ends])
     parent.sendmsg([json.dumps(order).encode()], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, numbers)] if ends else [])
-
-
-def warm_up() -> None:
-    """Import the libraries and load the mini models."""
-    for library in LIBRARIES:
-        importlib.import_module(library)
-    from helpers import checks  # noqa: F401
-    from helpers.models import load, roles
-
-    for role in roles():
-        load(role)
 
 
 def main(listening: socket.socket, *, sandboxed: bool) -> None:
