@@ -81,7 +81,7 @@ def bubblewrap(command: Iterable[str]) -> list[str]:
         link = path.is_symlink()
         binds += ["--symlink", os.readlink(path), str(path)] if link else ["--ro-bind", str(path), str(path)]
     folders = {parent for path in (ROOT / "x", *environment) for parent in path.parents}
-    made = [path for path in sorted(folders) if not any(path.is_relative_to(each) for each in (*seen, Path("/tmp")))]
+    made = [path for path in sorted(folders) if not any(path.is_relative_to(each) for each in seen)]
     hidden = ["--tmpfs", str(ROOT)] if any(ROOT.is_relative_to(path) for path in seen) else []
     code = [part for name in CODE for part in ("--ro-bind-try", str(ROOT / name), str(ROOT / name))]
     # The environment may lie inside the course's folder, and must come after what hides that.
@@ -90,12 +90,12 @@ def bubblewrap(command: Iterable[str]) -> list[str]:
         _bwrap(),
         *("--die-with-parent", "--new-session", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"),
         *("--unshare-cgroup-try", *_privileges(), "--clearenv"),
-        *_open_folders(path for path in made if path != Path("/")),
+        *("--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", "/tmp"),
+        *_open_folders(path for path in made if path not in (Path("/"), Path("/tmp"))),
         *binds,
         *hidden,
         *code,
         *inside,
-        *("--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", "/tmp"),
         *(part for name, value in _environment().items() for part in ("--setenv", name, value)),
         *("--chdir", str(ROOT)),
         *command,
@@ -182,12 +182,18 @@ def isolate(shared: Path, limits: Limits) -> None:
     _checked(libc.unshare(NEWNS | NEWUTS | NEWIPC | NEWPID | NEWNET))
     _mount(None, "/", None, MS_REC | MS_PRIVATE)
     own = os.open(shared, os.O_PATH)
+    places = {ROOT, Path(sys.prefix).resolve(), Path(sys.base_prefix).resolve()}
+    code = {place: os.open(place, os.O_PATH) for place in places if place.is_relative_to("/tmp")}
     _mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, f"size={limits.disk},mode=1777")
     if shared.parent.exists():  # not below /tmp
         _mount("tmpfs", str(shared.parent), "tmpfs", MS_NOSUID | MS_NODEV, "size=1m,mode=0755")
     shared.mkdir(parents=True)
     _mount(f"/proc/self/fd/{own}", str(shared), None, MS_BIND)
     os.close(own)
+    for place, number in sorted(code.items()):  # a course's folder in /tmp stays where it is
+        place.mkdir(parents=True, exist_ok=True)
+        _mount(f"/proc/self/fd/{number}", str(place), None, MS_BIND | MS_REC)
+        os.close(number)
     _mount("tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, f"size={limits.disk},mode=1777")
     _make_read_only(writable=("/tmp", "/dev/shm", str(shared), "/proc"))
     _loopback_up()
