@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nbgrader.preprocessors import NbGraderPreprocessor
+from sqlalchemy.exc import SAWarning
 from traitlets import Dict
 
 from course.nbgrader_hooks import GraderKernel
@@ -99,6 +101,8 @@ def record(folder: CourseDirectory, config: Config, student: str, assignment: st
     config.TakeOutputs.outputs = outputs
     folder.assignment_id, folder.student_id = assignment, student
     try:
-        Autograde(coursedir=folder, config=config).start()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SAWarning)  # nbgrader's own queries
+            Autograde(coursedir=folder, config=config).start()
     except NbGraderException as error:
         raise PlainError(f"nbgrader can't record {assignment} of {student}: {error}") from error
