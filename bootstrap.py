@@ -30,7 +30,7 @@ LINT = [
     "course build --check",
 ]
 
-GROUPS = "-n 3 --dist loadgroup --no-loadscope-reorder"  # tests/conftest.py forms the groups and their order
+GROUPS = "-n 3 --dist loadscope --no-loadscope-reorder"  # tests/conftest.py forms the groups and their order
 
 # PIP_… variables that change what pip installs, or where; not those for reaching its index.
 PIP_SETTINGS = ["TARGET", "PREFIX", "ROOT", "PYTHON", "DRY_RUN", "NO_DEPS", "REQUIREMENT", "EDITABLE", "CONSTRAINT"]

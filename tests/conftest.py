@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -17,15 +18,22 @@ SLOW = ("test_answers", "test_unsolved", "test_grading")
 """Files whose tests take minutes for each notebook."""
 
 
-def pytest_collection_modifyitems(items):
-    """Form the groups that pytest-xdist shares out to its workers: a file each, but a notebook each of the slow files.
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Share out files, but notebooks of the slow files, to the workers (its own groups do not work with pytest 9.2)."""
+    return Groups(config, log)
 
-    What takes longest comes first, so that in the end no worker waits for another.
-    """
-    for item in items:
-        file = Path(item.nodeid.split("::")[0])
-        notebook = getattr(item, "callspec", None) if file.stem in SLOW else None
-        item.add_marker(pytest.mark.xdist_group(f"{file} {notebook.id}" if notebook else str(file)))
+
+class Groups(LoadScopeScheduling):
+    def _split_scope(self, nodeid):
+        file, _, test = nodeid.partition("::")
+        if Path(file).stem not in SLOW:
+            return file
+        return f"{file} {test.partition('[')[2]}"
+
+
+def pytest_collection_modifyitems(items):
+    """Put what takes longest first, so that in the end no worker waits for another."""
     items.sort(key=lambda item: _turn(Path(item.nodeid.split("::")[0])))
 
 
