@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import subprocess
 import sys
 
@@ -58,3 +59,56 @@ def test_a_folder_that_the_code_page_can_not_show(pips_environment, monkeypatch)
     monkeypatch.setattr(sys, "stdout", out)
     pips_environment()
     assert b"Creating " in out.buffer.getvalue()
+
+
+@pytest.fixture
+def installs(tmp_path, monkeypatch):
+    """Sets the course up in an empty folder where some commands fail, and gives the commands that install it."""
+
+    def set_up(settings="", fails=lambda command: False):
+        for name in ("pyproject.toml", "constraints.txt"):
+            (tmp_path / name).write_text("")
+        monkeypatch.setattr(sys, "argv", ["bootstrap.py", "setup"])
+        monkeypatch.setattr(bootstrap, "ROOT", tmp_path)
+        monkeypatch.setattr(bootstrap, "VENV", tmp_path / "venv")
+        monkeypatch.setattr(bootstrap, "PYTHON", tmp_path / "venv" / "python")
+        monkeypatch.setattr(bootstrap, "STAMP", tmp_path / "installed.json")
+        monkeypatch.setattr(shutil, "which", lambda name: sys.executable)
+        commands = []
+
+        def run(command, **options):
+            command = [str(word) for word in command]
+            if "-e" in command:
+                commands.append((command, options.get("env", {})))
+            return subprocess.CompletedProcess(command, int(fails(command)), stdout=settings)
+
+        monkeypatch.setattr(subprocess, "run", run)
+        bootstrap.main()
+        return commands
+
+    return set_up
+
+
+def test_uv_installs_the_cpu_build_of_torch_where_there_is_no_card(installs):
+    ((command, _),) = installs()
+    assert command[0] == sys.executable and "--torch-backend auto" in " ".join(command)
+
+
+def test_where_torchs_own_index_is_out_of_reach_uv_takes_what_there_is(installs):
+    first, second = installs(fails=lambda command: "--torch-backend" in command)
+    assert second[0] == [word for word in first[0] if word not in ("--torch-backend", "auto")]
+
+
+def test_pip_installs_what_uv_can_not(installs):
+    *_, (command, _) = installs(fails=lambda command: "--python" in command)
+    assert command[1:4] == ["-m", "pip", "install"]
+
+
+def test_uv_asks_the_mirror_that_pip_would_ask_and_no_other(installs, monkeypatch):
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    settings = (
+        "global.cert='ca.pem'\nglobal.index-url='https://old.example.org'\n:env:.index-url='https://pip.example.org'"
+    )
+    ((command, environment),) = installs(settings)
+    assert environment["UV_DEFAULT_INDEX"] == "https://pip.example.org" and environment["SSL_CERT_FILE"] == "ca.pem"
+    assert "--torch-backend" not in command
