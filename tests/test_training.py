@@ -513,6 +513,23 @@ def test_turned_a_quarter_and_mirrored():
     assert transformed(picture, 0, True, 1)[0, 0].tolist() == [[2, 1], [4, 3]]
 
 
+def test_only_the_decoder_of_a_trained_vae_goes_on_learning(tmp_path):
+    from course.train.vae import VAERecipe, new_vae
+
+    new_vae().save_pretrained(tmp_path)
+    pixels = torch.randint(0, 256, (1, 64, 64, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    for progress, parts in (
+        (0.9, {"encoder", "quant_conv", "post_quant_conv", "decoder"}),
+        (1.0, {"post_quant_conv", "decoder"}),
+    ):
+        (tmp_path / "training.json").write_text(json.dumps({"progress": progress}))
+        recipe = VAERecipe(tmp_path)
+        recipe.loss({"pixels": pixels}, progress).backward()
+        assert {
+            name.split(".")[0] for name, weight in recipe.modules.named_parameters() if weight.grad is not None
+        } == parts
+
+
 def test_the_vae_alone_sees_things_that_the_world_does_not_know():
     from course.train.vae import NOVEL_SHARE, WHOLE_FROM, VAEBatches
 

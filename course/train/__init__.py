@@ -62,7 +62,7 @@ def _recipe(model: str, *, fresh: bool) -> Recipe:
     if model == "vae":
         from course.train.vae import VAERecipe
 
-        return VAERecipe()
+        return VAERecipe(exported)
     if model == "clip":
         from course.train.clip import CLIPRecipe
 

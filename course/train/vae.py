@@ -11,11 +11,14 @@ smooth and easy to learn.
 
 The first half of the training sees 64 × 64 crops, which cost a quarter and teach the same local structure; the rest
 sees whole pictures, so that the group norms see the statistics of inference.
+
+A trained VAE can be trained further without spoiling the U-Net that draws its latents: then only the decoder learns.
 """
 
 from __future__ import annotations
 
 import copy
+import json
 from pathlib import Path
 
 import numpy as np
@@ -155,10 +158,14 @@ class VAERecipe(Recipe):
     warmup_steps = 50
     memory = 16_000
 
-    def __init__(self):
+    def __init__(self, exported: Path | None = None):
         torch.manual_seed(self.seed)
         self.batches = VAEBatches()
         self.modules = new_vae()
+        self.latents_are_fixed = exported is not None and _is_trained(exported)
+        if self.latents_are_fixed:
+            self.modules.encoder.requires_grad_(False)
+            self.modules.quant_conv.requires_grad_(False)
 
     def loss(self, batch: Batch, progress: float) -> torch.Tensor:
         pixels = to_pixels(batch["pixels"])
@@ -166,20 +173,29 @@ class VAERecipe(Recipe):
         latents = posterior.sample()
         strength = NOISE * torch.rand(len(latents), 1, 1, 1, device=latents.device)
         latents = latents + strength * latents.detach().float().std() * torch.randn_like(latents)
+        if self.latents_are_fixed:
+            return self._error(self.modules.decode(latents).sample.float(), pixels)
         if torch.rand(()) < EQUIVARIANT_SHARE:
             turn, mirror = int(torch.randint(4, ())), bool(torch.rand(()) < 0.5)
             scale = 0.5 if torch.rand(()) < 0.5 else 1.0  # at other scales pixels and latents would not align
             latents, pixels = transformed(latents, turn, mirror, scale), transformed(pixels, turn, mirror, scale)
-        decoded = self.modules.decode(latents).sample.float()
+        kl = posterior.kl().mean() / posterior.mean[0].numel()
+        return self._error(self.modules.decode(latents).sample.float(), pixels) + KL_WEIGHT * kl
+
+    def _error(self, decoded: torch.Tensor, pixels: torch.Tensor) -> torch.Tensor:
         error = decoded - pixels
         edges = sum((a - b).abs().mean() for a, b in zip(differences(decoded), differences(pixels), strict=True))
-        kl = posterior.kl().mean() / posterior.mean[0].numel()
-        return error.abs().mean() + error.square().mean() + EDGE_WEIGHT * edges + KL_WEIGHT * kl
+        return error.abs().mean() + error.square().mean() + EDGE_WEIGHT * edges
 
     @torch.no_grad()
     def export(self, modules: AutoencoderKL, folder: Path) -> None:
         """Save the VAE with latents of mean 0 and equal standard deviation, stored in `scaling_factor`."""
         vae = copy.deepcopy(modules)
+        if not self.latents_are_fixed:
+            self._normalize(vae)
+        vae.half().save_pretrained(folder)
+
+    def _normalize(self, vae: AutoencoderKL) -> None:
         rng = np.random.default_rng(self.seed)
         pictures = [drawn(random_scene(rng)) for _ in range(STATISTICS)]
         means = torch.cat(
@@ -189,7 +205,14 @@ class VAERecipe(Recipe):
             ]
         )
         normalize_latents(vae, means.mean((0, 2, 3)), means.std((0, 2, 3)))
-        vae.half().save_pretrained(folder)
 
     def warm_start(self, folder: Path) -> None:
-        self.modules.load_state_dict(AutoencoderKL.from_pretrained(folder).state_dict())
+        trained = AutoencoderKL.from_pretrained(folder)
+        self.modules.load_state_dict(trained.state_dict())
+        self.modules.register_to_config(scaling_factor=trained.config.scaling_factor)
+
+
+def _is_trained(folder: Path) -> bool:
+    """Return whether the training of the exported model came to its end."""
+    record = folder / "training.json"
+    return record.exists() and json.loads(record.read_text(encoding="utf-8"))["progress"] >= 1
