@@ -1,7 +1,7 @@
 """`course sync`: copy what `pyproject.toml` declares to the other files that need it.
 
 The dependency lists become `requirements.txt` and `environment.yml`; the project's address goes into
-the README's badge and links and into the notebooks' first cell.
+the notebooks' first cell and into the pages that name it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 #: What a student installs: the notebooks' libraries and JupyterLab.
 STUDENT_EXTRA = "lab"
+
+PAGES = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CITATION.cff", ".github/ISSUE_TEMPLATE/config.yml"]
+"""Files with the project's address, besides solutions/."""
 
 #: GitHub owner/name as in the address of a page or a clone, or in Colab's (…/github/owner/name).
 ADDRESS = re.compile(r"(github(?:\.com)?/)[\w-]+/picture-this\b")
@@ -48,7 +51,7 @@ def _wanted(project: dict, root: Path) -> dict[Path, str]:
         root / "environment.yml": _environment(packages, project["requires-python"]),
     }
     address = project["urls"]["Repository"].removeprefix("https://github.com/")
-    for path in [root / "README.md", root / "CONTRIBUTING.md", *sorted((root / "solutions").glob("*.py"))]:
+    for path in [*(root / page for page in PAGES), *sorted((root / "solutions").glob("*.py"))]:
         if path.exists():
             files[path] = ADDRESS.sub(rf"\g<1>{address}", read_utf8(path))
     return files
