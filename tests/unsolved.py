@@ -1,10 +1,10 @@
-"""Runs a solved notebook, takes away one exercise at a time, and runs again whatever hangs on it.
+"""Runs a solved notebook, takes away one exercise at a time, and runs whatever hangs on it.
 
     python tests/unsolved.py solutions/02_vqa_specialist.py
 
 prints a line of JSON per cell that ends in an error: exercise, cell, shown. Cells that hang on an exercise are those
 that use its name, or a name that such a cell defines. Each exercise is taken away in a fork of the process that has run
-the whole notebook, so that the others stay as they were, and only what hangs on it costs time.
+what the notebook's exercises need, so that the others stay as they were, and only what hangs on it costs time.
 """
 
 from __future__ import annotations
@@ -44,6 +44,21 @@ def dependents(sources: list[str], at: int, exercise: str) -> tuple[list[int], s
             tainted -= defined
     again = [i for i in range(at + 1, len(sources)) if i in hanging or found[i][1] & lost]
     return again, lost
+
+
+def prepared(sources: list[str], exercises: list[tuple[int, str]]) -> list[int]:
+    """The cells to run before exercises are taken away: the exercises, and what the cells that hang on them need."""
+    found = [names(source, in_functions=True) for source in sources]
+    hanging = {i for at, exercise in exercises for i in dependents(sources, at, exercise)[0]}
+    kept, needed = {at for at, _ in exercises}, set()
+    for i in range(len(sources) - 1, -1, -1):
+        uses, defines = found[i]
+        if i in kept or defines & needed:
+            kept.add(i)
+            needed = (needed - defines) | set(uses)
+        elif i in hanging:
+            needed |= set(uses)
+    return sorted(kept)
 
 
 def take_away(shell, sources: list[str], at: int, exercise: str, stub: str) -> list[dict]:
@@ -96,7 +111,7 @@ def _one_by_one(shell, tasks: list[tuple]) -> Iterator[list[dict]]:
 
 
 def main(solution: Path) -> None:
-    """Runs the notebook, and then without each of its exercises."""
+    """Runs what the notebook's exercises need, and then each part that hangs on an exercise, without it."""
     from IPython.core.interactiveshell import InteractiveShell
     from IPython.utils.capture import capture_output
     from traitlets.config import Config
@@ -119,9 +134,7 @@ def main(solution: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         with capture_output() as shown:
-            for cell, source in zip(code, sources, strict=True):
-                if cell.id.endswith("_tests"):
-                    continue  # no cell hangs on a check, and test_answers.py sees what checks say of solutions
+            for source in map(sources.__getitem__, prepared(sources, exercises)):
                 outcome = shell.run_cell(source)
                 if outcome.error_before_exec or outcome.error_in_exec:
                     break
