@@ -11,7 +11,7 @@ __all__ = ["SCENES", "draw_originals"]
 #: What each file shows. The layout is fixed, so everybody starts from the same four pictures.
 SCENES = {
     "cats_on_a_sofa.png": Scene(
-        (Thing("cat", "orange", "small", 2), Thing("sofa", "blue")), place="room", relation="on", layout=6
+        (Thing("cat", "orange", "small", 2), Thing("sofa", "blue")), place="room", relation="on", layout=10
     ),
     "astronaut_on_mars.png": Scene((Thing("astronaut", "white"),), place="mars", layout=7),
     "car_at_sunset.png": Scene((Thing("car", "red"),), place="road at sunset", layout=7),
