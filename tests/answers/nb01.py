@@ -71,6 +71,81 @@ def fresh():
     return pipeline
 """
 
+# Editing a picture, all of it or a part; a mistake is made in one of the parts.
+EDIT = """
+@torch.no_grad()
+def img2img(pipe, picture, prompt, *, strength={default}, steps=25, guidance_scale=4.0, seed=0):
+    {check}
+    scheduler = pipe.scheduler
+    generator = torch.Generator().manual_seed({seed})
+    pixels = pipe.image_processor.preprocess(picture).to(pipe.device)
+    known = pipe.vae.encode(pixels).latent_dist.{latents}
+    noise = torch.randn(known.shape, generator=generator)
+    scheduler.set_timesteps(steps)
+    left = {left}
+    timesteps = scheduler.timesteps[len(scheduler.timesteps) - left:]
+    if {pure}:
+        latents = noise * scheduler.init_noise_sigma
+    elif left:
+        latents = {start}
+    else:
+        latents = {nothing}
+    with_text, without = pipe.encode_prompt(prompt, pipe.device, 1, True)
+    for t in timesteps:
+        seen = {seen}
+        answers = [pipe.unet(seen, t, states).sample for states in (without, with_text)]
+        latents = scheduler.step({guided}, t, latents).prev_sample
+    return pipe.image_processor.postprocess(pipe.vae.decode(latents / pipe.vae.config.scaling_factor).sample)[0]
+"""
+EDIT_RIGHT = {
+    "default": "0.6",
+    "check": 'if strength < 0 or strength > 1:\n        raise ValueError("strength is a share, from 0 to 1")',
+    "seed": "seed",
+    "latents": "mode() * pipe.vae.config.scaling_factor",
+    "left": "int(steps * strength)",
+    "pure": "left == steps",
+    "start": "scheduler.add_noise(known, noise, timesteps[:1])",
+    "nothing": "known",
+    "seen": "scheduler.scale_model_input(latents, t)",
+    "guided": "guide(*answers, guidance_scale)",
+}
+INPAINT = """
+@torch.no_grad()
+def inpaint(pipe, picture, mask, prompt, *, steps=25, guidance_scale=4.0, seed=0):
+    {check}
+    known = to_latents([picture])
+    cells = mask.resize(known.shape[-2:], Image.Resampling.{filter})
+    white = torch.tensor(np.array(cells, dtype="float32") / 255)
+    white = {white}
+    generator = torch.Generator().manual_seed({seed})
+    latents = noise = torch.randn(known.shape, generator=generator)
+    latents = latents{sigma}
+    text, empty = pipe.encode_prompt(prompt, pipe.device, 1, True)
+    pipe.scheduler.set_timesteps(steps)
+    {before}
+    for i, t in enumerate(pipe.scheduler.timesteps):
+        {back}
+        seen = pipe.scheduler.scale_model_input(torch.cat([latents] * 2), t)
+        first, second = pipe.unet(seen, t, encoder_hidden_states=torch.cat([empty, text])).sample.chunk(2)
+        guess = guide(first, second, {scale})
+        latents = pipe.scheduler.step(guess, t, latents).prev_sample
+        {after}
+    drawn = to_pictures(latents)[0]
+    return {pasted}
+"""
+INPAINT_RIGHT = {
+    "check": 'if mask.size != picture.size or mask.mode != "L":\n        raise ValueError("mask and picture do not fit")',
+    "filter": "BOX",
+    "white": "white",
+    "seed": "seed",
+    "sigma": " * pipe.scheduler.init_noise_sigma",
+    "before": "",
+    "back": "latents = white * latents + (1 - white) * pipe.scheduler.add_noise(known, noise, t[None])",
+    "scale": "guidance_scale",
+    "after": "",
+    "pasted": "Image.composite(drawn, picture, mask)",
+}
+
 # A fine-tuning loop; a mistake is made in one of its parts.
 TUNE = """
 def fine_tune(pipe, images, prompt, *, max_steps=40):
@@ -272,6 +347,53 @@ def generate_images(prompt, n=1, *, seed=0, steps=25, guidance_scale=4.0):
         return float(clip.embed_texts([prompt])[0] @ clip.embed_images([picture])[0])
 
     return {n: score(n) for n in steps}"""
+        ),
+    ],
+    "img2img": [
+        EDIT.format(**EDIT_RIGHT),
+        """
+@torch.no_grad()
+def img2img(pipe, picture, prompt, *, strength=0.6, steps=25, guidance_scale=4.0, seed=0):
+    if not (0 <= strength <= 1):
+        raise ValueError(f"strength {strength} is not between 0 and 1")
+    generator = torch.Generator().manual_seed(seed)
+    latents = to_latents([picture])
+    noise = torch.randn(latents.shape, generator=generator)
+    pipe.scheduler.set_timesteps(steps)
+    skipped = steps - int(steps * strength)
+    for i, t in enumerate(pipe.scheduler.timesteps):
+        if i < skipped:
+            continue
+        if i == skipped and strength < 1:
+            latents = pipe.scheduler.add_noise(latents, noise, t.reshape(1))
+        elif i == skipped:
+            latents = noise * pipe.scheduler.init_noise_sigma
+        states = torch.cat(pipe.encode_prompt(prompt, pipe.device, 1, True)[::-1])
+        seen = pipe.scheduler.scale_model_input(torch.cat([latents] * 2), t)
+        uncond, text = pipe.unet(seen, t, states, return_dict=False)[0].chunk(2)
+        latents = pipe.scheduler.step(uncond + guidance_scale * (text - uncond), t, latents, return_dict=False)[0]
+    (result,) = to_pictures(latents)
+    return result
+""",
+    ],
+    "inpaint": [
+        INPAINT.format(**INPAINT_RIGHT),
+        INPAINT.format(
+            **{
+                **INPAINT_RIGHT,
+                "filter": "BILINEAR",
+                "white": "white > 0.5",
+                # other noise each time, and put back after the step, with noise for the next one
+                "before": "other = torch.Generator().manual_seed(seed + 1)",
+                "back": "pass",
+                "after": """if i + 1 < steps:
+            fresh = torch.randn(known.shape, generator=other)
+            back = pipe.scheduler.add_noise(known, fresh, pipe.scheduler.timesteps[i + 1 : i + 2])
+            latents = torch.where(white, latents, back)""",
+                "pasted": """Image.fromarray(
+        np.where(np.array(mask)[..., None] > 127, np.array(drawn), np.array(picture))
+    )""",
+            }
         ),
     ],
     "fine_tune": [
@@ -672,6 +794,117 @@ def generate_images(prompt, n=1, *, seed=0, steps=25, guidance_scale=4.0):
             SWEEP.format(body="return {n: score_of(prompt, n, 0) for n in steps}") + SCORE_OF,
         ),
     ],
+    "img2img": [
+        ("no noise is added", EDIT.format(**{**EDIT_RIGHT, "start": "known"})),
+        (
+            "the strength the wrong way round",
+            EDIT.format(**{**EDIT_RIGHT, "left": "int(steps * (1 - strength))"}),
+        ),
+        ("one step too many", EDIT.format(**{**EDIT_RIGHT, "left": "min(int(steps * strength) + 1, steps)"})),
+        ("no scaling factor", EDIT.format(**{**EDIT_RIGHT, "latents": "mean"})),
+        (
+            "a sample of the latents",
+            EDIT.format(**{**EDIT_RIGHT, "latents": "sample(generator) * pipe.vae.config.scaling_factor"}),
+        ),
+        ("from the text alone", EDIT.format(**{**EDIT_RIGHT, "pure": "left"})),
+        ("no guidance", EDIT.format(**{**EDIT_RIGHT, "guided": "answers[1]"})),
+        ("the seed is always 0", EDIT.format(**{**EDIT_RIGHT, "seed": "0"})),
+        (
+            "diffusers does it",
+            """
+def img2img(pipe, picture, prompt, *, strength=0.6, steps=25, guidance_scale=4.0, seed=0):
+    from diffusers import StableDiffusionImg2ImgPipeline
+
+    editor = StableDiffusionImg2ImgPipeline(**pipe.components, requires_safety_checker=False)
+    return editor(prompt, picture, strength=strength, num_inference_steps=steps, guidance_scale=guidance_scale,
+                  generator=torch.Generator().manual_seed(seed)).images[0]
+""",
+        ),
+        ("the picture shines through at strength 1", EDIT.format(**{**EDIT_RIGHT, "pure": "False"})),
+        ("any strength will do", EDIT.format(**{**EDIT_RIGHT, "check": "strength = min(max(strength, 0), 1)"})),
+        ("the steps rounded to the nearest", EDIT.format(**{**EDIT_RIGHT, "left": "round(steps * strength)"})),
+        ("strength 0.8 by default", EDIT.format(**{**EDIT_RIGHT, "default": "0.8"})),
+        (
+            "schedulers that scale are forgotten",
+            EDIT.format(**{**EDIT_RIGHT, "seen": "latents"}),
+        ),
+    ],
+    "inpaint": [
+        ("nothing is put back", INPAINT.format(**{**INPAINT_RIGHT, "back": "pass"})),
+        (
+            "put back once, before the loop",
+            INPAINT.format(
+                **{
+                    **INPAINT_RIGHT,
+                    "back": "pass",
+                    "before": "latents = torch.where(white > 0, latents, pipe.scheduler.add_noise("
+                    "known, noise, pipe.scheduler.timesteps[:1]))",
+                }
+            ),
+        ),
+        (
+            "put back without noise",
+            INPAINT.format(**{**INPAINT_RIGHT, "back": "latents = white * latents + (1 - white) * known"}),
+        ),
+        (
+            "put back with the noise of the step before",
+            INPAINT.format(
+                **{
+                    **INPAINT_RIGHT,
+                    "back": "pass",
+                    "after": "latents = white * latents + (1 - white) * pipe.scheduler.add_noise(known, noise, t[None])",
+                }
+            ),
+        ),
+        (
+            "black and white swapped",
+            INPAINT.format(
+                **{**INPAINT_RIGHT, "white": "1 - white", "pasted": "Image.composite(picture, drawn, mask)"}
+            ),
+        ),
+        ("the old pixels are not pasted", INPAINT.format(**{**INPAINT_RIGHT, "pasted": "drawn"})),
+        ("the seed is not used", INPAINT.format(**{**INPAINT_RIGHT, "seed": "0"})),
+        ("no guidance", INPAINT.format(**{**INPAINT_RIGHT, "scale": "1.0"})),
+        (
+            "the picture as it came",
+            """
+def inpaint(pipe, picture, mask, prompt, *, steps=25, guidance_scale=4.0, seed=0):
+    if mask.size != picture.size or mask.mode != "L":
+        raise ValueError("mask and picture do not fit")
+    return picture.copy()
+""",
+        ),
+        (
+            "two pictures glued together",
+            """
+def inpaint(pipe, picture, mask, prompt, *, steps=25, guidance_scale=4.0, seed=0):
+    if mask.size != picture.size or mask.mode != "L":
+        raise ValueError("mask and picture do not fit")
+    latents = sample_latents(
+        pipe, prompt, steps=steps, guidance_scale=guidance_scale, generator=torch.Generator().manual_seed(seed)
+    )
+    return Image.composite(to_pictures(latents)[0], picture, mask)
+""",
+        ),
+        (
+            "any mask will do",
+            INPAINT.format(**{**INPAINT_RIGHT, "check": 'mask = mask.convert("L").resize(picture.size)'}),
+        ),
+        (
+            "an assertion about the mask",
+            INPAINT.format(**{**INPAINT_RIGHT, "check": 'assert mask.size == picture.size and mask.mode == "L"'}),
+        ),
+        ("no init_noise_sigma", INPAINT.format(**{**INPAINT_RIGHT, "sigma": ""})),
+        (
+            "pastes into the picture that was given",
+            INPAINT.format(
+                **{
+                    **INPAINT_RIGHT,
+                    "pasted": "(picture.paste(drawn, (0, 0), mask), picture)[1]",
+                }
+            ),
+        ),
+    ],
     "fine_tune": [
         ("never takes a step", TUNE.format(**{**TUNE_RIGHT, "step": "pass"})),
         ("too few steps to learn anything", TUNE.format(**{**TUNE_RIGHT, "steps": "3"})),
@@ -727,6 +960,18 @@ PARTIAL = {
         "tables in place of numbers",
         "smallest number of steps first",
         "loads the pipeline for each picture",
+    ),
+    "img2img": (
+        "any strength will do",
+        "the steps rounded to the nearest",
+        "strength 0.8 by default",
+        "schedulers that scale are forgotten",
+    ),
+    "inpaint": (
+        "any mask will do",
+        "an assertion about the mask",
+        "no init_noise_sigma",
+        "pastes into the picture that was given",
     ),
     "fine_tune": ("always 40 steps", "returns nothing", "lora_alpha is twice r"),
 }

@@ -1,34 +1,54 @@
-"""Models for the checks: a tiny U-Net, and copies of the real pipeline that may be trained."""
+"""Models for the checks: a tiny U-Net, copies of the real pipeline that may be trained, and pipelines switched off."""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
+from helpers.checks.elsewhere import mirrored
+from helpers.checks.expect import CheckFailed
 from helpers.models import with_scheduler
 
 if TYPE_CHECKING:
     from diffusers import StableDiffusionPipeline, UNet2DConditionModel
 
-__all__ = ["picture_size", "private_copy", "tiny_unet"]
+__all__ = ["no_pipeline", "picture_size", "private_copy", "tiny_unet", "untrained"]
 
 
-def tiny_unet() -> UNet2DConditionModel:
-    """Make a U-Net with random weights: 4 latent channels of 8×8, and text states of width 8."""
+def tiny_unet(*, channels: int = 4, side: int = 8, width: int = 8) -> UNet2DConditionModel:
+    """Make a U-Net with random weights: for latents of so many channels and side×side, and text states of this width."""
     from diffusers import UNet2DConditionModel
 
     return UNet2DConditionModel(
-        sample_size=8,
-        in_channels=4,
-        out_channels=4,
+        sample_size=side,
+        in_channels=channels,
+        out_channels=channels,
         block_out_channels=(8, 16),
         layers_per_block=1,
         norm_num_groups=4,
-        cross_attention_dim=8,
+        cross_attention_dim=width,
         attention_head_dim=2,
         down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
         up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
     )
+
+
+def untrained(pipe: StableDiffusionPipeline) -> StableDiffusionPipeline:
+    """Return the pipeline with a tiny U-Net, whose pictures show nothing but are the same ones each time, and fast."""
+    import torch
+
+    own = pipe.unet.config
+    unet = tiny_unet(channels=own.in_channels, side=own.sample_size, width=own.cross_attention_dim)
+    with torch.no_grad():
+        for name, weight in unet.named_parameters():
+            if "attn2.to_out" in name:
+                weight *= 10  # so that the prompt makes a difference
+    other = with_scheduler(pipe, pipe.scheduler)
+    other.register_modules(unet=unet.eval())
+    return other
 
 
 def private_copy(pipe: StableDiffusionPipeline) -> StableDiffusionPipeline:
@@ -46,3 +66,16 @@ def private_copy(pipe: StableDiffusionPipeline) -> StableDiffusionPipeline:
 def picture_size(pipe: StableDiffusionPipeline) -> int:
     """Return the side length of the pipeline's pictures, in pixels."""
     return pipe.unet.config.sample_size * pipe.vae_scale_factor
+
+
+@mirrored
+@contextmanager
+def no_pipeline(exercise: str) -> Iterator[None]:
+    """Make a call of a Stable Diffusion pipeline raise `CheckFailed`: the exercise's loop must be written by hand."""
+    import diffusers
+
+    by_hand = CheckFailed(f"{exercise} calls a pipeline. Write the loop yourself, with the pipeline's parts.")
+    with ExitStack() as patches:
+        for kind in ("StableDiffusionPipeline", "StableDiffusionImg2ImgPipeline", "StableDiffusionInpaintPipeline"):
+            patches.enter_context(patch.object(getattr(diffusers, kind), "__call__", side_effect=by_hand))
+        yield

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
-from unittest.mock import patch
 
 from helpers.checks.cases import Exercise
-from helpers.checks.elsewhere import mirrored
-from helpers.checks.expect import CheckFailed, Mistake, compare_tensors, expect
+from helpers.checks.expect import Mistake, compare_tensors, expect
+from helpers.checks.nb01.material import no_pipeline
 from helpers.checks.samples import random_prompt
 from helpers.models import with_scheduler
 
@@ -67,7 +65,7 @@ def guidance_of_one(sample_latents, pipe, rng) -> None:
 def defaults(sample_latents, pipe, rng) -> None:
     """25 steps and guidance 4 by default"""
     drawing = _Drawing.at_random(rng, steps=25)._replace(guidance_scale=4.0)
-    with no_pipeline():
+    with no_pipeline("sample_latents"):
         result = sample_latents(pipe, drawing.prompt, generator=drawing.generator())
     compare_tensors(result, drawing.latents(pipe), "Your latents with the defaults", tolerance=TOLERANCE)
 
@@ -78,7 +76,7 @@ def without_generator(sample_latents, pipe, rng) -> None:
     import torch
 
     prompt = _Drawing.at_random(rng, steps=2).prompt
-    with no_pipeline():
+    with no_pipeline("sample_latents"):
         one, two = (sample_latents(pipe, prompt, steps=2) for _ in range(2))
     same = torch.is_tensor(one) and torch.is_tensor(two) and torch.equal(one, two)
     expect(not same, "Two calls without a generator gave the same latents. They should start from different noise.")
@@ -113,7 +111,7 @@ class _Drawing(NamedTuple):
 
     def by(self, sample_latents, pipe: StableDiffusionPipeline) -> Any:
         """Run the student's loop."""
-        with no_pipeline():
+        with no_pipeline("sample_latents"):
             return sample_latents(
                 pipe,
                 self.prompt,
@@ -132,17 +130,6 @@ class _Drawing(NamedTuple):
             output_type="latent",
             **more,
         ).images
-
-
-@mirrored
-@contextmanager
-def no_pipeline() -> Iterator[None]:
-    """Make a call of a pipeline raise `CheckFailed`: the loop must be written by hand."""
-    from diffusers import StableDiffusionPipeline
-
-    by_hand = CheckFailed("sample_latents calls the pipeline. Write the loop yourself, with the pipeline's parts.")
-    with patch.object(StableDiffusionPipeline, "__call__", side_effect=by_hand):
-        yield
 
 
 def _compare(sample_latents, pipe: StableDiffusionPipeline, drawing: _Drawing) -> None:
