@@ -54,6 +54,36 @@ LENGTH_1 = """image_embeds = image_embeds / image_embeds.norm(dim=-1, keepdim=Tr
     text_embeds = text_embeds / text_embeds.norm(dim=-1, keepdim=True)
     """
 
+ATTEND = """
+def attend(q, k, v, mask=None):
+    {body}
+"""
+# The parts of an attend; a mistake is made in one of them.
+ATTEND_PARTS = """
+def attend(q, k, v, mask=None):
+    scores = {scores}
+    if mask is not None:
+        scores = {masked}
+    weights = {weights}
+    if mask is not None:
+        weights = {cleaned}
+    return {result}
+"""
+ATTEND_RIGHT = {
+    "scores": "q @ k.mT / math.sqrt(q.shape[-1])",
+    "masked": "scores.masked_fill(~mask, -torch.inf)",
+    "weights": "scores.softmax(dim=-1)",
+    "cleaned": "weights.masked_fill(~mask, 0)",
+    "result": "weights @ v, weights",
+}
+
+SIGMOID = """
+def sigmoid_loss(image_embeds, text_embeds, temperature, bias):
+    {body}
+"""
+COSINES = "cosines = F.normalize(image_embeds, dim=-1) @ F.normalize(text_embeds, dim=-1).T\n    "
+LABELS = "labels = 2 * torch.eye(len(cosines)) - 1\n    "
+
 ZERO_SHOT = """
 @torch.no_grad()
 def zero_shot(image, labels):
@@ -309,6 +339,72 @@ def contrastive_loss(image_embeds, text_embeds, temperature):
     p_rows, p_columns = torch.log_softmax(logits, 1), torch.log_softmax(logits, 0)
     return -(torch.trace(p_rows) + torch.trace(p_columns)) / (2 * n)
 """,
+    ],
+    "attend": [
+        ATTEND_PARTS.format(**ATTEND_RIGHT),
+        ATTEND.format(
+            body="""scale = q.shape[-1] ** -0.5
+    scores = torch.einsum("...nd,...md->...nm", q * scale, k)
+    if mask is None:
+        weights = F.softmax(scores, dim=-1)
+    else:
+        weights = F.softmax(torch.where(mask, scores, float("-inf")), dim=-1).nan_to_num(0.0)
+    return torch.einsum("...nm,...md->...nd", weights, v), weights"""
+        ),
+        ATTEND.format(
+            body="""scores = torch.matmul(q, k.transpose(-2, -1)).div(k.size(-1) ** 0.5)
+    if mask is None:
+        mask = torch.ones_like(scores, dtype=torch.bool)
+    lowest = torch.finfo(scores.dtype).min
+    weights = torch.softmax(scores.masked_fill(mask.logical_not(), lowest), dim=-1) * mask
+    return torch.matmul(weights, v), weights"""
+        ),
+        ATTEND.format(
+            body="""scores = q.float() @ k.float().transpose(-1, -2) / q.size(-1) ** 0.5
+    scores = scores if q.dtype != torch.float64 else q @ k.transpose(-1, -2) / q.size(-1) ** 0.5
+    allowed = torch.ones_like(scores) if mask is None else mask.to(scores.dtype)
+    e = torch.exp(scores - scores.amax(-1, keepdim=True)) * allowed
+    weights = (e / e.sum(-1, keepdim=True).clamp(min=1e-30)).to(q.dtype)
+    return weights @ v, weights"""
+        ),
+        ATTEND.format(
+            body="""scores = (q.unsqueeze(-2) * k.unsqueeze(-3)).sum(-1) / math.sqrt(q.shape[-1])
+    if mask is not None:
+        nothing = torch.zeros((), dtype=scores.dtype)
+        scores = scores + nothing.masked_fill(~mask, -torch.inf)
+        empty = ~mask.any(-1, keepdim=True)
+        scores = scores.masked_fill(empty, 0)
+        weights = scores.log_softmax(-1).exp().masked_fill(empty, 0)
+    else:
+        weights = scores.log_softmax(-1).exp()
+    return (weights.unsqueeze(-1) * v.unsqueeze(-3)).sum(-2), weights"""
+        ),
+    ],
+    "sigmoid_loss": [
+        SIGMOID.format(
+            body=COSINES
+            + """logits = cosines * temperature + bias
+    target = torch.eye(len(logits))
+    return F.binary_cross_entropy_with_logits(logits, target, reduction="sum") / len(logits)"""
+        ),
+        SIGMOID.format(
+            body=COSINES + LABELS + """return F.softplus(-labels * (temperature * cosines + bias)).sum(dim=1).mean()"""
+        ),
+        SIGMOID.format(
+            body="""n, total = len(image_embeds), 0
+    for i in range(n):
+        for j in range(n):
+            logit = F.cosine_similarity(image_embeds[i], text_embeds[j], dim=0) * temperature + bias
+            total = total - F.logsigmoid(logit if i == j else -logit)
+    return total / n"""
+        ),
+        SIGMOID.format(
+            body="""a = image_embeds / image_embeds.norm(dim=1, keepdim=True)
+    b = text_embeds / text_embeds.norm(dim=1, keepdim=True)
+    logits = torch.einsum("id,jd->ij", a, b) * temperature + bias
+    own = torch.eye(len(a), dtype=torch.bool)
+    return F.softplus(torch.where(own, -logits, logits)).sum() / len(a)"""
+        ),
     ],
     "zero_shot": [
         """
@@ -793,6 +889,182 @@ MAX_BYTES, MAX_PIXELS = 20_000_000, 25_000_000
             ),
         ),
     ],
+    "attend": [
+        ("not scaled", ATTEND_PARTS.format(**{**ATTEND_RIGHT, "scores": "q @ k.mT"})),
+        ("divided by d", ATTEND_PARTS.format(**{**ATTEND_RIGHT, "scores": "q @ k.mT / q.shape[-1]"})),
+        (
+            "the scale of the number of keys",
+            ATTEND_PARTS.format(**{**ATTEND_RIGHT, "scores": "q @ k.mT / math.sqrt(k.shape[-2])"}),
+        ),
+        ("a softmax over the queries", ATTEND_PARTS.format(**{**ATTEND_RIGHT, "weights": "scores.softmax(dim=-2)"})),
+        ("a sigmoid in place of the softmax", ATTEND_PARTS.format(**{**ATTEND_RIGHT, "weights": "scores.sigmoid()"})),
+        ("weights first", ATTEND_PARTS.format(**{**ATTEND_RIGHT, "result": "weights, weights @ v"})),
+        ("scores in place of weights", ATTEND_PARTS.format(**{**ATTEND_RIGHT, "result": "weights @ v, scores"})),
+        ("only the output", ATTEND_PARTS.format(**{**ATTEND_RIGHT, "result": "weights @ v"})),
+        (
+            "the mask the wrong way round",
+            ATTEND_PARTS.format(
+                **{
+                    **ATTEND_RIGHT,
+                    "masked": "scores.masked_fill(mask, -torch.inf)",
+                    "cleaned": "weights.masked_fill(mask, 0)",
+                }
+            ),
+        ),
+        ("the mask after the softmax alone", ATTEND_PARTS.format(**{**ATTEND_RIGHT, "masked": "scores"})),
+        (
+            "scores of 0 where nothing is allowed",
+            ATTEND_PARTS.format(**{**ATTEND_RIGHT, "masked": "scores * mask", "cleaned": "weights"}),
+        ),
+        (
+            "the mask is not used",
+            ATTEND_PARTS.format(**{**ATTEND_RIGHT, "masked": "scores", "cleaned": "weights"}),
+        ),
+        (
+            "changes the queries",
+            ATTEND_PARTS.format(**{**ATTEND_RIGHT, "scores": "q.div_(math.sqrt(q.shape[-1])) @ k.mT"}),
+        ),
+        ("NaN where nothing is allowed", ATTEND_PARTS.format(**{**ATTEND_RIGHT, "cleaned": "weights"})),
+        (
+            "equal weights where nothing is allowed",
+            ATTEND_PARTS.format(
+                **{
+                    **ATTEND_RIGHT,
+                    "masked": "scores.masked_fill(~mask, torch.finfo(scores.dtype).min)",
+                    "cleaned": "weights",
+                }
+            ),
+        ),
+        (
+            "-1e9, which float16 does not hold",
+            ATTEND_PARTS.format(**{**ATTEND_RIGHT, "masked": "scores.masked_fill(~mask, -1e9)"}),
+        ),
+        (
+            "no broadcasting",
+            ATTEND.format(
+                body="""shape = q.shape
+    q, k, v = (x.reshape(-1, *x.shape[-2:]) for x in (q, k, v))
+    scores = torch.bmm(q, k.transpose(1, 2)) / math.sqrt(q.shape[-1])
+    if mask is not None:
+        mask = mask.reshape(scores.shape)
+        scores[~mask] = -torch.inf
+    weights = scores.softmax(-1).nan_to_num(0)
+    output = torch.bmm(weights, v)
+    return output.reshape(*shape[:-1], -1), weights.reshape(*shape[:-1], -1)"""
+            ),
+        ),
+        (
+            "always float32",
+            ATTEND_PARTS.format(
+                **{
+                    **ATTEND_RIGHT,
+                    "scores": "q.float() @ k.float().mT / math.sqrt(q.shape[-1])",
+                    "result": "weights @ v.float(), weights",
+                }
+            ),
+        ),
+        (
+            "exponentials by hand",
+            ATTEND_PARTS.format(
+                **{
+                    **ATTEND_RIGHT,
+                    "weights": "scores.exp() / scores.exp().sum(-1, keepdim=True).clamp(min=1e-7)",
+                }
+            ),
+        ),
+    ],
+    "sigmoid_loss": [
+        (
+            "divides by the temperature",
+            SIGMOID.format(
+                body=COSINES
+                + LABELS
+                + "return -F.logsigmoid(labels * (cosines / temperature + bias)).sum() / len(cosines)"
+            ),
+        ),
+        (
+            "without the bias",
+            SIGMOID.format(
+                body=COSINES + LABELS + "return -F.logsigmoid(labels * cosines * temperature).sum() / len(cosines)"
+            ),
+        ),
+        (
+            "the bias is multiplied too",
+            SIGMOID.format(
+                body=COSINES
+                + LABELS
+                + "return -F.logsigmoid(labels * (cosines + bias) * temperature).sum() / len(cosines)"
+            ),
+        ),
+        (
+            "the mean over all pairs",
+            SIGMOID.format(
+                body=COSINES + LABELS + "return -F.logsigmoid(labels * (cosines * temperature + bias)).mean()"
+            ),
+        ),
+        (
+            "only the right pairs",
+            SIGMOID.format(body=COSINES + "return -F.logsigmoid(cosines.diagonal() * temperature + bias).mean()"),
+        ),
+        (
+            "labels 1 and 0",
+            SIGMOID.format(
+                body=COSINES
+                + "labels = torch.eye(len(cosines))\n    "
+                + "return -F.logsigmoid(labels * (cosines * temperature + bias)).sum() / len(cosines)"
+            ),
+        ),
+        (
+            "labels the wrong way round",
+            SIGMOID.format(
+                body=COSINES
+                + LABELS
+                + "return -F.logsigmoid(-labels * (cosines * temperature + bias)).sum() / len(labels)"
+            ),
+        ),
+        (
+            "the logarithm forgotten",
+            SIGMOID.format(
+                body=COSINES
+                + LABELS
+                + "return -(labels * (cosines * temperature + bias)).sigmoid().sum() / len(labels)"
+            ),
+        ),
+        (
+            "a softmax over the batch",
+            SIGMOID.format(
+                body=COSINES
+                + """logits = cosines * temperature + bias
+    pairs = torch.arange(len(logits))
+    return (F.cross_entropy(logits, pairs) + F.cross_entropy(logits.T, pairs)) / 2"""
+            ),
+        ),
+        (
+            "no gradient flows",
+            SIGMOID.format(
+                body="with torch.no_grad():\n        "
+                + COSINES.replace("    ", "        ")
+                + LABELS.replace("    ", "        ")
+                + "return -F.logsigmoid(labels * (cosines * temperature + bias)).sum() / len(cosines)"
+            ),
+        ),
+        (
+            "embeddings not normalised",
+            SIGMOID.format(
+                body="cosines = image_embeds @ text_embeds.T\n    "
+                + LABELS
+                + "return -F.logsigmoid(labels * (cosines * temperature + bias)).sum() / len(cosines)"
+            ),
+        ),
+        (
+            "the logarithm of a sigmoid that may be 0",
+            SIGMOID.format(
+                body=COSINES
+                + LABELS
+                + "return -(labels * (cosines * temperature + bias)).sigmoid().log().sum() / len(cosines)"
+            ),
+        ),
+    ],
     "zero_shot": [
         (
             "temperature forgotten",
@@ -864,6 +1136,14 @@ MAX_BYTES, MAX_PIXELS = 20_000_000, 25_000_000
         ),
     ],
     "ask": [
+        (
+            "a tensor as the key",
+            ASK.format(
+                inputs=ASK_INPUTS,
+                body="""best = logits.argmax()
+    return model.config.id2label[best], logits[best].sigmoid().item()""",
+            ),
+        ),
         (
             "the score is the logit",
             ASK.format(
@@ -1114,6 +1394,15 @@ PARTIAL = {
         "torch's own error where the patches don't fit",
     ),
     "contrastive_loss": ("embeddings not normalised", "exponentials by hand, too large at a low temperature"),
+    "attend": (
+        "NaN where nothing is allowed",
+        "equal weights where nothing is allowed",
+        "-1e9, which float16 does not hold",
+        "no broadcasting",
+        "always float32",
+        "exponentials by hand",
+    ),
+    "sigmoid_loss": ("embeddings not normalised", "the logarithm of a sigmoid that may be 0"),
     "zero_shot": ("stumbles over a single label", "only RGB pictures"),
     "ask": ("loads the model at each call", "only RGB pictures"),
     "vqa_accuracy": (

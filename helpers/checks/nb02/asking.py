@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from helpers.checks.calls import expect_no_load
@@ -9,6 +10,8 @@ from helpers.checks.cases import Exercise
 from helpers.checks.expect import expect, expect_number, expect_raises, expect_tuple, expect_type
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import torch
     from PIL import Image
 
@@ -41,7 +44,9 @@ def asked(rng) -> list[tuple[Image.Image, str]]:
 def answer_in_words(ask, asked) -> None:
     """the specialist's best answer, as a word"""
     for image, question in asked:
-        answer, _ = _pair(ask(image, question))
+        with _expect_no_tensor_as_key():
+            result = ask(image, question)
+        answer, _ = _pair(result)
         hint = "Look the number up in model.config.id2label."
         expect_type(answer, str, "The answer", hint)
         logits, labels = specialist(image, question)
@@ -89,6 +94,20 @@ def loaded_once(ask, asked) -> None:
     _pair(ask(*asked[0]))  # the first call may load the model
     with expect_no_load("vqa"):
         _pair(ask(*asked[1]))
+
+
+@contextmanager
+def _expect_no_tensor_as_key() -> Iterator[None]:
+    """Explain the KeyError of a dict that is given a tensor as its key."""
+    try:
+        yield
+    except KeyError as error:
+        expect(
+            "tensor(" not in str(error),
+            "The keys of model.config.id2label are ints, and a tensor is not found among them, even if it holds the right "
+            "number. Turn it into an int first: id2label[best.item()].",
+        )
+        raise
 
 
 def _pair(result) -> tuple[str, float]:

@@ -1,31 +1,22 @@
-"""`contrastive_loss` and `zero_shot`: CLIP's loss and CLIP's probabilities."""
+"""`contrastive_loss` and `sigmoid_loss`: the losses of CLIP and of SigLIP."""
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from helpers.checks.calls import call
 from helpers.checks.cases import Exercise
-from helpers.checks.expect import (
-    CheckFailed,
-    Mistake,
-    compare_gradients,
-    compare_tensors,
-    expect,
-    expect_floats,
-    expect_no_mistake,
-    expect_type,
-)
+from helpers.checks.expect import Mistake, compare_gradients, compare_tensors, expect
 
 if TYPE_CHECKING:
     import torch
-    from PIL import Image
 
-__all__ = ["contrastive_loss", "zero_shot"]
+__all__ = ["contrastive_loss", "sigmoid_loss"]
 
-PROBABILITY_TOLERANCE = 2e-3
-"""The largest error of a probability: only rounding, for example in batches of another size."""
+NOT_NORMALISED = (
+    "The embeddings are not scaled to length 1 first, so long ones seem similar to everything: use "
+    "F.normalize(…, dim=-1)."
+)
 
 # -- contrastive_loss
 
@@ -100,13 +91,7 @@ def of_any_length(contrastive_loss, generator) -> None:
         images, texts = torch.stack(_pairs(pairs, width, generator)) * lengths
         temperature = 0.5
         unscaled = images @ texts.T / temperature
-        mistakes = (
-            Mistake(
-                "The embeddings are not scaled to length 1 first, so long ones seem similar to everything: use "
-                "F.normalize(…, dim=-1).",
-                lambda unscaled=unscaled: _both_ways(unscaled),
-            ),
-        )
+        mistakes = (Mistake(NOT_NORMALISED, lambda unscaled=unscaled: _both_ways(unscaled)),)
         loss = call(contrastive_loss, images, texts, temperature)
         compare_tensors(
             loss, _right_loss(images, texts, temperature), "The loss of embeddings that are not of length 1", mistakes
@@ -143,112 +128,137 @@ def _both_ways(logits: torch.Tensor) -> torch.Tensor:
 
 
 def _right_loss(images: torch.Tensor, texts: torch.Tensor, temperature: float) -> torch.Tensor:
+    return _both_ways(_cosines(images, texts) / temperature).float()
+
+
+def _cosines(images: torch.Tensor, texts: torch.Tensor) -> torch.Tensor:
+    """The cosine of each picture with each text, in double precision."""
     images = images.double() / images.double().norm(dim=1, keepdim=True)
     texts = texts.double() / texts.double().norm(dim=1, keepdim=True)
-    return _both_ways(images @ texts.T / temperature).float()
+    return images @ texts.T
 
 
-# -- zero_shot
+# -- sigmoid_loss
 
-zero_shot = Exercise("zero_shot")
-
-
-@zero_shot.given
-def scene(rng):
-    from helpers.picturebook import random_scene
-
-    return random_scene(rng, things=1)
+sigmoid_loss = Exercise("sigmoid_loss")
 
 
-@zero_shot.given
-def drawing(scene, rng) -> Image.Image:
-    from helpers.picturebook import draw
+@sigmoid_loss.core(45)
+def of_all_pairs(sigmoid_loss, generator) -> None:
+    """the sum over all pairs, right and wrong ones, divided by the batch size"""
+    from torch.nn.functional import normalize
 
-    return draw(scene, size=rng.choice([96, 128, 160]))
-
-
-@zero_shot.core(40)
-def similar_captions(zero_shot, scene, drawing, rng) -> None:
-    """CLIP's probabilities of similar captions"""
-    thing = scene.things[0]
-    nouns = [f"{thing.colour} {thing.kind}", f"large {thing.colour} {thing.kind}", f"small {thing.colour} {thing.kind}"]
-    labels = [f"a {noun}" for noun in nouns] + [f"the {nouns[0]}", f"a picture of a {nouns[0]}", thing.kind]
-    _compare(zero_shot, drawing, rng.sample(labels, len(labels)))
+    for pairs, temperature, bias in ((5, 4.0, -1.5), (2, 0.5, 0.75), (7, 10.0, -3.0)):
+        images, texts = (normalize(x, dim=-1) for x in _pairs(pairs, 8, generator))
+        loss = call(sigmoid_loss, images, texts, temperature, bias)
+        what = f"The loss of {pairs} pairs at temperature {temperature} and bias {bias}"
+        cosines = images @ texts.T
+        compare_tensors(loss, _pairwise(cosines * temperature + bias), what, _slips(cosines, temperature, bias))
 
 
-@zero_shot.core(25)
-def many_labels(zero_shot, scene, drawing, rng) -> None:
-    """CLIP's probabilities of many and few labels, of all kinds"""
-    from helpers.picturebook import COLOURS, PLACES, describe, random_scene
+def _slips(cosines: torch.Tensor, temperature: float, bias: float) -> tuple[Mistake, ...]:
+    import torch
+    from torch.nn.functional import logsigmoid, softplus
 
-    thing = scene.things[0]
-    captions = dict.fromkeys(describe(each, rng) for each in (scene, random_scene(rng), random_scene(rng)))
-    for labels in ([f"a {colour} {thing.kind}" for colour in COLOURS], list(PLACES), list(captions)):
-        _compare(zero_shot, drawing, labels)
+    logits, n = cosines * temperature + bias, len(cosines)
+    own = torch.eye(n, dtype=torch.bool)
+    signs = 2.0 * own - 1
+    return (
+        Mistake(
+            "Here the temperature multiplies the similarities, as in the paper; you divide by it.",
+            lambda: _pairwise(cosines / temperature + bias),
+        ),
+        Mistake("The temperature has no effect: multiply the similarities by it.", lambda: _pairwise(cosines + bias)),
+        Mistake("The bias has no effect: add it to the logits.", lambda: _pairwise(cosines * temperature)),
+        Mistake("Add the bias; you subtract it.", lambda: _pairwise(cosines * temperature - bias)),
+        Mistake(
+            "Add the bias after multiplying by the temperature, not before.",
+            lambda: _pairwise((cosines + bias) * temperature),
+        ),
+        Mistake(
+            "This is the mean over all N² pairs. Divide their sum by N, the batch size.",
+            lambda: _pairwise(logits) / n,
+        ),
+        Mistake("This is the sum over all pairs. Divide it by N, the batch size.", lambda: _pairwise(logits) * n),
+        Mistake(
+            "Only the right pairs, on the diagonal, are counted. The wrong ones belong to the sum too, with label −1.",
+            lambda: softplus(-logits.diagonal()).mean(),
+        ),
+        Mistake(
+            "All pairs are counted as right ones. Those off the diagonal have the label −1.",
+            lambda: softplus(-logits).sum() / n,
+        ),
+        Mistake(
+            "The wrong pairs have the label 0 here, so their logits play no part. The label should be −1.",
+            lambda: -logsigmoid(own * logits).sum() / n,
+        ),
+        Mistake(
+            "The labels are the wrong way round: +1 belongs to the diagonal, −1 to all other pairs.",
+            lambda: _pairwise(-logits),
+        ),
+        Mistake(
+            "The logarithm is missing: a pair's loss is −log of the sigmoid.",
+            lambda: -(signs * logits).sigmoid().sum() / n,
+        ),
+        Mistake("The sign is wrong: the logarithm of a probability is negative.", lambda: -_pairwise(logits)),
+        Mistake(
+            "This is a softmax over the batch, as in contrastive_loss. Here each pair has a sigmoid.",
+            lambda: _both_ways(logits),
+        ),
+    )
 
 
-@zero_shot.edge(15)
-def one_label(zero_shot, drawing) -> None:
-    """a single label has probability 1"""
-    _compare(zero_shot, drawing, ["a yellow star, at night"])
+@sigmoid_loss.core(20)
+def gradients_of_pairs(sigmoid_loss, generator) -> None:
+    """a loss from which embeddings, temperature and bias can be learned"""
+    import torch
+    from torch.nn.functional import normalize
+
+    images, texts = (normalize(x, dim=-1).requires_grad_() for x in _pairs(6, 5, generator))
+    temperature, bias = torch.tensor(3.0, requires_grad=True), torch.tensor(-1.0, requires_grad=True)
+    inputs = images, texts, temperature, bias
+    compare_gradients(
+        sigmoid_loss(*inputs), _right_sigmoid_loss(*inputs), inputs, "The loss's gradient", tolerance=1e-2
+    )
 
 
-@zero_shot.edge(20)
-def picture_with_four_channels(zero_shot, drawing) -> None:
-    """a picture with an alpha channel (RGBA)"""
-    _compare(zero_shot, drawing.convert("RGBA"), ["a red cat", "a blue boat, by the sea", "a star"])
-
-
-def clip_cosines(image: Image.Image, labels: list[str]) -> tuple[torch.Tensor, float]:
-    """Return CLIP's cosines of the picture with each label, tensor (labels,), and 1 / its temperature."""
+@sigmoid_loss.edge(20)
+def of_pairs_of_any_length(sigmoid_loss, generator) -> None:
+    """embeddings of any length"""
     import torch
 
-    from helpers import clip
-    from helpers.models import load
+    for pairs, width in ((5, 8), (12, 5)):
+        lengths = torch.rand(2, pairs, 1, generator=generator) * 9 + 0.2
+        images, texts = torch.stack(_pairs(pairs, width, generator)) * lengths
+        unscaled = Mistake(NOT_NORMALISED, lambda products=images @ texts.T: _pairwise(products * 2.0 - 1.0))
+        loss = call(sigmoid_loss, images, texts, 2.0, -1.0)
+        right = _right_sigmoid_loss(images, texts, 2.0, -1.0)
+        compare_tensors(loss, right, "The loss of embeddings that are not of length 1", (unscaled,))
 
-    cosines = torch.from_numpy(clip.similarity(labels, [image])[:, 0])
-    return cosines, load("clip").model.logit_scale.exp().item()
 
+@sigmoid_loss.edge(15)
+def of_large_logits(sigmoid_loss, generator) -> None:
+    """large logits, whose sigmoid is 0 in a float"""
+    import torch
+    from torch.nn.functional import normalize
 
-def _compare(zero_shot, image: Image.Image, labels: list[str]) -> None:
-    """Raise `CheckFailed` unless the result is a dict of CLIP's own probabilities; a known mistake is named."""
-    cosines, scale = clip_cosines(image, labels)
-
-    def probs(factor: float) -> dict[str, float]:
-        return dict(zip(labels, (cosines.double() * factor).softmax(0).tolist(), strict=True))
-
-    result, right = zero_shot(image, labels), probs(scale)
-    expect_type(result, dict, "What zero_shot returns")
+    images, texts = (normalize(x, dim=-1) for x in _pairs(6, 4, generator))
+    loss = call(sigmoid_loss, images, texts, 400.0, -10.0)
     expect(
-        result.keys() == right.keys(),
-        f"The dict's keys should be the labels as they were given, {labels}, but they are {list(result)}.",
+        not torch.is_tensor(loss) or bool(torch.isfinite(loss).all()),
+        "At temperature 400 the loss is not finite: the sigmoid of a logit such as −200 is 0 in a float, and log(0) is −∞. "
+        "Use F.logsigmoid.",
     )
-    expect_floats(result.values(), "The probabilities")
-    total = sum(result.values())
-    expect(
-        math.isfinite(total) and abs(total - 1) < 1e-3,
-        f"The probabilities should sum to 1, but they sum to {total:.3f}. Is the softmax over the labels?",
-    )
+    compare_tensors(loss, _right_sigmoid_loss(images, texts, 400.0, -10.0), "The loss at temperature 400")
 
-    def same(other: dict[str, float]) -> bool:
-        return all(abs(result[label] - other[label]) < PROBABILITY_TOLERANCE for label in labels)
 
-    if same(right):
-        return
-    mistakes = (
-        Mistake(
-            "The cosines go into the softmax as they are, so all labels get nearly the same probability. CLIP divides by its "
-            "temperature first: multiply by model.logit_scale.exp().",
-            lambda: probs(1.0),
-        ),
-        Mistake(
-            "model.logit_scale is the logarithm of the factor: multiply by model.logit_scale.exp().",
-            lambda: probs(math.log(scale)),
-        ),
-    )
-    expect_no_mistake(mistakes, same)
-    label = max(right, key=lambda label: abs(result[label] - right[label]))
-    raise CheckFailed(
-        f"For {label!r} zero_shot returns {result[label]:.3f}, but CLIP's probability is {right[label]:.3f}. Are both "
-        "embeddings scaled to length 1, and is each label used as it is, without words around it?"
-    )
+def _pairwise(logits: torch.Tensor) -> torch.Tensor:
+    import torch
+    from torch.nn.functional import softplus
+
+    signs = 2 * torch.eye(len(logits), dtype=logits.dtype) - 1
+    return softplus(-signs * logits).sum() / len(logits)
+
+
+def _right_sigmoid_loss(images: torch.Tensor, texts: torch.Tensor, temperature, bias) -> torch.Tensor:
+    return _pairwise(_cosines(images, texts) * temperature + bias).float()
