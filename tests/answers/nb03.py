@@ -24,6 +24,82 @@ STEPS_RIGHT = {
     "end": "model.model.multi_modal_projector(states)[0]",
 }
 
+MERGE = """
+def merge_image_tokens(text_embeds, image_embeds, is_image):
+    {body}
+"""
+
+# The steps of an answer; a mistake is made in one of them.
+MERGE_STEPS = MERGE.format(
+    body="""if not (is_image.sum(1) == image_embeds.shape[1]).all():
+        raise ValueError("each row needs as many placeholders as image tokens")
+    merged = {start}
+    {write}
+    return merged"""
+)
+MERGE_RIGHT = {"start": "text_embeds.clone()", "write": "merged[is_image] = image_embeds.flatten(0, 1)"}
+
+LABELS = """
+def mask_labels(input_ids, answer_spans):
+    {body}
+"""
+LABELS_STEPS = LABELS.format(
+    body="""labels = {start}
+    for i, spans in enumerate(answer_spans):
+        for start, end in spans:
+            labels[i, {where}] = {what}
+    return {end}"""
+)
+LABELS_RIGHT = {
+    "start": "torch.full(input_ids.shape, -100, dtype=torch.long)",
+    "where": "start:end",
+    "what": "input_ids[i, start:end].long()",
+    "end": "labels",
+}
+
+SHUFFLE = """
+def pixel_shuffle(tokens, factor):
+    {body}
+"""
+SHUFFLE_STEPS = SHUFFLE.format(
+    body="""batch, n, hidden = tokens.shape
+    side = math.isqrt(n)
+    {guard}
+    {body}"""
+)
+SHUFFLE_GUARD = """if side**2 != n or side % factor:
+        raise ValueError("the tokens should be a square grid of whole blocks")"""
+SHUFFLE_BODY = """s = side // factor
+    return tokens.reshape(batch, s, factor, s, factor, hidden).permute({order}).reshape(batch, s * s, -1)"""
+
+TILE = """
+def tile(image, size, *, overview=True):
+    {body}
+"""
+TILE_STEPS = TILE.format(
+    body="""padded = {padded}
+    tiles = [
+        padded.crop((x, y, x + size, y + size))
+        {loops}
+    ]
+    whole = {whole}
+    return {end}"""
+)
+TILE_RIGHT = {
+    "padded": """Image.fromarray(
+        np.pad(np.asarray(image), ((0, -image.height % size), (0, -image.width % size), (0, 0)), mode="edge")
+    )""",
+    "loops": """for y in range(0, padded.height, size)
+        for x in range(0, padded.width, size)""",
+    "whole": "image.resize((size, size))",
+    "end": "[whole, *tiles] if overview else tiles",
+}
+
+RATE = """
+def hallucination_rate(ask, examples):
+    {body}
+"""
+
 URL = """
 def data_url(image, *, format="PNG"):
     {body}
@@ -104,6 +180,138 @@ def image_tokens(model, pixel_values):
             batch = batch.narrow(1, 1, batch.size(1) - 1)
         tokens = torch.stack([model.model.multi_modal_projector(vector) for vector in batch[0]])
     return tokens
+""",
+    ],
+    "merge_image_tokens": [
+        MERGE_STEPS.format(**MERGE_RIGHT),
+        MERGE.format(
+            body="""n = image_embeds.shape[1]
+    rows = []
+    for words, pictures, places in zip(text_embeds, image_embeds, is_image, strict=True):
+        if places.sum().item() != n:
+            raise ValueError(f"{places.sum().item()} placeholders, {n} image tokens")
+        rest = iter(pictures)
+        rows.append(torch.stack([next(rest) if here else word for word, here in zip(words, places.tolist())]))
+    return torch.stack(rows)"""
+        ),
+        MERGE.format(
+            body="""counts = is_image.sum(dim=-1).tolist()
+    wanted = image_embeds.size(1)
+    if any(count != wanted for count in counts):
+        raise ValueError(f"the rows have {counts} placeholders, but each image has {wanted} tokens")
+    return text_embeds.masked_scatter(is_image.unsqueeze(-1).expand_as(text_embeds), image_embeds)"""
+        ),
+        """
+def merge_image_tokens(text_embeds, image_embeds, is_image):
+    batch, n, hidden = image_embeds.shape
+    for row in range(batch):
+        if int(is_image[row].count_nonzero()) != n:
+            raise ValueError("Row %d has the wrong number of placeholders." % row)
+    number = (torch.cumsum(is_image, dim=1) - 1).clamp(min=0)
+    spread = torch.gather(image_embeds, 1, number.unsqueeze(2).expand(-1, -1, hidden))
+    return torch.where(is_image.unsqueeze(2), spread, text_embeds)
+""",
+    ],
+    "mask_labels": [
+        LABELS_STEPS.format(**LABELS_RIGHT),
+        LABELS.format(
+            body="""keep = torch.zeros_like(input_ids, dtype=torch.bool)
+    for row, spans in zip(keep, answer_spans, strict=True):
+        for first, after in spans:
+            row[first:after] = True
+    return torch.where(keep, input_ids, torch.tensor(-100)).long()"""
+        ),
+        LABELS.format(
+            body="""rows = []
+    for ids, spans in zip(input_ids.tolist(), answer_spans):
+        inside = {place for start, end in spans for place in range(start, end)}
+        rows.append([token if place in inside else -100 for place, token in enumerate(ids)])
+    return torch.LongTensor(rows)"""
+        ),
+    ],
+    "pixel_shuffle": [
+        SHUFFLE_STEPS.format(guard=SHUFFLE_GUARD, body=SHUFFLE_BODY.format(order="0, 1, 3, 2, 4, 5")),
+        SHUFFLE.format(
+            body="""batch, n, hidden = tokens.shape
+    side = int(n**0.5 + 0.5)
+    if side * side != n:
+        raise ValueError(f"{n} tokens are not a square grid")
+    if side % factor != 0:
+        raise ValueError(f"a side of {side} can't be divided by {factor}")
+    grid = tokens.view(batch, side, side, hidden)
+    parts = [grid[:, row::factor, column::factor] for row in range(factor) for column in range(factor)]
+    return torch.cat(parts, dim=-1).flatten(1, 2)"""
+        ),
+        SHUFFLE.format(
+            body="""batch, n, hidden = tokens.shape
+    side = math.isqrt(n)
+    if side**2 != n or side % factor:
+        raise ValueError("no grid of whole blocks")
+    new = []
+    for top in range(0, side, factor):
+        for left in range(0, side, factor):
+            block = [tokens[:, (top + i) * side + left + j] for i in range(factor) for j in range(factor)]
+            new.append(torch.cat(block, dim=1))
+    return torch.stack(new, dim=1)"""
+        ),
+    ],
+    "tile": [
+        TILE_STEPS.format(**TILE_RIGHT),
+        TILE.format(
+            body="""columns, rows = math.ceil(image.width / size), math.ceil(image.height / size)
+    wide = Image.new("RGB", (columns * size, image.height))
+    wide.paste(image, (0, 0))
+    right = image.crop((image.width - 1, 0, image.width, image.height))
+    for x in range(image.width, wide.width):
+        wide.paste(right, (x, 0))
+    canvas = Image.new("RGB", (columns * size, rows * size))
+    canvas.paste(wide, (0, 0))
+    bottom = wide.crop((0, image.height - 1, wide.width, image.height))
+    for y in range(image.height, canvas.height):
+        canvas.paste(bottom, (0, y))
+    pictures = [image.resize((size, size), Image.Resampling.LANCZOS)] if overview else []
+    for row in range(rows):
+        for column in range(columns):
+            pictures.append(canvas.crop((column * size, row * size, (column + 1) * size, (row + 1) * size)))
+    return pictures"""
+        ),
+        """
+def tile(image, size, *, overview=True):
+    pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1).float()
+    missing = (0, -image.width % size, 0, -image.height % size)
+    pixels = F.pad(pixels[None], missing, mode="replicate")[0].byte()
+    blocks = pixels.unfold(1, size, size).unfold(2, size, size).permute(1, 2, 3, 4, 0).flatten(0, 1)
+    tiles = [Image.fromarray(block.contiguous().numpy()) for block in blocks]
+    if overview:
+        tiles.insert(0, image.resize((size, size), Image.Resampling.BILINEAR))
+    return tiles
+""",
+    ],
+    "hallucination_rate": [
+        RATE.format(
+            body="""answers = [ask(image, question) for image, question, there in examples if not there]
+    if not answers:
+        raise ValueError("no example is about an absent thing")
+    return sum(answer.strip().lower().startswith("yes") for answer in answers) / len(answers)"""
+        ),
+        RATE.format(
+            body="""asked = affirmed = 0
+    for image, question, is_there in examples:
+        if is_there:
+            continue
+        asked += 1
+        affirmed += bool(re.match(r"\\s*yes", ask(image, question), re.IGNORECASE))
+    try:
+        return affirmed / asked
+    except ZeroDivisionError:
+        raise ValueError("All of these things are there.") from None"""
+        ),
+        """
+def hallucination_rate(ask, examples):
+    said = pd.Series([ask(i, q) for i, q, there in examples if there is False], dtype="object")
+    if said.empty:
+        raise ValueError("nothing absent was asked for")
+    return float(said.map(lambda answer: answer.strip()[:3].casefold() == "yes").mean())
 """,
     ],
     "data_url": [
@@ -421,6 +629,409 @@ def image_tokens(model, pixel_values):
             state = state[:, 1:]
         return model.model.multi_modal_projector(state)[0]
 """,
+        ),
+    ],
+    "merge_image_tokens": [
+        ("nothing is written", MERGE_STEPS.format(**{**MERGE_RIGHT, "write": "pass"})),
+        (
+            "in front of the words",
+            MERGE.format(body="return torch.cat([image_embeds, text_embeds], dim=1)"),
+        ),
+        (
+            "added to the placeholders",
+            MERGE_STEPS.format(**{**MERGE_RIGHT, "write": "merged[is_image] += image_embeds.flatten(0, 1)"}),
+        ),
+        (
+            "the first row's picture everywhere",
+            MERGE_STEPS.format(
+                **{**MERGE_RIGHT, "write": "for row, places in zip(merged, is_image): row[places] = image_embeds[0]"}
+            ),
+        ),
+        (
+            "the first row's places everywhere",
+            MERGE_STEPS.format(**{**MERGE_RIGHT, "write": "merged[:, is_image[0]] = image_embeds"}),
+        ),
+        (
+            "one row only",
+            MERGE.format(
+                body="""row = text_embeds[0].clone()
+    row[is_image[0]] = image_embeds[0]
+    return row"""
+            ),
+        ),
+        (
+            "the rows' pictures mixed",
+            MERGE_STEPS.format(
+                **{**MERGE_RIGHT, "write": "merged[is_image] = image_embeds.transpose(0, 1).flatten(0, 1)"}
+            ),
+        ),
+        (
+            "numbers not compared",
+            MERGE.format(
+                body="return text_embeds.masked_scatter(is_image[..., None], image_embeds)",
+            ),
+        ),
+        (
+            "only the sum is compared",
+            MERGE.format(
+                body="""if is_image.sum() != image_embeds.shape[0] * image_embeds.shape[1]:
+        raise ValueError("the numbers differ")
+    merged = text_embeds.clone()
+    merged[is_image] = image_embeds.flatten(0, 1)
+    return merged"""
+            ),
+        ),
+        ("written into the words", MERGE_STEPS.format(**{**MERGE_RIGHT, "start": "text_embeds"})),
+        (
+            "from the first placeholder on",
+            MERGE.format(
+                body="""n = image_embeds.shape[1]
+    if (is_image.sum(1) != n).any():
+        raise ValueError("the numbers differ")
+    merged = text_embeds.clone()
+    for row, places, picture in zip(merged, is_image, image_embeds):
+        start = min(int(places.float().argmax()), len(row) - n)
+        row[start : start + n] = picture
+    return merged"""
+            ),
+        ),
+        (
+            "no gradients",
+            MERGE_STEPS.format(
+                **{
+                    **MERGE_RIGHT,
+                    "write": "merged = merged.detach(); merged[is_image] = image_embeds.detach().flatten(0, 1)",
+                }
+            ),
+        ),
+    ],
+    "mask_labels": [
+        ("nothing is masked", LABELS.format(body="return input_ids.clone().long()")),
+        (
+            "the other way round",
+            LABELS_STEPS.format(**{**LABELS_RIGHT, "start": "input_ids.clone().long()", "what": "-100"}),
+        ),
+        (
+            "end inclusive",
+            LABELS_STEPS.format(
+                **{**LABELS_RIGHT, "where": "start : end + 1", "what": "input_ids[i, start : end + 1].long()"}
+            ),
+        ),
+        (
+            "masked with zero",
+            LABELS_STEPS.format(**{**LABELS_RIGHT, "start": "torch.zeros(input_ids.shape, dtype=torch.long)"}),
+        ),
+        (
+            "shifted by one",
+            LABELS_STEPS.format(
+                **{**LABELS_RIGHT, "end": "torch.cat([labels[:, 1:], torch.full_like(labels[:, :1], -100)], 1)"}
+            ),
+        ),
+        (
+            "ones for ids",
+            LABELS_STEPS.format(
+                **{**LABELS_RIGHT, "start": "torch.zeros(input_ids.shape, dtype=torch.long)", "what": "1"}
+            ),
+        ),
+        (
+            "the first row's spans for all",
+            LABELS.format(
+                body="""labels = torch.full(input_ids.shape, -100, dtype=torch.long)
+    for start, end in answer_spans[0]:
+        labels[:, start:end] = input_ids[:, start:end]
+    return labels"""
+            ),
+        ),
+        (
+            "only the first span",
+            LABELS.format(
+                body="""labels = torch.full(input_ids.shape, -100, dtype=torch.long)
+    for i, spans in enumerate(answer_spans):
+        for start, end in spans[:1]:
+            labels[i, start:end] = input_ids[i, start:end]
+    return labels"""
+            ),
+        ),
+        (
+            "from the first to the last reply",
+            LABELS.format(
+                body="""labels = torch.full(input_ids.shape, -100, dtype=torch.long)
+    for i, spans in enumerate(answer_spans):
+        if spans:
+            labels[i, spans[0][0] : spans[-1][1]] = input_ids[i, spans[0][0] : spans[-1][1]]
+    return labels"""
+            ),
+        ),
+        ("int32 stays", LABELS_STEPS.format(**{**LABELS_RIGHT, "start": "torch.full_like(input_ids, -100)"})),
+        (
+            "written into the ids",
+            LABELS.format(
+                body="""keep = torch.zeros(input_ids.shape, dtype=torch.bool)
+    for i, spans in enumerate(answer_spans):
+        for start, end in spans:
+            keep[i, start:end] = True
+    input_ids[~keep] = -100
+    return input_ids.long()"""
+            ),
+        ),
+        (
+            "a row without a reply fails",
+            LABELS.format(
+                body="""rows = []
+    for ids, spans in zip(input_ids, answer_spans):
+        places = torch.cat([torch.arange(start, end) for start, end in spans])
+        rows.append(torch.full((len(ids),), -100).scatter(0, places, ids[places].long()))
+    return torch.stack(rows)"""
+            ),
+        ),
+    ],
+    "pixel_shuffle": [
+        (
+            "neighbours in the row only",
+            SHUFFLE_STEPS.format(guard=SHUFFLE_GUARD, body="return tokens.reshape(batch, n // factor**2, -1)"),
+        ),
+        (
+            "the mean of the neighbours",
+            SHUFFLE_STEPS.format(
+                guard=SHUFFLE_GUARD,
+                body="""s = side // factor
+    return tokens.reshape(batch, s, factor, s, factor, hidden).mean((2, 4)).reshape(batch, s * s, hidden)""",
+            ),
+        ),
+        (
+            "parts column by column",
+            SHUFFLE_STEPS.format(guard=SHUFFLE_GUARD, body=SHUFFLE_BODY.format(order="0, 1, 3, 4, 2, 5")),
+        ),
+        (
+            "blocks column by column",
+            SHUFFLE_STEPS.format(guard=SHUFFLE_GUARD, body=SHUFFLE_BODY.format(order="0, 3, 1, 2, 4, 5")),
+        ),
+        (
+            "numbers interleaved",
+            SHUFFLE_STEPS.format(guard=SHUFFLE_GUARD, body=SHUFFLE_BODY.format(order="0, 1, 3, 5, 2, 4")),
+        ),
+        (
+            "torch's pixel_unshuffle",
+            SHUFFLE_STEPS.format(
+                guard=SHUFFLE_GUARD,
+                body="""grid = tokens.transpose(1, 2).reshape(batch, hidden, side, side)
+    return F.pixel_unshuffle(grid, factor).flatten(2).transpose(1, 2)""",
+            ),
+        ),
+        (
+            "tokens from far apart",
+            SHUFFLE_STEPS.format(
+                guard=SHUFFLE_GUARD,
+                body="""s = side // factor
+    return tokens.reshape(batch, factor, s, factor, s, hidden).permute(0, 2, 4, 1, 3, 5).reshape(batch, s * s, -1)""",
+            ),
+        ),
+        (
+            "always two by two",
+            SHUFFLE_STEPS.format(
+                guard="factor = 2\n    " + SHUFFLE_GUARD, body=SHUFFLE_BODY.format(order="0, 1, 3, 2, 4, 5")
+            ),
+        ),
+        (
+            "one picture only",
+            SHUFFLE.format(
+                body="""side = math.isqrt(tokens.shape[1])
+    if side**2 != tokens.shape[1] or side % factor:
+        raise ValueError("no grid of whole blocks")
+    s = side // factor
+    return tokens[:1].reshape(s, factor, s, factor, -1).permute(0, 2, 1, 3, 4).reshape(1, s * s, -1)"""
+            ),
+        ),
+        (
+            "no square is asked for",
+            SHUFFLE_STEPS.format(
+                guard="""if side % factor:
+        raise ValueError("no whole blocks")
+    tokens = tokens[:, : side**2]""",
+                body=SHUFFLE_BODY.format(order="0, 1, 3, 2, 4, 5"),
+            ),
+        ),
+        (
+            "what does not fit is dropped",
+            SHUFFLE_STEPS.format(
+                guard="""if side**2 != n:
+        raise ValueError("not a square")
+    s = side // factor
+    tokens = tokens.reshape(batch, side, side, hidden)[:, : s * factor, : s * factor]""",
+                body=SHUFFLE_BODY.format(order="0, 1, 3, 2, 4, 5"),
+            ),
+        ),
+        (
+            "torch's own errors",
+            SHUFFLE_STEPS.format(guard="pass", body=SHUFFLE_BODY.format(order="0, 1, 3, 2, 4, 5")),
+        ),
+    ],
+    "tile": [
+        (
+            "column by column",
+            TILE_STEPS.format(
+                **{
+                    **TILE_RIGHT,
+                    "loops": """for x in range(0, padded.width, size)
+        for y in range(0, padded.height, size)""",
+                }
+            ),
+        ),
+        ("the overview last", TILE_STEPS.format(**{**TILE_RIGHT, "end": "[*tiles, whole] if overview else tiles"})),
+        ("never an overview", TILE_STEPS.format(**{**TILE_RIGHT, "end": "tiles"})),
+        ("always an overview", TILE_STEPS.format(**{**TILE_RIGHT, "end": "[whole, *tiles]"})),
+        ("every tile is the whole", TILE_STEPS.format(**{**TILE_RIGHT, "end": "[whole for _ in tiles]"})),
+        (
+            "arrays for pictures",
+            TILE_STEPS.format(
+                **{**TILE_RIGHT, "end": "[np.asarray(each) for each in ([whole, *tiles] if overview else tiles)]"}
+            ),
+        ),
+        (
+            "no overview by default",
+            TILE_STEPS.format(**TILE_RIGHT).replace("overview=True", "overview=False"),
+        ),
+        (
+            "black bars",
+            TILE_STEPS.format(**{**TILE_RIGHT, "padded": "image"}),
+        ),
+        (
+            "one colour for the padding",
+            TILE_STEPS.format(
+                **{
+                    **TILE_RIGHT,
+                    "padded": """Image.new(
+        "RGB",
+        (image.width + -image.width % size, image.height + -image.height % size),
+        image.getpixel((image.width - 1, image.height - 1)),
+    )
+    padded.paste(image)""",
+                }
+            ),
+        ),
+        (
+            "stretched to a multiple",
+            TILE_STEPS.format(
+                **{
+                    **TILE_RIGHT,
+                    "padded": "image.resize((image.width + -image.width % size, image.height + -image.height % size))",
+                }
+            ),
+        ),
+        (
+            "the rest is dropped",
+            TILE_STEPS.format(
+                **{
+                    **TILE_RIGHT,
+                    "padded": "image",
+                    "loops": """for y in range(0, image.height - size + 1, size)
+        for x in range(0, image.width - size + 1, size)""",
+                }
+            ),
+        ),
+        (
+            "an overview of the padded picture",
+            TILE_STEPS.format(**{**TILE_RIGHT, "whole": "padded.resize((size, size))"}),
+        ),
+    ],
+    "hallucination_rate": [
+        (
+            "divided by all",
+            RATE.format(
+                body="""yes = [ask(i, q).strip().lower().startswith("yes") for i, q, there in examples if not there]
+    if not yes:
+        raise ValueError("nothing absent")
+    return sum(yes) / len(examples)"""
+            ),
+        ),
+        (
+            "every yes counts",
+            RATE.format(
+                body="""yes = [ask(i, q).strip().lower().startswith("yes") for i, q, there in examples]
+    if all(there for _, _, there in examples):
+        raise ValueError("nothing absent")
+    return sum(yes) / len(yes)"""
+            ),
+        ),
+        (
+            "the denied ones",
+            RATE.format(
+                body="""no = [not ask(i, q).strip().lower().startswith("yes") for i, q, there in examples if not there]
+    if not no:
+        raise ValueError("nothing absent")
+    return sum(no) / len(no)"""
+            ),
+        ),
+        (
+            "present ones instead of absent ones",
+            RATE.format(
+                body="""yes = [ask(i, q).strip().lower().startswith("yes") for i, q, there in examples if there]
+    if not yes:
+        raise ValueError("nothing there")
+    return sum(yes) / len(yes)"""
+            ),
+        ),
+        (
+            "a number instead of a share",
+            RATE.format(
+                body="""yes = [ask(i, q).strip().lower().startswith("yes") for i, q, there in examples if not there]
+    if not yes:
+        raise ValueError("nothing absent")
+    return float(sum(yes))"""
+            ),
+        ),
+        (
+            "wrong answers of both kinds",
+            RATE.format(
+                body="""wrong = [ask(i, q).strip().lower().startswith("yes") != there for i, q, there in examples]
+    if all(there for _, _, there in examples):
+        raise ValueError("nothing absent")
+    return sum(wrong) / len(wrong)"""
+            ),
+        ),
+        (
+            "only yes alone",
+            RATE.format(
+                body="""yes = [ask(i, q).strip().lower() == "yes" for i, q, there in examples if not there]
+    if not yes:
+        raise ValueError("nothing absent")
+    return sum(yes) / len(yes)"""
+            ),
+        ),
+        (
+            "capital letters and spaces",
+            RATE.format(
+                body="""yes = [ask(i, q).startswith(("Yes", "yes")) for i, q, there in examples if not there]
+    if not yes:
+        raise ValueError("nothing absent")
+    return sum(yes) / len(yes)"""
+            ),
+        ),
+        (
+            "a yes anywhere",
+            RATE.format(
+                body="""yes = ["yes" in ask(i, q).lower() for i, q, there in examples if not there]
+    if not yes:
+        raise ValueError("nothing absent")
+    return sum(yes) / len(yes)"""
+            ),
+        ),
+        (
+            "divides by zero",
+            RATE.format(
+                body="""yes = [ask(i, q).strip().lower().startswith("yes") for i, q, there in examples if not there]
+    return sum(yes) / len(yes)"""
+            ),
+        ),
+        (
+            "asks twice",
+            RATE.format(
+                body="""absent = [(i, q) for i, q, there in examples if not there]
+    if not absent:
+        raise ValueError("nothing absent")
+    yes = [ask(i, q).strip().lower().startswith("yes") and ask(i, q) != "" for i, q in absent]
+    return sum(yes) / len(yes)"""
+            ),
         ),
     ],
     "data_url": [
@@ -998,6 +1609,23 @@ PARTIAL = {
         "layers are always counted from the end",
         "a layer too late: skips the embeddings",
     ),
+    "merge_image_tokens": (
+        "numbers not compared",
+        "only the sum is compared",
+        "written into the words",
+        "from the first placeholder on",
+        "no gradients",
+    ),
+    "mask_labels": ("int32 stays", "written into the ids", "a row without a reply fails"),
+    "pixel_shuffle": ("no square is asked for", "what does not fit is dropped", "torch's own errors"),
+    "tile": (
+        "black bars",
+        "one colour for the padding",
+        "stretched to a multiple",
+        "the rest is dropped",
+        "an overview of the padded picture",
+    ),
+    "hallucination_rate": ("capital letters and spaces", "a yes anywhere", "divides by zero", "asks twice"),
     "data_url": (
         "transparency lost",
         "JPEG of a picture with transparency fails",

@@ -118,7 +118,7 @@ def next_request(describe_as_json, parse_reply, picture, bad, good, rng) -> None
         fault = _error_message(parse_reply, reply)
         expect(
             _words(fault) in _words(text_of(without_replies(messages))),
-            f"Request {number} does not tell the model what was wrong with its reply. Put the text of parse_reply's error "
+            f"Request {number} does not say what was wrong with the reply. Put the text of parse_reply's error "
             f"into the message: {cut(fault, 200)!r}.",
         )
 
