@@ -15,6 +15,14 @@ def soft_prompts(model, pixel_values):
     {body}
 """
 
+WITHOUT = """
+def without_queries(model, pixel_values, indices):
+    if any(not 0 <= i < model.config.num_query_tokens for i in indices):
+        raise ValueError(f"no such query: {{indices}}")
+    prompts = soft_prompts(model, pixel_values)
+    {body}
+"""
+
 CAPTION = """
 def caption(image):
     {body}
@@ -105,6 +113,31 @@ def soft_prompts(model, pixel_values):
     found = summary.last_hidden_state[0].to(layer.weight.dtype)
     return torch.nn.functional.linear(found, layer.weight, layer.bias)
 """,
+    ],
+    "without_queries": [
+        WITHOUT.format(
+            body="""off = torch.tensor([i in indices for i in range(len(prompts))])
+    return torch.where(off[:, None], prompts.mean(0, keepdim=True), prompts)"""
+        ),
+        """
+@torch.no_grad()
+def without_queries(model, pixel_values, indices):
+    seen = model.vision_model(pixel_values).last_hidden_state
+    found = model.qformer(query_embeds=model.query_tokens, encoder_hidden_states=seen).last_hidden_state[0]
+    for index in indices:
+        if index not in range(len(found)):
+            raise ValueError(f"There is no query {index}; they are numbered from 0 to {len(found) - 1}.")
+    mean = found.mean(dim=0)  # the projection is linear, so the mean may be taken before it
+    rows = [mean if i in indices else row for i, row in enumerate(found)]
+    return model.language_projection(torch.stack(rows))
+""",
+        WITHOUT.format(
+            body="""mean = sum(prompts) / len(prompts)
+    prompts = prompts.clone()
+    for i in set(indices):
+        prompts[i] = mean
+    return prompts"""
+        ),
     ],
     "caption": [
         CAPTION.format(
@@ -371,6 +404,101 @@ WRONG = {
                 body="""seen = model.vision_model(pixel_values).last_hidden_state
     found = model.qformer(query_embeds=model.query_tokens, encoder_hidden_states=seen).last_hidden_state
     return model.language_projection(found).reshape(16, -1)"""
+            ),
+        ),
+    ],
+    "without_queries": [
+        ("zeros", WITHOUT.format(body="prompts = prompts.clone(); prompts[list(indices)] = 0; return prompts")),
+        (
+            "one number for all",
+            WITHOUT.format(body="prompts = prompts.clone(); prompts[list(indices)] = prompts.mean(); return prompts"),
+        ),
+        (
+            "the mean of the others",
+            WITHOUT.format(
+                body="""kept = [i for i in range(len(prompts)) if i not in indices]
+    changed = prompts.clone()
+    changed[list(indices)] = prompts[kept].mean(dim=0)
+    return changed"""
+            ),
+        ),
+        (
+            "the mean of those switched off",
+            WITHOUT.format(
+                body="""changed = prompts.clone()
+    changed[list(indices)] = prompts[list(indices)].mean(dim=0)
+    return changed"""
+            ),
+        ),
+        (
+            "the mean taken again each time",
+            WITHOUT.format(
+                body="""changed = prompts.clone()
+    for i in indices:
+        changed[i] = changed.mean(dim=0)
+    return changed"""
+            ),
+        ),
+        (
+            "rows taken out",
+            WITHOUT.format(body="return prompts[[i for i in range(len(prompts)) if i not in indices]]"),
+        ),
+        (
+            "the others switched off",
+            WITHOUT.format(
+                body="""changed = prompts.mean(dim=0).repeat(len(prompts), 1)
+    changed[list(indices)] = prompts[list(indices)]
+    return changed"""
+            ),
+        ),
+        (
+            "counted from one",
+            WITHOUT.format(
+                body="""changed = prompts.clone()
+    changed[[i - 1 for i in indices]] = prompts.mean(dim=0)
+    return changed"""
+            ),
+        ),
+        (
+            "before the Q-Former",
+            """
+@torch.no_grad()
+def without_queries(model, pixel_values, indices):
+    if any(not 0 <= i < model.config.num_query_tokens for i in indices):
+        raise ValueError("no such query")
+    queries = model.query_tokens.clone()
+    queries[:, list(indices)] = queries.mean(dim=1, keepdim=True)
+    seen = model.vision_model(pixel_values).last_hidden_state
+    found = model.qformer(query_embeds=queries, encoder_hidden_states=seen).last_hidden_state
+    return model.language_projection(found)[0]
+""",
+        ),
+        ("nothing switched off", WITHOUT.format(body="return prompts")),
+        (
+            "any number is a query",
+            """
+def without_queries(model, pixel_values, indices):
+    prompts = soft_prompts(model, pixel_values)
+    result = prompts.clone()
+    result[list(indices)] = prompts.mean(dim=0)
+    return result
+""",
+        ),
+        (
+            "an empty list is an error",
+            WITHOUT.format(
+                body="""changed = prompts.clone()
+    changed[torch.tensor(indices)] = prompts.mean(dim=0)
+    return changed"""
+            ),
+        ),
+        (
+            "eats the list",
+            WITHOUT.format(
+                body="""changed = prompts.clone()
+    while indices:
+        changed[indices.pop()] = prompts.mean(dim=0)
+    return changed"""
             ),
         ),
     ],
@@ -812,6 +940,7 @@ PARTIAL = {
         "squeezes every dimension of size 1",
         "only where all parts have one number format",
     ),
+    "without_queries": ("any number is a query", "an empty list is an error", "eats the list"),
     "caption": ("default length", "at most 50 tokens", "loads the model at each call", "spaces left in"),
     "complete": (
         "at most 12 new tokens",

@@ -1,12 +1,13 @@
-"""`soft_prompts`: from pixels to the vectors that the language model gets, with BLIP-2s of several sizes."""
+"""`soft_prompts` and `without_queries`: the vectors that the language model gets, from BLIP-2s of several sizes."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from helpers.checks.calls import call
 from helpers.checks.cases import Exercise
-from helpers.checks.expect import Mistake, compare_tensors, expect
+from helpers.checks.expect import Mistake, compare_tensors, expect, expect_raises
 from helpers.checks.fakes import only_parts, tiny_blip2
 from helpers.checks.samples import random_drawing
 
@@ -14,14 +15,17 @@ if TYPE_CHECKING:
     import torch
     from transformers import Blip2ForConditionalGeneration
 
-__all__ = ["own_soft_prompts", "soft_prompts"]
+__all__ = ["own_soft_prompts", "soft_prompts", "without_queries"]
 
 DO_IT_YOURSELF = (
     "soft_prompts lets the model do all of it. Write the three steps yourself, with model.vision_model, model.qformer "
     "and model.language_projection."
 )
 
-soft_prompts = Exercise("soft_prompts")
+soft_prompts, without_queries = Exercise("soft_prompts"), Exercise("without_queries")
+
+
+# -- soft_prompts
 
 
 @soft_prompts.core(40)
@@ -152,3 +156,127 @@ def own_soft_prompts(model: Blip2ForConditionalGeneration, pixel_values: torch.T
     finally:
         hook.remove()
     return made[0][0]
+
+
+# -- without_queries
+
+
+@without_queries.core(40)
+def one_query(without_queries, generator) -> None:
+    """the mean soft prompt in place of one query's; the others stay"""
+    for queries, index in ((5, 3), (7, 6), (4, 0)):
+        _compare_without(without_queries, tiny_blip2(queries=queries), _noise(generator), [index])
+
+
+@without_queries.core(25)
+def several_queries(without_queries, generator) -> None:
+    """several queries: each replaced by the mean over all queries of the picture"""
+    for queries, indices in ((6, [1, 4]), (7, [5, 0, 2])):
+        _compare_without(without_queries, tiny_blip2(queries=queries), _noise(generator), indices)
+
+
+@without_queries.edge(10)
+def no_query(without_queries, generator) -> None:
+    """an empty list: all soft prompts stay"""
+    _compare_without(without_queries, tiny_blip2(), _noise(generator), [])
+
+
+@without_queries.edge(9)
+def every_query(without_queries, generator) -> None:
+    """every query: each row is the mean soft prompt"""
+    _compare_without(without_queries, tiny_blip2(), _noise(generator), [0, 1, 2, 3, 4])
+
+
+@without_queries.edge(8)
+def unknown_query(without_queries, generator) -> None:
+    """a ValueError for a query that the model does not have"""
+    model, pixels = tiny_blip2(queries=5), _noise(generator)
+    for index in (-1, 5):
+        expect_raises(
+            lambda index=index: without_queries(model, pixels, [1, index]),
+            ValueError,
+            f"query {index} of a model whose queries are 0 to 4",
+            hint="PyTorch counts negative indices from the end, so -1 would switch the last query off.",
+        )
+
+
+@without_queries.edge(8)
+def inputs_unchanged(without_queries, generator) -> None:
+    """the pixels and the list of queries are left unchanged"""
+    call(without_queries, tiny_blip2(), _noise(generator), [3, 1])
+
+
+def _compare_without(without_queries, model, pixels: torch.Tensor, indices: Sequence[int]) -> None:
+    """Raise `CheckFailed` unless the given queries are replaced by the mean and the others are not."""
+    prompts = own_soft_prompts(model, pixels).detach()
+    result = without_queries(model, pixels.clone(), list(indices))
+    shape = getattr(result, "shape", None)
+    kept = [i for i in range(len(prompts)) if i not in indices]
+    expect(
+        shape != (len(kept), prompts.shape[1]) or not indices,
+        "The soft prompts of these queries are gone, so the language model would get fewer vectors. Leave every row in its "
+        "place, and replace its values.",
+    )
+    expect(
+        shape != (1, *prompts.shape),
+        "There is a batch dimension left. The result should have the same shape as that of soft_prompts.",
+    )
+
+    def replaced(rows: Sequence[int], vector: torch.Tensor | float) -> torch.Tensor:
+        changed = prompts.clone()
+        changed[list(rows)] = vector
+        return changed
+
+    def one_after_another() -> torch.Tensor:
+        changed = prompts.clone()
+        for index in indices:
+            changed[index] = changed.mean(dim=0)
+        return changed
+
+    def before_the_qformer() -> torch.Tensor:
+        queries = model.query_tokens.detach().clone()
+        queries[:, list(indices)] = queries.mean(dim=1, keepdim=True)
+        seen = model.vision_model(pixels).last_hidden_state
+        found = model.qformer(query_embeds=queries, encoder_hidden_states=seen).last_hidden_state
+        return model.language_projection(found)[0].detach()
+
+    mean = prompts.mean(dim=0)
+    mistakes = (
+        Mistake("None of the soft prompts has changed.", lambda: prompts),
+        Mistake(
+            "The soft prompts of these queries are zero. Replace them with the mean soft prompt, prompts.mean(dim=0).",
+            lambda: replaced(indices, 0.0),
+        ),
+        Mistake(
+            "The others are replaced: `indices` names the queries to switch off, not those to keep.",
+            lambda: replaced(kept, mean),
+        ),
+        Mistake(
+            "The neighbours are replaced: queries are counted from 0.",
+            lambda: replaced([index - 1 for index in indices], mean),
+        ),
+        Mistake(
+            "This is one number, the mean of everything. The mean soft prompt is a vector: take the mean over the queries, "
+            "with dim=0.",
+            lambda: replaced(indices, prompts.mean()),
+        ),
+        Mistake(
+            "This is the mean over the queries that stay. Take it over all queries of the picture.",
+            lambda: replaced(indices, prompts[kept].mean(dim=0)),
+        ),
+        Mistake(
+            "This is the mean over the queries that are switched off. Take it over all queries of the picture.",
+            lambda: replaced(indices, prompts[list(indices)].mean(dim=0)),
+        ),
+        Mistake(
+            "The mean is taken again after each replacement, so it has changed by then. Take it once, before you replace "
+            "anything.",
+            one_after_another,
+        ),
+        Mistake(
+            "The queries are replaced before they have seen the picture. Replace what soft_prompts returns.",
+            before_the_qformer,
+        ),
+    )
+    off = f"with the queries {list(indices)} switched off" if indices else "with no query switched off"
+    compare_tensors(result, replaced(indices, mean), f"The tensor of soft prompts {off}", mistakes if indices else ())
