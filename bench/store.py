@@ -2,6 +2,7 @@
 
     python bench/store.py --rows 10000 100000                        # random vectors
     python bench/store.py --prompts prompts.csv --folder bench-900k  # the prompts of a file, embedded by CLIP
+    python bench/store.py --prompts prompts.csv --search 1000 --rerank 200
 
 For each size it prints one table. Each row is measured in a separate process, so that peak memory is per row; all use the
 same vectors and the same queries:
@@ -21,7 +22,10 @@ low-dimensional, too, and without that no index would help.
 With --prompts the collection is loaded by `helpers.collection.load_prompts`, as a student would load it; its seconds
 include embedding. --folder keeps the store; the next run resumes loading where the last one stopped. --search N also
 searches for N of the collection's prompts, by another wording and by their picture, and prints how often the right one
-came first, and among the first ten.
+came first, and among the first ten; and how well the distance of the nearest prompt separates ideas that are in the
+collection from ideas that are not (AUROC). --rerank N takes N of the pictures to the end: 20 candidates from the store, a
+caption by BLIP-2, and the candidates in the order of their agreement with it, as notebook 05 does; with the median times
+of search and captioning.
 """
 
 from __future__ import annotations
@@ -45,6 +49,7 @@ from helpers import store
 from helpers.collection import insert_rows, load_prompts, made_prompts
 from helpers.store import VECTOR_LENGTH
 
+ROOT = Path(__file__).resolve().parent.parent
 K = 10
 CHUNK = 20_000  # rows per pass
 TABLE = "prompts"
@@ -65,6 +70,7 @@ def main() -> None:
     arguments.add_argument("--prompts", type=Path, help="a collection (CSV, Parquet) to embed and load instead")
     arguments.add_argument("--folder", type=Path, help="where to keep the collection's store; default: nowhere")
     arguments.add_argument("--search", type=int, default=0, metavar="N", help="also search for N of its prompts")
+    arguments.add_argument("--rerank", type=int, default=0, metavar="N", help="also rerank for N of their pictures")
     arguments.add_argument("--threads", type=int, default=os.cpu_count(), help="threads for every row")
     arguments.add_argument("--step", nargs=2, help=argparse.SUPPRESS)  # for subprocesses: step and folder
     chosen = arguments.parse_args()
@@ -74,6 +80,8 @@ def main() -> None:
         return
     if chosen.folder and not chosen.prompts:
         arguments.error("--folder keeps the store of a collection: name one with --prompts")
+    if (chosen.search or chosen.rerank) and not chosen.prompts:
+        arguments.error("--search and --rerank look for prompts: name a collection with --prompts")
     for rows in [None] if chosen.prompts else chosen.rows:
         with kept(chosen.folder) as folder:
             compare(folder, rows, chosen)
@@ -89,6 +97,7 @@ def compare(folder: Path, rows: int | None, chosen: argparse.Namespace) -> None:
         }
         command = [sys.executable, __file__, "--step", step, str(folder), "--queries", str(chosen.queries)]
         command += ["--threads", str(chosen.threads), "--search", str(chosen.search)]
+        command += ["--rerank", str(chosen.rerank)]
         command += ["--prompts", str(chosen.prompts)] if chosen.prompts else ["--rows", str(rows)]
         ran = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
         return json.loads(ran.stdout.splitlines()[-1])
@@ -108,8 +117,16 @@ def compare(folder: Path, rows: int | None, chosen: argparse.Namespace) -> None:
         cells = (f"{found[name]:8{form}}" if name in found else " " * 8 for name, form in COLUMNS.values())
         print(" ".join([f"{step:12}", *cells]), flush=True)
     if chosen.search:
-        for name, (first, ten) in run("search")["recalls"].items():
+        found = run("search")
+        for name, (first, ten) in found["recalls"].items():
             print(f"{name:24} recall@1 {first:.1%}, recall@10 {ten:.1%}, of {chosen.search} prompts")
+        print(f"{'absent ideas':24} AUROC {found['auroc']:.4f}")
+    if chosen.rerank:
+        for name, way in run("rerank")["ways"].items():
+            print(
+                f"{'by the picture, ' + name:24} recall@1 {way['first']:.1%}, reranked {way['reranked']:.1%}, of {chosen.rerank} "
+                f"prompts; p50 of a search {way['search']:.1f} ms, of a caption {way['caption']:.0f} ms"
+            )
 
 
 #: Each column's title, its key in a step's result, and its format.
@@ -295,18 +312,24 @@ def clock() -> Iterator[dict]:
 # -- finding the right prompt
 
 
+def some_prompts(client, n: int) -> list[tuple[str, str]]:
+    """Return id and prompt of n rows, as if drawn at random, but the same ones each time."""
+    sql = f"SELECT id, prompt FROM {TABLE} ORDER BY sipHash64(id) LIMIT {{n:UInt32}}"
+    return client.query(sql, parameters={"n": n}).result_rows
+
+
 def search(folder: Path, chosen: argparse.Namespace) -> dict:
-    """Return recall@1 and recall@K for prompts of the collection, by another wording and by the picture."""
+    """Return recall@1 and recall@K for prompts of the collection, by another wording and by the picture, and the AUROC."""
     import random
 
     from helpers.clip import embed_images, embed_texts
     from helpers.picturebook import describe, draw, parse
 
     client = store.connect()
-    sql = f"SELECT id, prompt FROM {TABLE} ORDER BY sipHash64(id) LIMIT {{n:UInt32}}"
-    wanted = client.query(sql, parameters={"n": chosen.search}).result_rows
+    wanted = some_prompts(client, chosen.search)
     number_of = {name: i for i, name in enumerate((folder / "ids.txt").read_text().split("\n"))}
     right = [number_of[name] for name, _ in wanted]
+    vectors = np.load(folder / "vectors.npy", mmap_mode="r")
     rng = random.Random(0)
 
     def reworded(prompt: str) -> str:
@@ -321,9 +344,80 @@ def search(folder: Path, chosen: argparse.Namespace) -> dict:
     }
     recalls = {}
     for name, queries in ways.items():
-        ranks = ranks_of(right, queries, np.load(folder / "vectors.npy", mmap_mode="r"))
+        ranks = ranks_of(right, queries, vectors)
         recalls[name] = (float(np.mean(ranks == 0)), float(np.mean(ranks < K)))
-    return {"recalls": recalls}
+    present = [describe(parse(prompt), rng, detail=0.5) for _, prompt in wanted]
+    absent = [f"{subject} {where}" for subject in SUBJECTS for where in ELSEWHERE]
+    near, far = (nearest_distances(embed_texts(texts), vectors) for texts in (present, absent))
+    return {"recalls": recalls, "auroc": float((far[:, None] > near).mean() + (far[:, None] == near).mean() / 2)}
+
+
+#: Ideas from outside the picture-book world: each subject at each place.
+SUBJECTS = (
+    *(
+        "a dragon",
+        "a violin",
+        "two knights",
+        "a bowl of spaghetti",
+        "an old woman",
+        "a guitar",
+        "an elephant",
+        "a laptop",
+    ),
+    *("a teapot", "a ballet dancer", "a bicycle", "a skeleton", "a wizard", "a spider", "a penguin", "a pirate"),
+)
+ELSEWHERE = ("in a cathedral", "on a stage", "in the jungle", "on a bridge", "in a kitchen", "in the mountains")
+
+
+def nearest_distances(queries: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """Return for each query the cosine distance of the nearest of the vectors (n, length)."""
+    nearest = np.full(len(queries), np.inf)
+    for start in range(0, len(vectors), CHUNK):
+        nearest = np.minimum(nearest, 1 - (vectors[start : start + CHUNK] @ queries.T).max(axis=0))
+    return nearest
+
+
+def rerank(folder: Path, chosen: argparse.Namespace) -> dict:
+    """Return how often the right prompt comes first by its picture, before and after reranking, and the median times."""
+    from course.evaluate.talk import Blip2
+    from helpers.agreement import facts_of
+    from helpers.clip import embed_images
+    from helpers.picturebook import draw, parse
+
+    client, model = store.connect(), Blip2(ROOT / "models")
+    wanted = some_prompts(client, chosen.rerank)
+    pictures = [draw(parse(prompt), 128) for _, prompt in wanted]
+    model.captions(pictures[:1])  # warm-up
+    facts, captioning = [], []
+    for picture in pictures:
+        start = time.perf_counter()
+        facts.append(facts_of(*model.captions([picture])))
+        captioning.append((time.perf_counter() - start) * 1e3)
+
+    sql, vectors = NEAREST.replace("SELECT id", "SELECT id, prompt"), embed_images(pictures)
+    ways = {}
+    for name, settings in (("exact", store.EXACT), ("index", {"hnsw_candidate_list_size_for_search": 256})):
+        settings = store.known_settings(client, settings | {"max_threads": chosen.threads})
+
+        def nearest(vector: np.ndarray, settings: dict = settings) -> list[tuple[str, str]]:
+            return client.query(sql, parameters={"v": vector.tolist(), "k": 20}, settings=settings).result_rows
+
+        nearest(vectors[0])  # warm-up
+        searching, first, reranked = [], 0, 0
+        for (right, _), vector, seen in zip(wanted, vectors, facts, strict=True):
+            start = time.perf_counter()
+            rows = nearest(vector)
+            searching.append((time.perf_counter() - start) * 1e3)
+            best = max(rows, key=lambda row: agreement(facts_of(row[1]), seen))  # of equals the nearest
+            first, reranked = first + (rows[0][0] == right), reranked + (best[0] == right)
+        ways[name] = {"first": first / len(wanted), "reranked": reranked / len(wanted)}
+        ways[name] |= {"search": np.median(searching), "caption": np.median(captioning)}
+    return {"ways": ways}
+
+
+def agreement(one: set[str], other: set[str]) -> float:
+    """Return the share of all facts of two sets that both have."""
+    return len(one & other) / max(len(one | other), 1)
 
 
 def ranks_of(right: list[int], queries: np.ndarray, vectors: np.ndarray) -> np.ndarray:
@@ -356,7 +450,7 @@ ENGINES = {
     "chDB exact": chdb_exact,
     "chDB HNSW": chdb_hnsw,
 }
-STEPS = {"fill": fill, "export": export, "search": search, **ENGINES}
+STEPS = {"fill": fill, "export": export, "search": search, "rerank": rerank, **ENGINES}
 
 if __name__ == "__main__":
     main()

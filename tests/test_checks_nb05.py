@@ -7,15 +7,18 @@ memory.
 import hashlib
 import random
 from contextlib import nullcontext
-from itertools import islice
+from fractions import Fraction
+from itertools import chain, islice
 from numbers import Integral
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from helpers import store
+from helpers.agreement import facts_of
 from helpers.checks import CheckFailed, nb05
 from helpers.checks.fakes import insert_rows, scratch_table, stored_rows
 from helpers.checks.nb05 import drawing
@@ -174,6 +177,168 @@ def test_another_client_or_table_is_noticed(connection):
         nb05.search_by_text(lambda client, table, query, k=5: client.query_df(f"SELECT url FROM {table} LIMIT 0"))
     with pytest.raises(CheckFailed, match=r"should return a pandas DataFrame, but it returned None"):
         nb05.search_by_text(lambda client, table, query, k=5: client.command("SELECT 1") and None)
+
+
+# -- nothing fits
+
+
+def or_none(client, table, query, k=5, *, threshold, fits=lambda dist, most: dist.iloc[0] <= most, none=None):
+    found = search(client, table, query, k).reindex(columns=["prompt", "url", "dist"])
+    return found if len(found) and fits(found.dist, threshold) else found[:0] if none is None else none
+
+
+@pytest.mark.parametrize(
+    "mistake, says, earns",
+    [
+        ({}, None, 1),
+        ({"fits": lambda dist, most: True}, "so nothing should be found, but there are 5 rows", 0.62),
+        ({"fits": lambda dist, most: dist.iloc[0] < most}, "compare with <=", 0.95),
+        (
+            {"fits": lambda dist, most: dist.iloc[-1] <= most},
+            "Only the nearest one decides|so it should be found",
+            0.83,
+        ),
+        ({"none": pd.DataFrame()}, r"found\.iloc\[:0\] keeps them", 0.92),
+        ({"none": "nothing fits"}, "should always return a pandas DataFrame", 0.57),
+    ],
+)
+def test_the_sentence_names_a_mistake_in_saying_that_nothing_fits(connection, mistake, says, earns):
+    def student(client, table, query, k=5, *, threshold):
+        return or_none(client, table, query, k, threshold=threshold, **mistake)
+
+    if says:
+        with pytest.raises(CheckFailed, match=says):
+            nb05.search_or_none(student)
+    assert share(nb05.search_or_none, student) == pytest.approx(earns)
+
+
+def test_rows_beyond_the_threshold_stay(connection):
+    def student(client, table, query, k=5, *, threshold):
+        found = search(client, table, query, k).reindex(columns=["prompt", "url", "dist"])
+        return found[found.dist <= threshold]
+
+    with pytest.raises(CheckFailed, match="so all k = 4 rows should be found, but there are 1"):
+        nb05.search_or_none(student)
+    assert share(nb05.search_or_none, student) == pytest.approx(0.83)
+
+
+# -- fusing
+
+
+def fused(rankings, *, k=60, number=Fraction, first=1, again=False, key=lambda score: -score):
+    scores = {}
+    for ranking in rankings:
+        for rank, each in enumerate(ranking, start=first):
+            if again or each not in ranking[: rank - first]:
+                scores[each] = scores.get(each, 0) + number(1) / (k + rank)
+    return sorted(scores, key=lambda each: key(scores[each]))
+
+
+@pytest.mark.parametrize(
+    "student, says, earns",
+    [
+        (fused, None, 1),
+        (lambda r, *, k=60: fused(r), r"fuse\(.*, k=1\) should be", 0.92),
+        (lambda r, *, k=60: fused(r, k=k, first=0), r"fuse\(.*, k=1\) should be", 0.92),
+        (lambda r, *, k=60: fused(r, k=k, number=float), "should be .* but it is", 0.95),
+        (lambda r, *, k=60: fused(r, k=k, again=True), "should be .* but it is", 0.95),
+        (lambda r, *, k=60: fused(r, k=k, key=lambda score: score), "The worst came first", 0),
+        (lambda r, *, k=60: fused(r, k=0), "The k is missing", 0),
+        (lambda r, *, k=60: list(dict.fromkeys(chain(*r))), "one after the other", 0),
+        (lambda r, *, k=60: list(chain(*r)), "Each id comes once", 0),
+        (lambda r, *, k=60: fused(r[:1]), "is missing. An id that only one ranking has counts, too", 0),
+        (lambda r, *, k=60: tuple(fused(r, k=k)), "should be a list, but it is the tuple", 0),
+    ],
+)
+def test_the_sentence_names_a_mistake_in_fusing(student, says, earns):
+    if says:
+        with pytest.raises(CheckFailed, match=says):
+            nb05.fuse(student)
+    assert share(nb05.fuse, student) == pytest.approx(earns)
+
+
+def test_changed_rankings_are_noticed():
+    with pytest.raises(CheckFailed, match="changed one of its inputs"):
+        nb05.fuse(lambda r, *, k=60: [fused(r, k=k), [each.clear() for each in r]][0])
+
+
+# -- a second look
+
+
+def agreement(own, seen):
+    return len(own & seen) / max(len(own | seen), 1)
+
+
+def reranked(candidates, image, *, describe, score=agreement, by=("score", "dist"), best_first=True, times=1):
+    for _ in range(times):
+        seen = facts_of(describe(image))
+    scored = candidates.assign(score=[score(facts_of(prompt), seen) for prompt in candidates.prompt])
+    ascending = [not best_first, True][: len(by)]
+    return scored.sort_values(list(by), ascending=ascending, kind="stable").drop(columns="score")
+
+
+@pytest.mark.parametrize(
+    "mistake, says, earns",
+    [
+        ({}, None, 1),
+        ({"best_first": False}, "The prompt that agrees least came first", 0.18),
+        ({"score": lambda own, seen: len(own & seen)}, "was not divided", 0.75),
+        ({"score": lambda own, seen: len(own & seen) / max(len(own), 1)}, "so a prompt that says little wins", 0.75),
+        ({"by": ("score",)}, "in the order of their distances, the nearer one first", 0.88),
+        ({"times": 3}, "should be called once, but it was called 3 times for 6 candidates", 0.92),
+    ],
+)
+def test_the_sentence_names_a_mistake_in_reranking(mistake, says, earns):
+    def student(candidates, image, *, describe):
+        return reranked(candidates, image, describe=describe, **mistake)
+
+    if says:
+        with pytest.raises(CheckFailed, match=says):
+            nb05.rerank(student)
+    if earns > 0.5:
+        assert share(nb05.rerank, student) == pytest.approx(earns)
+    else:
+        assert share(nb05.rerank, student) == 0
+
+
+@pytest.mark.parametrize(
+    "student, says",
+    [
+        (lambda candidates, image, *, describe: candidates, "in the order of their distances, as before"),
+        (lambda candidates, image, *, describe: candidates[:2], "all 6 candidates in a new order, each once"),
+        (lambda candidates, image, *, describe: list(candidates.prompt), "should return a pandas DataFrame"),
+        (
+            lambda candidates, image, *, describe: reranked(candidates, "a picture", describe=describe),
+            "should get the picture, but it got the str 'a picture'",
+        ),
+        (
+            lambda candidates, image, *, describe: reranked(candidates, image, describe=describe)[["prompt", "url"]],
+            "columns should be those of the candidates, prompt, url, dist",
+        ),
+    ],
+)
+def test_what_comes_back_from_reranking_is_looked_at(student, says):
+    with pytest.raises(CheckFailed, match=says):
+        nb05.rerank(student)
+
+
+def test_changed_candidates_are_noticed():
+    def student(candidates, image, *, describe):
+        found = reranked(candidates, image, describe=describe)
+        candidates["score"] = 1.0
+        return found
+
+    with pytest.raises(CheckFailed, match="changed the candidates"):
+        nb05.rerank(student)
+    assert share(nb05.rerank, student) == pytest.approx(0.95)
+
+
+def test_facts_are_the_same_in_other_words():
+    assert facts_of("a little red kitten, at night") == facts_of("a small red cat under the night sky")
+    assert facts_of("a red cat left of a blue dog") == facts_of("a blue dog to the right of a red cat")
+    assert facts_of("a cathedral full of dragons") == set()
+    swapped = facts_of("a red cat left of a blue dog") & facts_of("a blue cat left of a red dog")
+    assert swapped == {"cat", "dog", "1 cat", "1 dog", "large cat", "large dog"}
 
 
 # -- the table and its index

@@ -86,6 +86,21 @@ def recall_at_k(approximate, exact, k):
     {body}
 """
 
+OR_NONE = """
+def search_or_none(client, table, query, k=5, *, threshold):
+    {body}
+"""
+
+FUSE = """
+def fuse(rankings, *, k=60):
+    {body}
+"""
+
+RERANK = """
+def rerank(candidates, image, *, describe):
+    {body}
+"""
+
 INDEX = """
 def create_index(client, table):
     {body}
@@ -404,6 +419,98 @@ def search_by_image(client, table, image, k=5):
         parameters=dict(vector=vector, table=table, k=k),
     )
     return found[["prompt", "url", "dist"]]
+""",
+    ],
+    "search_or_none": [
+        OR_NONE.format(
+            body="""found = search_by_text(client, table, query, k)
+    is_near = len(found) > 0 and found["dist"].iloc[0] <= threshold
+    return found if is_near else found.head(0)"""
+        ),
+        OR_NONE.format(
+            body="""found = search_by_text(client, table, query, k=k)
+    return found[[bool((found.dist <= threshold).any())] * len(found)]"""
+        ),
+        """
+def search_or_none(client, table, query, k=5, *, threshold):
+    found = client.query_df(
+        \"""
+        WITH found AS (
+            SELECT prompt, url, cosineDistance(prompt_vector, {v:Array(Float32)}) AS dist
+            FROM {t:Identifier} ORDER BY dist LIMIT {k:UInt32}
+        )
+        SELECT prompt, url, dist FROM found WHERE (SELECT min(dist) FROM found) <= {threshold:Float64} ORDER BY dist
+        \""",
+        parameters={"v": embed_texts([query])[0].tolist(), "t": table, "k": k, "threshold": threshold},
+    )
+    return found if len(found) else pd.DataFrame(columns=["prompt", "url", "dist"])
+""",
+    ],
+    "fuse": [
+        FUSE.format(
+            body="""scores = defaultdict(Fraction)
+    for ranking in rankings:
+        for rank, found in enumerate(ranking, start=1):
+            if ranking.index(found) == rank - 1:
+                scores[found] += Fraction(1, k + rank)
+    return sorted(scores, key=lambda found: -scores[found])"""
+        ),
+        """
+def fuse(rankings, *, k=60):
+    names = list(dict.fromkeys(name for ranking in rankings for name in ranking))
+
+    def score(name):
+        return sum(Fraction(1, k + ranking.index(name) + 1) for ranking in rankings if name in ranking)
+
+    scores = {name: score(name) for name in names}
+    return [name for _, _, name in sorted((-scores[name], place, name) for place, name in enumerate(names))]
+""",
+        """
+from math import fsum
+
+
+def fuse(rankings, *, k=60):
+    parts = {}
+    for ranking in rankings:
+        seen = set()
+        for rank, name in enumerate(ranking):
+            if name not in seen:
+                seen.add(name)
+                parts.setdefault(name, []).append(1 / (k + rank + 1))
+    return sorted(parts, key=lambda name: fsum(parts[name]), reverse=True)
+""",
+    ],
+    "rerank": [
+        RERANK.format(
+            body="""told = facts_of(describe(image))
+    ranked = candidates.copy()
+    scores = []
+    for prompt in ranked["prompt"]:
+        own = facts_of(prompt)
+        scores.append(len(own & told) / max(len(own | told), 1))
+    ranked["score"] = scores
+    ranked = ranked.sort_values(by=["score", "dist"], ascending=[False, True], kind="stable")
+    return ranked.drop(columns="score")"""
+        ),
+        """
+def rerank(candidates, image, *, describe):
+    said = facts_of(describe(image))
+
+    def key(place):
+        row = candidates.iloc[place]
+        prompt = facts_of(row.prompt)
+        return -len(prompt.intersection(said)) / (len(prompt.union(said)) or 1), row.dist
+
+    return candidates.iloc[sorted(range(len(candidates)), key=key)].reset_index(drop=True)
+""",
+        """
+def rerank(candidates, image, *, describe):
+    if candidates.empty:
+        return candidates.copy()
+    said = facts_of(describe(image))
+    facts = [facts_of(prompt) for prompt in candidates.prompt]
+    shared = np.array([len(said & each) / (len(said | each) or 1) for each in facts])
+    return candidates.iloc[np.lexsort((candidates.dist, -shared))]
 """,
     ],
     "create_index": [
@@ -1059,6 +1166,310 @@ def create_table(client, table):
             ),
         ),
     ],
+    "search_or_none": [
+        ("the threshold is not used", OR_NONE.format(body="return search_by_text(client, table, query, k)")),
+        (
+            "None for nothing",
+            OR_NONE.format(
+                body="""found = search_by_text(client, table, query, k)
+    return found if len(found) and found.dist.iloc[0] <= threshold else None"""
+            ),
+        ),
+        (
+            "an error for nothing",
+            OR_NONE.format(
+                body="""found = search_by_text(client, table, query, k)
+    if not len(found) or found.dist.iloc[0] > threshold:
+        raise LookupError("nothing fits")
+    return found"""
+            ),
+        ),
+        (
+            "the wrong way round",
+            OR_NONE.format(
+                body="""found = search_by_text(client, table, query, k)
+    return found if len(found) and found.dist.iloc[0] > threshold else found.iloc[:0]"""
+            ),
+        ),
+        (
+            "a similarity is compared",
+            OR_NONE.format(
+                body="""found = search_by_text(client, table, query, k)
+    return found if len(found) and 1 - found.dist.iloc[0] >= threshold else found.iloc[:0]"""
+            ),
+        ),
+        (
+            "each row is judged by itself",
+            OR_NONE.format(
+                body="""found = search_by_text(client, table, query, k)
+    return found[found.dist <= threshold]"""
+            ),
+        ),
+        (
+            "the farthest decides",
+            OR_NONE.format(
+                body="""found = search_by_text(client, table, query, k)
+    return found if len(found) and found.dist.max() <= threshold else found.iloc[:0]"""
+            ),
+        ),
+        (
+            "an empty DataFrame without columns",
+            OR_NONE.format(
+                body="""found = search_by_text(client, table, query, k)
+    return found if len(found) and found.dist.iloc[0] <= threshold else pd.DataFrame()"""
+            ),
+        ),
+        (
+            "an empty table is an error",
+            OR_NONE.format(
+                body="""found = search_by_text(client, table, query, k)
+    return found if found.dist.iloc[0] <= threshold else found.iloc[:0]"""
+            ),
+        ),
+        (
+            "at the threshold is too far",
+            OR_NONE.format(
+                body="""found = search_by_text(client, table, query, k)
+    return found if len(found) and found.dist.iloc[0] < threshold else found.iloc[:0]"""
+            ),
+        ),
+        (
+            "k is not passed on",
+            OR_NONE.format(
+                body="""found = search_by_text(client, table, query)
+    return found if len(found) and found.dist.iloc[0] <= threshold else found.iloc[:0]"""
+            ),
+        ),
+    ],
+    "fuse": [
+        (
+            "without k",
+            FUSE.format(
+                body="""scores = {}
+    for ranking in rankings:
+        for rank, found in enumerate(dict.fromkeys(ranking), start=1):
+            scores[found] = scores.get(found, 0) + Fraction(1, rank)
+    return sorted(scores, key=scores.get, reverse=True)"""
+            ),
+        ),
+        (
+            "the best rank",
+            FUSE.format(
+                body="""best = {}
+    for ranking in rankings:
+        for rank, found in enumerate(ranking, start=1):
+            best[found] = min(rank, best.get(found, rank))
+    return sorted(best, key=best.get)"""
+            ),
+        ),
+        (
+            "the sum of the ranks",
+            FUSE.format(
+                body="""total = {}
+    for ranking in rankings:
+        for rank, found in enumerate(ranking, start=1):
+            total[found] = total.get(found, 0) + rank
+    return sorted(total, key=total.get)"""
+            ),
+        ),
+        (
+            "one after the other",
+            FUSE.format(body="return list(dict.fromkeys(found for ranking in rankings for found in ranking))"),
+        ),
+        (
+            "dealt out in turn",
+            FUSE.format(
+                body="""from itertools import zip_longest
+
+    turns = [found for turn in zip_longest(*rankings) for found in turn if found is not None]
+    return list(dict.fromkeys(turns))"""
+            ),
+        ),
+        (
+            "the worst first",
+            FUSE.format(
+                body="""scores = {}
+    for ranking in rankings:
+        for rank, found in enumerate(dict.fromkeys(ranking), start=1):
+            scores[found] = scores.get(found, 0) + Fraction(1, k + rank)
+    return sorted(scores, key=scores.get)"""
+            ),
+        ),
+        (
+            "only what all have found",
+            FUSE.format(
+                body="""common = set.intersection(*map(set, rankings)) if rankings else set()
+    return sorted(common, key=lambda found: -sum(Fraction(1, k + ranking.index(found) + 1) for ranking in rankings))"""
+            ),
+        ),
+        (
+            "pairs of id and score",
+            FUSE.format(
+                body="""scores = {}
+    for ranking in rankings:
+        for rank, found in enumerate(ranking, start=1):
+            scores[found] = scores.get(found, 0) + Fraction(1, k + rank)
+    return sorted(scores.items(), key=lambda pair: -pair[1])"""
+            ),
+        ),
+        (
+            "always 60",
+            FUSE.format(
+                body="""scores = {}
+    for ranking in rankings:
+        for rank, found in enumerate(ranking, start=1):
+            if found not in ranking[: rank - 1]:
+                scores[found] = scores.get(found, 0) + Fraction(1, 60 + rank)
+    return sorted(scores, key=scores.get, reverse=True)"""
+            ),
+        ),
+        (
+            "ranks from 0",
+            FUSE.format(
+                body="""scores = {}
+    for ranking in rankings:
+        for rank, found in enumerate(ranking):
+            if found not in ranking[:rank]:
+                scores[found] = scores.get(found, 0) + Fraction(1, k + rank)
+    return sorted(scores, key=scores.get, reverse=True)"""
+            ),
+        ),
+        (
+            "sums of floats",
+            FUSE.format(
+                body="""scores = {}
+    for ranking in rankings:
+        for rank, found in enumerate(ranking, start=1):
+            if found not in ranking[: rank - 1]:
+                scores[found] = scores.get(found, 0) + 1 / (k + rank)
+    return sorted(scores, key=scores.get, reverse=True)"""
+            ),
+        ),
+        (
+            "an id that is found twice counts twice",
+            FUSE.format(
+                body="""scores = {}
+    for ranking in rankings:
+        for rank, found in enumerate(ranking, start=1):
+            scores[found] = scores.get(found, 0) + Fraction(1, k + rank)
+    return sorted(scores, key=scores.get, reverse=True)"""
+            ),
+        ),
+        (
+            "ties by the alphabet",
+            FUSE.format(
+                body="""scores = {}
+    for ranking in rankings:
+        for rank, found in enumerate(ranking, start=1):
+            if found not in ranking[: rank - 1]:
+                scores[found] = scores.get(found, 0) + Fraction(1, k + rank)
+    return sorted(scores, key=lambda found: (-scores[found], found))"""
+            ),
+        ),
+    ],
+    "rerank": [
+        (
+            "the order stays",
+            RERANK.format(
+                body="""describe(image)
+    return candidates.copy()"""
+            ),
+        ),
+        (
+            "the worst first",
+            RERANK.format(
+                body="""told = facts_of(describe(image))
+    scores = [len(facts_of(p) & told) / max(len(facts_of(p) | told), 1) for p in candidates.prompt]
+    ranked = candidates.assign(score=scores).sort_values(["score", "dist"])
+    return ranked.drop(columns="score")"""
+            ),
+        ),
+        (
+            "words in place of facts",
+            RERANK.format(
+                body="""told = set(describe(image).lower().replace(",", "").split())
+
+    def score(prompt):
+        words = set(prompt.lower().replace(",", "").split())
+        return len(words & told) / len(words | told)
+
+    ranked = candidates.assign(score=[score(prompt) for prompt in candidates.prompt])
+    return ranked.sort_values(["score", "dist"], ascending=[False, True]).drop(columns="score")"""
+            ),
+        ),
+        (
+            "the picture is not looked at",
+            RERANK.format(
+                body="""told = facts_of(candidates.prompt.iloc[0]) if len(candidates) else set()
+    scores = [len(facts_of(p) & told) / max(len(facts_of(p) | told), 1) for p in candidates.prompt]
+    ranked = candidates.assign(score=scores).sort_values(["score", "dist"], ascending=[False, True])
+    return ranked.drop(columns="score")"""
+            ),
+        ),
+        (
+            "the best one alone",
+            RERANK.format(
+                body="""told = facts_of(describe(image))
+    scores = [len(facts_of(p) & told) / max(len(facts_of(p) | told), 1) for p in candidates.prompt]
+    ranked = candidates.assign(score=scores).sort_values(["score", "dist"], ascending=[False, True])
+    return ranked.drop(columns="score").head(1)"""
+            ),
+        ),
+        (
+            "the share of the prompt's facts",
+            RERANK.format(
+                body="""told = facts_of(describe(image))
+    scores = [len(facts_of(p) & told) / max(len(facts_of(p)), 1) for p in candidates.prompt]
+    ranked = candidates.assign(score=scores).sort_values(["score", "dist"], ascending=[False, True])
+    return ranked.drop(columns="score")"""
+            ),
+        ),
+        (
+            "the number of shared facts",
+            RERANK.format(
+                body="""told = facts_of(describe(image))
+    scores = [len(facts_of(p) & told) for p in candidates.prompt]
+    ranked = candidates.assign(score=scores).sort_values(["score", "dist"], ascending=[False, True])
+    return ranked.drop(columns="score")"""
+            ),
+        ),
+        (
+            "distances do not break ties",
+            RERANK.format(
+                body="""told = facts_of(describe(image))
+    scores = [len(facts_of(p) & told) / max(len(facts_of(p) | told), 1) for p in candidates.prompt]
+    ranked = candidates.assign(score=scores).sort_values("score", ascending=False, kind="stable")
+    return ranked.drop(columns="score")"""
+            ),
+        ),
+        (
+            "describes the picture for each candidate",
+            RERANK.format(
+                body="""def score(prompt):
+        a, b = facts_of(prompt), facts_of(describe(image))
+        return len(a & b) / max(len(a | b), 1)
+
+    ranked = candidates.assign(score=[score(prompt) for prompt in candidates.prompt])
+    return ranked.sort_values(["score", "dist"], ascending=[False, True]).drop(columns="score")"""
+            ),
+        ),
+        (
+            "leaves a column in the candidates",
+            RERANK.format(
+                body="""told = facts_of(describe(image))
+    candidates["score"] = [len(facts_of(p) & told) / max(len(facts_of(p) | told), 1) for p in candidates.prompt]
+    return candidates.sort_values(["score", "dist"], ascending=[False, True]).drop(columns="score")"""
+            ),
+        ),
+        (
+            "one column more",
+            RERANK.format(
+                body="""told = facts_of(describe(image))
+    scores = [len(facts_of(p) & told) / max(len(facts_of(p) | told), 1) for p in candidates.prompt]
+    return candidates.assign(score=scores).sort_values(["score", "dist"], ascending=[False, True])"""
+            ),
+        ),
+    ],
     "create_index": [
         (
             "not built for the old rows",
@@ -1368,6 +1779,28 @@ PARTIAL = {
         "rows, no table",
     ),
     "search_by_image": ("vector written into the SQL", "all rows fetched, sorted in Python", "columns missing"),
+    "search_or_none": (
+        "each row is judged by itself",
+        "the farthest decides",
+        "an empty DataFrame without columns",
+        "an empty table is an error",
+        "at the threshold is too far",
+    ),
+    "fuse": (
+        "always 60",
+        "ranks from 0",
+        "sums of floats",
+        "an id that is found twice counts twice",
+        "ties by the alphabet",
+    ),
+    "rerank": (
+        "the share of the prompt's facts",
+        "the number of shared facts",
+        "distances do not break ties",
+        "describes the picture for each candidate",
+        "leaves a column in the candidates",
+        "one column more",
+    ),
     "create_index": ("fails the second time", "the name as it is in the SQL", "an index of another name"),
     "recall_at_k": ("divided by k", "an id that is found twice counts twice", "cuts the lists themselves"),
     "improve_prompt": (

@@ -1,4 +1,7 @@
-"""`search_by_text` and `search_by_image`: compared with distances computed by numpy, with the same cases for both."""
+"""`search_by_text`, `search_by_image` and `search_or_none`: compared with distances computed by numpy.
+
+The first two have the same cases.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +21,14 @@ if TYPE_CHECKING:
     import numpy as np
     from pandas import DataFrame
 
-__all__ = ["search_by_image", "search_by_text"]
+__all__ = ["search_by_image", "search_by_text", "search_or_none"]
 
 search_by_text = Exercise("search_by_text")
 search_by_image = Exercise("search_by_image")
+search_or_none = Exercise("search_or_none")
+
+ABSENT = ("a cathedral full of dragons", "a violin on a stage", "a bowl of spaghetti", "two knights in a castle")
+"""Ideas that are in no prompt of the picture-book world."""
 
 
 def _ideas(rng) -> list[str]:
@@ -37,10 +44,12 @@ def _pictures(rows, rng) -> list:
 
 search_by_text.givens |= {"search": lambda search_by_text: search_by_text, "queries": _ideas}
 search_by_image.givens |= {"search": lambda search_by_image: search_by_image, "queries": _pictures}
+search_or_none.givens |= {"queries": _ideas}
 
 
 @search_by_text.given
 @search_by_image.given
+@search_or_none.given
 def rows(rng) -> list[dict]:
     return fresh_rows(20, rng)
 
@@ -64,6 +73,7 @@ class Table:
 
 @search_by_text.given
 @search_by_image.given
+@search_or_none.given
 def table(rows) -> Iterator[Table]:
     vectors = vectors_of(rows)
     with scratch_table(rows, vectors) as (client, name):
@@ -160,6 +170,110 @@ def any_picture(search_by_image, table, queries) -> None:
     for mode, k in (("RGBA", 4), ("L", 2), ("P", 40)):
         picture = queries[0].convert(mode)
         _expect_nearest(search_by_image(table.client, table.name, picture, k=k), table, picture, k)
+
+
+# -- search_or_none
+
+
+@search_or_none.core(35)
+def near_enough(search_or_none, table, queries, rng) -> None:
+    """the k nearest prompts, if the nearest is near enough"""
+    for query, k in zip(queries, rng.sample(range(2, 9), len(queries)), strict=True):
+        threshold = max(table.distances(query).values()) + 0.01
+        found = search_or_none(table.client, table.name, query, k=k, threshold=threshold)
+        _expect_something(found, table, query, threshold)
+        _expect_nearest(found, table, query, k)
+
+
+@search_or_none.core(30)
+def too_far(search_or_none, table, rng) -> None:
+    """nothing, if the nearest is farther than the threshold"""
+    for query in rng.sample(ABSENT, 2):
+        nearest = min(table.distances(query).values())
+        threshold = nearest - 0.05
+        found = _expect_frame(search_or_none(table.client, table.name, query, threshold=threshold))
+        expect(
+            len(found) == 0,
+            f"The nearest prompt to {query!r} is at {nearest:.3f}, farther than threshold={threshold:.3f}, so nothing should be "
+            f"found, but there are {len(found)} rows.",
+        )
+
+
+@search_or_none.edge(12)
+def only_the_nearest_decides(search_or_none, table, queries) -> None:
+    """rows that are farther than the threshold stay, if the nearest is not"""
+    for query in queries:
+        first, second, *_ = sorted(table.distances(query).values())
+        found = search_or_none(table.client, table.name, query, k=4, threshold=(first + second) / 2)
+        _expect_something(found, table, query, (first + second) / 2)
+        expect(
+            len(found) == 4,
+            f"The nearest prompt to {query!r} is near enough, so all k = 4 rows should be found, but there are {len(found)}. Only "
+            "the nearest one decides; the others may be farther than the threshold.",
+        )
+
+
+@search_or_none.edge(8)
+def columns_of_nothing(search_or_none, table, rng) -> None:
+    """an empty DataFrame has the columns prompt, url and dist, too"""
+    found = _expect_frame(search_or_none(table.client, table.name, rng.choice(ABSENT), threshold=-1.0))
+    expect(len(found) == 0, f"With threshold=-1.0 nothing should be found, but there are {len(found)} rows.")
+    expect(
+        list(found.columns) == ["prompt", "url", "dist"],
+        "An empty DataFrame should have the columns prompt, url and dist, too, so that found.prompt works, but its columns are "
+        f"{', '.join(map(str, found.columns)) or 'missing'}. found.iloc[:0] keeps them.",
+    )
+
+
+@search_or_none.edge(5)
+def at_the_threshold(search_or_none, table, queries) -> None:
+    """a nearest prompt that is exactly at the threshold is found"""
+    found = _expect_columns(search_or_none(table.client, table.name, queries[0], k=2, threshold=3.0), ("dist",))
+    expect(len(found) == 2, f"With threshold=3.0 two rows should be found for k = 2, but there are {len(found)}.")
+    nearest = float(found["dist"].iloc[0])
+    again = search_or_none(table.client, table.name, queries[0], k=2, threshold=nearest)
+    expect(
+        len(_expect_frame(again)) == 2,
+        "The nearest prompt is exactly at the threshold, which is not farther, so it should be found: compare with <=.",
+    )
+
+
+@search_or_none.edge(5)
+def five_without_k(search_or_none, table, queries) -> None:
+    """five rows for a search without k"""
+    found = _expect_frame(search_or_none(table.client, table.name, queries[1], threshold=3.0))
+    expect(len(found) == 5, f"For a search without k, there should be 5 rows, but there are {len(found)}.")
+
+
+@search_or_none.edge(5)
+def empty_table(search_or_none, queries) -> None:
+    """nothing in an empty table"""
+    with scratch_table() as (client, name):
+        found = _expect_frame(search_or_none(client, name, queries[0], threshold=0.5))
+    expect(len(found) == 0, f"In an empty table nothing should be found, but there are {len(found)} rows.")
+
+
+# -- the verdict
+
+
+def _expect_frame(found: Any) -> DataFrame:
+    import pandas as pd
+
+    expect(
+        isinstance(found, pd.DataFrame),
+        f"search_or_none should always return a pandas DataFrame, an empty one if nothing is near enough, but it returned "
+        f"{described(found)}.",
+    )
+    return found
+
+
+def _expect_something(found: Any, table: Table, query: str, threshold: float) -> None:
+    nearest = min(table.distances(query).values())
+    expect(
+        len(_expect_frame(found)) > 0,
+        f"The nearest prompt to {query!r} is at {nearest:.3f}, not farther than threshold={threshold:.3f}, so it should be "
+        "found, but there are no rows.",
+    )
 
 
 def _words(query, k: int) -> str:
