@@ -26,7 +26,7 @@ def _record_html(record: Mapping[str, Any]) -> str:
     keywords = record["keywords"]
     keywords = keywords if isinstance(keywords, str) else ", ".join(keywords)
     texts = "".join(
-        f'<dt style="font-weight:bold">{name}</dt><dd style="margin:0 0 10px 0">{escape(text)}</dd>'
+        f'<p style="margin:0 0 10px 0"><strong>{name}</strong><br>{escape(text)}</p>'
         for name, text in (("keywords", keywords), ("text", record["text"]), ("image prompt", record["prompt"]))
     )
     picture = show.picture_html(record["image"], f"the picture that was drawn for: {record['prompt']}", width=256)
@@ -36,7 +36,7 @@ def _record_html(record: Mapping[str, Any]) -> str:
         words += f"<br>the second judge gives the chosen one {record['second_score']:.3f}"
     return (
         '<figure style="margin:0;display:flex;flex-wrap:wrap;gap:20px;align-items:flex-start">'
-        f'<dl style="margin:0;width:360px;max-width:100%">{texts}</dl>'
+        f'<div style="width:360px;max-width:100%">{texts}</div>'
         f'<div>{picture}<figcaption style="font-size:85%">{words}</figcaption></div></figure>'
     )
 

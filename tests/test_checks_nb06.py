@@ -14,7 +14,16 @@ from course.build import read_solution
 from helpers import checks, clip, stories
 from helpers.checks import CheckFailed
 from helpers.checks.answers import NotWritten
-from helpers.checks.fakes import FakeGenerator, Reply, as_base64, drawn_by_web_ui, fake_web_ui, recorded_display
+from helpers.checks.fakes import (
+    FakeGenerator,
+    Reply,
+    ToolUse,
+    as_base64,
+    drawn_by_web_ui,
+    fake_web_ui,
+    recorded_display,
+    scripted_chat,
+)
 from helpers.picturebook import parse
 from helpers.records import show_record
 
@@ -131,6 +140,26 @@ SAID = {  # a wrong answer of tests/answers → words of a sentence that a stude
     ("until_accepted", "nobody is told"): "nothing was printed",
     ("until_accepted", "says that it gives up, but not after how many tries"): "after how many tries it gave up",
     ("until_accepted", "says so also when the last try was good"): "is also printed when none is",
+    ("picture_agent", "no limit"): "8 of these calls were carried out. Stop after 6",
+    ("picture_agent", "five calls in place of six"): "should be carried out, but there were 5",
+    ("picture_agent", "the seventh call is refused, and the model goes on for ever"): "limit the number of requests",
+    ("picture_agent", "an error at the seventh call"): "end with a message instead",
+    ("picture_agent", "the same seed each time"): "All pictures were drawn with the seed 0",
+    (
+        "picture_agent",
+        "seeds from 1",
+    ): r"The seeds should be 0, 1, 2 and 3, in this order, but they were \[1, 2, 3, 4\]",
+    ("picture_agent", "the model gets the picture"): "Return the id, not the picture",
+    ("picture_agent", "the judge gets the id"): "then the picture itself, not its id",
+    ("picture_agent", "always the last picture is rated"): "a rating of p1, but rate got p2",
+    ("picture_agent", "pictures of all agents in one place"): "a picture that this agent has not drawn",
+    ("picture_agent", "rated by the prompt"): ", the prompt",
+    ("picture_agent", "the score stays with the tool"): "should read its score",
+    ("picture_agent", "tools of other names"): "rate is not a valid tool",
+    ("picture_agent", "a parameter of another name"): "by these names",
+    ("picture_agent", "a KeyError for an unknown id"): "which was never drawn. The agent raised a KeyError",
+    ("picture_agent", "the number is read while another picture is drawn"): "Take the number before you draw",
+    ("picture_agent", "a function in place of an agent"): "should return an agent that create_agent has made",
     ("run_pipeline", "rated by the story"): "as the text, but it got",
     ("run_pipeline", "only the picture is returned"): "should return a dict",
     ("run_pipeline", "nothing is shown"): "but 0 figures were shown",
@@ -184,6 +213,15 @@ def test_the_fake_generator_gives_scores_in_the_order_in_which_pictures_are_draw
     assert [fake.rate("y", image) for image in (other, one, one.copy())] == [0.25, 0.5, 0.25]
     assert [drawn.seed for drawn in fake.drawn] == [7, 1, 7]
     assert [(rated.text, rated.score) for rated in fake.rated] == [("y", 0.25), ("y", 0.5), ("y", 0.25)]
+
+
+def test_the_scripted_model_calls_tools_with_a_message_of_its_own_each_time():
+    calls = [ToolUse("draw", {"prompt": "x"}), ToolUse("rate", {"picture_id": "p1", "text": "y"})]
+    chat = scripted_chat(["Yes?", calls]).bind_tools([])
+    said = [chat.invoke("Draw.") for _ in range(3)]
+    assert said[0].text == "Yes?" and not said[0].tool_calls
+    assert [[call["name"] for call in message.tool_calls] for message in said[1:]] == [["draw", "rate"]] * 2
+    assert said[1].id != said[2].id and len({call["id"] for message in said for call in message.tool_calls}) == 4
 
 
 # -- records and stories

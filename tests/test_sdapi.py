@@ -2,12 +2,15 @@
 
 import base64
 import copy
+import hashlib
 import io
 import json
+import shutil
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 import numpy as np
@@ -169,7 +172,7 @@ def test_what_else_a_client_asks_for(http):
     assert {"karras", "sgm_uniform"} <= {scheduler["name"] for scheduler in http.get("schedulers").json()}
     for path in ("upscalers", "latent-upscale-modes", "sd-vae", "hypernetworks", "prompt-styles", "script-info"):
         assert http.get(path).json() == []
-    assert http.get("embeddings").json()["loaded"] == http.get("cmd-flags").json() == {}
+    assert http.get("embeddings").json()["loaded"] == {}
     for path in ("refresh-checkpoints", "refresh-loras", "refresh-vae"):
         assert http.post(path).status_code == 200
 
@@ -464,6 +467,77 @@ def test_it_is_listed_as_the_web_ui_lists_adapters(few):
 )
 def test_what_the_adapter_can_not_do_is_refused_and_named(few, fields, words):
     assert words in refused(few.post("txt2img", json=fields), 422)
+
+
+# -- adapters of one's own
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A client of a pipeline with the few-step adapter, and the endpoint's folder with another adapter, "a.wave"."""
+    pipe, saved = tiny_pipeline(), tmp_path / "saved"
+    random_adapter(tmp_path, pipe.unet)
+    pipe.register_to_config(_name_or_path=str(tmp_path))
+    with client_of(pipe) as (client, _):
+        folder = Path(client.get("cmd-flags").json()["lora_dir"])
+        shutil.copy(random_adapter(saved, pipe.unet, seed=1), folder / "a.wave.safetensors")
+        yield client, folder
+    assert not folder.exists()
+
+
+def test_an_adapter_in_the_folder_is_listed_and_drawn_with_by_its_weight(own):
+    http, folder = own
+    listed = [(lora["name"], lora["path"]) for lora in http.get("loras").json()]
+    assert listed == [("few_step", "few_step"), ("a.wave", str(folder / "a.wave.safetensors"))]
+    fields = {"seed": 7, "steps": 3, "sampler_name": "Euler"}
+    answers = [
+        http.post("txt2img", json={"prompt": f"a cat{tag}"} | fields).json()
+        for tag in (
+            " <lora:a.wave:0>",
+            "",
+            " <lora:a.wave:0.5>",
+            " <lora:a.wave>",
+            " <lora:few_step:1> <lora:a.wave:0.5>",
+            "",
+        )
+    ]
+    drawn = [pixels(answer)[0] for answer in answers]
+    assert same(drawn[0], drawn[1]) and same(drawn[1], drawn[5])
+    assert not any(same(one, other) for i, one in enumerate(drawn[1:5]) for other in drawn[1 : i + 1])
+    both = json.loads(answers[4]["info"])["extra_generation_params"]
+    assert both["Lora weights"] == "few_step: 1, a.wave: 0.5"
+    hashed = hashlib.sha256((folder / "a.wave.safetensors").read_bytes()).hexdigest()[:12]
+    assert both["Lora hashes"].endswith(f"a.wave: {hashed}")
+    assert 'Lora weights: "few_step: 1, a.wave: 0.5"' in pictures(answers[4])[0].text["parameters"]
+
+
+def test_two_adapters_of_ones_own_draw_as_diffusers_draws_with_them(own):
+    from diffusers import DDIMScheduler
+
+    http, folder = own
+    other = tiny_pipeline()
+    shutil.copy(random_adapter(folder / "more", other.unet, seed=2), folder / "b.safetensors")
+    prompt = "a cat <lora:a.wave:0.5> <lora:b:-1> <lora:few_step:0>"
+    answer = http.post("txt2img", json={"prompt": prompt, "seed": 7, "steps": 3, "sampler_name": "DDIM"}).json()
+    other.load_lora_weights(folder, weight_name="a.wave.safetensors", adapter_name="one")
+    other.load_lora_weights(folder, weight_name="b.safetensors", adapter_name="two")
+    other.set_adapters(["one", "two"], [0.5, -1.0])
+    other.scheduler = DDIMScheduler.from_config(other.scheduler.config, clip_sample=False)
+    generator = torch.Generator().manual_seed(7)
+    expected = other(
+        "a cat", negative_prompt="", num_inference_steps=3, guidance_scale=4.0, generator=generator
+    ).images[0]
+    assert same(pixels(answer)[0], np.asarray(expected).astype(int))
+
+
+def test_a_file_that_is_no_adapter_of_this_model_is_refused_and_named(own):
+    http, folder = own
+    (folder / "bad.safetensors").write_bytes(b"no adapter")
+    assert "The LoRA 'bad' can't be used" in refused(http.post("txt2img", json={"prompt": "a <lora:bad:1>"}), 422)
+    words = "there is no LoRA 'sharp' here; available: few_step, a.wave, bad."
+    assert words in refused(http.post("txt2img", json={"prompt": "a <lora:sharp:1>"}), 422)
+    assert "no LoRA '../bad'" in refused(http.post("txt2img", json={"prompt": "a <lora:../bad:1>"}), 422)
+    assert pictures(http.post("txt2img", json={"prompt": "a cat"}).json())
 
 
 # -- while it draws

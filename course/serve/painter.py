@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from course.api_error import ApiError
+from course.serve.loras import LoraFolder, adapted
 from course.serve.samplers import SAMPLERS, make_scheduler
 from helpers.errors import PlainError
-from helpers.models import few_step, has_few_step, with_scheduler
-from helpers.provenance import adapter_used
+from helpers.models import has_few_step, with_scheduler
 
 if TYPE_CHECKING:
     import torch
@@ -41,8 +41,8 @@ class ImageJob:
         picture: the picture to start from, of that size; None to start from pure noise.
         strength: how much noise is added to it: 1 for nothing but noise.
         comments: messages for the client about what has no effect.
-        lora: weight of the few-step adapter; 0 for none.
-        lora_revision: the adapter's revision, once the job has started.
+        loras: the weight of each adapter, by its name.
+        lora_hashes: the beginning of the hash of each one's file, once the job has started.
         batch: the number of finished batches.
         step, steps_planned: progress of the current batch, in scheduler steps.
         latents: those of the current batch, shape (pictures, channels, height / 8, width / 8).
@@ -63,10 +63,10 @@ class ImageJob:
     schedule: str = "Automatic"
     picture: Image.Image | None = None
     strength: float = 1.0
-    lora: float = 0.0
+    loras: dict[str, float] = field(default_factory=dict)
     comments: list[str] = field(default_factory=list)
 
-    lora_revision: str = ""
+    lora_hashes: dict[str, str] = field(default_factory=dict)
     batch: int = 0
     step: int = 0
     steps_planned: int = 0
@@ -99,21 +99,24 @@ class Painter:
 
     Attributes:
         current_job: the running job, or None.
+        loras: the folder of adapters that prompts can name.
     """
 
     def __init__(self, load: Callable[[], StableDiffusionPipeline], *, max_pending: int = 16):
         self.max_pending = max_pending
         self.current_job: ImageJob | None = None
+        self.loras = LoraFolder()
         self._load = load
         self._pipe: StableDiffusionPipeline | None = None
         self._pending = 0  # accepted, unfinished jobs; changed on the event loop only
         self._executor = ThreadPoolExecutor(1, "painter")
 
     def stop(self) -> None:
-        """Stop the thread after the current step."""
+        """Stop the thread after the current step, and remove the folder of adapters."""
         if job := self.current_job:
             job.cancelled = True
         self._executor.shutdown(cancel_futures=True)
+        self.loras.remove()
 
     # -- on the event loop
 
@@ -232,11 +235,10 @@ class Painter:
         pipe = self._load_once()
         scheduler = make_scheduler(pipe, SAMPLERS[job.sampler], job.schedule)
         try:
-            adapted = few_step(pipe, job.lora) if job.lora else pipe
+            pipe, job.lora_hashes = adapted(pipe, job.loras, self.loras.files())
         except PlainError as error:
             raise ApiError(503, str(error)) from error
-        job.lora_revision = adapter_used(adapted).revision if job.lora else ""
-        pipe = with_scheduler(adapted, scheduler)
+        pipe = with_scheduler(pipe, scheduler)
         return _from_pictures(pipe) if job.picture else pipe
 
 

@@ -6,7 +6,8 @@ here, within these limits: one model, text-to-image and image-to-image, and the 
 model's own size; 4 steps and no guidance for LCM, otherwise 25 steps and a guidance scale of 4), where the web UI has
 512×512, 50 and 7.
 
-The sampler `LCM` adds the few-step adapter; `<lora:few_step:0.8>` in a prompt sets its weight.
+The sampler `LCM` adds the few-step adapter; `<lora:few_step:0.8>` in a prompt sets its weight. Other adapters are files
+in the folder that `/cmd-flags` calls `lora_dir`; `/loras` lists them (`course.serve.loras`).
 """
 
 from __future__ import annotations
@@ -104,8 +105,9 @@ def _add_lists(app: FastAPI, painter: Painter) -> None:
 
     @app.get("/loras")
     async def known_loras() -> list[dict]:
-        found = loras.LORAS if await painter.has_few_step() else ()
-        return [{"name": name, "alias": name, "path": name, "metadata": {}} for name in found]
+        found = {loras.FEW_STEP: loras.FEW_STEP} if await painter.has_few_step() else {}
+        found |= painter.loras.files()
+        return [{"name": name, "alias": name, "path": str(path), "metadata": {}} for name, path in found.items()]
 
     @app.get("/sd-models")
     async def sd_models() -> list[dict]:
@@ -133,7 +135,7 @@ def _add_lists(app: FastAPI, painter: Painter) -> None:
 
     @app.get("/cmd-flags")
     async def cmd_flags() -> dict:
-        return {}
+        return {"lora_dir": str(painter.loras.path)}
 
     async def empty() -> list:
         return []

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from course.serve import loras
 from helpers import __version__, models
 
 if TYPE_CHECKING:
@@ -56,13 +55,12 @@ def _strength(job: ImageJob) -> float | None:
 
 
 def _lora_facts(job: ImageJob) -> dict[str, str]:
-    """Return the adapter's hash and weight, under the web UI's name and one of our own; empty without an adapter."""
-    if not job.lora:
+    """Return the adapters' hashes and weights, under the web UI's name and one of our own; empty without adapters."""
+    if not job.loras:
         return {}
-    (name,) = loras.LORAS
     return {
-        "Lora hashes": f"{name}: {job.lora_revision.removeprefix('sha256:')[:12]}",
-        "Lora weights": f"{name}: {job.lora:g}",
+        "Lora hashes": ", ".join(f"{name}: {job.lora_hashes[name]}" for name in job.loras),
+        "Lora weights": ", ".join(f"{name}: {weight:g}" for name, weight in job.loras.items()),
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Iterable
 
 from PIL import Image, ImageOps
 from starlette.concurrency import run_in_threadpool
@@ -33,8 +34,8 @@ async def plan(body: Txt2Img, painter: Painter) -> ImageJob:
     """Return the image job that a request asks for.
 
     Raises:
-        ApiError: status 422 for too many pixels or steps, and for incompatible settings; 400 for a picture that can't
-            be read.
+        ApiError: status 422 for too many pixels or steps, for incompatible settings and unknown adapters; 400 for a
+            picture that can't be read.
     """
     side = await painter.side()
     width, height, count = body.width or side, body.height or side, body.batch_size * body.n_iter
@@ -45,10 +46,11 @@ async def plan(body: Txt2Img, painter: Painter) -> ImageJob:
             f"per request: ask for at most {MAX_PIXELS // (width * height)} of that size.",
         )
     first = random.randrange(2**32 - count) if body.seed == -1 else body.seed
-    prompt, weight = loras.read(body.prompt)
-    sampler, schedule = await _sampler(body, weight, painter)
-    if weight is None:
-        weight = 1.0 if sampler.name == LCM else 0.0
+    prompt, weights = loras.read(body.prompt)
+    _expect_known(weights, painter)
+    sampler, schedule = await _sampler(body, weights.get(loras.FEW_STEP), painter)
+    if sampler.name == LCM:
+        weights.setdefault(loras.FEW_STEP, 1.0)
     job = ImageJob(
         prompt=prompt,
         negative_prompt=body.negative_prompt,
@@ -60,7 +62,7 @@ async def plan(body: Txt2Img, painter: Painter) -> ImageJob:
         height=height,
         sampler=sampler.name,
         schedule=schedule,
-        lora=weight,
+        loras={name: weight for name, weight in weights.items() if weight},
     )
     if job.steps > sampler.max_steps:
         raise ApiError(422, f"steps: {sampler.name} takes at most {sampler.max_steps} steps, not {job.steps}.")
@@ -68,6 +70,15 @@ async def plan(body: Txt2Img, painter: Painter) -> ImageJob:
         await _start_from_picture(body, job)
     job.comments += _comments(body, job)
     return job
+
+
+def _expect_known(names: Iterable[str], painter: Painter) -> None:
+    known = (loras.FEW_STEP, *painter.loras.files())
+    for name in names:
+        if name not in known:
+            raise ApiError(
+                422, f"prompt: there is no LoRA {name[:50]!r} here; available: {', '.join(known[:MAX_NAMED])}."
+            )
 
 
 async def _sampler(body: Txt2Img, lora: float | None, painter: Painter) -> tuple[Sampler, str]:

@@ -63,7 +63,7 @@ class Txt2Img(Incoming):
 
     @field_validator("prompt")
     @classmethod
-    def _known_loras(cls, prompt: str) -> str:
+    def _readable_loras(cls, prompt: str) -> str:
         loras.read(prompt)
         return prompt
 

@@ -178,6 +178,108 @@ STAGES_RIGHT = {
     "returned": "record",
 }
 
+# Tool by tool; a mistake is made in one of the steps.
+AGENT = """
+def picture_agent(model, *, generate, rate):
+    numbers = count(1)
+    pictures = {{}}
+
+    @tool
+    def draw({drawn}: str) -> dict:
+        \"\"\"Draw a picture, and return its id.\"\"\"
+        {draw}
+
+    @tool({name})
+    def rate_picture(picture_id: str, text: str):
+        \"\"\"Rate how well a picture fits a text, from 0 to 1.\"\"\"
+        {check}
+        {rate}
+
+    return create_agent(model, tools={tools}, middleware={limit})
+"""
+AGENT_RIGHT = {
+    "drawn": "prompt",
+    "draw": """number = next(numbers)
+        pictures[f"p{number}"] = generate(prompt, seed=number - 1)
+        return {"picture_id": f"p{number}"}""",
+    "name": '"rate"',
+    "check": """if picture_id not in pictures:
+            return {"error": f"no picture {picture_id}, only {list(pictures)}"}""",
+    "rate": 'return {"score": round(rate(text, pictures[picture_id]), 2)}',
+    "tools": "[draw, rate_picture]",
+    "limit": '[ToolCallLimitMiddleware(run_limit=6, exit_behavior="end")]',
+}
+
+# A class in place of closures, texts in place of dicts, and a limit of its own.
+AGENT_CLASS = """
+class Studio:
+    def __init__(self, generate, rate):
+        self.generate, self.score, self.made, self.seeds = generate, rate, {}, iter(range(1000))
+
+    def draw(self, prompt: str) -> str:
+        "Draws a new picture and gives it an id."
+        seed = next(self.seeds)
+        self.made[f"p{seed + 1}"] = self.generate(prompt, seed=seed)
+        return f"Picture p{seed + 1} is ready."
+
+    def rate(self, picture_id: str, text: str) -> str:
+        "Says how well the picture with this id fits the text."
+        try:
+            return f"The score is {self.score(text, self.made[picture_id]):.2f}."
+        except KeyError:
+            return f"There is no {picture_id}. There are: {', '.join(self.made)}"
+
+
+def picture_agent(model, *, generate, rate):
+    from langchain.agents.middleware import AgentMiddleware, hook_config
+    from langchain_core.messages import AIMessage
+
+    class Stop(AgentMiddleware):
+        @hook_config(can_jump_to=["end"])
+        def before_model(self, state, runtime):
+            last = max(i for i, message in enumerate(state["messages"]) if message.type == "human")
+            if sum(message.type == "tool" for message in state["messages"][last:]) >= 6:
+                return {"jump_to": "end", "messages": [AIMessage("Six calls are all that I have.")]}
+
+    studio = Studio(generate, rate)
+    return create_agent(model, [studio.draw, studio.rate], middleware=[Stop()])
+"""
+
+# With LangChain's own classes, a lock in place of a counter, and the picture in the message's artifact.
+AGENT_TOOLS = """
+def picture_agent(model, *, generate, rate):
+    from threading import Lock
+
+    from langchain_core.tools import StructuredTool
+
+    drawn, lock = [], Lock()
+
+    def paint(prompt: str):
+        with lock:
+            drawn.append(generate(prompt, seed=len(drawn)))
+            number = len(drawn)
+        return json.dumps({"picture_id": f"p{number}"}), drawn[number - 1]
+
+    def judge(picture_id: str, text: str) -> str:
+        ids = [f"p{i + 1}" for i in range(len(drawn))]
+        if picture_id not in ids:
+            return "Error: choose one of " + ", ".join(ids)
+        return str(round(float(rate(text, drawn[ids.index(picture_id)])), 3))
+
+    tools = [
+        StructuredTool.from_function(
+            paint, name="draw", description="Draw a picture.", response_format="content_and_artifact"
+        ),
+        StructuredTool.from_function(judge, name="rate", description="Rate a picture by a text."),
+    ]
+    return create_agent(
+        model,
+        tools,
+        system_prompt="Check each picture.",
+        middleware=[ToolCallLimitMiddleware(run_limit=6, exit_behavior="end")],
+    )
+"""
+
 # Where to and what is sent, the same with every library that students know.
 REQUEST = """
 def txt2img(prompt, *, url, steps=20, seed=0, n=1, timeout=60):
@@ -314,6 +416,7 @@ def until_accepted(text, prompt, threshold, max_tries, *, generate, rate):
 """
 
 RIGHT = {
+    "picture_agent": [AGENT.format(**AGENT_RIGHT), AGENT_CLASS, AGENT_TOOLS],
     "txt2img": [DRAW.format(**DRAW_RIGHT), PLAIN_DRAW, HTTPX_DRAW, URLLIB_DRAW],
     "get_text": [
         SEARCH.format(**SEARCH_RIGHT),
@@ -525,6 +628,112 @@ def run_pipeline(keywords, *, n=5, chat=None, generate=draw_one, rate=rate_image
 }
 
 WRONG = {
+    "picture_agent": [
+        (
+            "the seventh call is refused, and the model goes on for ever",
+            AGENT.format(**{**AGENT_RIGHT, "limit": "[ToolCallLimitMiddleware(run_limit=6)]"}),
+        ),
+        (
+            "an error at the seventh call",
+            AGENT.format(**{**AGENT_RIGHT, "limit": '[ToolCallLimitMiddleware(run_limit=6, exit_behavior="error")]'}),
+        ),
+        ("a KeyError for an unknown id", AGENT.format(**{**AGENT_RIGHT, "check": "pass"})),
+        (
+            "pictures of all agents in one place",
+            "numbers, pictures = count(1), {}\n"
+            + AGENT.format(**AGENT_RIGHT).replace("    numbers = count(1)\n    pictures = {}\n", ""),
+        ),
+        (
+            "the number is read while another picture is drawn",
+            AGENT.format(
+                **{
+                    **AGENT_RIGHT,
+                    "draw": """number = len(pictures) + 1
+        pictures[f"p{number}"] = generate(prompt, seed=number - 1)
+        return {"picture_id": f"p{number}"}""",
+                }
+            ),
+        ),
+        ("no limit", AGENT.format(**{**AGENT_RIGHT, "limit": "[]"})),
+        (
+            "five calls in place of six",
+            AGENT.format(**{**AGENT_RIGHT, "limit": '[ToolCallLimitMiddleware(run_limit=5, exit_behavior="end")]'}),
+        ),
+        (
+            "six calls of each tool",
+            AGENT.format(
+                **{
+                    **AGENT_RIGHT,
+                    "limit": """[
+        ToolCallLimitMiddleware(tool_name=name, run_limit=6, exit_behavior="end") for name in ("draw", "rate")
+    ]""",
+                }
+            ),
+        ),
+        (
+            "the same seed each time",
+            AGENT.format(**{**AGENT_RIGHT, "draw": AGENT_RIGHT["draw"].replace("seed=number - 1", "seed=0")}),
+        ),
+        (
+            "seeds from 1",
+            AGENT.format(**{**AGENT_RIGHT, "draw": AGENT_RIGHT["draw"].replace("number - 1", "number")}),
+        ),
+        (
+            "the model gets the picture",
+            AGENT.format(
+                **{
+                    **AGENT_RIGHT,
+                    "draw": """number = next(numbers)
+        pictures[f"p{number}"] = generate(prompt, seed=number - 1)
+        return pictures[f"p{number}"]""",
+                }
+            ),
+        ),
+        (
+            "the tool's name hides the judge, and the tool calls itself",
+            AGENT.format(**{**AGENT_RIGHT, "name": "", "tools": "[draw, rate]"}).replace(
+                "def rate_picture", "def rate"
+            ),
+        ),
+        (
+            "the judge gets the id",
+            AGENT.format(**{**AGENT_RIGHT, "rate": 'return {"score": rate(text, picture_id)}'}),
+        ),
+        (
+            "always the last picture is rated",
+            AGENT.format(
+                **{**AGENT_RIGHT, "rate": 'return {"score": round(rate(text, pictures[list(pictures)[-1]]), 2)}'}
+            ),
+        ),
+        (
+            "rated by the prompt",
+            AGENT.format(
+                **{
+                    **AGENT_RIGHT,
+                    "draw": """number = next(numbers)
+        pictures[f"p{number}"] = generate(prompt, seed=number - 1)
+        prompts[f"p{number}"] = prompt
+        return {"picture_id": f"p{number}"}""",
+                    "rate": 'return {"score": round(rate(prompts[picture_id], pictures[picture_id]), 2)}',
+                }
+            ).replace("pictures = {}", "pictures, prompts = {}, {}"),
+        ),
+        (
+            "the score stays with the tool",
+            AGENT.format(**{**AGENT_RIGHT, "rate": 'rate(text, pictures[picture_id]); return "rated"'}),
+        ),
+        ("tools of other names", AGENT.format(**{**AGENT_RIGHT, "name": '"rate_picture"'})),
+        (
+            "a parameter of another name",
+            AGENT.format(**{**AGENT_RIGHT, "drawn": "description"}).replace("generate(prompt", "generate(description"),
+        ),
+        ("no tool to rate with", AGENT.format(**{**AGENT_RIGHT, "tools": "[draw]"})),
+        (
+            "a function in place of an agent",
+            AGENT.format(**AGENT_RIGHT).replace("return create_agent", "agent = create_agent")
+            + "    return lambda request: agent.invoke({'messages': [('user', request)]})\n",
+        ),
+    ],
     "txt2img": [
         (
             "posts to the bare address, and takes what comes for an answer",
@@ -1133,6 +1342,12 @@ def run_pipeline(keywords, *, n=5, chat=None, generate=draw_one, rate=rate_image
 }
 
 PARTIAL = {
+    "picture_agent": (
+        "the seventh call is refused, and the model goes on for ever",
+        "an error at the seventh call",
+        "a KeyError for an unknown id",
+        "the number is read while another picture is drawn",
+    ),
     "txt2img": (
         "the timeout is not handed on",
         "gives up after half a second, whatever timeout says",

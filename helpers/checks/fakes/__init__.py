@@ -8,6 +8,7 @@ from helpers.checks.fakes.canned import CannedModel
 from helpers.checks.fakes.chat import (
     ChatRequest,
     NeverEnds,
+    ToolUse,
     fake_chat,
     pictures_of,
     scripted_chat,
@@ -41,6 +42,7 @@ __all__ = [
     "Reply",
     "Request",
     "RewritingScript",
+    "ToolUse",
     "as_base64",
     "drawn_by_web_ui",
     "drawn_result",

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from unittest.mock import patch
 
 from helpers.checks.elsewhere import mirrored
@@ -15,7 +15,16 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
     from langchain_core.messages import BaseMessage
 
-__all__ = ["ChatRequest", "NeverEnds", "fake_chat", "pictures_of", "scripted_chat", "text_of", "without_replies"]
+__all__ = [
+    "ChatRequest",
+    "NeverEnds",
+    "ToolUse",
+    "fake_chat",
+    "pictures_of",
+    "scripted_chat",
+    "text_of",
+    "without_replies",
+]
 
 MOST_REQUESTS = 20
 """The number of requests to a chat model after which a loop counts as endless."""
@@ -33,6 +42,13 @@ class ChatRequest(NamedTuple):
     role: str = ""
 
 
+class ToolUse(NamedTuple):
+    """A call of a tool, as a scripted model replies with it."""
+
+    name: str
+    args: dict[str, Any]
+
+
 class NeverEnds(BaseException):
     """More requests than any right answer makes: an endless loop.
 
@@ -46,26 +62,35 @@ class NeverEnds(BaseException):
         return [f"Not yet: {self}"]
 
 
-def scripted_chat(replies: Sequence[str | Exception]) -> BaseChatModel:
-    """Make a LangChain chat model that gives these replies in turn and repeats the last one; an exception is raised.
+def scripted_chat(replies: Sequence[str | Exception | list[ToolUse]]) -> BaseChatModel:
+    """Make a LangChain chat model that gives these replies in turn and repeats the last one.
 
-    Its `requests` holds the messages of each call, as they were at that time.
+    A list of tool calls makes up one reply; an exception is raised. The model's `requests` holds the messages of each
+    call, as they were at that time.
     """
     replies, requests = list(replies), []
 
-    def answer(messages: list[BaseMessage]) -> str:
+    def answer(messages: list[BaseMessage]) -> str | BaseMessage:
         requests.append(copy.deepcopy(messages))
         if len(requests) > MOST_REQUESTS:
             raise NeverEnds
         reply = replies[min(len(requests), len(replies)) - 1]
         if isinstance(reply, Exception):
             raise reply
-        return reply
+        return _with_calls(reply, len(requests)) if isinstance(reply, list) else reply
 
     shown = f"chat model with the replies {replies}"  # failure messages quote calls
     chat = scripted_chat_class()(answer=answer, shown=shown)
     chat.requests = requests
     return chat
+
+
+def _with_calls(uses: Sequence[ToolUse], request: int) -> BaseMessage:
+    """Return a new message each time: LangChain gives each one an id, and takes two with the same id for one."""
+    from langchain_core.messages import AIMessage
+
+    calls = [{"name": use.name, "args": dict(use.args), "id": f"call_{request}_{i}"} for i, use in enumerate(uses)]
+    return AIMessage("", tool_calls=calls)
 
 
 @cache
@@ -77,15 +102,20 @@ def scripted_chat_class() -> type[BaseChatModel]:
     from pydantic import Field
 
     class ScriptedChat(BaseChatModel):
-        answer: Callable[[list], str]
+        answer: Callable[[list], str | AIMessage]
         requests: list = Field(default_factory=list)
         shown: str
 
         def __repr__(self) -> str:
             return self.shown
 
+        def bind_tools(self, tools, **options):
+            return self
+
         def _generate(self, messages, stop=None, run_manager=None, **options):
-            return ChatResult(generations=[ChatGeneration(message=AIMessage(content=self.answer(messages)))])
+            reply = self.answer(messages)
+            message = reply if isinstance(reply, AIMessage) else AIMessage(content=reply)
+            return ChatResult(generations=[ChatGeneration(message=message)])
 
         @property
         def _llm_type(self) -> str:

@@ -4,6 +4,7 @@ Their functions call a chat model, an image server, a generator and raters. The 
 record the calls.
 """
 
+from helpers.checks.nb06.agents import picture_agent
 from helpers.checks.nb06.choosing import best_of_n
 from helpers.checks.nb06.drawing import txt2img
 from helpers.checks.nb06.pipeline import run_pipeline
@@ -16,6 +17,7 @@ __all__ = [
     "best_of_n",
     "get_text",
     "image_prompt",
+    "picture_agent",
     "rate_image",
     "rate_image_by_caption",
     "run_pipeline",
