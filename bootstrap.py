@@ -20,7 +20,7 @@ SCRIPTS = VENV / ("Scripts" if os.name == "nt" else "bin")
 PYTHON = SCRIPTS / ("python.exe" if os.name == "nt" else "python")
 STAMP = VENV / "installed.json"
 
-ALL = ["course", "dev", "lab"]
+ALL = ["cluster", "course", "dev", "lab"]
 
 # Style, declared dependencies, and whether generated files are up to date.
 LINT = [

@@ -94,6 +94,9 @@ def grade(
     ] = None,
     jobs: Annotated[int, typer.Option(min=0, help="How many to grade at a time; 0 is one per processor.")] = 0,
     db: Annotated[str | None, typer.Option(help="The gradebook's URL; by default sqlite:///gradebook.db.")] = None,
+    dask: Annotated[
+        str | None, typer.Option(help="Grade on a Dask cluster: the address of its scheduler, tcp://HOST:PORT.")
+    ] = None,
     trust_submissions: Annotated[
         bool,
         typer.Option("--trust-submissions", help="Grade without a sandbox: submissions can do anything that you can."),
@@ -110,10 +113,51 @@ def grade(
         db=db,
         sandboxed=not trust_submissions,
         only=set(assignment or []) or None,
+        dask=dask,
     )
     print(table(rows))
     write_csv(rows, csv)
     print(f"\n{csv}: the points of each exercise. `nbgrader generate_feedback` writes the feedback.")
+
+
+bench = typer.Typer(no_args_is_help=True)
+app.add_typer(bench, name="bench", help="Measure the course beside what others use, both in one run.")
+Notebooks = Annotated[str, typer.Option(help="Numbers of notebooks, such as 02,05; by default all.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON object instead of a table.")]
+
+
+@bench.command("grading")
+def bench_grading(
+    students: Annotated[int, typer.Option(min=1, help="How many students hand in each notebook.")] = 6,
+    notebooks: Notebooks = "",
+    as_json: AsJson = False,
+) -> None:
+    """Grade a class with `course grade`, sandboxed, and with `nbgrader autograde`: seconds and points of both."""
+    from course.bench import grading
+
+    found = grading.measure(students, numbers=_numbers(notebooks))
+    print(json.dumps(found) if as_json else grading.table(found))
+    raise typer.Exit(0 if found["same_scores"] else 1)
+
+
+@bench.command("kills")
+def bench_kills(
+    times: Annotated[int, typer.Option(min=1, help="How often the run is killed.")] = 10,
+    students: Annotated[int, typer.Option(min=1, help="How many students hand in each notebook.")] = 3,
+    notebooks: Notebooks = "02",
+    seed: Annotated[str, typer.Option(help="Random seed of the moments.")] = "0",
+    as_json: AsJson = False,
+) -> None:
+    """Grade a class while `kill -9` ends the grader at random moments; exit 1 if that changes a grade."""
+    from course.bench import kills
+
+    found = kills.measure(times, students, numbers=_numbers(notebooks), seed=seed)
+    print(json.dumps(found) if as_json else kills.table(found))
+    raise typer.Exit(0 if found["identical"] else 1)
+
+
+def _numbers(notebooks: str) -> list[str]:
+    return [number.strip() for number in notebooks.split(",") if number.strip()]
 
 
 @app.command()

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import csv
-import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
 import pytest
+from filelock import FileLock
 from instructor import ROOT, Instructor
 from judge import FIXTURES
+from nbgrader.api import Gradebook
 
+from course.bench import kills
+from course.grade import run, workers
+from course.grade.book import course_folder, release_missing
+from course.grade.plan import role
 from course.grade.run import STATE, grade_all, table, write_csv
 from course.grade.sandbox import is_available
+from course.grade.workers import Workers
+from helpers.errors import PlainError
 
 TINY = FIXTURES / "00_tiny.py"
 NAME = TINY.stem
@@ -107,37 +111,107 @@ def test_what_is_graded_is_not_graded_again(course, graded):
     assert {file.name: file.stat().st_mtime_ns for file in results.iterdir()} == before
 
 
-def test_kill_9_at_any_moment_costs_nothing_but_time(course, graded, tmp_path):
-    root = tmp_path / "course"
+def test_kill_9_at_any_moment_costs_nothing_but_time():
+    found = kills.measure(times=2, students=3, solutions=[TINY], answers=FIXTURES)
+    assert len(found["kills"]) == 2 and found["scores"] == 3 * len(POINTS)
+    assert found["identical"], kills.table(found)
+
+
+def copied(course, folder):
+    """A copy of the course's folder, in which nothing is graded yet."""
+    root = folder / "course"
     shutil.copytree(course.root, root)
     for left in (root / STATE, root / "autograded"):
         shutil.rmtree(left, ignore_errors=True)
-    command = [sys.executable, "-W", "ignore", "-m", "course", "grade", "handed_in", "--jobs", "1"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    for results in (2,):  # killed when there are so many results
-        run = subprocess.Popen(command, cwd=root, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        while run.poll() is None and len(list((root / STATE / "results").glob("*.json"))) < results:
-            time.sleep(0.02)
-        run.send_signal(signal.SIGKILL)
-        run.wait()
-    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
-    moved = Instructor.__new__(Instructor)
-    moved.__dict__ = course.__dict__ | {
-        "root": root,
-        "coursedir": type(course.coursedir)(config=course.config, root=str(root)),
-    }
-    for student, points in expected().items():
-        assert moved.scores(student) == points, student
-    recorded = json.loads((root / STATE / "recorded.json").read_text())
-    assert set(recorded) == {f"{student}/{NAME}" for student in expected()}
+    return root
+
+
+def without_gradebook(course, folder):
+    root = copied(course, folder)
+    for file in root.glob("gradebook.db*"):
+        file.unlink()
+    return root
+
+
+def test_an_assignment_that_is_half_in_the_gradebook_is_recorded_anew(course, tmp_path):
+    root = without_gradebook(course, tmp_path)
+    folder, config = course_folder(root, submitted=root / STATE / "staged")
+    ids = {cell.metadata.nbgrader.grade_id for cell in course.released.cells if "nbgrader" in cell.metadata}
+    release_missing(folder, config, {NAME: ids})
+    with Gradebook(folder.db_url, folder.course_id) as book:
+        notebook = book.find_notebook(NAME, NAME)
+        for cell in [*notebook.source_cells][1:]:
+            book.db.delete(cell)
+        book.db.commit()
+    release_missing(folder, config, {NAME: ids})
+    with Gradebook(folder.db_url, folder.course_id) as book:
+        assert {cell.name for cell in book.find_notebook(NAME, NAME).source_cells} == ids
+
+
+def test_grading_leaves_the_students_notebooks_as_they_are(course, tmp_path):
+    root = without_gradebook(course, tmp_path)
+    release = root / "notebooks" / NAME / f"{NAME}.ipynb"
+    before = release.stat().st_ino, release.stat().st_mtime_ns
+    folder, config = course_folder(root, submitted=root / STATE / "staged")
+    release_missing(folder, config, {NAME: {"double"}})
+    assert (release.stat().st_ino, release.stat().st_mtime_ns) == before
+    assert (root / "gradebook.db").exists() and not list(root.glob("*.tmp"))
+
+
+def test_equal_submissions_share_a_result_and_only_one_is_graded(course, tmp_path, monkeypatch):
+    root = copied(course, tmp_path)
+    for student in ("fay", "gus"):
+        shutil.copytree(root / "handed_in" / "ada", root / "handed_in" / student)
+    asked = graded_by_hand(monkeypatch)
+    rows = grade_all(root / "handed_in", root=root, jobs=2)
+    assert len(asked) == 4  # ada, fay and gus; bob; cem; dee, whose cells have other ids
+    points = {row.student: row.points for row in rows if row.exercise == "double"}
+    assert points == {"ada": 7, "bob": 7, "cem": 7, "dee": 7, "fay": 7, "gus": 7}
+
+
+def graded_by_hand(monkeypatch, points: float = 7) -> list[dict]:
+    """Gives every tests cell these points, without any process; returns the list of tasks that were graded."""
+    asked = []
+
+    def grade(task):
+        asked.append(task)
+        shown = {"output_type": "execute_result", "data": {"text/plain": f"{points}"}, "metadata": {}}
+        cells = enumerate(task["submitted"].cells)
+        tests = [number for number, cell in cells if role(cell) == "tests"]
+        return {
+            "outputs": [[number, [shown | {"execution_count": 1}]] for number in tests],
+            "feedback": {},
+            "ran": 3,
+            "took": 0,
+        }
+
+    @contextmanager
+    def by_hand(jobs, *, sandboxed):
+        with ThreadPoolExecutor(1) as pool:
+            yield Workers(lambda task: pool.submit(grade, task), lambda: 1)
+
+    monkeypatch.setattr(run, "on_this_computer", by_hand)
+    return asked
+
+
+def test_two_runs_in_one_folder_do_not_get_in_each_others_way(course, tmp_path):
+    root = copied(course, tmp_path)
+    (root / STATE).mkdir()
+    with FileLock(root / STATE / "lock"), pytest.raises(PlainError, match="Another `course grade` is at work"):
+        grade_all(root / "handed_in", root=root)
+
+
+def test_the_time_limit_of_a_cell_is_nbgraders_own(course, tmp_path, monkeypatch):
+    root = copied(course, tmp_path)
+    config = root / "nbgrader_config.py"
+    config.write_text(config.read_text().replace("c.Execute.timeout = 300", "c.Execute.timeout = 45"))
+    asked = graded_by_hand(monkeypatch)
+    grade_all(root / "handed_in", root=root)
+    assert {task["seconds"] for task in asked} == {45}
 
 
 def test_without_a_sandbox_nothing_is_graded_unless_submissions_are_trusted(course, monkeypatch):
-    from course.grade import run
-    from helpers.errors import PlainError
-
-    monkeypatch.setattr(run, "is_available", lambda: False)
+    monkeypatch.setattr(workers, "is_available", lambda: False)
     with pytest.raises(PlainError, match="--trust-submissions"):
         grade_all(course.root / "handed_in", root=course.root)
     with pytest.raises(PlainError, match="no folder"):

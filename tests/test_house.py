@@ -63,7 +63,7 @@ def test_a_new_address_reaches_badge_and_clone_command(copy):
     sync(check=False, root=copy)
     readme = (copy / "README.md").read_text()
     assert "colab.research.google.com/github/new-owner/picture-this/blob/main/notebooks/" in readme
-    assert "git clone https://github.com/new-owner/picture-this" in readme
+    assert "git clone --depth 1 https://github.com/new-owner/picture-this" in readme
     assert f"{old}/picture-this" not in readme
 
 
@@ -193,7 +193,8 @@ def bootstrap(tmp_path, monkeypatch):
 
     def fake_run(command, **options):
         words = [str(word) for word in command]
-        ran.append(words)
+        if words[-1] not in ("uv", "list"):  # getting uv, and asking pip for its settings
+            ran.append(words)
         if "venv" in words:
             venv.mkdir()
             bootstrap.PYTHON.touch()
@@ -207,7 +208,7 @@ def bootstrap(tmp_path, monkeypatch):
 
 def test_setting_up_is_done_once(bootstrap):
     bootstrap.set_up(["lab"])
-    assert [words[1:3] for words in bootstrap.ran] == [["-m", "venv"], ["-m", "pip"]]
+    assert [words[1:3] for words in bootstrap.ran] == [["-m", "venv"], ["pip", "install"]]
     assert bootstrap.ran[1][-1].endswith("[lab]") and "-c" in bootstrap.ran[1]
     bootstrap.ran.clear()
     bootstrap.set_up(["lab"])

@@ -3,8 +3,9 @@
 Modules, in reading order:
     `wire`, `forms`, `packing`, `unpacking`, `library`   messages, and what crosses by value
     `stubs`, `judge_end`, `student_end`                  calls both ways
-    `cells`, `plan`, `student`, `judge`                  running and judging a notebook's cells
+    `cells`, `plan`, `student`, `feedback`, `judge`      running and judging a notebook's cells
     `sandbox`, `warm`, `zygote`, `grader`                one submission → its result, in forks of a warm process
+    `workers`                                            this computer or a cluster: many tasks → their results
     `reading`, `likeness`, `repair`, `found`             files of every kind → notebooks that can be graded
     `book`, `run`                                        a folder of submissions → nbgrader's gradebook
 """

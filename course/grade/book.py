@@ -5,16 +5,20 @@ So the gradebook, late penalties, the autograded notebooks, formgrader, feedback
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import sqlite3
+import tempfile
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nbgrader.preprocessors import NbGraderPreprocessor
 from sqlalchemy.exc import SAWarning
-from traitlets import Dict
+from traitlets import Bool, Dict
 
+from course.grade.feedback import as_html
 from course.nbgrader_hooks import GraderKernel
 from helpers.errors import PlainError
 
@@ -29,15 +33,31 @@ class TakeOutputs(NbGraderPreprocessor):
     """Gives each cell the outputs of a result, where nbgrader would run it."""
 
     outputs = Dict(help="The outputs of each cell that was run, by its id.").tag(config=True)
+    feedback = Dict(help="What is said about an exercise, by the id of its tests cell: data and hints.").tag(
+        config=True
+    )
+    show_hidden_inputs = Bool(
+        False, help="Whether feedback shows what came of the hidden inputs, in place of those in the notebook."
+    ).tag(config=True)
 
     def preprocess_cell(self, cell: Any, resources: dict, index: int) -> tuple[Any, dict]:
         """Set the outputs of a code cell."""
         from nbformat import from_dict
 
         if cell.cell_type == "code":
-            cell.outputs = [from_dict(output) for output in self.outputs.get(cell.id, [])]
+            cell.outputs = [from_dict(output) for output in self._shown(cell.id)]
             cell.execution_count = index if cell.outputs else None
         return cell, resources
+
+    def _shown(self, name: str) -> list[dict]:
+        """The outputs of a cell, in which a page about the exercise takes the place of what its check printed."""
+        outputs = self.outputs.get(name, [])
+        if name not in self.feedback:
+            return outputs
+        found, hints = self.feedback[name]
+        html = as_html(found, hints, hidden=self.show_hidden_inputs)
+        page = {"output_type": "display_data", "data": {"text/html": html}, "metadata": {}}
+        return [page, *(output for output in outputs if output["output_type"] != "stream")]
 
 
 def course_folder(
@@ -66,26 +86,66 @@ def course_folder(
         config.CourseDirectory.submitted_directory = str(submitted)
     folder = CourseDirectory(config=config, root=str(root))
     if folder.db_url.startswith("sqlite:///"):
-        with sqlite3.connect(folder.db_url.removeprefix("sqlite:///"), timeout=120) as book:
+        file = Path(folder.db_url.removeprefix("sqlite:///"))
+        if not file.exists():
+            _make_gradebook(file, folder.course_id)
+        with contextlib.closing(sqlite3.connect(file, timeout=120)) as book:
             book.execute("PRAGMA journal_mode=WAL")
     return folder, config
 
 
-def release_missing(folder: CourseDirectory, config: Config, names: list[str]) -> None:
-    """Record in the gradebook the assignments that it does not have yet."""
+def _make_gradebook(file: Path, course: str) -> None:
+    """Make an empty gradebook, which is there as a whole or not at all: nbgrader can't use one without its last table."""
+    from nbgrader.api import Gradebook
+
+    for half_made in file.parent.glob(f"{file.stem}.*.tmp*"):
+        half_made.unlink()
+    trial = file.with_suffix(f".{os.getpid()}.tmp")
+    Gradebook(f"sqlite:///{trial}", course).close()
+    trial.replace(file)
+
+
+def release_missing(folder: CourseDirectory, config: Config, assignments: dict[str, set[str]]) -> None:
+    """Record in the gradebook the assignments that it does not have yet, or not as a whole.
+
+    The students' notebooks in the release folder stay as they are: nbgrader's copies go to a scratch folder.
+
+    Args:
+        folder, config: nbgrader's.
+        assignments: the grade ids of each, by name.
+    """
     from nbgrader.api import Gradebook
     from nbgrader.converters import GenerateAssignment
 
     with Gradebook(folder.db_url, folder.course_id) as book:
-        known = {assignment.name for assignment in book.assignments}
-    for name in names:
-        if name not in known:
-            folder.assignment_id = name
-            GenerateAssignment(coursedir=folder, config=config).start()
+        found = {notebook.name: notebook for each in book.assignments for notebook in each.notebooks}
+        known = {name: {cell.name for cell in notebook.source_cells} for name, notebook in found.items()}
+        handed_in = {name for name, notebook in found.items() if notebook.submissions}
+    release = folder.release_directory
+    with tempfile.TemporaryDirectory() as scratch:
+        folder.release_directory = scratch
+        for name, ids in assignments.items():
+            if name not in handed_in and not ids <= known.get(name, set()):
+                folder.assignment_id = name
+                GenerateAssignment(coursedir=folder, config=config).start()
+    folder.release_directory = release
 
 
-def record(folder: CourseDirectory, config: Config, student: str, assignment: str, outputs: dict[str, list]) -> None:
+def record(
+    folder: CourseDirectory,
+    config: Config,
+    student: str,
+    assignment: str,
+    outputs: dict[str, list],
+    feedback: dict[str, tuple[dict, str]] | None = None,
+) -> None:
     """Write one result into the gradebook, and the graded notebook beside nbgrader's others.
+
+    Args:
+        folder, config: nbgrader's.
+        student, assignment: whose and what it is.
+        outputs: of each cell, by its id.
+        feedback: about exercises, by the id of the tests cell: see `course.grade.feedback.explained`, and the hints.
 
     Raises:
         PlainError: nbgrader can't take it; the message has its reason.
@@ -99,6 +159,7 @@ def record(folder: CourseDirectory, config: Config, student: str, assignment: st
     config.Autograde.autograde_preprocessors = [TakeOutputs if step is GraderKernel else step for step in steps]
     config.Autograde.force = True
     config.TakeOutputs.outputs = outputs
+    config.TakeOutputs.feedback = feedback or {}
     folder.assignment_id, folder.student_id = assignment, student
     try:
         with warnings.catch_warnings():

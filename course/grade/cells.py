@@ -13,7 +13,7 @@ from IPython.core.displaypub import DisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
-__all__ = ["CellRunner", "clean_outputs"]
+__all__ = ["CellRunner", "clean_outputs", "error_output"]
 
 MOST_TEXT = 200_000
 """How many characters of text a cell's outputs keep; the rest is cut off."""
@@ -95,6 +95,11 @@ def clean_outputs(found: Any) -> list[dict]:
             break
         cleaned.append(made)
     return cleaned
+
+
+def error_output(name: str, sentence: str) -> dict:
+    """Return the output of a cell that failed with an error of this name."""
+    return {"output_type": "error", "ename": name, "evalue": sentence, "traceback": [f"{name}: {sentence}"]}
 
 
 def _clean(output: dict) -> dict | None:

@@ -10,9 +10,13 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from course.grade.cells import error_output
+from course.grade.plan import role
 from course.grade.sandbox import FIRST_USER, ROOT, bubblewrap, close_shared
 from course.grade.wire import Lost, TooSlow, Wire
 from course.grade.zygote import send_order
@@ -27,6 +31,8 @@ START = 300
 """Seconds that a warm parent may take to start."""
 SECONDS = 300
 """Seconds that a cell may take."""
+SPARE = 60
+"""Seconds after which a judge that does not stop a cell is stopped itself: nothing interrupts a loop in C."""
 WHOLE = 1800
 """Seconds that a submission may take."""
 
@@ -98,8 +104,8 @@ class Grader:
         if not sandboxed:
             self.folder.chmod(0o755)
         self._count, self._lock = itertools.count(1), threading.Lock()
-        self._parent = Parent(sandboxed=sandboxed)
-        self._parent.wait()
+        self._starter = ThreadPoolExecutor(1)  # bubblewrap ends with the thread that has started it
+        self._parent = self._started()
 
     def __enter__(self) -> Grader:
         return self
@@ -110,6 +116,7 @@ class Grader:
     def close(self) -> None:
         """End all processes and delete the scratch folders."""
         self._parent.close()
+        self._starter.shutdown()
         if not self.sandboxed:
             close_shared(self.folder, mounted=False)
 
@@ -117,15 +124,21 @@ class Grader:
         """The warm parent; a new one if it has ended."""
         if self._parent.process.poll() is not None:
             self._parent.close()
-            self._parent = Parent(sandboxed=self.sandboxed)
-            self._parent.wait()
+            self._parent = self._started()
         return self._parent
+
+    def _started(self) -> Parent:
+        parent = self._starter.submit(Parent, sandboxed=self.sandboxed).result()
+        parent.wait()
+        return parent
 
     def grade(self, task: dict) -> dict:
         """Grade one submission; see `course.grade.judge.grade`. Several threads may do so at a time.
 
         Returns:
-            Its result, or {"lost": a sentence} if there is none.
+            {"outputs": [[number of the cell, its outputs], …], "feedback": {number of a tests cell, as text: see
+            `course.grade.feedback.explained`}, "ran": how many cells, "took": seconds}, or {"lost": a sentence} if there
+            is no result. If the time is up, what was judged until then counts, and all later tests get an error.
         """
         with contextlib.ExitStack() as ends:
 
@@ -145,12 +158,8 @@ class Grader:
                 parent.order("judge", about, of_judge, control, to_grader, judge_control)
             for end in (student, of_student, of_judge, to_grader, judge_control):
                 end.close()
-            wire = Wire(ours)
             try:
-                wire.send(task | {"seconds": task.get("seconds", SECONDS)})
-                result, _ = wire.receive(WHOLE)
-            except TooSlow:
-                return {"lost": f"The submission took longer than {WHOLE // 60} minutes and was stopped."}
+                return _result(Wire(ours), task)
             except Lost as lost:
                 return {"lost": f"Its judge ended before it was done ({lost})."}
             finally:
@@ -158,4 +167,39 @@ class Grader:
                     end.close()
                 with self._lock, contextlib.suppress(OSError):
                     parent.order("close", about)
-            return result
+
+
+def _result(wire: Wire, task: dict) -> dict:
+    """Send a submission to its judge, and gather the outputs of its cells, until the last or the time is up."""
+    seconds, began = task.get("seconds", SECONDS), time.monotonic()
+    wire.send(task | {"seconds": seconds})
+    outputs, feedback, stopped = [], {}, ""
+    while True:
+        left = began + WHOLE - time.monotonic()
+        try:
+            message, _ = wire.receive(min(seconds + SPARE, left))
+        except TooSlow:
+            whole = f"the submission took longer than {WHOLE / 60:g} minutes"
+            stopped = whole if left < seconds + SPARE else f"a cell took longer than {seconds:g} seconds"
+            break
+        if "lost" in message:
+            return message
+        if "cell" not in message:
+            break
+        if "outputs" in message:
+            outputs.append([message["cell"], message["outputs"]])
+        if "feedback" in message:
+            feedback[str(message["cell"])] = message["feedback"]
+    why = f"This was not checked: {stopped or 'it did not run'}."
+    outputs += [[number, [error_output("KernelLost", why)]] for number in _missed(task, outputs)]
+    took = round(time.monotonic() - began, 3)
+    return {"outputs": outputs, "feedback": feedback, "ran": len(outputs), "took": took}
+
+
+def _missed(task: dict, outputs: list) -> list[int]:
+    """The numbers of the tests cells that have no outputs: to nbgrader, no error would mean all points."""
+    import nbformat
+
+    seen = {number for number, _ in outputs}
+    cells = enumerate(nbformat.from_dict(task["submitted"]).cells)
+    return [number for number, cell in cells if role(cell) == "tests" and number not in seen]

