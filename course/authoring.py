@@ -3,7 +3,7 @@
 A solution file, solutions/NN_name.py, is in jupytext's percent format. A cell's first line says what the cell is:
 
     # %% exercise="add_noise"                       the student's function; its body is in a SOLUTION region
-    # %% tests="add_noise" points=12                its check, `checks.nb01.add_noise(add_noise)`, or any other visible
+    # %% tests="add_noise" points=10                its check, `checks.nb01.add_noise(add_noise)`, or any other visible
                                                     check followed by a HIDDEN TESTS region
     # %% [markdown] written="why" points=6          the question, a MARK SCHEME region, a SOLUTION region
     # %% locked="setup"                             a cell that students can't edit
