@@ -667,9 +667,9 @@ def overlay(image, weights):
     return Image.composite(image.convert("RGB"), Image.new("RGB", image.size, "gainsboro"), light)
 
 
-looks = [
-    attend(layer["q"], layer["k"], layer["v"])[1] for layer in layers
-]  # per layer (pictures, heads, tokens, tokens)
+# %%
+# per layer (pictures, heads, tokens, tokens)
+looks = [attend(layer["q"], layer["k"], layer["v"])[1] for layer in layers]
 chosen = torch.linspace(0, len(layers) - 1, 4).round().int().tolist()
 from_class_token = [
     [overlay(each, looks[layer][i].mean(0)[0, 1:].reshape(columns, columns)) for layer in chosen]
