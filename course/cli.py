@@ -103,7 +103,7 @@ def grade(
     ] = False,
     csv: Annotated[Path, typer.Option(help="File for a table of all points.")] = Path("grades.csv"),
 ) -> None:
-    """Grade all submissions in a folder into nbgrader's gradebook, sandboxed; a stopped run goes on where it was."""
+    """Grade all submissions in a folder into nbgrader's gradebook, sandboxed; a stopped run resumes where it stopped."""
     from course.grade.run import grade_all, table, write_csv
 
     rows = grade_all(

@@ -1,4 +1,4 @@
-"""What a text says about a picture, as a set of facts that can be compared with another text's."""
+"""What a text states about a picture, as a set of facts that can be compared with another text's."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ __all__ = ["facts_of"]
 def facts_of(text: str) -> set[str]:
     """Return the facts that a text names, each as a short phrase.
 
-    Every thing gives its kind, and its kind with its colour, size and number; then come the relation of two things, the
-    place and the style. Synonyms give the same facts, and words from outside the picture-book world give none. A thing
-    whose size is not mentioned counts as large where a large one fits.
+    Each thing gives its kind, and its kind with its colour, size and number. The relation of two things, the place and
+    the style are facts, too. Synonyms give the same facts, and words from outside the picture-book world give none. A
+    thing whose size is not mentioned counts as large where a large one fits.
 
         >>> sorted(facts_of("a little red kitten, at night"))
         ['1 cat', 'cat', 'night', 'red cat', 'small cat']

@@ -21,7 +21,7 @@
 #
 # **When you are done, you can**
 #
-# - say what happens to a picture on the way into noise, and compute any timestep of it in one step
+# - say what happens to a picture on the way into noise, and jump to any timestep in one step
 # - say what the VAE, the text encoder and the U-Net each do, and what goes in and comes out
 # - write the training loss of a diffusion model, and say why such a plain loss is enough
 # - steer a picture towards a text with classifier-free guidance
@@ -50,52 +50,53 @@
 # | 12 Responsibility | 15 | |
 # | 13 Two questions, flashcards, going further | 30 | 10 |
 #
-# **How the exercises work.** Each is a function with a docstring that says what it must do. Put your code in the place of
-# the line `raise NotImplementedError(…)`. The cell below it tries your function in several cases, lists which of them
-# passed and what each is worth, and says in a sentence what is wrong. The points are decided by the same cases on other
-# inputs. Every exercise has hints that unfold, and ● to ●●●●● tells how hard it is. If one keeps you from going on,
+# **How the exercises work.** Each is a function with a docstring that says what it must do. Put your code in the place
+# of the line `raise NotImplementedError(…)`. The cell below it tries your function in several cases, lists which of
+# them passed and what each is worth, and says in a sentence what is wrong. The points are decided by the same cases on
+# other inputs. Every exercise has hints that unfold, and ● to ●●●●● shows how hard it is. If you are stuck on one,
 # `checks.borrow("add_noise")` lends you the course's own version of it, which earns no points.
 #
 # Take the parts in order. Later ones call what you wrote before: `add_noise` in Part 4, `guide` in Parts 6 and 8,
-# `generate_images` in Part 7 and after it, `noise_prediction_loss` in Part 11.
+# `generate_images` in Part 7 and later, `noise_prediction_loss` in Part 11.
 
 # %% [markdown]
 # ## Before you start
 #
-# Three questions on what this notebook assumes. Answer each one in your head, then unfold the answer. If two of them are
-# new to you, read PyTorch's tutorial on tensors first.
+# Three questions on what this notebook assumes you know. Answer each one in your head, then unfold the answer. If two
+# of them are new to you, read PyTorch's tutorial on tensors first.
 #
-# 1. `a` has the shape `(4,)` and `x` the shape `(4, 3, 8, 8)`. What does `a * x` give, and what does `a.reshape(4, 1, 1, 1) * x`?
+# 1. `a` has the shape `(4,)` and `x` the shape `(4, 3, 8, 8)`. What do `a * x` and `a.reshape(4, 1, 1, 1) * x` give?
 #
 # <details><summary>Answer 1</summary>
 #
-# Broadcasting lines up shapes from the right, so `a * x` tries to match the 4 with the last 8 and raises an error. With the
-# shape `(4, 1, 1, 1)` each of the four pictures is multiplied by its own number.
+# Broadcasting lines up shapes from the right, so `a * x` tries to match the 4 with the last 8 and raises an error. With
+# the shape `(4, 1, 1, 1)` each of the four pictures is multiplied by its own number.
 # </details>
 #
-# 2. Two independent random numbers have the variance 1 each. What is the variance of 0.6 times the first plus 0.8 times the
+# 2. Two independent random numbers each have variance 1. What is the variance of 0.6 times the first plus 0.8 times the
 #    second?
 #
 # <details><summary>Answer 2</summary>
 #
-# 0.36 + 0.64 = 1. A factor counts squared, and variances of independent numbers add up.
+# 0.36 + 0.64 = 1. A factor enters squared, and the variances of independent numbers add up.
 # </details>
 #
 # 3. After `loss.backward()`, what is in `weight.grad`? And what does a step of gradient descent do with it?
 #
 # <details><summary>Answer 3</summary>
 #
-# How fast the loss grows when each number of the weight grows. A step subtracts a small multiple of it, so the loss falls.
+# How fast the loss grows as each number in the weight grows. A step subtracts a small multiple of it, so the loss
+# falls.
 # </details>
 
 # %% [markdown]
 # ## Set-up
 #
-# One cell fetches the course if need be, one loads what the notebook uses. `helpers` is the course's small library,
-# made to be read: `show.gallery??` in a cell shows the code of that function.
+# One cell fetches the course if necessary, and one loads what the notebook uses. `helpers` is the course's small
+# library, made to be read: `show.gallery??` in a cell shows the code of that function.
 
 # %% locked="fetch_course"
-# On Colab this fetches the course and the few libraries that are missing. Where the course is installed it does nothing.
+# On Colab this fetches the course and the few missing libraries. Where the course is installed, it does nothing.
 import importlib.util
 import subprocess
 import sys
@@ -145,9 +146,9 @@ print(f"Profile: {settings.profile}. Pictures are {size}×{size} pixels.")
 # *30 minutes*
 #
 # Drawing a cat is hard. Ruining the drawing of a cat is easy: sprinkle noise over it, again and again, until nothing
-# but noise is left. Diffusion models make use of this difference. We ruin many pictures in small steps, and let a network
-# learn to undo *one* such step. Undoing a little noise is a task a network can learn well. And once it can undo a
-# little, we start from pure noise and let it undo step after step, until there is a picture.
+# but noise is left. Diffusion models make use of this difference. We ruin many pictures in small steps, and let a
+# network learn to undo *one* such step. Undoing a little noise is a task a network can learn well. And once it can undo
+# a little, we start from pure noise and let it undo step after step, until there is a picture.
 #
 # The way into the noise is called the **forward process**. Nothing is learned in it. The way back is the **reverse
 # process**, and there the network works. First the way in. Here is a cat from the picture-book world:
@@ -197,9 +198,9 @@ print(f"At the end: mean {x.mean():.2f}, standard deviation {x.std():.2f}. Pure 
 
 # %% [markdown]
 # The number $t$ is called the **timestep**. Training needs pictures at *random* timesteps, millions of them. Taking 700
-# small steps to reach timestep 700 would be a terrible waste. Luckily nobody has to: a picture that is made weaker many
-# times is made weaker by the product of the factors, and a sum of many small Gaussian noises is one larger Gaussian noise.
-# So the whole way from the clean picture $x_0$ to $x_t$ is **one** step:
+# small steps to reach timestep 700 would be a terrible waste. Luckily nobody has to: a picture that is scaled down many
+# times is scaled down by the product of the factors, and a sum of many small Gaussian noises is one larger Gaussian
+# noise. So the whole way from the clean picture $x_0$ to $x_t$ is **one** step:
 #
 # $$x_t = \sqrt{\bar\alpha_t}\;x_0 + \sqrt{1-\bar\alpha_t}\;\varepsilon
 # \qquad\text{with}\qquad \bar\alpha_t = \prod_{s=0}^{t} (1-\beta_s)$$
@@ -245,7 +246,8 @@ def add_noise(x0, noise, t, alphas_cumprod):
     Args:
         x0: clean pictures or latents, tensor (batch, channels, height, width).
         noise: standard normal noise, same shape.
-        t: the timestep, 0 to len(alphas_cumprod) - 1; an int for all pictures, or a LongTensor (batch,) with one for each.
+        t: the timestep, 0 to len(alphas_cumprod) - 1; an int for all pictures, or a LongTensor (batch,) with one for
+            each.
         alphas_cumprod: tensor (timesteps,), the share of the picture that is left at each timestep.
 
     Returns:
@@ -268,7 +270,8 @@ checks.nb01.add_noise(add_noise)
 #
 # <details><summary>Help: I see many pictures and no slider</summary>
 #
-# Then this page runs no scripts, as in GitHub's preview. In Jupyter run the cell again, or choose File → Trust Notebook.
+# Then this page runs no scripts, as in GitHub's preview. In Jupyter run the cell again, or choose File → Trust
+# Notebook.
 # </details>
 
 # %%
@@ -311,7 +314,7 @@ right.axhline(1, color="grey", linewidth=0.8)
 left.legend()
 show.plot(
     figure,
-    alt="Two plots over the timestep t, for three noise schedules. Left: the share of the picture that is "
+    alt="Two plots against the timestep t, for three noise schedules. Left: the share of the picture that is "
     "left falls from 1 to 0, fastest for linear, most evenly for cosine. Right: the signal-to-noise ratio on "
     "a logarithmic scale, falling from about a thousand or more to a hundredth or less.",
     width=860,
@@ -322,18 +325,18 @@ print(f"In our schedule picture and noise are equally strong at t = {even}.")
 print(f"At the last timestep {schedule.alphas_cumprod[-1]:.2%} of the picture's variance is left.")
 
 # %% [markdown]
-# That last line is a small flaw with a story. The network never sees *pure* noise in training: at the last timestep a
-# trace of the picture is left, enough to give away how bright it is on average. When we draw, though, we start from
-# pure noise. That is why the first Stable Diffusion models could not draw a very dark or a very bright picture well
-# (Lin et al. 2023).
+# That last line shows a small flaw, and there is a story behind it. The network never sees *pure* noise in training: at
+# the last timestep a trace of the picture is left, enough to give away how bright it is on average. When we draw,
+# though, we start from pure noise. That is why the first Stable Diffusion models could not draw a very dark or a very
+# bright picture well (Lin et al. 2023).
 
 # %% [markdown]
 # ## Part 3 · Three models in one
 #
 # *25 minutes*
 #
-# So far we put noise on pixels. A 512×512 photo has 786,432 numbers, though, and most of them say nothing new: the
-# sky is blue here, and one pixel further it is blue as well. Stable Diffusion first presses the picture into a much
+# So far we put noise on pixels. A 512×512 photo has 786,432 numbers, though, and most of them say nothing new: the sky
+# is blue here, and one pixel further on it is blue as well. Stable Diffusion first presses the picture into a much
 # smaller block of numbers, the **latents**, and does all its noising and denoising there. Three networks share the
 # work:
 #
@@ -369,8 +372,8 @@ show.chain(stages, "The way from a prompt to a picture")
 # %% [markdown]
 # ### The VAE: a small working space
 #
-# Two functions that you will need again: pictures to latents, and back. Multiplying by `scaling_factor` gives the latents
-# a standard deviation of about 1, so that they are as large as the noise that is added to them.
+# Two functions that you will need again: pictures to latents, and back. Multiplying by `scaling_factor` gives the
+# latents a standard deviation of about 1, so that they are as large as the noise that is added to them.
 
 
 # %% locked="latents"
@@ -440,9 +443,9 @@ print(
 # ### The U-Net: the artist
 #
 # Seen from outside, the U-Net is one function: `unet(noisy_latents, t, text_states)`. It returns a block of the same
-# shape as the latents: its prediction of what in them is noise. Its name comes from its form. It shrinks the latents to
-# see the whole picture, grows them again to place the details, and has direct connections between levels of the same
-# size (**skip connections**), so that nothing gets lost on the way:
+# shape as the latents: its prediction of the noise in them. Its name comes from its form. It shrinks the latents to see
+# the whole picture, grows them again to place the details, and has direct connections between levels of the same size
+# (**skip connections**), so that nothing gets lost on the way:
 
 # %%
 channels, side = pipe.unet.config.block_out_channels, pipe.unet.config.sample_size
@@ -479,8 +482,8 @@ show.plot(
 # %% [markdown]
 # How does the text get in? Through **cross-attention**. Think of each position in the picture as a reader who goes
 # through the words and asks of each: *do you concern me?* The position sends out a **query** $q$, each word holds up a
-# **key** $k$, and their dot product says how well they fit. A softmax turns that into weights that sum to 1, and
-# the position takes home the words' **values** in these proportions:
+# **key** $k$, and their dot product says how well they fit. A softmax turns that into weights that sum to 1, and the
+# position collects the words' **values** in these proportions:
 #
 # $$\text{weights} = \operatorname{softmax}\!\left(\frac{q \cdot k}{\sqrt d}\right)$$
 #
@@ -524,10 +527,10 @@ show.gallery(
 )
 
 # %% [markdown]
-# *red* and *cat* are read where the cat is, *blue* and *house* where the house is. So the colours end up on the right thing.
-# The comma lights up at the house, too. The text encoder reads from left to right, and each token's vector also carries what
-# came before it, so the comma stands for the house that precedes it. And don't read too much into single maps: *meadow*,
-# the last word, does not light up the meadow. This is one layer of several.
+# *red* and *cat* are read where the cat is, *blue* and *house* where the house is. So the colours end up on the right
+# thing. The comma lights up at the house, too. The text encoder reads from left to right, and each token's vector also
+# carries what came before it, so the comma stands for the house that precedes it. And don't read too much into single
+# maps: *meadow*, the last word, does not light up the meadow. This is one layer of several.
 
 # %% [markdown]
 # ## Part 4 · How it learns
@@ -539,11 +542,11 @@ show.gallery(
 # 1. take a picture and its caption from the training set, and make latents of the picture
 # 2. draw a timestep $t$ and noise $\varepsilon$ at random, and mix them into noisy latents $x_t$ (your `add_noise`)
 # 3. show the U-Net the noisy latents, $t$ and the caption, and let it predict the noise
-# 4. the loss is the mean squared difference between its prediction and the true noise. Change the weights a little so that
-#    it would have been smaller
+# 4. the loss is the mean squared difference between its prediction and the true noise. Change the weights a little so
+#    that it would have been smaller
 #
-# That is all. There is no second network as a judge and no balancing of forces: it is a plain regression. It works because a
-# network that can separate noise from picture at every timestep must know what pictures look like.
+# That is all. There is no second network as a judge and no balancing of forces: it is a plain regression. It works
+# because a network that can separate noise from picture at every timestep must know what pictures look like.
 #
 # Here is one round of the game with our trained U-Net, at four timesteps. It gets the noisy latents (left) and the
 # caption. From its prediction of the noise we compute its guess of the clean picture (right). What to look for: with
@@ -573,7 +576,8 @@ show.grid(rows, [f"t = {t}" for t in timesteps], columns, alt="the red cat", wid
 #   & Ho 2022). At the start ($\bar\alpha$ near 1) it asks for the noise, at the end (near 0) for the picture, with its
 #   sign flipped. It always asks for what is hard to see.
 #
-# Both say the same in the end: from $x_t$ and one of $\varepsilon$, $v_t$, $x_0$ you can compute the other two.
+# Both come to the same thing in the end: from $x_t$ and one of $\varepsilon$, $v_t$, $x_0$ you can compute the other
+# two.
 
 # %%
 print(f"Our model's prediction_type is {pipe.scheduler.config.prediction_type!r}.")
@@ -588,8 +592,8 @@ print(f"Our model's prediction_type is {pipe.scheduler.config.prediction_type!r}
 #
 # <details><summary>Hint 1: the plan</summary>
 #
-# Three lines of work: the noisy latents, the U-Net's guess `unet(noisy, t, text_states).sample`, and the target that the
-# scheduler's `prediction_type` asks for. Then `F.mse_loss(guess, target)`.
+# Three lines of work: the noisy latents, the U-Net's guess `unet(noisy, t, text_states).sample`, and the target that
+# the scheduler's `prediction_type` asks for. Then `F.mse_loss(guess, target)`.
 # </details>
 #
 # <details><summary>Hint 2: the velocity without a second formula</summary>
@@ -622,7 +626,7 @@ def noise_prediction_loss(unet, scheduler, latents, text_states, noise, t):
         latents: clean latents, tensor (batch, channels, height, width).
         text_states: the captions' states, tensor (batch, tokens, width).
         noise: standard normal noise with the shape of latents.
-        t: LongTensor (batch,), a timestep for each.
+        t: LongTensor (batch,), one timestep per picture.
 
     Returns:
         A scalar tensor through which gradients flow to the U-Net's weights. The inputs stay as they are.
@@ -678,7 +682,7 @@ with torch.no_grad():
 print(f"\nLoss before the step {loss.item():.4f}, after it {after.item():.4f}.")
 
 # %% [markdown]
-# Our U-Net has taken some thousands of such steps, with batches of hundreds of pictures, on one GPU. Its
+# Our U-Net has taken several thousand such steps, with batches of hundreds of pictures, on one GPU. Its
 # [card](https://github.com/picture-this-course/picture-this/blob/main/models/diffusion/README.md) says how many. Stable
 # Diffusion took hundreds of thousands, with batches of 2,048, on 256 GPUs. The step is the same.
 #
@@ -703,21 +707,22 @@ show.plot(
 )
 
 # %% [markdown]
-# Where the loss is high, there is much to guess. On the left the latents are nearly clean, and the faint noise hides in fine
-# detail. On the right next to nothing is left of the picture, and $v$ asks for just that: the caption says what to draw, but
-# not where and how. In between, the caption and what is left settle almost everything. A low loss in the mean can hide a
-# weakness at some timesteps, so look at the curve, not at one number.
+# Where the loss is high, there is much to guess. On the left the latents are nearly clean, and the faint noise hides in
+# fine detail. On the right next to nothing is left of the picture, and $v$ asks for just that: the caption says what to
+# draw, but not where and how. In between, the caption and what is left settle almost everything. A low loss in the mean
+# can hide a weakness at some timesteps, so look at the curve, not at one number.
 
 # %% [markdown]
 # ## Part 5 · Guidance
 #
 # *20 minutes*
 #
-# Ask the U-Net about the same noisy latents twice: once with your prompt, once with the empty prompt. The two
-# answers differ only by what the words add. In training one caption in ten was replaced with the empty one, so that this
-# second question has a sensible answer.
+# Ask the U-Net about the same noisy latents twice: once with your prompt, once with the empty prompt. The two answers
+# differ only by what the words add. In training one caption in ten was replaced with the empty one, so that this second
+# question has a sensible answer.
 #
-# Below is that difference, position by position, for three prompts on the same noise. It is bright where the words matter.
+# Below is that difference, position by position, for three prompts on the same noise. It is bright where the words
+# matter.
 
 # %%
 start = torch.randn(latents.shape, generator=torch.Generator().manual_seed(5)).to(latents)
@@ -738,14 +743,14 @@ show.gallery(
 )
 
 # %% [markdown]
-# **Classifier-free guidance** (Ho & Salimans 2022) takes this difference and exaggerates it. (The name says what it does
-# without: an earlier method needed a second network, a classifier, to pull the picture towards the prompt.) Start from
-# the answer without text and walk towards the answer with text, and then *further*:
+# **Classifier-free guidance** (Ho & Salimans 2022) takes this difference and exaggerates it. (The name refers to an
+# earlier method, which needed a second network, a classifier, to pull the picture towards the prompt. This one does
+# without it.) Start from the answer without text and walk towards the answer with text, and then *further*:
 #
 # $$\hat\varepsilon = \varepsilon_\text{empty} + s\,(\varepsilon_\text{text} - \varepsilon_\text{empty})$$
 #
-# The number $s$ is the **guidance scale**. With 0 the prompt has no influence, with 1 the answer is the one with text, as
-# trained, and with 4 the step towards the text is four times as long. The same works for a model that predicts $v$:
+# The number $s$ is the **guidance scale**. With 0 the prompt has no influence, with 1 the answer is the one with text,
+# as trained, and with 4 the step towards the text is four times as long. The same works for a model that predicts $v$:
 # the formula only ever mixes two answers of the same kind.
 
 # %%
@@ -812,11 +817,12 @@ checks.nb01.guide(guide)
 #
 # *45 minutes*
 #
-# Everything is ready for the way back. Start from pure noise, and repeat: ask the U-Net (twice, with and without
-# text), guide, take a step towards less noise. How large is that step, and where exactly does it lead? That is for the
-# **scheduler** to decide. There are many of them (DDPM, DDIM, Euler, DPM-Solver++ …), and they all answer the same question:
-# *given noisy latents and a guess of what is noise in them, where are we a little earlier?* Simple ones need 1,000
-# steps. Clever ones, like our DPM-Solver++, remember their last guesses, draw a curve through them, and make do with 20.
+# Everything is ready for the way back. Start from pure noise, and repeat: ask the U-Net (twice, with and without text),
+# guide, take a step towards less noise. How large is that step, and where exactly does it lead? That is for the
+# **scheduler** to decide. There are many of them (DDPM, DDIM, Euler, DPM-Solver++ …), and they all answer the same
+# question: *given noisy latents and a guess of what is noise in them, where are we a little earlier?* Simple ones need
+# 1,000 steps. Clever ones, like our DPM-Solver++, remember their last guesses, draw a curve through them, and make do
+# with 20.
 #
 # First watch the library's pipeline do it. We let it call us after every step, and keep two things: the noisy latents
 # as they are, and the scheduler's current guess of the *finished* latents. Move the slider. Even in the first steps,
@@ -860,16 +866,16 @@ show.scrubber(film, captions, alt=f"drawing of {prompt}", width=480)
 #
 # *Difficulty ●●●○○ · 30 minutes · 16 points*
 #
-# Now write the loop yourself. Your result must be the same as the pipeline's own,
-# `pipe(prompt, num_inference_steps=steps, guidance_scale=guidance_scale, generator=generator, output_type="latent").images`,
-# and it must be so with *any* scheduler. Don't call the pipeline itself, but use its parts:
+# Now write the loop yourself. Your result must be the same as the pipeline's own, `pipe(prompt,
+# num_inference_steps=steps, guidance_scale=guidance_scale, generator=generator, output_type="latent").images`, and this
+# must hold for *any* scheduler. Don't call the pipeline itself. Use its parts:
 #
 # | part | what it gives |
 # |---|---|
 # | `pipe.encode_prompt(prompt, pipe.device, 1, True)` | text states, and the states of the empty prompt |
 # | `pipe.scheduler.set_timesteps(steps)` | prepares the scheduler. Then `pipe.scheduler.timesteps` lists the timesteps, the noisiest first |
 # | `pipe.scheduler.init_noise_sigma` | how strong the noise at the start should be |
-# | `pipe.scheduler.scale_model_input(latents, t)` | what the U-Net should see of the latents at timestep t |
+# | `pipe.scheduler.scale_model_input(latents, t)` | the latents as the U-Net should see them at timestep t |
 # | `pipe.unet(latents, t, encoder_hidden_states=states).sample` | the U-Net's answer |
 # | `pipe.prepare_extra_step_kwargs(generator, 0.0)` | a dict of what else this scheduler's `step` takes: the generator, if it draws fresh noise in each step |
 # | `pipe.scheduler.step(answer, t, latents, **extra).prev_sample` | the latents one step further (`extra` is that dict) |
@@ -885,8 +891,8 @@ show.scrubber(film, captions, alt=f"drawing of {prompt}", width=480)
 #
 # <details><summary>Hint 2: two questions, one call</summary>
 #
-# `torch.cat` the latents with themselves and the empty states with the text states, call the U-Net once on this batch of
-# two, and take its answer apart with `.chunk(2)`. What went in first comes out first.
+# `torch.cat` the latents with themselves and the empty states with the text states, call the U-Net once on this batch
+# of two, and take its answer apart with `.chunk(2)`. What went in first comes out first.
 # </details>
 #
 # <details><summary>Hint 3: why scale the input?</summary>
@@ -920,11 +926,11 @@ def sample_latents(pipe, prompt, *, steps=25, guidance_scale=4.0, generator=None
         prompt: a string.
         steps: number of denoising steps.
         guidance_scale: 1 or more.
-        generator: torch.Generator of all noise that is drawn; None draws it from torch's global one.
+        generator: torch.Generator for all noise that is drawn; None uses torch's global one.
 
     Returns:
-        The final latents, tensor (1, channels, height, width), equal to what the pipeline gives for output_type="latent"
-        and the same generator. They keep no gradients.
+        The final latents, tensor (1, channels, height, width), equal to what the pipeline gives for
+        output_type="latent" and the same generator. They keep no gradients.
     """
     ### BEGIN SOLUTION
     unet, scheduler = pipe.unet, pipe.scheduler
@@ -996,7 +1002,8 @@ show.gallery(
 #
 # <details><summary>Help: the first call takes seconds, and so does the second</summary>
 #
-# Then your function loads the model each time. `load("diffusion")` keeps what it has loaded, but `from_pretrained` does not.
+# Then your function loads the model each time. `load("diffusion")` keeps what it has loaded, but `from_pretrained` does
+# not.
 # </details>
 
 
@@ -1045,10 +1052,10 @@ show.grid(
 )
 
 # %% [markdown]
-# With few steps the picture is a blur, because one long step from noise lands at the average of all pictures that would fit.
-# Few steps with strong guidance are worse still: each step goes too far, and too few are left to correct it.
-# Guidance can't be judged from one seed, though. So draw another prompt, which leaves more open, with eight seeds at each
-# scale. Count the fish, and compare the places:
+# With few steps the picture is a blur, because one long step from noise lands at the average of all pictures that would
+# fit. Few steps with strong guidance are worse still: each step goes too far, and too few are left to correct it.
+# Guidance can't be judged from one seed, though. So draw another prompt, which leaves more open, with eight seeds at
+# each scale. Count the fish, and compare the places:
 
 # %%
 prompt, scales, drawn = "three yellow fish", (1.0, 2.0, 4.0, 10.0, 20.0), {}
@@ -1065,10 +1072,10 @@ show.gallery(
 # %% [markdown]
 # ### A score for pictures
 #
-# "Looks good" is not a measurement. CLIP gives us one. It was trained to place pictures and texts as points in one common
-# space, with a picture near its own caption. The **CLIP score** of a picture (Hessel et al. 2021) is the cosine of the angle
-# between its point and the prompt's: the larger, the better they fit. Here are three pictures against three captions. The
-# largest number of each column should be on the diagonal.
+# "Looks good" is not a measurement. CLIP gives us one. It was trained to place pictures and texts as points in one
+# common space, with a picture near its own caption. The **CLIP score** of a picture (Hessel et al. 2021) is the cosine
+# of the angle between its point and the prompt's: the larger, the better they fit. Here are three pictures against
+# three captions. The largest number in each column should be on the diagonal.
 
 # %%
 rng = Random(3)
@@ -1084,13 +1091,13 @@ show.matrix(
 )
 
 # %% [markdown]
-# Even a perfect match does not reach 1. With our mini CLIP, which knows one small world, a drawing and its caption come to
-# about 0.75. The real CLIP gives matching pairs of photograph and caption about 0.3: all its pictures lie in one region of
-# the space and all its texts in another, the **modality gap** (Liang et al. 2022). So compare only scores of the same CLIP,
-# and never with a fixed threshold.
+# Even a perfect match does not reach 1. With our mini CLIP, which knows one small world, a drawing and its caption
+# score about 0.75. The real CLIP gives a photograph and its caption about 0.3: all its pictures lie in one region of
+# the space and all its texts in another, the **modality gap** (Liang et al. 2022). So only compare scores from the same
+# CLIP, and never use a fixed threshold.
 #
-# With a score we can draw two curves from the pictures above. The *fit* is the mean CLIP score of the eight pictures. Their
-# *variety* is 1 minus the mean cosine between two of them.
+# With a score we can draw two curves from the pictures above. The *fit* is the mean CLIP score of the eight pictures.
+# Their *variety* is 1 minus the mean cosine between two of them.
 
 
 # %%
@@ -1110,17 +1117,17 @@ for axes, values, title in ((left, fits, "fit to the prompt"), (right, varieties
 rows = "; ".join(f"{scale:g}: {fit:.2f} and {v:.2f}" for scale, fit, v in zip(scales, fits, varieties))
 show.plot(
     figure,
-    alt=f"Two curves over the guidance scale, for eight seeds of {prompt}: the mean CLIP score, and the variety. {rows}.",
+    alt=f"Two curves against the guidance scale, for eight seeds of {prompt}: the mean CLIP score, and the variety. {rows}.",
     width=780,
 )
 
 # %% [markdown]
-# In our small world the model follows a prompt well even at scale 1, so from there to 10 the fit changes little, and the
-# variety falls a little. At 20 the fit falls. The variety rises, but not because the pictures are richer: they break, each in its own way. Colours and
-# edges get harsh, because so much guidance pushes the latents to places where no real picture lives. Models of the whole
-# world depend on guidance far more. Without it their pictures often miss half of the prompt, and with more of it they
-# resemble each other more and more (Ho & Salimans 2022). Our 4, and the 7.5 that is usual for Stable Diffusion, are
-# compromises.
+# In our small world the model follows a prompt well even at scale 1, so from there to 10 the fit changes little, and
+# the variety falls a little. At 20 the fit falls. The variety rises, but not because the pictures are richer: they
+# break, each in its own way. Colours and edges get harsh, because so much guidance pushes the latents to places where
+# no real picture lives. Models that can draw anything depend on guidance far more. Without it their pictures often miss
+# half of the prompt, and with more of it they resemble each other more and more (Ho & Salimans 2022). Our 4, and the
+# 7.5 that is usual for Stable Diffusion, are compromises.
 
 # %% [markdown]
 # ### Exercise 6 · `steps_sweep`
@@ -1132,7 +1139,8 @@ show.plot(
 #
 # <details><summary>Hint: from table to number</summary>
 #
-# `clip.similarity([prompt], [picture])` is a table with one row and one column. `float(table[0, 0])` takes the number out.
+# `clip.similarity([prompt], [picture])` is a table with one row and one column. `float(table[0, 0])` takes the number
+# out.
 # </details>
 #
 # <details><summary>Help: my scores go up and down at random</summary>
@@ -1180,23 +1188,24 @@ for prompt in ("a large red cat, on a meadow", "a small yellow star above a larg
     words.append(f"{prompt}: " + ", ".join(f"{mean:.2f} at {n}" for n, mean in zip(numbers, means)))
 axes.set(xlabel="steps", ylabel="CLIP score, mean of 2 seeds", title="how many steps are enough?", xticks=numbers)
 axes.legend(fontsize=8)
-show.plot(figure, alt=f"CLIP score over the number of steps for two prompts. {'; '.join(words)}.", width=520)
+show.plot(figure, alt=f"CLIP score against the number of steps for two prompts. {'; '.join(words)}.", width=520)
 
 # %% [markdown]
-# Both curves rise steeply to 2 or 4 steps and are level from there: more steps cost time and gain nothing that CLIP can see.
-# Even a single step has a score well above 0, because colour and place show in a blur. Part 9 looks at what CLIP misses.
+# Both curves rise steeply up to 2 or 4 steps and are level from there on: more steps cost time and gain nothing that
+# CLIP can see. Even a single step has a score well above 0, because colour and place are visible even in a blur. Part 9
+# looks at what CLIP misses.
 
 # %% [markdown]
 # ## Part 8 · Edit a picture
 #
 # *60 minutes*
 #
-# So far every picture began as pure noise. It need not. Take a picture that you have, put noise over it, and hand it to the
-# loop: to the U-Net it looks like any drawing that is half done, and it finishes it. This is **img2img** (SDEdit, Meng et al.
-# 2021). How much of your picture survives depends on how much noise you put over it, and Part 1 showed what survives longest:
-# the large areas.
+# So far every picture began as pure noise. It doesn't have to. Take a picture that you have, put noise over it, and
+# hand it to the loop: to the U-Net it looks like any half-finished drawing, and the U-Net finishes it. This is
+# **img2img** (SDEdit, Meng et al. 2021). How much of your picture survives depends on how much noise you put over it,
+# and Part 1 showed what survives longest: the large areas.
 #
-# The amount is called the **strength**. It names the share of the steps that the loop still takes:
+# The amount is called the **strength**. It is the share of the steps that the loop still takes:
 #
 # | strength | the loop starts from | steps it takes, of 25 |
 # |---|---|---|
@@ -1204,8 +1213,8 @@ show.plot(figure, alt=f"CLIP score over the number of steps for two prompts. {';
 # | 0.6 | your picture's latents, noised to the timestep of the 11th step | 15 |
 # | 1 | pure noise | 25 |
 #
-# Below is what the loop starts from at five strengths, decoded so that you can see it. With how much noise can you still
-# see the house?
+# Below is what the loop starts from at five strengths, decoded so that you can see it. With how much noise can you
+# still see the house?
 
 # %%
 house = draw(Scene((Thing("house", "blue"),), place="snow", layout=2), size=size)
@@ -1238,31 +1247,33 @@ show.gallery(
 # - `scheduler.add_noise(latents, noise, timesteps)` puts noise over latents, as much as the scheduler expects at that
 #   timestep. It takes the timesteps as a tensor with one entry per picture, for example `timesteps[:1]`.
 #
-# The two ends need care. At strength 0, and wherever no step is left, the result is the VAE's reconstruction. At strength 1
-# it is the picture that the pipeline draws from the text alone with this seed. As in Exercise 4, call no pipeline.
+# The two ends need care. At strength 0, and whenever no step is left, the result is the VAE's reconstruction. At
+# strength 1 it is the picture that the pipeline draws from the text alone with this seed. As in Exercise 4, don't call
+# a pipeline.
 #
 # <details><summary>Hint 1: the plan</summary>
 #
 # Check the strength. Make the generator, the latents and the noise. `set_timesteps(steps)`, and keep the last
 # `int(steps * strength)` timesteps. Choose the start: the latents (no step left), the noise times `init_noise_sigma`
-# (strength 1), or the latents with noise at the first timestep that is left. Then the loop as before, and `to_pictures`.
+# (strength 1), or the latents with noise at the first timestep that is left. Then the loop as before, and
+# `to_pictures`.
 # </details>
 #
-# <details><summary>Hint 2: why is strength 1 a case by itself?</summary>
+# <details><summary>Hint 2: why is strength 1 a special case?</summary>
 #
-# Look back at the end of Part 2: even at the last timestep a trace of the picture is left. `add_noise` leaves this trace.
-# "From the text alone" means without it.
+# Look back at the end of Part 2: even at the last timestep a trace of the picture is left. `add_noise` leaves this
+# trace. "From the text alone" means without it.
 # </details>
 #
-# <details><summary>Help: strange colours, already at strength 0</summary>
+# <details><summary>Help: strange colours, even at strength 0</summary>
 #
 # `to_latents` multiplies by the scaling factor and `to_pictures` divides by it. If you call the VAE yourself, do both.
 # </details>
 #
 # <details><summary>Help: my pictures differ from those of diffusers' StableDiffusionImg2ImgPipeline</summary>
 #
-# For the same seed they do. That pipeline draws the latents at random from the distribution that the encoder returns, and
-# uses up some of the generator's numbers for it. With the mean in the place of that sample, both agree.
+# For the same seed, they do. That pipeline draws the latents at random from the distribution that the encoder returns,
+# and uses up some of the generator's numbers for that. With the mean in place of that sample, the two agree.
 # </details>
 
 
@@ -1278,11 +1289,11 @@ def img2img(pipe, picture, prompt, *, strength=0.6, steps=25, guidance_scale=4.0
         strength: the share of the steps that is taken, 0 to 1; int(steps * strength) of them.
         steps: number of denoising steps at strength 1.
         guidance_scale: 1 or more.
-        seed: of all noise. The same seed gives the same picture.
+        seed: for all noise. The same seed gives the same picture.
 
     Returns:
-        A PIL picture of the same size: at strength 0 the VAE's reconstruction of `picture`, at strength 1 what the pipeline
-        draws from the prompt alone with torch.Generator().manual_seed(seed).
+        A PIL picture of the same size: at strength 0 the VAE's reconstruction of `picture`, at strength 1 what the
+        pipeline draws from the prompt alone with torch.Generator().manual_seed(seed).
 
     Raises:
         ValueError: the strength is below 0 or above 1.
@@ -1317,7 +1328,7 @@ def img2img(pipe, picture, prompt, *, strength=0.6, steps=25, guidance_scale=4.0
 checks.nb01.img2img(img2img)
 
 # %% [markdown]
-# The blue house is to become a red one. Which strength changes the colour and keeps the scene?
+# Now the blue house should become a red one. Which strength changes the colour and keeps the scene?
 
 # %%
 prompt = "a large red house, in the snow"
@@ -1333,15 +1344,15 @@ show.gallery(
 )
 
 # %% [markdown]
-# Up to 0.6 only details change, and the house stays blue. At 0.8 it is red, and it still stands where yours stood, before the
-# same mountain. At 1 nothing of your picture is left. Where the colour turns differs from picture to picture, so with
-# img2img you always try a few strengths.
+# Up to 0.6 only details change, and the house stays blue. At 0.8 it is red, and it still stands where yours stood,
+# before the same mountain. At 1 nothing of your picture is left. The strength at which the colour turns differs from
+# picture to picture, so with img2img you always try a few strengths.
 #
 # ### One part only
 #
 # img2img changes everything a little, the snow as well as the house. What if one part should change completely, and the
-# rest not at all? Then we need a **mask**: a grey picture that is white where something new should appear and black where
-# the old picture should stay.
+# rest not at all? Then we need a **mask**: a grey picture that is white where something new should appear and black
+# where the old picture should stay.
 
 # %%
 mask = Image.new("L", house.size, 0)
@@ -1362,26 +1373,27 @@ show.gallery(
 )
 
 # %% [markdown]
-# **Inpainting** needs no new network. The idea (RePaint, Lugmayr et al. 2022) is to correct the loop at every step. Just
-# before the U-Net is asked about timestep $t$, put the old picture back where the mask is black, noised to that same $t$:
+# **Inpainting** needs no new network. The idea (RePaint, Lugmayr et al. 2022) is to correct the loop at every step.
+# Just before the U-Net is asked about timestep $t$, put the old picture back where the mask is black, noised to that
+# same $t$:
 #
 # $$x_t \;\leftarrow\; \text{mask} \cdot x_t \;+\; (1 - \text{mask}) \cdot \bigl(\sqrt{\bar\alpha_t}\;x_0 + \sqrt{1-\bar\alpha_t}\;\varepsilon\bigr)$$
 #
-# So at every step the U-Net sees a picture whose one part is right, and it completes the other part so that both fit
-# together. All of this happens in the latents, where the mask has the latents' size. The VAE changes the kept part a little,
-# so at the end the old pixels are pasted over it.
+# So at every step the U-Net sees a picture, one part of which is right, and it completes the other part so that both
+# fit together. All of this happens in the latents, so the mask is scaled down to their size. The VAE changes the kept
+# part a little, so at the end the old pixels are pasted over it.
 #
 # ### Exercise 8 · `inpaint`
 #
 # *Difficulty ●●●○○ · 20 minutes · 8 points*
 #
-# Again it is the loop of Exercise 4, from pure noise, with one line more in it. The noise that you put over the kept
-# part may be the first noise each time. Call no pipeline.
+# Again it is the loop of Exercise 4, from pure noise, with one more line in it. The noise that you put over the kept
+# part may be the same first noise each time. Don't call a pipeline.
 #
 # <details><summary>Hint 1: the mask in the latents</summary>
 #
-# `mask.resize((side, side), Image.Resampling.NEAREST)` makes it small, `torch.from_numpy(np.array(small)) > 127` makes a
-# tensor of True and False, which broadcasts against latents of shape (1, channels, side, side).
+# `mask.resize((side, side), Image.Resampling.NEAREST)` makes it small, and `torch.from_numpy(np.array(small)) > 127`
+# makes a tensor of True and False, which broadcasts against latents of shape (1, channels, side, side).
 # </details>
 #
 # <details><summary>Hint 2: where in the loop?</summary>
@@ -1392,12 +1404,14 @@ show.gallery(
 #
 # <details><summary>Hint 3: the end</summary>
 #
-# `Image.composite(drawn, picture, mask)` takes pixels of `drawn` where the mask is white, and of `picture` where it is black.
+# `Image.composite(drawn, picture, mask)` takes pixels of `drawn` where the mask is white, and of `picture` where it is
+# black.
 # </details>
 #
 # <details><summary>Help: there is a car, but the house has vanished from the latents</summary>
 #
-# Then the kept part was put back once, before the loop. After one step the U-Net has changed it. Put it back at every step.
+# Then the kept part was put back only once, before the loop. After one step the U-Net has changed it. Put it back at
+# every step.
 # </details>
 
 
@@ -1406,8 +1420,8 @@ show.gallery(
 def inpaint(pipe, picture, mask, prompt, *, steps=25, guidance_scale=4.0, seed=0):
     """Draw the white part of a picture anew and keep the black part (after RePaint, Lugmayr et al. 2022).
 
-    At every step, before the U-Net is asked, the kept part of the latents is replaced by that of `picture`, noised to the
-    step's timestep.
+    At every step, before the U-Net is asked, the kept part of the latents is replaced by that of `picture`, noised to
+    the step's timestep.
 
     Args:
         pipe: a StableDiffusionPipeline with any scheduler.
@@ -1416,14 +1430,14 @@ def inpaint(pipe, picture, mask, prompt, *, steps=25, guidance_scale=4.0, seed=0
         prompt: a string, about the whole picture.
         steps: number of denoising steps.
         guidance_scale: 1 or more.
-        seed: of all noise. The first noise is that from which the pipeline draws with torch.Generator().manual_seed(seed),
-            so with an all-white mask the result is what the pipeline draws.
+        seed: for all noise. The first noise is the one that the pipeline starts from with
+            torch.Generator().manual_seed(seed), so with an all-white mask the result is what the pipeline draws.
 
     Returns:
         A PIL picture of the same size. Where the mask is black, its pixels are exactly those of `picture`.
 
     Raises:
-        ValueError: the mask has another size than the picture, or another mode than L.
+        ValueError: the mask's size is not the picture's, or its mode is not L.
     """
     ### BEGIN SOLUTION
     if mask.mode != "L" or mask.size != picture.size:
@@ -1452,8 +1466,8 @@ def inpaint(pipe, picture, mask, prompt, *, steps=25, guidance_scale=4.0, seed=0
 checks.nb01.inpaint(inpaint)
 
 # %% [markdown]
-# The tree goes, and something else comes in its place. The prompt describes the whole picture, because that is what the U-Net
-# sees.
+# The tree goes, and something else comes in its place. The prompt describes the whole picture, because that is what the
+# U-Net sees.
 
 # %%
 things = ["small red car", "small yellow rocket", "small orange dog", "small purple flower"]
@@ -1470,17 +1484,17 @@ show.gallery(
     ],
 )
 same = [np.array_equal(np.array(each)[:, : size // 2], np.array(left_house)[:, : size // 2]) for each in painted]
-print(f"Left halves that are the picture's own, to the last pixel: {sum(same)} of {len(same)}.")
+print(f"Left halves that equal the picture's own, to the last pixel: {sum(same)} of {len(same)}.")
 
 # %% [markdown]
-# Nobody told the loop where the ground is, or how large a car is beside this house. It read both off the kept half, at every
-# step. Look at the border between the halves, too: sky and mountain go on across it, or nearly so.
+# Nobody told the loop where the ground is, or how large a car is beside this house. It took both from the kept half, at
+# every step. Look at the border between the halves, too: sky and mountain continue across it, or nearly so.
 #
 # ### Negative prompts
 #
-# There is a third way to steer, and you know its formula already. `guide` starts from the prediction for the *empty* prompt
-# and walks away from it. Put another text in the place of the empty one, and guidance walks away from *that*. The pipeline
-# calls it `negative_prompt`:
+# There is a third way to steer, and you know its formula already. `guide` starts from the prediction for the *empty*
+# prompt and walks away from it. Put another text in the place of the empty one, and guidance walks away from *that*.
+# The pipeline calls it `negative_prompt`:
 
 # %%
 ways = {  # the prompt and the negative prompt
@@ -1503,21 +1517,21 @@ show.gallery(
 )
 
 # %% [markdown]
-# Without a negative prompt the house comes in many colours. With *a blue house* as the negative prompt the blue houses are
-# gone, and most are now yellow, the colour furthest from blue: guidance does not just leave blue out, it walks away from it.
-# Words in the prompt don't work like that. *not blue* makes the houses blue, because *blue* is in it, and the model has
-# never learned *not*.
+# Without a negative prompt the house comes in many colours. With *a blue house* as the negative prompt the blue houses
+# are gone, and most are now yellow, the colour furthest from blue: guidance does not just leave blue out, it walks away
+# from it. Words in the prompt don't work like that. *not blue* makes the houses blue, because *blue* is in it, and the
+# model has never learned *not*.
 
 # %% [markdown]
 # ## Part 9 · Fewer steps on purpose
 #
 # *20 minutes*
 #
-# With guidance, 25 steps are 50 predictions of the U-Net for one picture. Our model takes about a second for that on a laptop,
-# and Stable Diffusion takes minutes. Can it be done in fewer? First a closer look at why one step gives a blur. The loss of Part 4 is a mean
-# *squared* error, and the best answer to that is always an average. From pure noise, all the U-Net knows is the prompt. So
-# its best guess of the clean picture is the average of all pictures with this prompt. Here both are side by side, the guess
-# after one step and the mean of 24 finished pictures:
+# With guidance, 25 steps are 50 predictions of the U-Net for one picture. Our model takes about a second for that on a
+# laptop, and Stable Diffusion takes minutes. Can it be done in fewer? First a closer look at why one step gives a blur.
+# The loss of Part 4 is a mean *squared* error, and the best answer to that is always an average. From pure noise, all
+# the U-Net knows is the prompt. So its best guess of the clean picture is the average of all pictures with this prompt.
+# Here they are side by side, the guess after one step and the mean of 24 finished pictures:
 
 # %%
 prompt = "a large yellow rocket, at night"
@@ -1539,21 +1553,22 @@ show.gallery(
 )
 
 # %% [markdown]
-# There are two ways out. The first is a better **scheduler**. All of them follow the same curve from noise to picture, but they
-# take its bends differently: DDIM (Song et al. 2020) and Euler's method walk along the tangent, while DPM-Solver++ (Lu et al.
-# 2022) also uses the step before and so follows the bend. With very many steps they all arrive at the same picture. So we
-# can measure how far from it they are after a few. The second way is to change the U-Net. In **distillation** the trained
-# model is the teacher. It takes its many guided steps, and a student learns to jump from any point on that path straight to
-# its end. A *latent consistency model* (Luo et al. 2023) does this, and what changes in the weights fits in a small file, an
-# adapter. Using it takes two lines, and guidance is built in, so the U-Net predicts once per step instead of twice:
+# There are two ways out. The first is a better **scheduler**. All of them follow the same curve from noise to picture,
+# but they take its bends differently: DDIM (Song et al. 2020) and Euler's method walk along the tangent, while
+# DPM-Solver++ (Lu et al. 2022) also uses the previous step and so follows the bend. With very many steps they all
+# arrive at the same picture. So we can measure how far from it they are after a few. The second way is to change the
+# U-Net. In **distillation** the trained model is the teacher. It takes its many guided steps, and a student learns to
+# jump from any point on that path straight to its end. A *latent consistency model* (Luo et al. 2023) does this, and
+# what changes in the weights fits in a small file, an adapter. Using it takes two lines, and guidance is built in, so
+# the U-Net predicts once per step instead of twice:
 #
 # ```python
 # fast = few_step(load("diffusion"))
 # pictures = fast(["a large yellow rocket, at night"]).images
 # ```
 #
-# We let all of them draw the same four prompts from the same noise. The plot shows how far each scheduler is from the
-# picture after 30 steps, the table what 4 steps give.
+# We let all of them draw the same four prompts from the same noise. The plot shows how far each scheduler still is from
+# the picture after 30 steps, and the table shows what 4 steps give.
 
 # %%
 captions = [
@@ -1570,7 +1585,7 @@ def draw_batch(pipe, captions, **options):
 
 
 def far_from(pictures, others):
-    """Mean difference of two lists of pictures, in grey levels from 0 to 255."""
+    """Mean difference between two lists of pictures, in grey levels from 0 to 255."""
     return np.mean([np.abs(np.subtract(a, b, dtype=float)).mean() for a, b in zip(pictures, others)])
 
 
@@ -1600,21 +1615,21 @@ rows |= {"few_step adapter, 4 steps": quick, "DPM-Solver++, 30 steps": goal}
 show.grid(list(rows.values()), list(rows), captions, alt="a drawing", width=150)
 
 # %% [markdown]
-# After 4 steps DPM-Solver++ is nearest to the end of the path, and after 16 all three are close to it. Look at the hardest
-# prompt, the trees on the boat: where 4 steps of DDIM or Euler melt the trees together, the adapter draws two. It predicts 4
-# times per picture, the schedulers 8 times, and 25 steps with guidance 50 times.
+# After 4 steps DPM-Solver++ is nearest to the end of the path, and after 16 all three are close to it. Look at the
+# hardest prompt, the trees on the boat: where 4 steps of DDIM or Euler melt the trees together, the adapter draws two.
+# It predicts 4 times per picture, the schedulers 8 times, and 25 steps with guidance 50 times.
 #
-# It isn't free. Surfaces are a little blotchy, and the adapter follows its own path, so its pictures are not those of the
-# full model. Part 10 measures what is lost. Real models have gone the same way: SDXL Turbo (Sauer et al. 2023) draws in 1 to 4 steps, and MeanFlow
-# (Geng et al. 2025) trains one-step models without a teacher.
+# It isn't free. Surfaces are a little blotchy, and the adapter follows its own path, so its pictures are not those of
+# the full model. Part 10 measures what is lost. Real models have gone the same way: SDXL Turbo (Sauer et al. 2023)
+# draws in 1 to 4 steps, and MeanFlow (Geng et al. 2025) trains one-step models without a teacher.
 
 # %% [markdown]
 # ## Part 10 · How good is it?
 #
 # *20 minutes*
 #
-# A picture can be judged by looking, a *model* cannot: it draws endlessly many pictures. Three measurements are common, and
-# each asks another question.
+# You can judge a picture by looking at it, but not a *model*, because it can draw endlessly many. Three measurements
+# are common, and each asks a different question.
 #
 # | measurement | asks | needs |
 # |---|---|---|
@@ -1622,13 +1637,13 @@ show.grid(list(rows.values()), list(rows), captions, alt="a drawing", width=150)
 # | attributes, counted (GenEval, Ghosh et al. 2023) | is the right thing there, in the right colour? | prompts whose facts are known, and a judge |
 # | Fréchet distance (FID, Heusel et al. 2017) | do all pictures together look like the real ones? | real pictures |
 #
-# The **Fréchet distance** describes a set of pictures by a cloud of points, here their CLIP embeddings: its centre $\mu$ and
-# its spread, the covariance matrix $\Sigma$. Then it compares two clouds:
+# The **Fréchet distance** describes a set of pictures by a cloud of points, here their CLIP embeddings: its centre
+# $\mu$ and its spread, the covariance matrix $\Sigma$. Then it compares two clouds:
 #
 # $$d^2 = \lVert \mu_1 - \mu_2 \rVert^2 + \operatorname{tr}\!\left(\Sigma_1 + \Sigma_2 - 2\,(\Sigma_1 \Sigma_2)^{1/2}\right)$$
 #
-# It is 0 if both clouds have the same centre and spread. With few pictures the covariance is rough, so even two sets of real
-# pictures are some distance apart. That is the floor, to be shown beside every other number.
+# It is 0 if both clouds have the same centre and spread. With few pictures the covariance is rough, so even two sets of
+# real pictures are some distance apart. That distance is the floor, and it belongs beside every other number.
 
 
 # %%
@@ -1641,14 +1656,14 @@ def frechet(some, others):
 
 
 # %% [markdown]
-# For the attributes we need a judge that can read kind, colour and place off a picture. CLIP can do it (zero-shot): compare
-# the picture with *a cat*, *a dog*, … and take the nearest text. GenEval uses an object detector and CLIP. Whether the judge
-# is any good, the first row of the table shows: drawings whose facts we know.
+# For the attributes we need a judge that can read kind, colour and place off a picture. CLIP can do it (zero-shot):
+# compare the picture with *a cat*, *a dog*, … and take the nearest text. GenEval uses an object detector and CLIP. The
+# first row of the table, drawings whose facts we know, shows whether the judge is any good.
 #
-# The table has 48 captions of one kind of thing each. The first three rows are honest: drawings of these scenes, our model,
-# and our model with the adapter for few steps. The last three are failures on purpose: pictures after a single step, the
-# model's pictures dealt to the wrong captions, and six drawings with their captions, copied eight times. Look for the failure
-# that a column does *not* see.
+# The table uses 48 captions, each about one kind of thing. The first three rows are honest: drawings of these scenes,
+# our model, and our model with the adapter for few steps. The last three are failures on purpose: pictures after a
+# single step, the model's pictures dealt to the wrong captions, and six drawings with their captions, copied eight
+# times. Look for the failure that a column does *not* see.
 
 # %%
 n, rng = 48, Random(10)
@@ -1671,8 +1686,8 @@ rows = {  # the pictures, and for each the number of its caption
 }
 
 # %% [markdown]
-# The judge gets, for each caption and each fact, the texts to choose from, with the true one first. Then a row of the table is
-# three short calculations.
+# For each caption and each fact, the judge gets the texts to choose from, the true one first. Then a row of the table
+# takes three short calculations.
 
 
 # %%
@@ -1698,10 +1713,11 @@ for name, (points, order) in rows.items():
     print(f"{name:34}  {frechet(points, reference):7.3f}  {fit:10.2f}         {shares}")
 
 # %% [markdown]
-# The first row is the best that can be expected: the judge reads the drawings without fault, and their Fréchet distance is
-# the floor. Our model comes close to it in every column, and the adapter follows a little behind, as Part 9 promised. A single step fails
-# everywhere. The other two failures each pass somewhere. Dealt to the wrong captions, the pictures have the same Fréchet
-# distance as before. And the copies fit their captions perfectly, while only the Fréchet distance notices how few they are.
+# The first row is the best that can be expected: the judge reads the drawings without a mistake, and their Fréchet
+# distance is the floor. Our model comes close to it in every column, and the adapter follows a little behind, as Part 9
+# promised. A single step fails everywhere. The other two failures each pass somewhere. Dealt to the wrong captions, the
+# pictures have the same Fréchet distance as before. And the copies fit their captions perfectly, while only the Fréchet
+# distance notices how few they are.
 #
 # | | can't see |
 # |---|---|
@@ -1709,10 +1725,10 @@ for name, (points, order) in rows.items():
 # | attributes | everything nobody asked about: style, beauty, a second thing that should not be there |
 # | Fréchet distance | whether a picture fits its prompt, and single bad pictures among many |
 #
-# There is more to know about the Fréchet distance. It depends on the number of pictures, so compare only sets of the same
-# size. It depends on the network that makes the embeddings: the classic FID uses one that was trained to sort photographs
-# into 1,000 classes. CLIP embeddings agree better with people's judgement (Jayasumana et al. 2024). And papers ask people
-# as well: which of these two pictures fits the prompt better?
+# There is more to know about the Fréchet distance. It depends on the number of pictures, so compare only sets of the
+# same size. It depends on the network that makes the embeddings: the classic FID uses one that was trained to sort
+# photographs into 1,000 classes. CLIP embeddings agree better with people's judgement (Jayasumana et al. 2024). And
+# papers ask people as well: which of these two pictures fits the prompt better?
 
 # %% [markdown]
 # ## Part 11 · Teach it something new
@@ -1748,9 +1764,9 @@ show.gallery(
 # $$W x \;+\; B\,A\,x$$
 #
 # $A$ squeezes the input down to a few numbers (the **rank** $r$, here 8), $B$ spreads them out again. Only $A$ and $B$
-# are trained. $B$ starts as all zeros, so at first the detour adds nothing and the model draws exactly as before. Afterwards
-# the adapter is a small file. Switch it on and there are mushrooms, switch it off and you have the old model back, to the
-# last bit.
+# are trained. $B$ starts as all zeros, so at first the detour adds nothing and the model draws exactly as before.
+# Afterwards the adapter is a small file. Switch it on and there are mushrooms, switch it off and you have the old model
+# back, to the last bit.
 
 # %%
 rows, columns = attention.to_k.weight.shape
@@ -1760,18 +1776,18 @@ print(f"Its detour of rank {rank} has {rank} × {columns} + {rows} × {rank} = {
 
 # %% [markdown]
 # **And forgetting?** A detour can be strong too. With long training it will pull other prompts along: a cat may get a
-# mushroom's body. The remedy of DreamBooth (Ruiz et al. 2023) is simple. Let the model draw some *old* pictures before the
-# training starts, and mix them, with their prompts, into every batch: *learn the mushroom, and keep drawing these as
-# you do.* This is called **prior preservation**.
+# mushroom's body. The remedy of DreamBooth (Ruiz et al. 2023) is simple. Let the model draw some *old* pictures before
+# the training starts, and mix them, with their prompts, into every batch: *learn the mushroom, and keep drawing these
+# as you do.* This is called **prior preservation**.
 #
 # ### Exercise 9 · `fine_tune`
 #
 # *Difficulty ●●●●○ · 45 minutes · 16 points*
 #
 # Write the whole fine-tuning. It is graded by what the tuned model draws (the check brings another new thing than
-# mushrooms), by what it still remembers (are cats still cats, drawn with the same seeds as before?), and by whether the old
-# model comes back when the adapter is taken off. Forty steps are enough: about 20 seconds on two CPU cores. (The grader
-# stops a cell after 300 seconds, training and test drawings together.)
+# mushrooms), by what it still remembers (are cats still cats, drawn with the same seeds as before?), and by whether the
+# old model comes back when the adapter is taken off. Forty steps are enough: about 20 seconds on two CPU cores. (The
+# grader stops a cell after 300 seconds, training and test drawings together.)
 #
 # The peft library builds the detours. This is what you need of it:
 #
@@ -1783,10 +1799,11 @@ print(f"Its detour of rank {rank} has {rank} × {columns} + {rows} × {rank} = {
 # get_peft_model_state_dict(pipe.unet, adapter_name="new")   # name → tensor, the adapter's weights alone
 # ```
 #
-# The names in `targets` end the names of the layers that get a detour. The first four are those of the attention, where LoRA
-# began. A shape that the model has never drawn comes out clean only when the convolutions learn it, too.
+# The names in `targets` end the names of the layers that get a detour. The first four are those of the attention, where
+# LoRA began. A shape that the model has never drawn comes out clean only when the convolutions learn it, too.
 #
-# Keep `lora_alpha` equal to `r`. The detour is multiplied by `lora_alpha / r`, and the state dict does not carry that number.
+# Keep `lora_alpha` equal to `r`. The detour is multiplied by `lora_alpha / r`, and the state dict does not carry that
+# number.
 #
 # <details><summary>Hint 1: the plan</summary>
 #
@@ -1794,19 +1811,20 @@ print(f"Its detour of rank {rank} has {rank} × {columns} + {rows} × {rank} = {
 # 2. Once, before the loop: latents of the pictures, text states of the prompt. Let the model draw old pictures
 #    (`output_type="latent"` saves you the way through the VAE) and encode their prompts.
 # 3. `torch.optim.AdamW` over the parameters with `requires_grad`, learning rate about 2e-3.
-# 4. `max_steps` times: choose some new and some old ones, draw noise and t at random, `noise_prediction_loss`, `backward`, `step`,
-#    `zero_grad`.
+# 4. `max_steps` times: choose some new and some old ones, draw noise and t at random, `noise_prediction_loss`,
+#    `backward`, `step`, `zero_grad`.
 # </details>
 #
 # <details><summary>Hint 2: which scheduler?</summary>
 #
-# The loss needs `alphas_cumprod` and the `prediction_type`. `DDPMScheduler.from_config(pipe.scheduler.config)` has both.
+# The loss needs `alphas_cumprod` and the `prediction_type`. `DDPMScheduler.from_config(pipe.scheduler.config)` has
+# both.
 # </details>
 #
 # <details><summary>Hint 3: what makes good old pictures?</summary>
 #
-# Prompts from all over the world it knows: `describe(random_scene(rng), rng)` makes as many as you like. Half a dozen is
-# enough here. Draw them *before* `add_adapter`, by the model as it was.
+# Prompts from all over the world it knows: `describe(random_scene(rng), rng)` makes as many as you like. Half a dozen
+# is enough here. Draw them *before* `add_adapter`, by the model as it was.
 # </details>
 #
 # <details><summary>Help: "Adapter with name … already exists" when I run the cell again</summary>
@@ -1816,9 +1834,9 @@ print(f"Its detour of rank {rank} has {rank} × {columns} + {rows} × {rank} = {
 #
 # <details><summary>Help: the loss does not fall at all</summary>
 #
-# Does the optimizer hold the adapter's parameters? If you made it before `add_adapter`, it holds none of them. Do you call
-# `optimizer.zero_grad()` in each step? And expect a bumpy curve: each step draws another $t$, and timesteps are not
-# equally hard (Part 4).
+# Does the optimizer hold the adapter's parameters? If you made it before `add_adapter`, it holds none of them. Do you
+# call `optimizer.zero_grad()` in each step? And expect a bumpy curve: each step draws a different $t$, and timesteps
+# are not equally hard (Part 4).
 # </details>
 #
 # <details><summary>Help: "Trying to backward through the graph a second time"</summary>
@@ -1834,8 +1852,9 @@ def fine_tune(pipe, images, prompt, *, max_steps=40, batch_size=8, learning_rate
     preservation (Ruiz et al. 2023).
 
     Args:
-        pipe: a StableDiffusionPipeline. Its own weights stay as they are. Afterwards the adapter is loaded in its U-Net,
-            under any name, and switched on; pipe.disable_lora() switches it off, pipe.unload_lora_weights() removes it.
+        pipe: a StableDiffusionPipeline. Its own weights stay as they are. Afterwards the adapter is loaded in its
+            U-Net, under any name, and switched on; pipe.disable_lora() switches it off, pipe.unload_lora_weights()
+            removes it.
         images: PIL pictures of the new thing.
         prompt: the text that should draw it, one for all pictures.
         max_steps: the most steps that the optimizer may take.
@@ -1888,8 +1907,8 @@ def fine_tune(pipe, images, prompt, *, max_steps=40, batch_size=8, learning_rate
 
 
 # %% [markdown]
-# Try it on the mushrooms. The tuned model should draw red caps with white dots on a pale stem, and still know its cats. The
-# first row is the old model, the second the tuned one, with the same seeds.
+# Try it on the mushrooms. The tuned model should draw red caps with white dots on a pale stem, and still know its cats.
+# The first row is the old model, the second the tuned one, with the same seeds.
 
 # %%
 import time
@@ -1932,9 +1951,9 @@ checks.nb01.fine_tune(fine_tune)
 #
 # *15 minutes*
 #
-# **What does it draw when you don't say?** "A cat" names no colour, so the model has to choose one. In our training data each of
-# the eight colours is equally likely. Is it so in the pictures? We draw 64 cats with the few-step adapter and let CLIP name
-# the colours.
+# **What does it draw when you don't say?** "A cat" names no colour, so the model has to choose one. In our training
+# data each of the eight colours is equally likely. Is that true of the pictures? We draw 64 cats with the few-step
+# adapter and let CLIP name the colours.
 
 # %%
 cats = draw_batch(fast, ["a cat"] * 64)
@@ -1962,17 +1981,17 @@ beyond = [colour for colour, a, b, error in zip(COLOURS, drawn, given, errors) i
 print(f"More than two standard errors from the training data: {', '.join(beyond) or 'no colour'}.")
 
 # %% [markdown]
-# The grey lines are one standard error long in each direction. That is how much a share of 64 draws varies by chance, and a
-# difference within two of them proves nothing. If the last line names no colour, our cats are as mixed as the training
-# data, as far as 64 pictures can show. A shift of a few per cent would stay hidden, and four times as many pictures only
-# halve the error.
+# The grey lines are one standard error long in each direction. That is how much a share of 64 draws varies by chance,
+# and a difference within two of them proves nothing. If the last line names no colour, our cats are as mixed as the
+# training data, as far as 64 pictures can show. A shift of a few per cent would stay hidden, and four times as many
+# pictures would only halve the error.
 #
-# With cats this is harmless. Real models do the same with people: asked for "a CEO" or "a nurse", they draw men and women in
-# proportions that are further apart than in their training data or in real life (Bianchi et al. 2023, Luccioni et al. 2023).
-# A prompt that says nothing is not neutral. Count before you publish.
+# With cats this is harmless. Real models do the same with people: asked for "a CEO" or "a nurse", they draw men and
+# women in proportions that are further apart than in their training data or in real life (Bianchi et al. 2023, Luccioni
+# et al. 2023). A prompt that says nothing is not neutral. Count before you publish.
 #
-# **Where does a picture come from?** Say it in the file. Every picture that this course hands in carries its **provenance**
-# in a text chunk of the PNG: prompt, model, seed, settings, and a hash of the pixels.
+# **Where does a picture come from?** Say it in the file. Every picture that you hand in for this course carries its
+# **provenance** in a text chunk of the PNG: prompt, model, seed, settings, and a hash of the pixels.
 
 # %%
 picture = generate_images("a cat", seed=0)[0]
@@ -1984,16 +2003,16 @@ Image.open(path).convert("RGB").save("cat.jpg", quality=95)
 print("cat.jpg, made from it:", provenance_of("cat.jpg"))
 
 # %% [markdown]
-# A copy in another format has lost it, and so has a screenshot. That is why there are also **watermarks**, changes of the
-# pixels too small to see, which a program finds again even in a smaller or compressed copy. Signed provenance (Content
-# Credentials, the C2PA standard) shows who made a file. A watermark is harder to lose, but shows less, and neither helps with
-# pictures by people who remove them on purpose.
+# A copy in another format loses it, and so does a screenshot. That is why there are also **watermarks**, changes to the
+# pixels, too small to see, which a program can find again even in a smaller or compressed copy. Signed provenance
+# (Content Credentials, the C2PA standard) shows who made a file. A watermark is harder to lose, but shows less, and
+# neither helps against people who remove them on purpose.
 #
-# **Whose pictures did it learn from?** Ours were drawn by a program for this course, as the model's card says. Stable Diffusion
-# learned from billions of pictures and captions collected from the web (LAION-5B, Schuhmann et al. 2022), most of
-# them by people who were not asked. Models can also learn single pictures by heart, mainly those that occur often in
-# the data, and then return them nearly unchanged (Carlini et al. 2023). Before you use a model's pictures, read its card and its
-# licence: what was it trained on, and what may you do with what it draws?
+# **Whose pictures did it learn from?** Ours were drawn by a program for this course, as the model's card says. Stable
+# Diffusion learned from billions of pictures and captions collected from the web (LAION-5B, Schuhmann et al. 2022),
+# most of them by people who were not asked. Models can also learn single pictures by heart, mainly those that occur
+# often in the data, and then return them nearly unchanged (Carlini et al. 2023). Before you use a model's pictures,
+# read its card and its licence: what was it trained on, and what may you do with what it draws?
 
 # %% [markdown]
 # ## Part 13 · Two questions, flashcards, going further
@@ -2010,8 +2029,10 @@ print("cat.jpg, made from it:", provenance_of("cat.jpg"))
 # the formula of `guide`.
 #
 # ### BEGIN MARK SCHEME
-# - 1 point: names what happens to the fit to the prompt (poor at 1, good at 4, hardly better or worse at 20)
-# - 1 point: names what happens to variety (falls as the scale grows)
+# - 1 point: names what happens to the fit to the prompt (parts are missing at 1, unless the prompt is easy, as in our
+#   small world; good at 4; no better or worse at 20)
+# - 1 point: names what happens to variety (falls as the scale grows; at 20 broken pictures may differ again, as in
+#   Part 7)
 # - 1 point: names what happens to naturalness (harsh colours, hard edges, artefacts at 20)
 # - 2 points: explains with the formula: the difference of the two answers is what the prompt says; the scale multiplies
 #   it (1); beyond 1 the result is extrapolated to answers that the network never learned to give (1)
@@ -2022,8 +2043,9 @@ print("cat.jpg, made from it:", provenance_of("cat.jpg"))
 # prompt, since the text is one influence among others. At scale 4 the difference between the answers with and without
 # text, which is exactly what the prompt adds, counts four times: nearly all pictures fit, and they resemble each other
 # more, because every step pushes towards what is typical for the prompt. At scale 20 the step leads far beyond both
-# answers, to a point the network never gave in training. The latents leave the range of real pictures: oversaturated colours,
-# hard edges, ten nearly equal pictures, and no better fit.
+# answers, to a point the network never gave in training. The latents leave the range of real pictures: oversaturated
+# colours, hard edges, and no better fit. Most models then draw ten nearly equal pictures. Ours, in Part 7, broke each
+# one in another way.
 # ### END SOLUTION
 
 # %% [markdown] written="what_is_forgotten" points=5
@@ -2042,10 +2064,10 @@ print("cat.jpg, made from it:", provenance_of("cat.jpg"))
 #
 # ### BEGIN SOLUTION
 # The loss asks only for the dog, so every weight that helped with other things may drift. She should keep a list of old
-# prompts with fixed seeds, draw them with the model before and after, and compare a score, such as CLIP's for prompt and
-# picture, beside the pictures themselves. She should also try her dog in new places: if all pictures show the sofa of
-# the training photos, the model has learned these photos by heart. To lose less she can train a LoRA adapter with few
-# steps in place of all weights, and mix pictures that the old model drew into each batch (prior preservation).
+# prompts with fixed seeds, draw them with the model before and after, and compare a score, such as CLIP's for prompt
+# and picture, beside the pictures themselves. She should also try her dog in new places: if all pictures show the sofa
+# of the training photos, the model has learned these photos by heart. To lose less she can train a LoRA adapter with
+# few steps in place of all weights, and mix pictures that the old model drew into each batch (prior preservation).
 # ### END SOLUTION
 
 # %% [markdown]
@@ -2084,7 +2106,8 @@ print("Wrote diffusion_basics.apkg; open it with Anki.")
 #   middle look washed out. Then rescale the mix to standard deviation 1.
 # - **Combine.** Does your tuned model know "a mushroom, on mars"? "Two mushrooms"? Why is that harder than a mushroom?
 # - **Fewer weights.** Lower the LoRA rank to 4, 2, 1. From which rank on is the mushroom no longer a mushroom?
-# - **Fewer places.** Put detours into the attention alone, as in the original paper. Which new shapes can it still learn?
+# - **Fewer places.** Put detours into the attention alone, as in the original paper. Which new shapes can it still
+#   learn?
 # - **The real thing.** With a GPU set `COURSE_PROFILE=full`, restart, and run this notebook with Stable Diffusion 1.5.
 #   The code stays the same.
 #
@@ -2130,7 +2153,7 @@ print("Wrote diffusion_basics.apkg; open it with Anki.")
 # - Luccioni et al. 2023, *Stable Bias*, [arXiv:2303.11408](https://arxiv.org/abs/2303.11408)
 # - Carlini et al. 2023, *Extracting Training Data from Diffusion Models*, [arXiv:2301.13188](https://arxiv.org/abs/2301.13188)
 #
-# *What came after*: transformers in the place of the U-Net, straight paths in the place of the noise schedule
+# *What came after*: transformers in place of the U-Net, straight paths in place of the noise schedule
 #
 # - Peebles & Xie 2022, *Scalable Diffusion Models with Transformers*, [arXiv:2212.09748](https://arxiv.org/abs/2212.09748): DiT
 # - Liu, Gong & Liu 2022, *Flow Straight and Fast*, [arXiv:2209.03003](https://arxiv.org/abs/2209.03003): rectified flow
@@ -2138,7 +2161,7 @@ print("Wrote diffusion_basics.apkg; open it with Anki.")
 # - Black Forest Labs 2025, *FLUX.1 Kontext*, [arXiv:2506.15742](https://arxiv.org/abs/2506.15742): a flow model that draws and edits
 
 # %% [markdown]
-# The last cell looks at your notebook before you hand it in, and names what is not written, not saved or damaged.
+# The last cell checks your notebook before you hand it in, and lists what is not written, not saved or damaged.
 
 # %%
 ready_to_hand_in()

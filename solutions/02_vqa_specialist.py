@@ -78,8 +78,8 @@
 #
 # <details><summary>3. How do the words of a prompt get into the picture?</summary>
 #
-# By cross-attention. The text encoder makes one vector per token, and at every denoising step each place of the picture
-# looks at these vectors and takes from them what it can use.
+# By cross-attention. The text encoder makes one vector per token, and at every denoising step each position in the
+# picture looks at these vectors and takes from them what it can use.
 # </details>
 
 # %% [markdown]
@@ -89,7 +89,7 @@
 # library, made to be read: `show.gallery??` in a cell shows the code of that function.
 
 # %% locked="fetch_course"
-# On Colab this fetches the course and the few libraries that are missing; where the course is installed it does nothing.
+# On Colab this fetches the course and the few missing libraries. Where the course is installed, it does nothing.
 import importlib.util
 import subprocess
 import sys
@@ -163,10 +163,10 @@ print(f"{len(address):,} characters in all. base64 spends 4 characters on 3 byte
 #   purpose, and are called decompression bombs
 #
 # In each of these cases the caller wants a sentence that says what happened, not 40 lines of a library's stack trace.
-# And when all goes well, three channels: models want red, green and blue, but files also come in grey, with a palette,
-# or with a fourth channel for transparency. Phones store a photo as the sensor saw it, with a note about how to rotate
-# it. `as_rgb` from `helpers.pictures` turns all of these into what a viewer would show: upright, three channels, and
-# white where the picture is transparent.
+# And when all goes well, it wants three channels: models expect red, green and blue, but files also come in grey, with
+# a palette, or with a fourth channel for transparency. Phones store a photo as the sensor saw it, with a note about how
+# to rotate it. `as_rgb` from `helpers.pictures` turns all of these into what a viewer would show: upright, three
+# channels, and white where the picture is transparent.
 #
 # ### Exercise 1 · `fetch_image`
 #
@@ -200,8 +200,8 @@ print(f"{len(address):,} characters in all. base64 spends 4 characters on 3 byte
 #
 # <details><summary>Help: a server gives me 403, but my browser shows the picture</summary>
 #
-# Some servers refuse clients that don't identify themselves. `requests.get(url, headers={"User-Agent": "…"}, …)` does.
-# No test needs it.
+# Some servers refuse clients that don't identify themselves. `requests.get(url, headers={"User-Agent": "…"}, …)` does
+# that. No test needs it.
 # </details>
 
 
@@ -259,7 +259,7 @@ def fetch_image(url, *, timeout=10):
 checks.nb02.fetch_image(fetch_image)
 
 # %% [markdown]
-# Now the same cat by two routes, out of a file and out of an address, and one route that leads nowhere:
+# Now the same cat by two routes, from a file and from an address, and one route that leads nowhere:
 
 # %%
 with tempfile.TemporaryDirectory() as folder:
@@ -379,7 +379,7 @@ def patchify(pixel_values, patch_size):
 checks.nb02.patchify(patchify)
 
 # %% [markdown]
-# And now the proof, on a real model. CLIP, the hero of Part 4, reads pictures with a vision transformer: its *vision
+# And now the proof, on a real model. CLIP, the subject of Part 4, reads pictures with a vision transformer: its *vision
 # tower*. We multiply your patches by the tower's matrix, and compare with what its own first layer gives. The
 # difference should be nothing but rounding.
 
@@ -442,7 +442,7 @@ for name, each in (("with position vectors", model), ("without", without_positio
 # The dot product of a query and a key is the **score**: large if they point the same way. A softmax turns the scores of
 # one query into **weights** that sum to 1. The output for that query is the mean of the values with these weights. Here
 # it is with one query and three keys in two dimensions. The values are colours, so that you can see what the query
-# takes home. Which key points the same way as the query?
+# gets. Which key points the same way as the query?
 
 # %%
 query = torch.tensor([1.6, 0.9])
@@ -469,7 +469,7 @@ colours.set(xticks=[], yticks=[], title="3. output: the values, mixed")
 mixture = ", ".join(f"{weight:.0%} of the {name}'s value" for name, weight in zip(names, weights.tolist()))
 show.plot(
     figure,
-    alt="Left, four arrows from one point: a query and the keys of ear, roof and snow; the query points nearly the same way "
+    alt="Left, four arrows from one point: a query and the keys of ear, roof and snow. The query points nearly the same way "
     f"as the key of the ear. Middle, bars of the weights. Right, the output as a colour, a mixture of {mixture}.",
     width=820,
 )
@@ -577,8 +577,8 @@ checks.nb02.attend(attend)
 # %% [markdown]
 # **Against the model's own layer.** Libraries have fast versions of attention that never keep the weights. So let us
 # look inside: a *hook* is a function that PyTorch calls whenever a module has run, with what went in and what came out.
-# CLIP's layer has modules that make queries, keys and values, and one, `out_proj`, that takes what attention gives. We
-# catch all four.
+# CLIP's layer has modules that make queries, keys and values, and one, `out_proj`, whose input is what attention gives.
+# We catch all four.
 #
 # A layer does attention several times side by side. Each of these **heads** has its own slice of the queries, keys and
 # values, and so can look for something different. For `attend` the heads are just one more leading dimension.
@@ -627,12 +627,12 @@ layers = inside_attention(model.vision_model, both.pixel_values)
 print("queries of a layer:", tuple(layers[0]["q"].shape), "= (pictures, heads, tokens, d)\n")
 for number, layer in enumerate(layers, 1):
     by_hand, weights = attend(layer["q"], layer["k"], layer["v"])
-    print(f"layer {number}: largest difference to CLIP's own {(by_hand - layer['output']).abs().max():.0e}")
+    print(f"layer {number}: largest difference from CLIP's own {(by_hand - layer['output']).abs().max():.0e}")
 
 # %% [markdown]
-# The tokens are 65 and not 64, because the patches have company: a **class token**, a vector that belongs to no patch.
-# It comes first. Whatever it has gathered after the last layer stands for the whole picture: the embedding is made from
-# it alone.
+# There are 65 tokens and not 64, because the patches are joined by a **class token**, a vector that belongs to no
+# patch. It comes first. Whatever it has gathered after the last layer stands for the whole picture: the embedding is
+# made from it alone.
 #
 # And now what Part 2 promised: nothing in attention knows the order. Shuffle the keys and the values together, and the
 # output stays the same. That is why the ViT needs position vectors.
@@ -644,10 +644,10 @@ again, _ = attend(layer["q"], layer["k"][:, :, shuffled], layer["v"][:, :, shuff
 print(f"keys and values shuffled: the output changes by {(again - layer['output']).abs().max():.0e}")
 
 # %% [markdown]
-# **Where does it look?** The weights of your `attend` can be laid over the picture. Below is where the class token
-# looks, the mean of all heads, in a few of the layers. A patch keeps its full colour where the weight is largest, and
+# **Where does it look?** The weights of your `attend` can be laid over the picture. Below you see where the class token
+# looks in a few of the layers, averaged over all heads. A patch keeps its full colour where the weight is largest, and
 # fades to light grey where it is 0. Most of the colour should be left on the things and their edges, and little on
-# empty snow or sky. Don't expect it to be tidy: some layers look at the background too, because that is where it says
+# empty snow or sky. Don't expect it to be tidy: some layers look at the background too, because that is what shows
 # *snow* or *night*.
 
 
@@ -699,10 +699,10 @@ show.gallery(
 )
 
 # %% [markdown]
-# A warning that holds for all pictures of attention: they show *where information was taken from*. They do not show
-# what was taken, or that it changed the result (Jain & Wallace 2019). Large vision transformers even use a patch of
-# empty sky as a notepad for the whole picture, and look at it for that reason (Darcet et al. 2024). Take such pictures
-# as a hint, never as an explanation.
+# A warning that holds for all attention maps: they show *where information was taken from*. They do not show what was
+# taken, or that it changed the result (Jain & Wallace 2019). Large vision transformers even use a patch of empty sky as
+# a notepad for the whole picture, and look at it for that reason (Darcet et al. 2024). Take such pictures as a hint,
+# never as an explanation.
 
 # %% [markdown]
 # ## Part 4 · Pictures and words in one space
@@ -733,10 +733,10 @@ show.matrix(clip.similarity(captions, pictures), pictures, captions, alt=caption
 
 # %% [markdown]
 # To win this game CLIP has two towers: the vision transformer that you have just looked into, and a text transformer.
-# They never exchange a word. Each ends in a vector, and all that training does is to move these vectors: **what belongs
-# together moves closer, everything else moves apart.** This is called **contrastive** learning. The wrong pairs cost
-# nothing, they are all the other pairs of the batch: with $N$ pictures there are $N$ right pairs and $N^2 - N$ wrong
-# ones.
+# The two never exchange anything. Each ends in a vector, and all that training does is move these vectors: **what
+# belongs together moves closer, everything else moves apart.** This is called **contrastive** learning. The wrong pairs
+# come for free, because they are simply all the other pairs of the batch: with $N$ pictures there are $N$ right pairs
+# and $N^2 - N$ wrong ones.
 #
 # As a loss it works like this. Take one column of the table: one picture. Its captions are like the classes of a
 # classifier, and the right class is on the diagonal. A softmax turns the column into shares, and the picture pays minus
@@ -745,7 +745,8 @@ show.matrix(clip.similarity(captions, pictures), pictures, captions, alt=caption
 # the mean of both directions. With the table's row $i$ for a text and column $j$ for a picture:
 #
 # $$s_{ij} = \frac{\cos(\text{text}_i, \text{image}_j)}{\tau} \qquad
-# \mathcal L = -\frac{1}{2N}\sum_{i}\Bigg[\underbrace{\log\frac{e^{s_{ii}}}{\sum_k e^{s_{ki}}}}_{\text{column }i\text{: a picture}}
+# \mathcal L = -\frac{1}{2N}\sum_{i}\Bigg[\underbrace{\log\frac{e^{s_{ii}}}{\sum_k e^{s_{ki}}}}_{\text{column }i\text{:
+# a picture}}
 # + \underbrace{\log\frac{e^{s_{ii}}}{\sum_k e^{s_{ik}}}}_{\text{row }i\text{: a text}}\Bigg]$$
 #
 # This is the symmetric **InfoNCE** loss (van den Oord et al. 2018). One letter needs a word: $\tau$ (*tau*), the
@@ -815,7 +816,7 @@ checks.nb02.contrastive_loss(contrastive_loss)
 # %% [markdown]
 # Your loss against the one inside the library, on 32 fresh pairs. Then the captions shuffled, so that nothing fits, and
 # the loss of a blind guess, which is $\ln N$. What to expect: the first two are equal and nearly 0, well below the
-# blind guess. The shuffled one is far above it: a model that is sure and wrong pays more than one that shrugs.
+# blind guess. The shuffled one is far above it: a model that is sure and wrong pays more than one that is unsure.
 
 # %%
 rng = Random(8)
@@ -838,7 +839,7 @@ print(f"a blind guess       {math.log(len(scenes)):.4f}")
 # %% [markdown]
 # Now turn the temperature. Far to the right of the plot the softmax is so even that nobody can do better than the blind
 # guess. Far to the left it is so sharp that a single pair in the wrong order costs a fortune. These 32 pairs are too
-# easy to show that: none is in the wrong order, so the curve just stays down. In training, with millions of hard pairs,
+# easy to show that: none is in the wrong order, so the curve just stays low. In training, with millions of hard pairs,
 # it would rise again. CLIP's own temperature should stand where the curve is low.
 
 # %%
@@ -860,9 +861,9 @@ show.plot(
 
 # %% [markdown]
 # **Watch it learn.** The smallest CLIP in the world: six pairs, and each picture and each text is just a point on a
-# circle that may move freely. Nothing but your loss pulls at them. Dots are pictures, crosses are texts, a line joins
-# each pair. You should see pairs find each other *and* spread around the circle. Both matter: with the pulling alone,
-# all twelve points would end up in one place and be content.
+# circle that may move freely. Nothing but your loss pulls at them. Dots are pictures, crosses are texts, and a line
+# joins each pair. You should see pairs find each other *and* spread around the circle. Both matter: with the pulling
+# alone, all twelve points would simply end up in one place.
 
 
 # %%
@@ -925,7 +926,7 @@ show.plot(
 # %% [markdown]
 # **The same game without a softmax.** In InfoNCE every pair competes with all the others: the share of the right
 # caption has the whole column in its denominator. SigLIP (Zhai et al. 2023), whose vision tower sits in many of today's
-# multimodal models, asks a humbler question about each pair by itself: *do these two belong together, yes or no?* That
+# multimodal models, asks a simpler question about each pair by itself: *do these two belong together, yes or no?* That
 # is a sigmoid for each cell of the table, with the label $z_{ij} = +1$ on the diagonal and $-1$ everywhere else:
 #
 # $$\mathcal L = -\frac{1}{N}\sum_{i}\sum_{j}\log\sigma\big(z_{ij}\,(t\cos(\text{text}_i, \text{image}_j) + b)\big)
@@ -953,7 +954,7 @@ for i, row in enumerate(logits):
 #
 # *Difficulty ●●○○○ · 15 minutes · 10 points*
 #
-# Write SigLIP's loss. Mind two differences from `contrastive_loss`: here the temperature *multiplies*, as in the paper,
+# Write SigLIP's loss. Note two differences from `contrastive_loss`: here the temperature *multiplies*, as in the paper,
 # and the sum over all $N^2$ pairs is divided by $N$, not by $N^2$.
 #
 # <details><summary>Hint 1: the plan</summary>
@@ -965,7 +966,7 @@ for i, row in enumerate(logits):
 # <details><summary>Hint 2: why logsigmoid?</summary>
 #
 # The sigmoid of −200 is 0 in a float, and the logarithm of 0 is −∞. `F.logsigmoid` computes both in one step and gives
-# −200. (`F.softplus(-x)` and `F.binary_cross_entropy_with_logits` are the same function in other clothes.)
+# −200. (`F.softplus(-x)` and `F.binary_cross_entropy_with_logits` give the same with the opposite sign.)
 # </details>
 
 
@@ -998,8 +999,8 @@ checks.nb02.sigmoid_loss(sigmoid_loss)
 # %% [markdown]
 # **What the batch size does to each.** First on the 32 pairs of CLIP's embeddings. We cut them into batches of $N$ and
 # take the mean loss of the batches. InfoNCE's question gets harder with every rival in the batch, so its loss grows
-# with $N$, as that of the blind guess does. In SigLIP each pair keeps its own term, whatever else is in the batch: that
-# of the right pairs does not change at all, and more wrong pairs only add more terms.
+# with $N$, as that of the blind guess does. In SigLIP each pair keeps its own term, whatever else is in the batch: the
+# part from the right pairs does not change at all, and more wrong pairs only add more terms.
 
 # %%
 print("batch size   InfoNCE   blind guess   SigLIP   its right pairs   its wrong pairs")
@@ -1011,15 +1012,15 @@ for n in (2, 4, 8, 16, 32):
     print(f"{n:10} {info_nce:9.3f} {math.log(n):13.3f} {siglip:8.3f} {right:17.3f} {siglip - right:17.3f}")
 
 # %% [markdown]
-# Why does it matter? The softmax needs all $N$ texts before it can judge a single picture, so a training spread over
-# many machines has to bring all embeddings together at every step. Sigmoids can be added up piece by piece, wherever
-# the pieces are. In the paper SigLIP does better than the softmax with small batches, and about as well with very large
+# Why does it matter? The softmax needs all $N$ texts before it can judge a single picture, so training spread over many
+# machines has to bring all embeddings together at every step. Sigmoids can be added up piece by piece, wherever the
+# pieces are. In the paper SigLIP does better than the softmax with small batches, and about as well with very large
 # ones.
 #
 # Now the toy: twelve pairs on the circle, and each step sees only 2, 4 or all 12 of them. This time temperature and
-# bias are learned along with the points, as in both papers. What to look for: with batches of two, InfoNCE has a single
-# rival per step, and may not sort out all pairs. For SigLIP a larger batch means more wrong pairs for each right one,
-# and you can see in the last column how the bias follows.
+# bias are learned along with the points, as in both papers. What to look for: with batches of two, InfoNCE gives each
+# pair a single rival per step, and may not sort out all pairs. For SigLIP a larger batch means more wrong pairs for
+# each right one, and you can see in the last column how the bias follows.
 
 
 # %%
@@ -1083,8 +1084,8 @@ show.plot(figure, alt=f"Six circles with twelve pairs of dots and crosses each. 
 #
 # <details><summary>Help: all my probabilities are 1</summary>
 #
-# Then your softmax runs along the wrong axis, over the one picture instead of over the labels: the share of one among
-# one is always 1.
+# Then your softmax runs along the wrong axis, over the one picture instead of over the labels: with a single picture,
+# its share is always 1.
 # </details>
 
 
@@ -1184,9 +1185,9 @@ show.bars(zero_shot(robot, ["a cat", "a car", "a flower"]), "What is this?")
 # mind*. The task is called **visual question answering**, VQA.
 #
 # Our specialist is a **ViLT** (Kim et al. 2021), and after Parts 2 and 3 you know nearly all of it. Cut the picture
-# into patches, cut the question into tokens, and put *both into one transformer*. Each word can look at each patch and
-# the other way round, in every layer. At the end, one vector goes through a small **head** that gives a number for each
-# answer that it knows.
+# into patches, cut the question into tokens, and put *both into one transformer*. Each word can look at each patch, and
+# each patch at each word, in every layer. At the end, one vector goes through a small **head** that gives a number for
+# each answer that it knows.
 
 # %%
 specialist, specialist_processor = load("vqa")
@@ -1217,7 +1218,7 @@ print(f"{len(answers)} answers:", ", ".join(answers[:60]), "…" if len(answers)
 # asked about the same picture don't always use the same word. So its probability for an answer is the **sigmoid** of
 # the logit, just as in SigLIP: a logit of 0 becomes 50 %, one of 4 becomes 98 %, one of −4 becomes 2 %. The
 # probabilities of all answers need not sum to 1: all of them can be low. (A softmax, which makes the answers compete
-# for one whole, is a common choice too. The tests accept either.)
+# for a total of 1, is a common choice too. The tests accept either.)
 #
 # ### Exercise 7 · `ask`
 #
@@ -1228,8 +1229,8 @@ print(f"{len(answers)} answers:", ", ".join(answers[:60]), "…" if len(answers)
 #
 # <details><summary>Hint: the plan</summary>
 #
-# `load("vqa")` gives the model and its processor, as above. Inputs, logits, the largest of them: its number is looked
-# up in `model.config.id2label`, and its sigmoid is the score.
+# `load("vqa")` gives the model and its processor, as above. Make the inputs, get the logits, and take the largest. Its
+# number is looked up in `model.config.id2label`, and its sigmoid is the score.
 # </details>
 #
 # <details><summary>Help: "KeyError: tensor(19)"</summary>
@@ -1253,8 +1254,8 @@ def ask(image, question):
         question: a string.
 
     Returns:
-        (answer, score): the word of the model's answer set with the largest logit, and the model's probability for it, a
-        float from 0 to 1.
+        (answer, score): the word of the model's answer set with the largest logit, and the model's probability for it,
+        a float from 0 to 1.
     """
     ### BEGIN SOLUTION
     model, processor = load("vqa")
@@ -1288,7 +1289,7 @@ for question in (
 # %% [markdown]
 # **If you know this from an older course.** There it was one line, `pipeline("visual-question-answering")`. Version 5
 # of transformers no longer has that task, as you see below: most people now put such questions to a generative model
-# (`pipeline("image-text-to-text")`, notebook 03). The specialist itself has not gone. `ViltProcessor` and
+# (`pipeline("image-text-to-text")`, notebook 03). The specialist itself has not gone away. `ViltProcessor` and
 # `ViltForQuestionAnswering` are still there, and what the pipeline did with them is the five lines of your `ask`:
 # processor, model, sigmoid, largest, `id2label`.
 
@@ -1350,7 +1351,7 @@ for question in ("What colour is the cat?", "What colour is the house?"):
 # 2022). Its authors tried CLIP, ViLT and others on photos with such pairs of captions, and none did much better than
 # chance. Joining attributes to things is called **binding**.
 #
-# Here is Winoground in small. In each scene we swap the two colours, the two sizes, or the two places, and ask which of
+# Here is a small Winoground. In each scene we swap the two colours, the two sizes, or the two places, and ask which of
 # the two captions CLIP prefers for the picture. The first row is an easy control, with a colour in the wrong caption
 # that is nowhere in the picture. ViLT can't read a caption, so it gets a question, and we compare the logits of the
 # right word and the swapped one. Chance is 50 % in every cell.
@@ -1360,7 +1361,7 @@ rng = Random(17)
 
 
 def variants(scene):
-    """Wrong versions of a scene of two things, each with a question that tells it from the right one.
+    """Wrong versions of a scene of two things, each with a question that distinguishes it from the right one.
 
     Returns:
         A dict: what is wrong → (the wrong scene, the question, the right answer, the wrong answer).
@@ -1431,8 +1432,8 @@ for what in preferred["CLIP"]:
 # - **CLIP**: compare the rows below the control with the control, and look at the cosines above. A caption with a new
 #   colour is clearly worse. One with swapped sizes has nearly the same cosine as the right one, and there CLIP is wrong
 #   most often. Still, it does much better here than the real CLIP did on Winoground. Our captions name the colour and
-#   the size of *every* thing. People's captions leave most of that out, and then there is hardly anything to be won by
-#   learning to bind (Gurung et al. 2025). Surprisingly, the real CLIP's two towers each know the binding. What is
+#   the size of *every* thing. People's captions leave most of that out, and then there is hardly anything to be gained
+#   by learning to bind (Gurung et al. 2025). Surprisingly, the real CLIP's two towers each know the binding. What is
 #   missing is the agreement between them (Koishigarina et al. 2026).
 # - **ViLT** looks at the picture with the question in mind: what colour is the box? It has no trouble with colours and
 #   sizes.
@@ -1466,10 +1467,10 @@ show.gallery([robot], ["the robot again"], alt=["a drawing of a grey robot with 
 show.bars(best_answers(robot, "What is this?"), "What is this? (a robot, but that is not in its answer set)")
 
 # %% [markdown]
-# It never says "I don't know", because it was never given these words. All it can do is to give low scores. For the
-# second and the third question ours should, far below its score for the cat's colour: some of its training questions
-# had no answer, and there *every* word counted as wrong. (Here the sigmoid pays off. A softmax has to share out a whole
-# 100 % even when nothing fits.) But nothing has prepared it for robots, and there wrong words get scores that look like
+# It never says "I don't know", because it was never given these words. All it can do is give low scores. For the second
+# and the third question ours should, far below its score for the cat's colour: some of its training questions had no
+# answer, and there *every* word counted as wrong. (Here the sigmoid pays off. A softmax has to share out a full 100 %
+# even when nothing fits.) But nothing has prepared it for robots, and there wrong words get scores that look like
 # knowledge. A confidence is a number that the model learned to give *on pictures and questions like those it was
 # trained on*. Elsewhere nobody knows what it means. The next part measures it.
 
@@ -1564,13 +1565,13 @@ show.gallery(
 # %% [markdown]
 # **Can you trust the number?** A model is called **calibrated** if the answers that it gives with 80 % confidence are
 # right in 80 % of cases, those with 60 % in 60 %, and so on. The test is a **reliability diagram**: sort the answers by
-# score, cut them into groups of the same size, and plot the share that is right over the mean score of each group. A
+# score, cut them into groups of the same size, and plot the share that is right against the mean score of each group. A
 # calibrated model stays on the diagonal. Below it the model is too sure of itself, as modern networks often are (Guo et
 # al. 2017). The mean gap between the two, over all answers, is the *expected calibration error* (ECE).
 #
 # Our specialist makes so few mistakes on its own kind of picture that nearly all its answers sit in one corner. To see
-# more, we ask the same 240 questions about the same pictures again, blurred. A model that knew how little it
-# can see would give lower scores, and stay on the diagonal. What to expect: it doesn't.
+# more, we ask the same 240 questions about the same pictures again, blurred. A model that knew how little it sees would
+# give lower scores and stay on the diagonal. What to expect: it doesn't.
 
 
 # %%
@@ -1610,10 +1611,11 @@ axes.legend(loc="upper left")
 show.plot(figure, alt=f"A reliability diagram with two curves. {'. '.join(described)}.", width=500)
 
 # %% [markdown]
-# As drawn, the curve stays close to the diagonal. Blurred, it leaves the diagonal on both sides. On the right are groups
-# with scores near 100 % in which many answers are wrong. On the left is a group with scores near 0, and some of its
-# answers are right. A blurred picture is not what the model was trained on, and its score has lost its meaning. Blur
-# here stands for whatever differs at work from the training pictures: another camera, another season, another hand.
+# As drawn, the curve stays close to the diagonal. Blurred, it leaves the diagonal on both sides. On the right are
+# groups with scores near 100 % in which many answers are wrong. On the left is a group with scores near 0, and some of
+# its answers are right. A blurred picture is not what the model was trained on, and its score has lost its meaning.
+# Blur stands here for anything that differs between the training pictures and those that you meet in use: another
+# camera, another season, another photographer.
 #
 # **How sure is it when it is wrong?** For a specialist at work that may be the most important question of all. We sort
 # the answers into four groups:
@@ -1642,9 +1644,9 @@ show.confidences(groups)
 # What can you do with such a number? **Let the model stay silent** (*abstain*) when it is low: answer only above a
 # threshold, and hand the rest to a person. The higher the threshold, the fewer questions are answered, and the better
 # the answers should be. The last two columns show how many of the answers that should never have been given still get
-# through. What to expect: a moderate threshold stops nearly all answers to questions that have none, for which the model
-# was trained to give low scores. With the robots it is different: even a threshold so high that it costs right answers
-# lets some of them through.
+# through. What to expect: a moderate threshold stops nearly all answers to questions that have none, for which the
+# model was trained to give low scores. With the robots it is different: even a threshold so high that it costs right
+# answers lets some of them through.
 
 # %%
 print("threshold   answered   right of these   of 'no answer'   of 'never seen'")
@@ -1665,7 +1667,7 @@ for threshold in (0.0, 0.5, 0.8, 0.95, 0.99):
 # *40 minutes*
 #
 # Suppose you have a question that neither CLIP's words nor the specialist's answer set cover, and two hundred labelled
-# pictures. Must you train a transformer? No. Take a trained one, **keep it frozen**, and train only a head on the
+# pictures. Do you have to train a transformer? No. Take a trained one, **keep it frozen**, and train only a head on the
 # vectors that it makes of your pictures. These are called its **features**. Ours are CLIP's embeddings. If the head is
 # a single linear layer, this is called a **linear probe** (Alain & Bengio 2016). It is used in two ways:
 #
@@ -1673,12 +1675,13 @@ for threshold in (0.0, 0.5, 0.8, 0.95, 0.99):
 # - **as a measuring instrument**: a straight cut through the space is all it can do. If that is enough to separate the
 #   answers, they must have been in the features already, easy to read
 #
-# Here is what such a cut has to deal with: the 240 embeddings of Part 5, each 512 numbers, pressed flat onto the two
+# Here is what such a cut has to deal with: the 240 embeddings of Part 5, each 512 numbers, projected onto the two
 # directions in which they differ most. A dot is a drawing. We colour the same dots twice: first by the number of things
 # in the picture, then by style. What to expect: the numbers are sorted along the first direction, with single things
-# apart from the rest. The styles are all over the place. Are they not in the features, then? A 2-D projection keeps two
-# directions of 512 (the axes show how little of the spread that is), and these two happen to show *how many*, not *how*
-# they are drawn. (The picture may be mirrored on your machine: a direction has no sign.) Keep it in mind.
+# apart from the rest. The styles are all over the place. Does that mean they are not in the features? A 2-D projection
+# keeps two directions of 512 (the axes show how little of the spread that is), and these two happen to show *how many*,
+# not *how* they are drawn. (The picture may be mirrored on your machine: a direction has no sign.) Keep this projection
+# in mind.
 
 # %%
 features = torch.from_numpy(embedded)
@@ -1728,12 +1731,12 @@ def train_head(features, answers, *, steps=300):
 
     Args:
         features: float tensor (n, width).
-        answers: LongTensor (n,), the number of the right answer to each row, from 0.
+        answers: LongTensor (n,), the number of the right answer for each row, from 0.
         steps: the largest number of steps that the optimizer may take.
 
     Returns:
-        A torch module: features (m, width) → logits (m, answers.max() + 1), linear in the features. Nothing but the head
-        is trained; features and answers stay as they are.
+        A torch module: features (m, width) → logits (m, answers.max() + 1), linear in the features. Nothing but the
+        head is trained; features and answers stay as they are.
     """
     ### BEGIN SOLUTION
     head = torch.nn.Linear(features.shape[1], int(answers.max()) + 1)
@@ -1849,23 +1852,23 @@ show.plot(
 # are yes-or-no questions with the answer "yes", 90 % may be hardly better than that. Second, are the 500 questions
 # really fresh? If their photos were in training, or if they were used to choose the settings, the number is too good.
 # Third, visitors bring photos from outside: of dogs and lunches that have no word in the answer set. The model will say
-# some word all the same, and its score has a meaning only on photos like those it was trained on. I would collect some
-# visitors' photos, look at the scores of wrong answers and of those outside the set, choose a threshold on part of
+# some word all the same, and its score means something only on photos like those it was trained on. I would collect
+# some visitors' photos, look at the scores of wrong answers and of those outside the set, choose a threshold on part of
 # them, and let the model say "I don't know" below it.
 # ### END SOLUTION
 
 # %% [markdown] written="which_tool" points=6
 # ### Question 2 · Which tool?
 #
-# Zero-shot with CLIP, a linear probe, or a VQA model that reads picture and question together: which would you take,
+# Zero-shot with CLIP, a linear probe, or a VQA model that reads picture and question together: which would you choose,
 # and why? **(a)** Sort 10,000 holiday photos into beach, mountains and city, by tonight. **(b)** A tile factory has 300
 # photos in four classes of faults, which are called F1 to F4. **(c)** A shop asks about each photo of a shelf: "Is the
 # red box left of the blue one?", and tomorrow something else.
 #
 # ### BEGIN MARK SCHEME
 # - (a) 1 point: zero-shot. 1 point: there are no labels, and the classes are words that captions use
-# - (b) 1 point: linear probe. 1 point: labels are there, names without a meaning in captions can't be zero-shot; 300
-#   are enough for a linear head on frozen features, not for training a transformer
+# - (b) 1 point: linear probe. 1 point: labels are there, names that mean nothing in captions can't be used zero-shot;
+#   300 are enough for a linear head on frozen features, not for training a transformer
 # - (c) 1 point: VQA. 1 point: the question changes from picture to picture and needs relation and binding of colours;
 #   one vector for the picture, made without knowing the question, does not suffice
 # - another choice with a sound reason gets the points as well
@@ -1892,7 +1895,7 @@ show.plot(
 # | write attention, with a mask | 3 | Why $\sqrt d$? What happens in a row of $-\infty$? |
 # | write the losses of CLIP and SigLIP | 4 | Which of the two needs the whole batch, and what for? |
 # | classify without training | 5 | Why do probabilities of labels not show that any label fits? |
-# | question a closed-set VQA model, and test its binding | 6 | Which score does a bag of words get with swapped colours? |
+# | question a closed-set VQA model, and test its binding | 6 | What score does a bag of words get with swapped colours? |
 # | report an accuracy that means something, and a confidence | 7 | What does a curve below the diagonal mean? |
 # | train a linear probe and read its result | 8 | What has been shown if the probe is weak as well? |
 
@@ -1915,8 +1918,9 @@ print("Wrote vqa_specialist.apkg; open it with Anki.")
 #   channels: what that number of a patch's vector looks for. Scale some to −1 … 1 and show them with `show.to_pil`.
 # - **Who looks at the cat?** Use `looks` of Part 3 the other way round: for the patch in the middle of the cat, which
 #   tokens look at it most, in which layer?
-# - **Learn $t$ and $b$.** Let `play` of Part 4 train temperature and bias along with the points, from 10 and −10. Where
-#   do they end up with 6 pairs, and where with 60?
+# - **A bias that starts at 0.** Let SigLIP's bias in `play_learned` (Part 4) start at 0 instead of −10, with batches of
+#   twelve. How many pictures find their own text now? Print the loss of every twentieth step for both starts. What do
+#   the first steps do?
 # - **Several wordings.** Average the embeddings of five phrases for each class, bring the mean to length 1, and measure
 #   zero-shot again. The CLIP paper calls this an ensemble of prompts.
 # - **Harder binding.** Repeat the table of Part 6 with three or four things in a picture. Which swap suffers first?

@@ -9,13 +9,13 @@
 # %% [markdown]
 # # 03 · Multimodal LLMs: language models that see
 #
-# Show a chat model a photo of your fridge, ask "what can I cook?", and it answers in whole sentences. Yet inside it is a
-# **large language model** (LLM), which reads nothing but a sequence of vectors, one for each piece of text. How does a
-# picture get into it? The answer is so simple that it surprised the field: *as words*. A small network turns the picture
-# into a few dozen vectors that look, to the language model, like words of a foreign language. In this notebook you build
-# that path yourself, look at these vectors on their way in, and see how the model was taught to read them. You measure
-# how many of them a picture needs, and how often the model describes what is not there. Then you talk to it as programs
-# do, through an API, and get answers that a program can use.
+# Show a chat model a photo of your fridge, ask "what can I cook?", and it answers in whole sentences. Yet inside it is
+# a **large language model** (LLM), which reads nothing but a sequence of vectors, one for each piece of text. How does
+# a picture get into it? The answer is so simple that it surprised the field: *as words*. A small network turns the
+# picture into a few dozen vectors that look, to the language model, like words of a foreign language. In this notebook
+# you build that path yourself, look at these vectors on their way in, and see how the model was taught to read them.
+# You measure how many of them a picture needs, and how often the model describes what is not there. Then you talk to it
+# as programs do, through an API, and get answers that a program can use.
 #
 # The chat model here is small and knows only a picture-book world, so everything runs on a laptop. It is a real LLaVA:
 # the same class and the same parts, only with fewer parameters. Every line that talks to it also works with a model of
@@ -31,8 +31,8 @@
 # - send a picture to a chat model at any provider, and get JSON back that a program can read
 # - choose between a specialist and a generalist by measuring
 #
-# **What you need**: Python functions, dicts and exceptions, tensors in PyTorch. Notebook 02 (patches, CLIP, ViLT) helps.
-# No GPU, no network, no keys.
+# **What you need**: Python functions, dicts and exceptions, tensors in PyTorch. Notebook 02 (patches, CLIP, ViLT)
+# helps, but you can do without it. No GPU, no network, no keys.
 
 # %% [markdown]
 # | part | minutes | points |
@@ -48,11 +48,12 @@
 # | 9 Specialist against generalist | 25 | 4 |
 # | 10 Two questions, flashcards, going further | 30 | 8 |
 #
-# **How the exercises work.** Each is a function with a docstring that says what it must do. Put your code in place of the
-# line `raise NotImplementedError(…)`. The cell below it tries your function in several cases, lists which of them passed
-# and what each is worth, and says in a sentence what is wrong. Your points are decided by the same cases on other inputs.
-# Every exercise has hints that unfold, and ● to ●●●●● shows how hard it is. If you are stuck, `checks.borrow("tile")`
-# gives you the course's own version of that function. It earns no points, but everything after it runs.
+# **How the exercises work.** Each is a function with a docstring that says what it must do. Put your code in place of
+# the line `raise NotImplementedError(…)`. The cell below it tries your function in several cases, lists which of them
+# passed and what each is worth, and says in a sentence what is wrong. Your points are decided by the same cases on
+# other inputs. Every exercise has hints that unfold, and ● to ●●●●● shows how hard it is. If you are stuck,
+# `checks.borrow("tile")` gives you the course's own version of that function. It earns no points, but everything after
+# it runs.
 #
 # Take the parts in order, because later ones call what you wrote before: `image_tokens` in Part 3, `merge_image_tokens`
 # and `mask_labels` in Part 4, `data_url` in `build_message`, and both `build_message` and `parse_reply` in
@@ -61,11 +62,11 @@
 # %% [markdown]
 # ## Before you start
 #
-# Three questions about notebook 02. Answer each one in your head, then unfold the answer. If two of them are hard, read the
-# parts they come from again. It will save you time here.
+# Three questions about notebook 02. Answer each one in your head, then unfold the answer. If two of them are hard, read
+# its Parts 2, 4 and 8 again. It will save you time here. If you have not done notebook 02, read the answers.
 #
-# 1. A vision transformer cuts a picture of 128×128 pixels into patches of 16×16. How many vectors go into its first layer,
-#    and how does it know where each patch was?
+# 1. A vision transformer cuts a picture of 128×128 pixels into patches of 16×16. How many vectors go into its first
+#    layer, and how does it know where each patch was?
 #
 # <details><summary>Answer 1</summary>
 #
@@ -80,7 +81,7 @@
 # The class token's, after the last layer. No patch's vector was ever compared with anything, which matters in Part 2.
 # </details>
 #
-# 3. A linear probe on frozen features is right in 95 % of the cases. What have you learned about the features?
+# 3. A linear probe on frozen features is right in 95 % of cases. What have you learned about the features?
 #
 # <details><summary>Answer 3</summary>
 #
@@ -90,11 +91,11 @@
 # %% [markdown]
 # ## Set-up
 #
-# The first cell fetches the course if necessary, the second loads what the notebook uses. `helpers` is the course's small
-# library, written to be read: `show.gallery??` in a cell shows the code of that function.
+# The first cell fetches the course if necessary, the second loads what the notebook uses. `helpers` is the course's
+# small library, written to be read: `show.gallery??` in a cell shows the code of that function.
 
 # %% locked="fetch_course"
-# On Colab this fetches the course and the few libraries that are missing; where the course is installed it does nothing.
+# On Colab this fetches the course and the few missing libraries. Where the course is installed, it does nothing.
 import importlib.util
 import subprocess
 import sys
@@ -176,11 +177,11 @@ show.gallery(
 # %% [markdown]
 # Two models of this course can answer questions about them. They could hardly be more different:
 #
-# - The **specialist**, a ViLT (notebook 02), was built for this one task. It scores every answer on a fixed list and gives
-#   the one with the highest score. It can't say anything that is not on the list.
-# - The **generalist**, a LLaVA, is a language model that was given eyes. It *writes* its answer one **token** at a time. A
-#   token is a word, a piece of a word or a punctuation mark, and each one is chosen from the model's whole vocabulary.
-#   Nobody wrote a list of its answers, and it takes any instruction.
+# - The **specialist**, a ViLT (notebook 02), was built for this one task. It scores every answer on a fixed list and
+#   gives the one with the highest score. It can't say anything that is not on the list.
+# - The **generalist**, a LLaVA, is a language model that was given eyes. It *writes* its answer one **token** at a
+#   time. A token is a word, a piece of a word or a punctuation mark, and each one is chosen from the model's whole
+#   vocabulary. Nobody wrote a list of its answers, and it takes any instruction.
 
 # %%
 vqa, vqa_processor = load("vqa")
@@ -249,10 +250,10 @@ print(f"the generalist among {model.config.text_config.vocab_size:,} tokens, aga
 # A **patch** is a small square of the picture. The tower reads the picture as a sequence of patches.
 #
 # Why a projector at all? The tower's vectors mean something to CLIP: they have CLIP's length and CLIP's directions. To
-# the language model they are noise. (In our mini model both happen to be 192 numbers long. In the first LLaVA it was 1,024
-# for the tower and 4,096 or more for the language model. The length is the smaller problem.) The projector is an
-# **interpreter**: it says in the language model's own space what the tower has seen. It is tiny compared with the other
-# two, and it is the only part that has to be trained from scratch.
+# the language model they are noise. (In our mini model both happen to be 192 numbers long. In the first LLaVA it was
+# 1,024 for the tower and 4,096 or more for the language model. The length is the smaller problem.) The projector is an
+# **interpreter**: it expresses in the language model's own space what the tower has seen. It is tiny compared with the
+# other two, and it is the only part that has to be trained from scratch.
 
 # %%
 parts = {
@@ -281,16 +282,16 @@ print(model.model.multi_modal_projector)
 #
 # Two kinds of data stand behind all of them. **Pictures with captions from the web**, billions of them: LAION-5B is the
 # best-known open collection, and OpenCLIP's towers were trained on it. It was taken offline in 2023, after links to
-# illegal pictures had been found in it, and came back cleaned in 2024 as Re-LAION-5B. And **instruction data**, hundreds
-# of thousands of dialogues about pictures. LLaVA's were written by GPT-4, which could not see then: it was given the
-# captions and boxes that people had made for the pictures, and invented questions and answers.
+# illegal pictures had been found in it, and came back cleaned in 2024 as Re-LAION-5B. And **instruction data**,
+# hundreds of thousands of dialogues about pictures. LLaVA's were written by GPT-4, which could not see at the time: it
+# was given the captions and boxes that people had made for the pictures, and invented questions and answers.
 
 # %% [markdown]
 # ### From pixels to image tokens
 #
 # Let us follow the cat. The tower cuts it into patches, puts a **class token** in front of them (where CLIP gathers the
-# picture as a whole), and sends all of them through its layers. With `output_hidden_states=True` it keeps what came out of
-# each layer.
+# picture as a whole), and sends all of them through its layers. With `output_hidden_states=True` it keeps what came out
+# of each layer.
 
 # %%
 pixel_values = inputs_for(cat, "")["pixel_values"]
@@ -307,11 +308,11 @@ print(f"width of the language model = {model.config.text_config.hidden_size}")
 # %% [markdown]
 # The last three lines are the model's own notes on how it was trained, and both choices have a reason:
 #
-# - **Not the last layer, but the one before it** (`-2`). CLIP's last layer works for the class token alone: only that one
-#   is compared with the caption, so nothing ever made the patches keep their details there. One layer earlier they still
-#   have them.
-# - **Without the class token** (`"default"`, while `"full"` would keep it). It holds what the picture shows as a whole, not
-#   where. The patches have both.
+# - **Not the last layer, but the one before it** (`-2`). CLIP's last layer works for the class token alone: only that
+#   one is compared with the caption, so nothing ever made the patches keep their details there. One layer earlier they
+#   still have them.
+# - **Without the class token** (`"default"`, while `"full"` would keep it). It holds what the picture shows as a whole,
+#   not where. The patches have both.
 #
 # ### Exercise 1 · `image_tokens`
 #
@@ -322,8 +323,8 @@ print(f"width of the language model = {model.config.text_config.hidden_size}")
 #
 # <details><summary>Hint 1: the plan</summary>
 #
-# Call the tower with `output_hidden_states=True`, take one of its `hidden_states`, drop its first token if the strategy is
-# `"default"`, send it through the projector, and take it out of the batch of one.
+# Call the tower with `output_hidden_states=True`, take one of its `hidden_states`, drop its first token if the strategy
+# is `"default"`, send it through the projector, and take it out of the batch of one.
 # </details>
 #
 # <details><summary>Hint 2: which numbers to write down</summary>
@@ -339,7 +340,8 @@ print(f"width of the language model = {model.config.text_config.hidden_size}")
 #
 # <details><summary>Help: "mat1 and mat2 shapes cannot be multiplied"</summary>
 #
-# The projector was given something that is not as wide as the tower's hidden states. Is it `pooler_output`, or the pixels?
+# The projector was given something that is not as wide as the tower's hidden states. Is it `pooler_output`, or the
+# pixels?
 # </details>
 
 
@@ -348,8 +350,8 @@ def image_tokens(model, pixel_values):
     """Compute the vectors that stand for a picture in a LLaVA's language model (Liu et al. 2023, section 4.1).
 
     Use the model's vision tower and its projector, not get_image_features. The model's config says which hidden state
-    the projector reads (vision_feature_layer, counted from 0 at the front or, below 0, from the end) and whether the class
-    token is dropped (vision_feature_select_strategy, "default": yes, "full": no).
+    the projector reads (vision_feature_layer, counted from 0 at the front or, if negative, from the end) and whether
+    the class token is dropped (vision_feature_select_strategy, "default": yes, "full": no).
 
     Args:
         model: a LlavaForConditionalGeneration.
@@ -393,8 +395,8 @@ words = [
 show.tokens(words, range(len(words)), marked=is_image[0], meaning="image tokens")
 
 # %% [markdown]
-# Each token id has a vector, its **embedding**, in one large table. The placeholder has one too, but it is never used: the
-# image tokens take its place. With two pictures, `a` and `b`, in a batch of two rows:
+# Each token id has a vector, its **embedding**, in one large table. The placeholder has one too, but it is never used:
+# the image tokens take its place. With two pictures, `a` and `b`, in a batch of two rows:
 #
 # | | position 0 | 1 | 2 | 3 | 4 |
 # |---|---|---|---|---|---|
@@ -408,14 +410,15 @@ show.tokens(words, range(len(words)), marked=is_image[0], meaning="image tokens"
 # *Difficulty ●●○○○ · 20 minutes · 12 points*
 #
 # Put the image tokens in the placeholders' positions. Rows can have them in different positions, and a message with two
-# pictures has words in between. If a row has more or fewer placeholders than its picture has tokens, something went wrong
-# earlier, usually a picture that was lost on the way. A function that goes on regardless shifts every later picture into
-# the wrong row, and the model then describes a stranger's picture. So count first, row by row, and raise a ValueError.
+# pictures has words in between. If a row has more or fewer placeholders than its picture has tokens, something went
+# wrong earlier, usually a picture that was lost on the way. A function that goes on regardless shifts every later
+# picture into the wrong row, and the model then describes a stranger's picture. So count first, row by row, and raise a
+# ValueError.
 #
 # <details><summary>Hint 1: writing with a mask</summary>
 #
-# `merged[is_image]` selects all marked positions of all rows at once, row by row: a tensor (batch × n, hidden). The image
-# tokens in the same order are `image_embeds.flatten(0, 1)`.
+# `merged[is_image]` selects all marked positions of all rows at once, row by row: a tensor (batch × n, hidden). The
+# image tokens in the same order are `image_embeds.flatten(0, 1)`.
 # </details>
 #
 # <details><summary>Hint 2: a copy</summary>
@@ -465,9 +468,9 @@ def merge_image_tokens(text_embeds, image_embeds, is_image):
 checks.nb03.merge_image_tokens(merge_image_tokens)
 
 # %% [markdown]
-# Is that really all? The next cell listens at the door of the language model, keeps the vectors that the model itself
-# sends in, and compares them with yours. Then it lets the language model write its answer from *your* vectors, without
-# ever giving it the picture.
+# Is that really all? The next cell hooks into the language model's input, keeps the vectors that the model itself sends
+# in, and compares them with yours. Then it lets the language model write its answer from *your* vectors, without ever
+# giving it the picture.
 
 # %%
 embed = model.get_input_embeddings()
@@ -497,13 +500,14 @@ print(f"Largest difference from the model's own inputs_embeds: {(row - caught[0]
 print(f"{question} Written from your vectors: {reply_from(tokens_of_cat)}")
 
 # %% [markdown]
-# That is the whole trick. The language model has not been changed in any way. It reads a sequence of vectors, and does not
-# know that some of them are a picture.
+# That is the whole trick. The language model has not been changed in any way. It reads a sequence of vectors, and does
+# not know that some of them are a picture.
 #
 # **What do they look like?** First their size, the norm of each vector, along the sequence (left) and as a map over the
-# picture (right). The words' vectors were learned as words. The image tokens only have to be *useful*, and each layer of the
-# language model first normalises what it reads, which divides the size away. So there is no reason for both to be equally
-# long. In the right picture look for a pattern: do the patches with the cat differ from those with only sky or grass?
+# picture (right). The words' vectors were learned as words. The image tokens only have to be *useful*, and each layer
+# of the language model first normalises what it reads, which divides the size away. So there is no reason for both to
+# be equally long. In the right picture look for a pattern: do the patches with the cat differ from those with only sky
+# or grass?
 
 # %%
 norms = row[0].float().norm(dim=-1).cpu()
@@ -527,17 +531,17 @@ show.plot(
 print(f"Mean size: words {norms[~image_at].mean():.2f}, image tokens {norms[image_at].mean():.2f}.")
 
 # %% [markdown]
-# **What do they mean?** If image tokens are words of a foreign language, we can look for the closest words of ours. For
-# each patch the left picture shows the word of the vocabulary whose embedding points most nearly in the same direction
-# (the cosine). The right one asks after the last layer: which word would the language model write next if it had to write
-# at this patch? (Asking the same after an *earlier* layer is called the **logit lens**.)
+# **What do they mean?** If image tokens are words of a foreign language, we can look for the closest of our own words.
+# For each patch the left picture shows the word of the vocabulary whose embedding points most nearly in the same
+# direction (the cosine). The right one shows, after the last layer, which word the language model would write next if
+# it had to write at this patch. (Asking the same after an *earlier* layer is called the **logit lens**.)
 #
 # Don't expect a caption. Nothing in the training asked a single image token to resemble a single word. All that counted
 # was that the *reply* came out right. What you can expect is a pattern. In the left picture neighbouring patches that
-# show the same thing often get the same word, and now and then a word fits. In the right picture the order counts: the
-# language model reads the patches row by row and can't look ahead, so at each patch it knows only those above and to the
-# left. Find the place where it notices the cat. (Tokens can also be pieces of words, or bytes that are not a character by
-# themselves: �.)
+# show the same thing often get the same word, though it hardly ever fits. In the right picture the order counts: the
+# language model reads the patches row by row and can't look ahead, so at each patch it knows only those above and to
+# the left. Find the place where it notices the cat. (Tokens can also be pieces of words, or bytes that are not a
+# character by themselves: �.)
 
 
 # %%
@@ -576,15 +580,15 @@ often = pd.Series(coming_out).value_counts().head(4)
 print("Most frequent next words:", ", ".join(f"{word} ({times}×)" for word, times in often.items()))
 
 # %% [markdown]
-# Compare the printed line with the picture: there is nothing but grass along the bottom edge. An image token that points
-# most nearly in a word's direction does not mean that word. The cosines are small, and the language model reads all
-# directions of the vector at once.
+# Compare the printed line with the picture: there is nothing but grass along the bottom edge. An image token that
+# points most nearly in a word's direction does not mean that word. The cosines are small, and the language model reads
+# all directions of the vector at once.
 #
-# **The proof by exchange.** If this sequence of vectors is all that the model knows about the picture, we can lie to it.
+# **Proof by swapping.** If this sequence of vectors is all that the model knows about the picture, we can lie to it.
 # Same question, other tokens: the boat's, the upper half of the cat with the lower half of the boat, the cat's own in
-# random order, and none at all, only zeros. Before you run the cell, guess what becomes of the *shuffled* cat. A hint: the
-# tower has its own sense of place. Each patch was given its position before the first layer, so every image token carries
-# its position with it.
+# random order, and none at all, only zeros. Before you run the cell, guess what becomes of the *shuffled* cat. A hint:
+# the tower has its own sense of place. Each patch was given its position before the first layer, so every image token
+# carries its position with it.
 
 # %%
 tokens_of_boat = image_tokens(model, inputs_for(boat, question)["pixel_values"])
@@ -603,8 +607,8 @@ for name, part in exchanges.items():
 
 # %% [markdown]
 # The last line is worth a second look. Without any picture the model does not say "I see nothing". What it says sounds
-# just as sure as the rest, because it has learned what answers sound like. This is called a **hallucination**. In Part 6
-# you measure how often it happens.
+# just as sure as the rest, because it has learned what answers sound like. This is called a **hallucination**. In Part
+# 6 you measure how often it happens.
 
 # %% [markdown]
 # ## Part 4 · How it was taught
@@ -618,18 +622,18 @@ for name, part in exchanges.items():
 # | **1 alignment** | pictures and captions | the projector alone | vision tower, language model |
 # | **2 instructions** | pictures, instructions and replies of all kinds | projector and language model | vision tower |
 #
-# Why not everything at once? At the start the projector is random, and its image tokens are garbage. A language model that
-# learns from garbage learns one thing, to *ignore these tokens*, and damages its language on the way. So at first only
-# the interpreter learns, against a language model that does not move, until pictures read like captions. Then both
+# Why not everything at once? At the start the projector is random, and its image tokens are garbage. A language model
+# that learns from garbage learns one thing, to *ignore these tokens*, and damages its language on the way. So at first
+# only the interpreter learns, against a language model that does not move, until pictures read like captions. Then both
 # learn to follow instructions: to describe, to answer, to reply in JSON, to tell a story.
 #
-# The frozen vision tower is LLaVA's recipe, and our mini model follows it. It is a choice that depends on the data. With a
-# few hundred thousand dialogues a tower that has seen hundreds of millions of pictures can easily get worse. Later models
-# have more and better data and train the tower too: LLaVA-OneVision together with the rest, at a fifth of the learning
-# rate, Qwen2-VL in its first two stages, but not in the last one on instructions.
+# The frozen vision tower is LLaVA's recipe, and our mini model follows it. It is a choice that depends on the data.
+# With a few hundred thousand dialogues a tower that has seen hundreds of millions of pictures can easily get worse.
+# Later models have more and better data and train the tower too: LLaVA-OneVision together with the rest, at a fifth of
+# the learning rate, Qwen2-VL in its first two stages, but not in the last one on instructions.
 #
 # (The first LLaVA got a language model that could already talk. Ours had to learn English first, from dialogues with a
-# caption where the picture will later be. So our training has a stage 0, with text alone. And since our picture-book
+# caption where the picture would later be. So our training has a stage 0, with text alone. And since our picture-book
 # world is so small, our stage 1 practised on all kinds of dialogues about pictures, not only on captions.)
 #
 # ### Which tokens count?
@@ -690,8 +694,8 @@ def mask_labels(input_ids, answer_spans):
 checks.nb03.mask_labels(mask_labels)
 
 # %% [markdown]
-# Now a real dialogue with three turns. Stage 1 learns from its first turn alone, the caption, and stage 2 from all three
-# replies. Blue is what counts:
+# Now a real dialogue with three turns. Stage 1 learns from its first turn alone, the caption, and stage 2 from all
+# three replies. The tokens that count are blue:
 
 
 # %%
@@ -702,7 +706,7 @@ def encode(dialogue):
         picture = [] if messages else [{"type": "image"}]  # it is in the first message
         messages.append({"role": "user", "content": [*picture, {"type": "text", "text": asked}]})
         prompt = processor.apply_chat_template(messages, add_generation_prompt=True)
-        prompt = prompt.replace("<image>", "<image>" * len(tokens_of_cat))
+        prompt = prompt.replace("<image>", "<image>" * int(is_image.sum()))  # once for each image token, as in Part 3
         ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
         reply = tokenizer(f" {answered}{tokenizer.eos_token}", add_special_tokens=False)["input_ids"]
         spans.append((len(ids), len(ids) + len(reply)))
@@ -727,9 +731,9 @@ for stage, of_stage in stages.items():
     show.tokens(pieces, marked=labels[0] != -100, meaning=f"counted in {stage}")
 
 # %% [markdown]
-# What is the loss of these tokens? We compute it twice: with the course's projector, and with a fresh, random one, as it
-# is before stage 1. The bars show each token of the replies. Look for the words that only somebody who sees the picture
-# can know, and for those that anybody can guess who knows how these sentences go.
+# What is the loss of these tokens? We compute it twice: with the course's projector, and with a fresh, random one, as
+# it is before stage 1. The bars show each token of the replies. Look for the words that only somebody who sees the
+# picture can know, and for those that anybody who knows how such sentences go can guess.
 
 
 # %%
@@ -775,11 +779,11 @@ show.plot(
 pd.DataFrame(rows).style.hide(axis="index").set_caption("mean loss per token")
 
 # %% [markdown]
-# Read the table first. If every token counts, the mean is large for both projectors and says nothing about the replies: it
-# is dominated by 64 placeholders that nobody needs to predict. This is why labels are masked. Then the bars. With the random
-# projector most of the loss sits in a few words, those that name what is in the picture. The others can be guessed from
-# how such sentences go. A tall bar on an innocent *The* is not a mistake either: a model that sees no cat would rather answer
-# *There is no cat*. (The trained projector's bars are too small to see.)
+# Read the table first. If every token counts, the mean is large for both projectors and says nothing about the replies:
+# it is dominated by 64 placeholders that nobody needs to predict. This is why labels are masked. Then the bars. With
+# the random projector most of the loss sits in a few words, those that name what is in the picture. The others can be
+# guessed from how such sentences go. A tall bar on an innocent *The* is not a mistake either: a model that sees no cat
+# would rather answer *There is no cat*. (The trained projector's bars are too small to see.)
 #
 # ### Stage 1, live
 #
@@ -787,8 +791,8 @@ pd.DataFrame(rows).style.hide(axis="index").set_caption("mean loss per token")
 # seconds on 96 pictures with captions. We measure its loss on 32 other pictures before and after. The plot has two
 # lines for comparison:
 #
-# - dashed: **the best guess without looking**. Somebody who knows how these captions go, but does not see the picture, must
-#   guess the kind, the colour, the size and the place. Choosing blindly among $n$ equally likely things costs a
+# - dashed: **the best guess without looking**. Somebody who knows how these captions go, but does not see the picture,
+#   must guess the kind, the colour, the size and the place. Choosing blindly among $n$ equally likely things costs a
 #   cross-entropy of $\ln n$, and the cell works it out.
 # - solid: the course's own projector, which was trained for longer.
 #
@@ -868,14 +872,15 @@ for name, value in lines.items():
 #
 # Image tokens are expensive. The language model compares every token with every earlier one, it keeps all of them in
 # memory, and services charge for each. Two ideas pull in opposite directions, and today's models use both: **join**
-# neighbouring tokens, so that a picture needs fewer, and **cut** large pictures into tiles, so that small things survive.
+# neighbouring tokens, so that a picture needs fewer, and **cut** large pictures into tiles, so that small things
+# survive.
 #
 # ### Join: the pixel shuffle
 #
-# Neighbouring patches often show the same thing, so why not make one token of four? Averaging them would be easy and would
-# lose what distinguishes them. The **pixel shuffle** loses nothing: it lays the four vectors end to end. There are four
-# times fewer tokens, each four times as long, and the projector then brings them to the language model's width. (The name
-# comes from image processing, Shi et al. 2016, where the same step is used in the other direction.)
+# Neighbouring patches often show the same thing, so why not make one token out of four? Averaging them would be easy
+# and would lose what distinguishes them. The **pixel shuffle** loses nothing: it lays the four vectors end to end.
+# There are four times fewer tokens, each four times as long, and the projector then brings them to the language model's
+# width. (The name comes from image processing, Shi et al. 2016, where the same step is used in the other direction.)
 
 # %%
 figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.8), layout="constrained")
@@ -930,14 +935,14 @@ pd.DataFrame(rows).style.hide(axis="index")
 #
 # *Difficulty ●●●○○ · 25 minutes · 10 points*
 #
-# The tokens come as one sequence, row by row. Neighbours in the *picture* are not always neighbours in the *sequence*: in a
-# grid of 4×4, token 4 lies below token 0. So bring the grid back first, cut it into blocks, and lay each block's tokens
-# end to end, in the order of the drawing above.
+# The tokens come as one sequence, row by row. Neighbours in the *picture* are not always neighbours in the *sequence*:
+# in a grid of 4×4, token 4 lies below token 0. So restore the grid first, cut it into blocks, and lay each block's
+# tokens end to end, in the order of the drawing above.
 #
 # <details><summary>Hint 1: more dimensions, for a moment</summary>
 #
-# With `s = side // factor` blocks per row, `tokens.reshape(batch, s, factor, s, factor, hidden)` has a dimension each for:
-# the row of blocks, the row inside the block, the column of blocks, the column inside the block.
+# With `s = side // factor` blocks per row, `tokens.reshape(batch, s, factor, s, factor, hidden)` has one dimension each
+# for the row of blocks, the row inside the block, the column of blocks and the column inside the block.
 # </details>
 #
 # <details><summary>Hint 2: what belongs together</summary>
@@ -948,12 +953,12 @@ pd.DataFrame(rows).style.hide(axis="index")
 #
 # <details><summary>Hint 3: is it a square?</summary>
 #
-# `math.isqrt(n)` is the whole part of the root. The grid is a square if its own square is n again.
+# `math.isqrt(n)` is the whole part of the root. The grid is a square if this number times itself is n again.
 # </details>
 #
 # <details><summary>Help: "shape … is invalid for input of size …"</summary>
 #
-# The grid has no whole number of blocks. Find that out before you reshape, and raise a ValueError that says so.
+# The grid can't be cut into whole blocks. Find that out before you reshape, and raise a ValueError that says so.
 # </details>
 
 
@@ -962,12 +967,13 @@ def pixel_shuffle(tokens, factor):
     """Join blocks of factor × factor neighbouring tokens, so that a picture needs fewer of them.
 
     Args:
-        tokens: the tokens of pictures whose grids are square, row by row, tensor (batch, n, hidden). It stays unchanged.
+        tokens: the tokens of pictures whose grids are square, row by row, tensor (batch, n, hidden). It stays
+            unchanged.
         factor: how many neighbours are joined in each direction, 1 or more.
 
     Returns:
-        A tensor (batch, n / factor², hidden × factor²): the blocks row by row, and in each the vectors of its tokens, row
-        by row, end to end.
+        A tensor (batch, n / factor², hidden × factor²): the blocks row by row, and in each the vectors of its tokens,
+        row by row, end to end.
 
     Raises:
         ValueError: the grid isn't square, or its side is not a multiple of the factor.
@@ -987,12 +993,12 @@ def pixel_shuffle(tokens, factor):
 checks.nb03.pixel_shuffle(pixel_shuffle)
 
 # %% [markdown]
-# What does a picture lose with fewer tokens? To train our chat model again for each number of tokens would take hours. We
-# measure something simpler, and say what it is: **what a linear probe can read** from the vision tower's tokens. The
-# pictures show four small things in a row, and the question is which colour each of the four has, from left to right. A
-# blind guess is right in 1 of 8 cases. The probe is a linear classifier that sees all tokens of a picture at once
-# (ridge regression, as in notebook 02), trained on 200 pictures and tested on 60 others. Three ways to get
-# from 64 tokens to fewer:
+# What does a picture lose with fewer tokens? Training our chat model again for each number of tokens would take hours.
+# So we measure something simpler: **what a linear probe can read** from the vision tower's tokens. The pictures show
+# four small things in a row, and the question is which colour each of the four has, from left to right. A blind guess
+# is right in 1 of 8 cases. The probe is a linear classifier, as in notebook 02, and sees all tokens of a picture at
+# once. It is fitted in one step (by ridge regression) to 200 pictures, and tested on 60 others. Three ways to get from
+# 64 tokens to fewer:
 #
 # - **mean**: the average of the neighbours, 192 numbers per token
 # - **shuffled**: your `pixel_shuffle`, all numbers kept
@@ -1058,20 +1064,23 @@ pd.DataFrame(rows).style.hide(axis="index").format(precision=2).set_caption(
 # %% [markdown]
 # Read it column by column.
 #
-# - **shuffled**: the same number in every row. The shuffle only moves numbers, and a probe that sees all of them at once does
-#   not care where they are. Nothing is lost.
-# - **mean**: 16 tokens are no worse than 64. Each thing is about two patches wide, so blending 2×2 of them does no harm here,
-#   and the probe has fewer weights to learn. With 4 tokens each covers two things, and their colours run together.
-# - **shuffled, 192 numbers**: squeezing the long vectors costs little, far less than the mean does at 4 tokens or at one.
+# - **shuffled**: the same number in every row. The shuffle only moves numbers, and a probe that sees all of them at
+#   once does not care where they are. Nothing is lost.
+# - **mean**: 16 tokens are no worse than 64. Each thing is about two patches wide, so blending 2×2 of them does no harm
+#   here, and the probe has fewer weights to learn. With 4 tokens each covers two things, and their colours run
+#   together.
+# - **shuffled, 192 numbers**: squeezing the long vectors costs little, far less than the mean does at 4 tokens or at
+#   one.
 #
-# And what it does *not* show. The probe reads one kind of fact, and it is not the language model, which would have to find
-# four colours in one vector by itself. Reading small print needs more: the authors of SmolVLM report that a large factor
-# hurts tasks such as reading text in pictures.
+# And what does it *not* show? The probe reads one kind of fact. And it is not the language model, which would have to
+# find four colours in one vector by itself. Reading small print needs more: the authors of SmolVLM report that a large
+# factor hurts tasks such as reading text in pictures.
 #
 # ### Cut: tiles
 #
-# A vision tower takes pictures of one size, ours of 128×128. Whatever you send it is scaled down to that first, and small
-# things vanish. The answer is to send more than one picture: an **overview** of the whole, and **tiles** at full resolution.
+# A vision tower takes pictures of one size, ours of 128×128. Whatever you send it is scaled down to that first, and
+# small things vanish. The answer is to send more than one picture: an **overview** of the whole, and **tiles** at full
+# resolution.
 #
 # | model | how it deals with large pictures |
 # |---|---|
@@ -1083,9 +1092,9 @@ pd.DataFrame(rows).style.hide(axis="index").format(precision=2).set_caption(
 #
 # *Difficulty ●●○○○ · 20 minutes · 10 points*
 #
-# Cut a picture into tiles. A picture of 300×200 pixels and tiles of 128 don't fit: there are 3 columns and 2 rows, and the
-# last ones reach beyond the picture. Fill them by repeating the picture's last column and its last row, the *edge*. Black
-# bars would look to the tower like something in the picture, and stretching would change the shape of things.
+# Cut a picture into tiles. A picture of 300×200 pixels and tiles of 128 don't fit: there are 3 columns and 2 rows, and
+# the last ones reach beyond the picture. Fill them by repeating the picture's last column and its last row, the *edge*.
+# Black bars would look to the tower like something in the picture, and stretching would change the shape of things.
 #
 # <details><summary>Hint 1: padding</summary>
 #
@@ -1095,7 +1104,7 @@ pd.DataFrame(rows).style.hide(axis="index").format(precision=2).set_caption(
 #
 # <details><summary>Hint 2: how much is missing?</summary>
 #
-# `-image.width % size` is what the width lacks to the next multiple, and 0 if it is one already.
+# `-image.width % size` is how many pixels the width is short of the next multiple, and 0 if it is one already.
 # </details>
 #
 # <details><summary>Hint 3: cutting</summary>
@@ -1114,10 +1123,10 @@ def tile(image, size, *, overview=True):
         overview: whether an overview comes first.
 
     Returns:
-        A list of RGB PIL images of size × size pixels: the overview (the whole picture, resized, without padding) if asked
-        for, then the tiles row by row. A picture whose sides are not multiples of the size is padded at the right and
-        below, by repeating its last column and its last row. Nothing is enlarged: a picture smaller than a tile becomes
-        one padded tile.
+        A list of RGB PIL images of size × size pixels: the overview (the whole picture, resized, without padding) if
+        asked for, then the tiles row by row. A picture whose sides are not multiples of the size is padded at the right
+        and below, by repeating its last column and its last row. Nothing is enlarged: a picture smaller than a tile
+        becomes one padded tile.
     """
     ### BEGIN SOLUTION
     missing = ((0, -image.height % size), (0, -image.width % size), (0, 0))
@@ -1135,10 +1144,10 @@ def tile(image, size, *, overview=True):
 checks.nb03.tile(tile)
 
 # %% [markdown]
-# Does it help? We draw pictures of 256×256 pixels with a single tiny thing in them, somewhere in one quarter, and ask for its
-# colour: once with the overview, which is all that a model without tiles gets, and once with each of the four tiles. Large
-# models get all five in one message. Ours has only ever seen one picture per message, so we ask about each separately. The
-# questions are answered in batches:
+# Does it help? We draw pictures of 256×256 pixels with a single tiny thing in them, somewhere in one quarter, and ask
+# for its colour: once with the overview, which is all that a model without tiles gets, and once with each of the four
+# tiles. Large models get all five in one message. Ours has only ever seen one picture per message, so we ask about each
+# separately. The questions are answered in batches:
 
 
 # %%
@@ -1201,21 +1210,21 @@ print(f"and in {in_its_tile} of {len(pages)} tiles that have the thing in them."
 print(f"Of the {3 * len(pages)} tiles without it, {invented} got a colour all the same.")
 
 # %% [markdown]
-# The same model and the same question. What differs is only how many of the picture's pixels reach the tower. In the
+# The same model and the same question. The only difference is how many of the picture's pixels reach the tower. In the
 # overview the thing covers hardly more than one patch.
 #
-# The price: five pictures are five times as many tokens. This is why tiles and the pixel shuffle come together. (We made it
-# easy, by keeping the thing away from the cuts. A thing on a cut is halved in both tiles, which is one more reason for the
-# overview.)
+# The price: five pictures are five times as many tokens. This is why tiles and the pixel shuffle come together. (We
+# made it easy, by keeping the thing away from the cuts. A thing on a cut is split between tiles, which is one more
+# reason for the overview.)
 #
 # ## Part 6 · Does it look?
 #
 # *45 minutes*
 #
-# A chat model that sees nothing still answers, as the zeros in Part 3 showed. How often does it affirm what is not there?
-# **POPE** (Li et al. 2023) measures that with the simplest of all questions: *Is there a … in the picture?* The answer
-# must begin with yes or no, so a program can count it. Half of the questions are about things that are there. Without them
-# a model that always says no would win.
+# A chat model that sees nothing still answers, as the zeros in Part 3 showed. How often does it affirm what is not
+# there? **POPE** (Li et al. 2023) measures that with the simplest of all questions: *Is there a … in the picture?* The
+# answer must begin with yes or no, so a program can count it. Half of the questions are about things that are there.
+# Without them a model that always says no would win.
 #
 # | picture | question | there? | answer | |
 # |---|---|---|---|---|
@@ -1228,6 +1237,11 @@ print(f"Of the {3 * len(pages)} tiles without it, {invented} got a colour all th
 # ### Exercise 6 · `hallucination_rate`
 #
 # *Difficulty ●○○○○ · 15 minutes · 9 points*
+#
+# Write the measurement. A model, as a function that answers a question about a picture, and a list of examples
+# (picture, question, whether the thing is there) go in. The hallucination rate comes out: of the things that are *not*
+# there, the share that the model affirms. If there is no such thing among the examples, there is no rate, so raise a
+# ValueError.
 #
 # <details><summary>Hint 1: which examples?</summary>
 #
@@ -1247,12 +1261,12 @@ def hallucination_rate(ask, examples):
     Args:
         ask: a function (image, question) → the model's answer, a string. An answer that starts with yes affirms, in any
             case, with or without spaces around it. All others deny.
-        examples: a list of (image, question, is_there), where is_there says whether the thing is in the picture. It stays
-            unchanged, and no question is asked more than once.
+        examples: a list of (image, question, is_there), where is_there says whether the thing is in the picture. It
+            stays unchanged, and no question is asked more than once.
 
     Returns:
-        A float from 0 to 1: of the questions about things that are not there, the share that is affirmed. Questions about
-        things that are there don't count.
+        A float from 0 to 1: of the questions about things that are not there, the share that is affirmed. Questions
+        about things that are there don't count.
 
     Raises:
         ValueError: no example is about an absent thing.
@@ -1270,10 +1284,10 @@ def hallucination_rate(ask, examples):
 checks.nb03.hallucination_rate(hallucination_rate)
 
 # %% [markdown]
-# Now both models, on fresh scenes. Each scene gives a question about a thing that is there and one about a thing that is
-# not. Three harder tests come with them. In the **swapped** one the questions are about *another* scene's things, so a model
-# that guesses from the question alone can't be right in both. In the last two there is nothing to see, only **grey** or
-# **noise**, and every yes is made up.
+# Now both models, on fresh scenes. Each scene gives a question about a thing that is there and one about a thing that
+# is not. Three harder tests come with them. In the **swapped** one the questions are about *another* scene's things, so
+# a model that guesses from the question alone can't be right in both. In the last two there is nothing to see, only
+# **grey** or **noise**, and every yes is made up.
 
 # %%
 rng = Random(17)
@@ -1313,11 +1327,11 @@ pd.DataFrame(rows).style.hide(axis="index").set_caption(
 )
 
 # %% [markdown]
-# Both affirm what is there and hardly ever what is not, even on grey. They were trained on many such questions, also about
-# absent things. Noise is another matter: no picture of the training looked like that, and nothing taught the models to say
-# so. And the question matters as much as the picture. Let us ask the chat model in another way: *Describe the picture*, for
-# tiles of Part 5 that show nothing but the place. Counting what a description names and the picture does not have is the other
-# common measure, **CHAIR** (Rohrbach et al. 2018).
+# Both affirm what is there and hardly ever what is not, even on grey. They were trained on many such questions, about
+# absent things as well. Noise is another matter: no training picture looked like that, and nothing taught the models to
+# say so. And the question matters as much as the picture. Let us ask the chat model in a different way: *Describe the
+# picture*, for tiles of Part 5 that show nothing but the place. Counting what a description names and the picture does
+# not have is the other common measure, **CHAIR** (Rohrbach et al. 2018).
 
 # %%
 empty = [views[5 * number + 1 + (corner + 1) % 4] for number, (_, _, corner) in enumerate(pages)]
@@ -1332,17 +1346,18 @@ show.gallery(
 print(f"{len(naming)} of {len(empty)} descriptions of empty tiles name a thing.")
 
 # %% [markdown]
-# The same model, the same pictures. In its training every description named a thing, and no picture was empty, so it has never
-# learned to describe nothing. A rate belongs to a question and a kind of picture. It is not a property of the model. Measure
-# with the questions that your users will ask.
+# The same model, the same pictures. In its training every description named a thing, and no picture was empty, so it
+# has never learned to describe nothing. A rate belongs to a question and a kind of picture. It is not a property of the
+# model. Measure with the questions that your users will ask.
 #
 # ### Orders inside a picture
 #
-# Your program sends a user's photo and your own question. Who else speaks to the model? Anybody who wrote something *in* the
-# photo: on a sign, a T-shirt, a web page in a screenshot. If the model can read, it reads that too, and the sequence of
-# vectors does not say whose words are orders. This is **prompt injection**, number one on the OWASP list of risks for
-# applications with language models (2025). Let us try it: a sticker on each picture, with an order in it. To see whether
-# the *words* matter, we use three stickers of the same size: an order, words without meaning, and none at all.
+# Your program sends a user's photo and your own question. Who else speaks to the model? Anybody who wrote something
+# *in* the photo: on a sign, a T-shirt, a web page in a screenshot. If the model can read, it reads that too, and
+# nothing in the sequence of vectors shows whose words are orders. This is **prompt injection**, number one on the OWASP
+# list of risks for applications with language models (2025). Let us try it: a sticker on each picture, with an order on
+# it. To see whether the *words* matter, we use three stickers of the same size: an order, words without meaning, and
+# none at all.
 
 
 # %%
@@ -1392,30 +1407,31 @@ show.gallery(
 pd.DataFrame(rows).style.hide(axis="index").set_caption(f"replies, of {len(without_dogs)} pictures without a dog")
 
 # %% [markdown]
-# Compare the two stickers. If the model could read, the order would bring clearly more dogs than the meaningless words do.
-# It brings about as many (two or three pictures more or less are luck): **this model does not read at all**. Its tower
-# learned from drawings, and none of them had writing in it. What the sticker does is cruder. A large white thing is in the
-# picture, the model has no word for it, and it reports something white that it knows. That is an attack as well, but it needs
-# no words. Without the row of meaningless words we would have announced a successful prompt injection. A measurement needs
-# a control.
+# Compare the two stickers. If the model could read, the order would bring clearly more dogs than the meaningless words
+# do. It brings about as many (two or three pictures more or less are luck): **this model does not read at all**. Its
+# tower learned from drawings, and none of them had writing in it. What the sticker does is cruder. A large white thing
+# is in the picture, the model has no word for it, and it reports something white that it knows. That is an attack as
+# well, but it needs no words. Without the row of meaningless words we would have announced a successful prompt
+# injection. A measurement needs a control.
 #
-# The last row shows the same words where the model does read them, in the message. There they take effect: it talks about a
-# dog instead of describing the picture, though it does not obey.
+# The last row shows the same words where the model does read them, in the message. There they take effect: it talks
+# about a dog instead of describing the picture, though it does not obey.
 #
-# Full-size models read very well, and there the words do count. CLIP called an apple with a paper label "iPod" an iPod (Goh et
-# al. 2021). FigStep (Gong et al. 2023) writes a forbidden question as a picture, and chat models answer what they refuse as
-# text. Orders can even be hidden in pixels that people don't notice (Bagdasaryan et al. 2023). No training has removed the
-# problem so far. So treat what is in a picture as a stranger's words: give a model that looks at strangers' pictures no tools
-# that can do harm without asking, and check what it returns.
+# Full-size models read very well, and there the words do count. CLIP called an apple with a paper label "iPod" an iPod
+# (Goh et al. 2021). FigStep (Gong et al. 2023) writes a forbidden question as a picture, and chat models answer what
+# they refuse to answer as text. Orders can even be hidden in pixels that people don't notice (Bagdasaryan et al. 2023).
+# No training has removed the problem so far. So treat what is in a picture as a stranger's words: give a model that
+# looks at strangers' pictures no tools that can do harm without asking, and check what it returns.
 
 # %% [markdown]
 # ## Part 7 · Pictures in messages
 #
 # *35 minutes*
 #
-# So far the model lived in this notebook. The large ones live in data centres, and you talk to them over HTTP: a list of
-# **messages** goes out, one message comes back. Nearly all providers speak the same dialect, the one that OpenAI started. A
-# picture travels *inside* the message, written in characters, as a **data URL**. Three things hide in that long word:
+# So far the model has lived in this notebook. The large ones live in data centres, and you talk to them over HTTP: a
+# list of **messages** goes out, one message comes back. Nearly all providers speak the same dialect, the one that
+# OpenAI started. A picture travels *inside* the message, written in characters, as a **data URL**. Three things hide in
+# that long word:
 #
 # ```
 # data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAA…
@@ -1428,18 +1444,19 @@ pd.DataFrame(rows).style.hide(axis="index").set_caption(f"replies, of {len(witho
 #
 # *Difficulty ●●○○○ · 10 minutes · 5 points*
 #
-# The bytes are those of a *file*, with its header that says how large the picture is and how it is compressed. But no file
-# has to be written to disk: `io.BytesIO()` is a file in memory.
+# The bytes are those of a *file*, with its header that says how large the picture is and how it is compressed. But no
+# file has to be written to disk: `io.BytesIO()` is a file in memory.
 #
 # <details><summary>Hint 1: the steps</summary>
 #
-# `image.save(buffer, format=…)`, `buffer.getvalue()`, `base64.b64encode(…)`, and the beginning of the address before it.
+# `image.save(buffer, format=…)`, `buffer.getvalue()`, `base64.b64encode(…)`, and the beginning of the address before
+# it.
 # </details>
 #
 # <details><summary>Hint 2: PNG and JPEG want different things</summary>
 #
-# PNG keeps every pixel of every picture, with transparency and palette, so save the picture as it is. JPEG knows only red,
-# green and blue: `image.convert("RGB")` gives a new picture without the rest.
+# PNG keeps every pixel of every picture, with transparency and palette, so save the picture as it is. JPEG knows only
+# red, green and blue: `image.convert("RGB")` gives a new picture without the rest.
 # </details>
 #
 # <details><summary>Help: "data:image/png;base64,b'iVBOR…'"</summary>
@@ -1459,10 +1476,11 @@ def data_url(image, *, format="PNG"):
 
     Args:
         image: a PIL image of mode RGB, RGBA, L (grey) or P (palette). It stays unchanged.
-        format: "PNG", which keeps every pixel and the transparency, "JPEG" or "WEBP", which are smaller and lose a little.
+        format: "PNG", which keeps every pixel and the transparency, "JPEG" or "WEBP", which are smaller and lose a
+            little.
 
     Returns:
-        A string that starts with data:image/png;base64, (with the format's name in lower case), all in one line.
+        A string that starts with data:image/png;base64, (with the format's name in lower case), all on one line.
     """
     ### BEGIN SOLUTION
     buffer = io.BytesIO()
@@ -1478,9 +1496,9 @@ def data_url(image, *, format="PNG"):
 checks.nb03.data_url(data_url)
 
 # %% [markdown]
-# How long is such an address? Services have limits, and every character has to travel. What to look for in the table: the
-# drawing with its flat areas is short in each format. A photo, imitated here by adding noise to the drawing, is far longer
-# as PNG, which keeps every grain, than as JPEG or WEBP, which don't.
+# How long is such an address? Services have limits, and every character has to travel. What to look for in the table:
+# the drawing with its flat areas is short in each format. A photo, imitated here by adding noise to the drawing, is far
+# longer as PNG, which keeps every grain, than as JPEG or WEBP, which don't.
 
 # %%
 photo = Image.blend(cat, Image.effect_noise(cat.size, 90).convert("RGB"), 0.3)
@@ -1525,7 +1543,7 @@ def build_message(text, image):
 
     Returns:
         A new langchain_core.messages.HumanMessage whose content is a list of two parts: one of type "text", and one of
-        type "image_url" with the picture's data URL. A later message leaves it unchanged.
+        type "image_url" with the picture's data URL. Making another message does not change it.
     """
     ### BEGIN SOLUTION
     return HumanMessage(
@@ -1543,9 +1561,9 @@ checks.nb03.build_message(build_message)
 # %% [markdown]
 # ### The first call
 #
-# `chat_model("vision")` gives a LangChain chat model. By default it is the course's own model behind a **local endpoint**: a
-# small server on this computer that speaks the dialect of the large services. If none is running, it is started for you,
-# which takes some seconds, and it stops with the last notebook that uses it.
+# `chat_model("vision")` gives a LangChain chat model. By default it is the course's own model behind a **local
+# endpoint**: a small server on this computer that speaks the dialect of the large services. If none is running, it is
+# started for you, which takes some seconds, and it stops with the last notebook that uses it.
 
 # %%
 chat = chat_model("vision")
@@ -1553,8 +1571,8 @@ reply = chat.invoke([build_message("Describe the picture.", boat)])
 print(f"{type(reply).__name__}: {reply.text}")
 
 # %% [markdown]
-# `invoke` waits for the whole reply. `stream` gives you the pieces as they are made, which is why chat windows seem to type.
-# (Here they are collected and shown with a bar between them.) `batch` asks several things at once.
+# `invoke` waits for the whole reply. `stream` gives you the pieces as they are made, which is why chat windows seem to
+# type. (Here they are collected and shown with a bar between them.) `batch` asks several things at once.
 
 # %%
 streamed = [piece.text for piece in chat.stream([build_message("Tell me a funny story about this picture.", cat)])]
@@ -1566,10 +1584,10 @@ for asking, reply in zip(asked_about_boat, chat.batch([[build_message(q, boat)] 
     print(f"{asking:34}{reply.text}")
 
 # %% [markdown]
-# **The same code, another provider.** This is the point of an interface: the next cell runs against this computer, Groq or
-# NVIDIA, and only one argument differs. Groq and NVIDIA need a key (both have free ones, and `chat_model` asks for it, hides
-# what you type, and never stores it in the notebook) and the internet, and your pictures leave your computer. So the list
-# has only `"local"`. Add the others when you have a key.
+# **The same code, another provider.** This is the point of an interface: the next cell runs against this computer, Groq
+# or NVIDIA, and only one argument differs. Groq and NVIDIA need a key (both have free ones, and `chat_model` asks for
+# it, hides what you type, and never stores it in the notebook) and the internet, and your pictures leave your computer.
+# So the list has only `"local"`. Add the others when you have a key.
 
 # %%
 for provider in ["local"]:  # add "groq", "nvidia", or the http(s) address of a server of your own
@@ -1580,9 +1598,10 @@ for provider in ["local"]:  # add "groq", "nvidia", or the http(s) address of a 
 chat = chat_model("vision")
 
 # %% [markdown]
-# **A chat model remembers nothing.** Each request stands alone. What looks like a conversation is a program that sends the
-# *whole* conversation again each time, picture and all. Look at the difference. Asked alone, the second question comes
-# without a picture. A good model would say so. Watch what ours does.
+# **A chat model remembers nothing.** Each request stands alone. What looks like a conversation is a program that sends
+# the *whole* conversation again each time, picture and all. Look at the difference. Asked alone, the second question
+# comes without a picture. A good model would say that it sees no picture. Watch what
+# ours does.
 
 # %%
 first = build_message("What is in the picture?", boat)
@@ -1598,8 +1617,8 @@ print("with the conversation before it: ", chat.invoke([first, reply, second]).t
 # *45 minutes*
 #
 # People read sentences, programs read fields. If a program is to work with the reply, we ask for **JSON**: a text with
-# keys and values, as in `{"description": "…", "funny_story": "…"}`. A chat model usually complies. *Usually* is the word
-# that makes this part necessary. All of these forms occur:
+# keys and values, as in `{"description": "…", "funny_story": "…"}`. A chat model usually complies. *Usually* is the
+# word that makes this part necessary. All of these forms occur:
 #
 # - `{"description": "A cat.", "funny_story": "It left."}`: exactly what was asked for
 # - the same inside a fence of three backticks, with or without the word `json`, because it looks nicer in a chat window
@@ -1621,8 +1640,8 @@ print("with the conversation before it: ", chat.invoke([first, reply, second]).t
 # <details><summary>Hint 1: a parser that stops by itself</summary>
 #
 # `json.loads` accepts nothing but JSON. `json.JSONDecoder().raw_decode(text, start)` reads *one* value that begins at
-# `start`, and returns it together with the position where it ends, whatever follows. Fences and chat then need no special
-# treatment.
+# `start`, and returns it together with the position where it ends, whatever follows. Fences and chat then need no
+# special treatment.
 # </details>
 #
 # <details><summary>Hint 2: where does it begin?</summary>
@@ -1633,8 +1652,8 @@ print("with the conversation before it: ", chat.invoke([first, reply, second]).t
 #
 # <details><summary>Help: my error says "Expecting value: line 1 column 1 (char 0)"</summary>
 #
-# That is the parser's own `JSONDecodeError`, which is a ValueError too. It is true, and of no use to a model that has to do
-# better. Catch it, and say in words what you looked for and what is missing.
+# That is the parser's own `JSONDecodeError`, which is a ValueError too. It is true, and of no use to a model that has
+# to do better. Catch it, and say in words what you looked for and what is missing.
 # </details>
 
 
@@ -1647,8 +1666,8 @@ def parse_reply(text):
             braces or other objects in it.
 
     Returns:
-        A dict with exactly the keys "description" and "funny_story", both strings, as the reply has them: from the first
-        object that has both keys with strings. Its other keys are left out.
+        A dict with exactly the keys "description" and "funny_story", both strings, as the reply has them: from the
+        first object that has both keys with strings. Its other keys are left out.
 
     Raises:
         ValueError: with a sentence that names each key that is missing or has no string, or says that there is no JSON
@@ -1687,8 +1706,8 @@ checks.nb03.parse_reply(parse_reply)
 # %% [markdown]
 # ### Ask, check, ask again
 #
-# When a reply is useless, a person would say so: "the key funny_story is missing, try again". A program can do the same.
-# Here is the request. The chat model has practised with these words, which matters for a small one.
+# When a reply is useless, a person would say so: "the key funny_story is missing, try again". A program can do the
+# same. Here is the request. The chat model has practised with these words, which matters for a small one.
 
 # %% locked="request"
 ASK_FOR_JSON = (
@@ -1701,16 +1720,16 @@ ASK_FOR_JSON = (
 # *Difficulty ●●●○○ · 15 minutes · 6 points*
 #
 # Ask with `ASK_FOR_JSON` and the picture, read the reply with your `parse_reply`, and if that raises a ValueError, ask
-# again and **say what was wrong**. This is more than politeness. How much chance goes into the choice of the next token is
-# called the **temperature**. `chat_model` sets it to 0: always the most likely token. So the same request gets the same
+# again and **say what was wrong**. This is more than politeness. The **temperature** sets how much chance goes into the
+# choice of the next token. `chat_model` sets it to 0: always the most likely token. So the same request gets the same
 # reply, word for word, however often you send it. Only a different request can get a different reply.
 #
 # And know when to stop. A loop that asks until all is well can ask forever, at your cost.
 #
 # <details><summary>Hint 1: the conversation grows</summary>
 #
-# Keep a list of messages. It begins with `build_message(ASK_FOR_JSON, image)`. After a bad reply, append the reply and a
-# `HumanMessage` with the error, and send the whole list again. Then the picture is in every request.
+# Keep a list of messages. It begins with `build_message(ASK_FOR_JSON, image)`. After a bad reply, append the reply and
+# a `HumanMessage` with the error, and send the whole list again. Then the picture is in every request.
 # </details>
 #
 # <details><summary>Hint 2: words for the second request</summary>
@@ -1721,7 +1740,7 @@ ASK_FOR_JSON = (
 # <details><summary>Hint 3: where does the <code>try</code> go?</summary>
 #
 # Around `parse_reply` alone, with `except ValueError`. If the *service* fails (no key, no network), asking again with
-# the same words won't help, so let that error out.
+# the same words won't help, so don't catch that error.
 # </details>
 #
 # <details><summary>Help: "cannot access local variable 'error'" after the loop</summary>
@@ -1744,8 +1763,8 @@ def describe_as_json(chat, image, *, max_tries=3):
         What parse_reply makes of the first good reply. Nothing is asked after that.
 
     Raises:
-        ValueError: no reply was good. It gives the number of tries or what was wrong the last time. Errors of the chat
-            model itself are not caught.
+        ValueError: no reply was good. The message gives the number of tries or what was wrong the last time. Errors of
+            the chat model itself are not caught.
     """
     ### BEGIN SOLUTION
     messages, fault = [build_message(ASK_FOR_JSON, image)], "nothing was asked."
@@ -1781,13 +1800,13 @@ for picture, name in ((cat, "the cat"), (boat, "the boat")):
 #
 # Many services can go one step further and *force* the form. You send a schema with the request, and whenever the next
 # token is chosen, those that would break the schema are not even considered. Our endpoint can do that too. We try two
-# schemas, written as Pydantic classes: `Told` has the two keys that the model has practised, `Seen` has three new fields, two
-# of them with a fixed list of values. Compare the forced replies with the truth.
+# schemas, written as Pydantic classes: `Told` has the two keys that the model has practised, `Seen` has three new
+# fields, two of them with a fixed list of values. Compare the forced replies with the truth.
 
 
 # %%
 def to_read(table):
-    """The table without row numbers, and all of its texts at the left."""
+    """The table without row numbers, and with all its text aligned left."""
     left = {"text-align": "left", "vertical-align": "top"}
     heads = [{"selector": "th", "props": list(left.items())}]
     return table.style.hide(axis="index").set_properties(**left).set_table_styles(heads)
@@ -1837,10 +1856,10 @@ for schema, times in right.items():
 to_read(pd.DataFrame(rows))
 
 # %% [markdown]
-# Every forced reply fits its schema, so a program can read all of them. With the keys that the model knows, they are right
-# as well. With the new fields they look just as tidy and are wrong. The last column shows why: left to itself, the model
-# answers any request for JSON with its two practised keys. The schema forbade these tokens, and among those that were left
-# the model had no habit to follow.
+# Every forced reply fits its schema, so a program can read all of them. With the keys that the model knows, they are
+# right as well. With the new fields they look just as tidy and are wrong. The last column shows why: left to itself,
+# the model answers any request for JSON with its two practised keys. The schema forbade these tokens, and among those
+# that were left the model had no habit to follow.
 #
 # Full-size models have practised so many forms that they usually fill a new schema sensibly. But for them too a schema
 # guarantees the form and never the content. Check what you get, and look at some unforced replies before you trust the
@@ -1857,8 +1876,9 @@ to_read(pd.DataFrame(rows))
 #
 # *Difficulty ●●○○○ · 10 minutes · 4 points*
 #
-# A comparison runs for a while, and one bad answer must not end it. If one of the two models raises an exception, its cell
-# says so and everything else goes on. That is good manners for every program that measures.
+# Write the function that asks both models every question and returns their answers as a table, with a row for each
+# question. A comparison runs for a while, and one bad answer must not end it. If one of the two models raises an
+# exception, its cell says so and everything else goes on. Every program that measures should work like this.
 #
 # <details><summary>Hint 1: rows</summary>
 #
@@ -1868,7 +1888,8 @@ to_read(pd.DataFrame(rows))
 #
 # <details><summary>Hint 2: two models, one piece of code</summary>
 #
-# Write a small function that asks one model and returns its answer *or* the error as a text, and call it for each model.
+# Write a small function that asks one model and returns its answer *or* the error as a text, and call it for each
+# model.
 # </details>
 
 
@@ -1883,10 +1904,10 @@ def compare(image, questions, *, specialist, generalist):
         generalist: another such function.
 
     Returns:
-        A pandas DataFrame with the columns "question", "specialist" and "generalist", one row per question, in the order of
-        the questions. A question that comes twice has two rows, and without questions there are no rows but still the three
-        columns. Where a function raises an exception, its cell has the exception's class and message, as in
-        "ValueError: no such word".
+        A pandas DataFrame with the columns "question", "specialist" and "generalist", one row per question, in the
+        order of the questions. A question that comes twice has two rows, and without questions there are no rows but
+        still the three columns. Where a function raises an exception, its cell has the exception's class and message,
+        as in "ValueError: no such word".
     """
 
     ### BEGIN SOLUTION
@@ -1942,17 +1963,17 @@ show.gallery([picture], ["cat and house"], alt=["a drawing of a red cat left of 
 to_read(compare(picture, asked, specialist=specialist, generalist=generalist))
 
 # %% [markdown]
-# A table with twelve rows convinces, but it proves nothing. So now a measurement: six fresh scenes, four questions each
-# whose right answers we know, because the scenes are generated. The specialist answers with a word, the generalist with a
-# sentence. We call it right if the right word is in it ("2" or "two"), and put a ✗ before it if not. The clock runs
-# too. Twenty-four questions are few: a difference of two or three may well be luck.
+# A table with twelve rows convinces, but it proves nothing. So now a measurement: six fresh scenes with four questions
+# each. We know the right answers, because the scenes are generated. The specialist answers with a word, the generalist
+# with a sentence. We call it right if the right word is in it ("2" or "two"), and put a ✗ before it if not. The clock
+# runs too. Twenty-four questions are few: a difference of two or three may well be luck.
 
 # %%
 numbers = dict(zip("12345678", ["one", "two", "three", "four", "five", "six", "seven", "eight"]))
 
 
 def is_right(said, right):
-    """Whether an answer has the right word in it. What stands in parentheses (the score) does not count."""
+    """Whether an answer has the right word in it. The score in parentheses does not count."""
     words = f"{right}|{numbers.get(right, right)}"
     return re.search(rf"\b({words})\b", said.split(" (")[0].lower()) is not None
 
@@ -2020,22 +2041,24 @@ to_read(results)
 # Explain what happened and say what he should do instead. Should the vision tower be trained too?
 #
 # ### BEGIN MARK SCHEME
-# - 2 points: what happened: at first the image tokens are garbage (1). The language model learns from it, gets worse, and
-#   learns to ignore these positions, so that the projector gets little to learn from (1)
-# - 1 point: the remedy: first the projector alone, on pictures with captions, then projector and language model together
-#   on instructions
-# - 1 point: the tower, with a reason: frozen where data are few, since it sees well already and would get worse (LLaVA);
-#   trained, with a small learning rate and after the projector, where data are plenty (Qwen2-VL, LLaVA-OneVision)
+# - 2 points: what happened: at first the image tokens are garbage (1). The language model learns from it, gets worse,
+#   and learns to ignore these positions, so that the projector gets little to learn from (1)
+# - 1 point: the remedy: first the projector alone, on pictures with captions, then projector and language model
+#   together on instructions
+# - 1 point: the tower, with a reason: frozen where data is scarce, since it sees well already and would get worse
+#   (LLaVA). Trained where data is plentiful: more slowly than the rest and after the projector (LLaVA-OneVision), or in
+#   the stages before the one on instructions (Qwen2-VL)
 # ### END MARK SCHEME
 #
 # ### BEGIN SOLUTION
-# The random projector turns every picture into garbage. With all weights free, the quickest way to a smaller loss is not
-# to make the garbage meaningful but to ignore it, and to guess replies from the words alone. The gradients of these first
-# steps also pull at a language model that was fine before, so it forgets. He should first train only the projector, on
-# pictures with captions, with language model and tower frozen. The language model is then a fixed reader, and the only
-# way to a smaller loss is to write what it can read. Afterwards projector and language model learn together to follow
-# instructions. With a few thousand dialogues the tower should stay frozen, because it has seen millions of pictures and
-# could only get narrower. With millions of good dialogues it pays to train it as well, later and more slowly than the rest.
+# The random projector turns every picture into garbage. With all weights free, the quickest way to a smaller loss is
+# not to make the garbage meaningful but to ignore it, and to guess replies from the words alone. The gradients of these
+# first steps also pull at a language model that was fine before, so it forgets. He should first train only the
+# projector, on pictures with captions, with language model and tower frozen. The language model is then a fixed reader,
+# and the only way to a smaller loss is to write what it can read. Afterwards projector and language model learn
+# together to follow instructions. With a few thousand dialogues the tower should stay frozen, because it has seen
+# millions of pictures and could only get narrower. With millions of good examples it pays to train it as well, more
+# slowly than the rest or in an earlier stage.
 # ### END SOLUTION
 
 # %% [markdown] written="does_it_look" points=4
@@ -2043,25 +2066,26 @@ to_read(results)
 #
 # A company sells a chat model that describes photos for blind people. Its descriptions are fluent and sound right. How
 # can you find out whether a description comes from the *picture*, or from what descriptions usually say? Name two
-# experiments, with what you would measure and what result would worry you. What should the product do when it is unsure?
+# experiments, with what you would measure and what result would worry you. What should the product do when it is
+# unsure?
 #
 # ### BEGIN MARK SCHEME
-# - 3 points for two experiments with a measurement and a worrying result (2 for the first, 1 for another), such as: another
-#   picture, or zeros, in place of the right image tokens, and the reply stays the same; asking for things that are not there
-#   and counting "yes"; unusual pictures (a blue banana) and counting usual answers; loss or accuracy with the wrong picture
-#   compared with the right one
+# - 3 points for two experiments with a measurement and a worrying result (2 for the first, 1 for another), such as:
+#   another picture, or zeros, in place of the right image tokens, and the reply stays the same; asking for things that
+#   are not there and counting "yes"; unusual pictures (a blue banana) and counting usual answers; loss or accuracy with
+#   the wrong picture compared with the right one
 # - 1 point: what to do when unsure: say so, ask for another photo, offer a person; not a fluent guess. Or a remark that
-#   the tone says nothing about confidence, so that it must be measured otherwise
+#   the tone says nothing about confidence, so it must be measured in some other way
 # ### END MARK SCHEME
 #
 # ### BEGIN SOLUTION
 # First I exchange the picture: I ask for descriptions with the right photo, with a random other one and with zeros for
-# image tokens, and measure how often the description stays the same, or how much the loss of the true description rises.
-# If it hardly changes, the model isn't looking. Second I ask about things that are not there ("Is there a dog?" in a photo
-# without a dog) and about unusual ones, such as a blue banana, and count how often it says what is usual instead of what is
-# there. Many invented dogs and yellow bananas would worry me. The fluent tone says nothing about how sure the model is. When
-# such tests, or a second look with another wording, give different answers, the product should say that it isn't sure and
-# ask for a better photo or for a person.
+# image tokens, and measure how often the description stays the same, or how much the loss of the true description
+# rises. If it hardly changes, the model isn't looking. Second I ask about things that are not there ("Is there a dog?"
+# in a photo without a dog) and about unusual ones, such as a blue banana, and count how often it says what is usual
+# instead of what is there. Many invented dogs and yellow bananas would worry me. The fluent tone says nothing about how
+# sure the model is. When such tests, or a second look with another wording, give different answers, the product should
+# say that it isn't sure and ask for a better photo or for a person.
 # ### END SOLUTION
 
 # %% [markdown]
@@ -2091,18 +2115,19 @@ print("Wrote multimodal_llms.apkg. Open it with Anki.")
 # %% [markdown]
 # ### Going further
 #
-# - **The linear projector.** The first LLaVA had a single linear layer. Put `torch.nn.Linear` in place of the projector in
-#   the live stage 1, with the same steps. How much does the second layer bring?
-# - **Train with fewer tokens.** Put your `pixel_shuffle` before the projector in the live stage 1 (its first layer is then
-#   four times as wide). How far does the loss fall with 16 tokens, compared with 64?
-# - **Overlapping tiles.** A thing that lies on a cut is halved. Write a `tile` whose tiles overlap by a quarter, and repeat
-#   the experiment of Part 5 with things anywhere in the picture.
-# - **Optimised pixels.** A picture is a tensor, so you can follow the gradient into it: change the cat's pixels a little, step
-#   by step, until the model says "dog". How little is enough? (Qi et al. 2023 do this to large models.)
-# - **Where does it look?** `model(**inputs, output_attentions=True)` gives the language model's attention (load the model
-#   with eager attention for it). Draw, for the last token, the weights on the image tokens as a map over the picture.
-# - **The real thing.** With a key, run Parts 6 and 9 against Groq or NVIDIA, with photos of your own and a sticker on them.
-#   Which rows change?
+# - **The linear projector.** The first LLaVA had a single linear layer. Put `torch.nn.Linear` in place of the projector
+#   in the live stage 1, with the same steps. How much does the second layer bring?
+# - **Train with fewer tokens.** Put your `pixel_shuffle` before the projector in the live stage 1 (its first layer is
+#   then four times as wide). How far does the loss fall with 16 tokens, compared with 64?
+# - **Overlapping tiles.** A thing that lies on a cut is split, and each tile shows only a part of it. Write a `tile`
+#   whose tiles overlap by a quarter, and repeat the experiment of Part 5 with things anywhere in the picture.
+# - **Optimised pixels.** A picture is a tensor, so you can follow the gradient into it: change the cat's pixels a
+#   little, step by step, until the model says "dog". How little is enough? (Qi et al. 2023 do this to large models.)
+# - **Where does it look?** `model(**inputs, output_attentions=True)` gives the language model's attention (load the
+#   model with eager attention for it). Draw, for the last token, the weights on the image tokens as a map over the
+#   picture.
+# - **The real thing.** With a key, run Parts 6 and 9 against Groq or NVIDIA, with photos of your own and a sticker on
+#   them. Which rows change?
 #
 # ### References
 #
@@ -2133,7 +2158,7 @@ print("Wrote multimodal_llms.apkg. Open it with Anki.")
 # %% [markdown]
 # ### Before you hand in
 #
-# The last cell looks through the notebook as it was last saved, and lists what is not written or missing. Save first.
+# The last cell checks the notebook as it was last saved, and lists what is not written or missing. Save first.
 
 # %%
 ready_to_hand_in()

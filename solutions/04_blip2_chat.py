@@ -27,10 +27,10 @@
 # - find out which part of a model carries which fact, by switching parts off
 # - write captions, and answers to questions, with the processor and `generate`
 # - give a memory to a model that forgets everything, and say where that memory is and where it ends
-# - chat about a picture in a window that you made
+# - talk about a picture in a chat window
 #
 # **What you need**: Python functions and classes, tensors in PyTorch (shapes, matrix products). Attention is explained
-# where it comes up. No GPU, no network, no keys.
+# where it comes up. Notebooks 02 and 03 help, but you can do without them. No GPU, no network, no keys.
 
 # %% [markdown]
 # | part | minutes | points |
@@ -61,7 +61,7 @@
 # small library, made to be read: `show.gallery??` in a cell shows the code of that function.
 
 # %% locked="fetch_course"
-# On Colab this fetches the course and the few libraries that are missing; where the course is installed it does nothing.
+# On Colab this fetches the course and the few missing libraries. Where the course is installed, it does nothing.
 import importlib.util
 import subprocess
 import sys
@@ -115,8 +115,8 @@ for name in ("vision_model", "qformer", "language_model"):
 # %% [markdown]
 # ### Before you start: three questions about notebook 03
 #
-# Answer each aloud before you unfold it. If one is new to you, you can still go on. What matters of it comes up again
-# here.
+# Answer each aloud before you unfold it. If one is new to you, you can still go on. The parts that you need come up
+# again here.
 #
 # <details><summary>1. What goes into LLaVA's projector, what comes out, and why is it needed?</summary>
 #
@@ -133,7 +133,7 @@ for name in ("vision_model", "qformer", "language_model"):
 # <details><summary>3. A model says that there is a cat where there is none. Why, and how can you measure it?</summary>
 #
 # It writes what is likely after the text so far, and "yes" may be likely whatever the picture shows. Ask about things
-# that are absent, and count how often they are affirmed: that is the hallucination rate.
+# that are absent, and count how often it says that they are there: that is the hallucination rate.
 # </details>
 
 # %% [markdown]
@@ -153,9 +153,9 @@ print(f"{len(text)} characters, {len(tokens)} tokens. The vocabulary has {len(to
 
 # %% [markdown]
 # That strange **Ġ** stands where a space was. The space is part of the token that follows it: `Ġcat` is *cat after a
-# space*. At the start of a text, or right after other letters, *cat* becomes other tokens with other numbers. The
-# reason is that nothing gets lost. Join the tokens, put spaces where the Ġ are, and you have the very same text again,
-# to the last space. Nobody has to guess where the spaces were.
+# space*. At the start of a text, or right after other letters, *cat* becomes other tokens with other numbers. This way
+# nothing gets lost. Join the tokens, put spaces where the Ġ are, and you have the very same text again, to the last
+# space. Nobody has to guess where the spaces were.
 
 # %%
 for text in ("cat", " cat", "a cat", "a  cat", "redcat"):
@@ -256,8 +256,8 @@ for text in ("a large red cat, on a meadow", "an inkblot", "Who painted the Mona
 # *25 minutes*
 #
 # Now the picture. A **vision model** (the same kind of vision transformer as in CLIP) cuts it into patches and gives
-# one vector for each, plus one for the whole. These vectors know what there is to see. But the language model has never
-# met anything like them, so to it they are noise. And there are many of them.
+# one vector for each, plus one for the whole. These vectors encode what is in the picture. But the language model has
+# never met anything like them, so to it they are noise. And there are many of them.
 #
 # The obvious idea is to train both models until they understand each other. The BLIP-2 paper could not afford that: its
 # language models had up to 11 billion parameters. So it leaves both models **frozen**, as they are, and trains a small
@@ -282,22 +282,23 @@ show.chain(stages, "The way through BLIP-2")
 # trained with it on public collections of pictures such as LAION-2B and DataComp, some of them larger than OpenAI's.
 # You load one with `open_clip.create_model_and_transforms("ViT-B-32", pretrained="laion2b_s34b_b79k")`. Since its data
 # and recipes are open, others could measure how CLIP improves with more data and larger models (Cherti et al. 2022),
-# and build on it: Stable Diffusion 2 and SDXL read their prompts with text encoders from OpenCLIP.
+# and build on it: Stable Diffusion 2 reads its prompts with a text encoder from OpenCLIP, and SDXL with two encoders,
+# one from OpenCLIP and one from OpenAI.
 #
 # How does the Q-Former translate? It asks its own questions. It has a few learned vectors, the **queries**. Ours has
 # sixteen, the paper's has 32. They are the same for every picture. In **cross-attention** each query goes to the
-# vectors of the picture and asks each of them: *have you something for me?* The dot product of a query $q$ with a
+# vectors of the picture and asks each of them: *do you have something for me?* The dot product of a query $q$ with a
 # patch's key $k$ says how well they fit. (A **key** is what a patch offers, made from its vector by a learned matrix.
 # What it hands over, its **value**, is made by another.) A softmax turns these numbers into weights that sum to 1, and
 # the query takes home the patches' values in these proportions:
 #
 # $$\text{weights} = \operatorname{softmax}\!\left(\frac{q \cdot k}{\sqrt d}\right)$$
 #
-# In **self-attention** the queries then exchange what they found, so that they do not all bring home the same. After a
-# few such layers each query is a vector that holds its findings.
+# In **self-attention** the queries then exchange what they found, so that they do not all bring home the same thing.
+# After a few such layers each query is a vector that holds what it found.
 #
 # We can watch them. The code below attaches hooks to the layers that make $q$ and $k$, shows the model a picture, and
-# computes the weights from what the hooks recorded. Where a query looks, its picture is bright.
+# computes the weights from what the hooks recorded. Each picture is bright where its query looks.
 
 
 # %%
@@ -370,7 +371,7 @@ show.grid(
 # $$\underbrace{s_1\; s_2\; \dots\; s_{16}}_{\text{from the picture}}\;\; \underbrace{e_\text{Question}\; e_\text{:}\; e_\text{\_What}\; \dots}_{\text{from the text}}$$
 #
 # They are called **soft prompts**: prompts, because they stand in front and prepare the model for what the text is
-# about, and soft, because they are not tokens from a list. They can take any value, and so be learned by gradient
+# about, and soft, because they are not tokens from a list. They can take any value, so they can be learned by gradient
 # descent.
 
 # %% [markdown]
@@ -438,8 +439,8 @@ checks.nb04.soft_prompts(soft_prompts)
 
 # %% [markdown]
 # Is that really *all* that the language model gets of the picture? Let us take BLIP-2 apart and drive the language
-# model alone. It gets your soft prompts, then the token that starts a text (in OPT it is `</s>`, which also ends one),
-# and continues from there. If you are right, it writes the same as BLIP-2 in one piece.
+# model alone. It gets your soft prompts, then the token that starts a text (in OPT, the language model of BLIP-2, it is
+# `</s>`, which also ends one), and continues from there. If you are right, it writes the same as BLIP-2 in one piece.
 
 
 # %%
@@ -490,9 +491,9 @@ for name, image in (("bird, on a meadow", bird), ("boat, on the sea", boat)):
 # *35 minutes*
 #
 # The bright patches of Part 2 suggest that query 0 deals with the first thing and query 13 with the place. But looking
-# is not carrying. A query may look at the sky and pass on nothing about it. And since the queries exchange what they
-# found, one of them may carry what another one saw. To learn what a part of a machine does, switch it off and see what
-# breaks. In machine learning this is called an **ablation**.
+# is not the same as carrying. A query may look at the sky and pass on nothing about it. And since the queries exchange
+# what they found, one of them may carry what another one saw. To learn what a part of a machine does, switch it off and
+# see what breaks. In machine learning this is called an **ablation**.
 #
 # How do you switch a soft prompt off? If you take it out, all the others move up, and the language model meets them in
 # places where it does not expect them. If you set it to zero, it meets a vector unlike any it has seen. So put
@@ -517,8 +518,8 @@ for name, image in (("bird, on a meadow", bird), ("boat, on the sea", boat)):
 #
 # <details><summary>Hint 1: the plan</summary>
 #
-# Look at the indices first, and refuse those that are not a query's. Then call your `soft_prompts`, take the mean over
-# the queries, make a copy, and write the mean into the copy's rows.
+# Check the indices first, and refuse any that do not belong to a query. Then call your `soft_prompts`, take the mean
+# over the queries, make a copy, and write the mean into the copy's rows.
 # </details>
 #
 # <details><summary>Hint 2: several rows at once</summary>
@@ -591,11 +592,11 @@ for name, image in (("bird", bird), ("boat", boat)):
     print(f"   without any query:   {blind}\n")
 
 # %% [markdown]
-# Two pictures are an impression. To measure, we need many pictures and facts that can be counted. The next cell draws
-# 16 pictures with one or two things of one kind, and reads six facts out of each caption: kind, colour, size, number,
-# place and style. It does so with all queries on, then with each query off, and then with four groups of queries off.
-# The heat map shows **how many percentage points of accuracy each fact loses**. A caption that can't be read counts as
-# wrong for all six facts.
+# Two pictures give only an impression. To measure, we need many pictures and facts that can be counted. The next cell
+# draws 16 pictures with one or two things of one kind, and reads six facts out of each caption: kind, colour, size,
+# number, place and style. It does so with all queries on, then with each query off, and then with four groups of
+# queries off. The heat map shows **how many percentage points of accuracy each fact loses**. A caption that can't be
+# read counts as wrong for all six facts.
 
 
 # %%
@@ -659,30 +660,31 @@ show.plot(figure, f"{alt} The most points that a fact loses when a single query 
 # Keep this in mind whenever somebody switches off a part of a network, sees no effect, and concludes that the part does
 # nothing. There may be a second copy.
 #
-# ### Beside and after the Q-Former
+# ### Alternatives to the Q-Former
 #
-# Few of today's models have a Q-Former. What stands in its place?
+# Few of today's models have a Q-Former. What do they use instead?
 #
 # | connector | how it works | image tokens | models |
 # |---|---|---|---|
 # | Q-Former | learned queries, trained in a stage before the language model joins in | few and fixed: 32 | BLIP-2 (2023). In InstructBLIP (2023) the queries also see the question |
 # | Perceiver resampler | learned queries, too, but trained with the language model's loss from the start | few and fixed: 64 in Flamingo | Flamingo (2022), Idefics2 (2024), xGen-MM, also called BLIP-3 (2024) |
 # | MLP | each patch's vector is projected, and none is left out | one for each patch: 576 in LLaVA-1.5 | LLaVA-1.5 (2023) |
-# | MLP with pixel shuffle | four or nine neighbouring patches become one longer vector, then the MLP projects it | a quarter or a ninth of the patches, so more for a larger picture | InternVL 1.5, Qwen2-VL, Idefics3 (2024), SmolVLM, Qwen3-VL (2025) |
+# | MLP with pixel shuffle | four, nine or sixteen neighbouring patches become one longer vector, then the MLP projects it | a quarter, a ninth or a sixteenth of the patches, so more for a larger picture | InternVL 1.5, Qwen2-VL, Idefics3 (2024), SmolVLM, Qwen3-VL (2025) |
 #
 # Why did the field move on?
 #
 # - **Queries are chosen before the question is known.** Ours carry what their training asked for. The text on a sign,
 #   the seventh bird or an exact position has no query, so it is lost. With an MLP every patch arrives, and the language
 #   model decides what it needs when it reads the question.
-# - **A Q-Former has to be trained first**, on many pairs of picture and text. LLaVA showed that an MLP is enough, and
-#   that it can be trained in a few hours on eight GPUs.
+# - **A Q-Former has to be trained first**, on many pairs of picture and text: 129 million pictures in the paper. LLaVA
+#   showed that much less is enough. Its projector was trained on 595,000 pairs, in a few hours on eight GPUs, and then
+#   together with the language model on instructions.
 # - **Context has become cheap.** Many open language models of early 2023 could read 2,048 tokens, and 576 of them for
 #   one picture were expensive. Qwen3-VL reads 256,000.
 # - **Pixel shuffle keeps neighbours together.** It shortens the prompt without choosing: what was in the top left
-#   corner still is. You can write it yourself in notebook 03.
+#   corner is still there. You can write it yourself in notebook 03.
 #
-# Queries that are few and fixed are still a good choice where the prompt has to stay short whatever comes in: for a
+# A small, fixed number of queries is still a good choice where the prompt has to stay short whatever comes in: for a
 # video of many frames, or on a phone.
 
 # %% [markdown]
@@ -774,10 +776,10 @@ def caption(image):
 checks.nb04.caption(caption)
 
 # %% [markdown]
-# Here are four pictures that the model has never seen, with its captions, and below them what is right. The wording may
-# differ: *little* is *small*, and the model names what is on the left or above first, so that "a dog left of a box" is
-# its way to say "a box right of a dog". Look for what it gets wrong: the kind, the colour, the number, the place? Then
-# run the cell again with another seed.
+# Here are four pictures that the model has never seen, with its captions, and the right descriptions below them. The
+# wording may differ: *little* is *small*, and the model names what is on the left or above first, so that "a dog left
+# of a box" is its way of saying "a box right of a dog". Look for what it gets wrong: the kind, the colour, the number,
+# the place? Then run the cell again with another seed.
 
 # %%
 rng = Random(4)
@@ -788,12 +790,12 @@ for i, scene in enumerate(scenes, 1):
     print(f"{i}. right: {describe(scene, Random(0))}")
 
 # %% [markdown]
-# Four pictures are an impression. To *know* how good a model is, count. The next cell captions 16 fresh pictures with
-# one thing and 16 with two, reads each caption back (`read_caption` is the inverse of `describe`) and asks three
+# Four pictures give only an impression. To *know* how good a model is, count. The next cell captions 16 fresh pictures
+# with one thing and 16 with two, reads each caption back (`read_caption` is the inverse of `describe`) and asks three
 # questions: are the kinds right, are the colours right, and does each kind have the right colour? Compare the last two
 # columns. Where the last one is smaller, a caption has the right colours on the wrong things: "a blue cat and a red
-# dog" of a red cat and a blue dog. Keeping together what belongs together is called **binding**, and it is hard for
-# large models, too.
+# dog" for a picture of a red cat and a blue dog. Keeping together what belongs together is called **binding**, and it
+# is hard for large models, too.
 
 
 # %%
@@ -826,7 +828,7 @@ for n in (1, 2):
 
 # %%
 def inkblot(seed, ink=(40.0, 36.0, 56.0)):
-    """Ink on paper, folded once: the left half mirrors the right one. Each seed gives another blot.
+    """Ink on paper, folded once: the left half mirrors the right one. Each seed gives a different blot.
 
     Args:
         seed: an integer.
@@ -856,7 +858,7 @@ show.gallery(blots, [caption(blot) for blot in blots], alt=blot_alts, width=180)
 # is no black in its world, so it may give dark things the colour of the paper. It knows the word *inkblot*, too, from
 # the smooth and colourful blots of its training, and uses it for one of ours.
 #
-# That is not what we wanted to know. So we forbid it the word: `suppress_tokens` sets the probability of some tokens to
+# That is not what we wanted to know. So we forbid that word: `suppress_tokens` sets the probability of some tokens to
 # zero, and the model has to take the next best. And we let it sample, five times for each blot, to see what else it has
 # in mind. A model that has only seen cats, boats and stars can only see cats, boats and stars.
 
@@ -876,13 +878,13 @@ for i, blot in enumerate(blots, 1):
 #
 # *30 minutes*
 #
-# BLIP-2 can answer questions, but not because it understands what a question is. Its language model (OPT) only
+# BLIP-2 can answer questions, but not because it understands what a question is. Its language model, OPT, only
 # *continues a text*. So we give it a text whose natural continuation is the answer:
 #
 # `Question: What is on the box? Answer:`
 #
-# and it continues with `_bird`. There is no law behind this form. The training data looked exactly like this, with
-# these colons and spaces.
+# and it continues with `_bird`. There is nothing special about this form. The training data looked exactly like this,
+# with these colons and spaces.
 #
 # Here is the raw output of `generate` for such a prompt, with all its tokens. Look closely at where the answer is.
 
@@ -918,7 +920,7 @@ print(f"{inputs['input_ids'].shape[1]} tokens went in, {len(said)} came out.")
 #
 # Picture and text must go through the processor in *one* call, `processor(images=image, text=prompt, …)`, and
 # everything that it returns must go to `generate`. If you tokenize the text alone, there are no `<image>` places, and
-# the model leaves the picture out without a word of complaint.
+# the model leaves the picture out without any warning.
 # </details>
 #
 # <details><summary>Help: "Using the model-agnostic default `max_length`", or an answer that breaks off</summary>
@@ -998,10 +1000,10 @@ for question, right in questions(on_box, Random(1)):
 # %% [markdown]
 # Again, count. The cell asks about 16 fresh pictures with one thing and 16 with two, one question of each sort. The two
 # things of a picture always differ in kind, colour and size. So it is not enough to know that there is something large
-# and something small. The model has to know which is which. Before you read the table, think what a guess would score.
-# A yes-or-no question: half. Large or small: half. The colour of one of two things, for a model that knows both colours
-# and cannot tell which belongs to which: half. A row near 8 of 16 is no better than tossing a coin, however sure the
-# answers sound.
+# and something small. The model has to know which is which. Before you read the table, think about what a guess would
+# score. A yes-or-no question: half. Large or small: half. The colour of one of two things, for a model that knows both
+# colours and cannot tell which belongs to which: half. A row near 8 of 16 is no better than tossing a coin, however
+# sure the answers sound.
 
 
 # %%
@@ -1027,11 +1029,11 @@ for sort in sorts:
 
 # %% [markdown]
 # With one thing everything is right, and with two things nearly everything, except for the size. There the model is
-# about as good as the coin. Is the size lost in the bottleneck? No: the caption in Part 3 named the sizes of both bird
-# and box, so they have come through. It is the *language model* that fails to match the thing in the question with the
-# right soft prompt. (This is binding again.) For colour and number it had help. An extra term in its training loss made
-# every word that names a thing look up that thing's colour and number in the picture, and nothing did the same for the
-# size.
+# about as good as a coin toss. Is the size lost in the bottleneck? No: the caption in Part 3 named the sizes of both
+# bird and box, so they have come through. It is the *language model* that fails to match the thing in the question with
+# the right soft prompt. (This is binding again.) For colour and number it had help. An extra term in its training loss
+# made every word that names a thing look up that thing's colour and number in the picture, and nothing did the same for
+# the size.
 #
 # Does the form of the prompt really matter? Same picture, same question, four ways to put it. The first is the form of
 # the training. The model has never met the others. To a model that continues texts, a question without `Answer:` is a
@@ -1075,8 +1077,8 @@ print(f"{second} {answer(bird, second)}   ← the colour of what?")
 # `Question: Is there a box in the picture? Answer: yes. Question: What colour is it? Answer:`
 #
 # The model reads it from the start, every time, and *it* has become the box. All chat models work like this, large ones
-# too, whatever they look like from outside. (A server may keep what it computed for the text so far, to save time. That
-# is a cache and not a memory: without the text it is worth nothing.)
+# too, whatever they look like from the outside. (A server may keep what it computed for the text so far, to save time.
+# That is a cache and not a memory: without the text it is worth nothing.)
 #
 # ### Exercise 7 · `chat_prompt`
 #
@@ -1099,7 +1101,7 @@ print(f"{second} {answer(bird, second)}   ← the colour of what?")
 
 # %% exercise="chat_prompt"
 def chat_prompt(memory, question):
-    """Write the prompt for a question that follows on others.
+    """Write the prompt for a question that follows earlier ones.
 
     Spaces around questions and answers don't count.
 
@@ -1109,7 +1111,7 @@ def chat_prompt(memory, question):
 
     Returns:
         "Question: q1 Answer: a1. Question: q2 Answer: a2. Question: <question> Answer:", with single spaces between the
-        parts and one full stop after each earlier answer, also where the answer ends with one already.
+        parts and one full stop after each earlier answer, even if the answer already ends with one.
     """
     ### BEGIN SOLUTION
     turns = [f"Question: {q.strip()} Answer: {a.strip().rstrip('.')}." for q, a in memory]
@@ -1220,12 +1222,12 @@ print(f"\nThe last prompt about the bird:\n{chat_prompt(about_bird.memory[:-1], 
 # %% [markdown]
 # The colour and the size are those of the box in the first conversation and those of the bird in the second. The place
 # is the same in all three columns, because it can be answered from the picture alone. Without a memory the model still
-# answers, but nothing makes it speak of the same thing twice.
+# answers, but nothing makes it talk about the same thing twice.
 #
 # ### Where the memory ends
 #
 # This memory has a price and a limit. Each question makes the prompt longer, and the model reads all of it again. And
-# the model has a largest length, its **context window**: the number of positions for which it has learned an embedding,
+# the model has a maximum length, its **context window**: the number of positions for which it has learned an embedding,
 # for soft prompts and tokens together. Let us fill it. The cell takes 8 pictures with one thing, has a conversation of
 # 0 to 30 turns about each (with right answers, and never about the place), and then asks where this is.
 
@@ -1234,7 +1236,7 @@ longest = config.text_config.max_position_embeddings
 
 
 def length_of(prompt):
-    """The positions that a prompt takes: soft prompts and tokens."""
+    """How many positions a prompt takes up: soft prompts and tokens."""
     return config.num_query_tokens + len(tokenizer(prompt, verbose=False)["input_ids"])
 
 
@@ -1267,9 +1269,9 @@ show.plot(figure, f"A line of right answers against the length of the prompt. Of
 
 # %% [markdown]
 # The window has two ends. The hard one is at the dashed line, where the positions run out. The soft one comes much
-# earlier, where the right answers do. In its training the model rarely met more than four earlier turns, so it has
-# hardly practised with the positions further on. A context window is how much text *fits*, and not how much *works*.
-# That holds for large models, too. Their makers train long contexts in extra stages, and measure how far they reach.
+# earlier, where the right answers end. In its training the model rarely met more than four earlier turns, so it has
+# hardly practised with the positions further on. A context window is how much text *fits*, not how much *works*. That
+# holds for large models, too. Their makers train long contexts in extra stages, and measure how far they reach.
 #
 # And what happens beyond the dashed line?
 
@@ -1314,8 +1316,8 @@ for name, chat in chats.items():
 # %% [markdown]
 # The lower limit is the better one. A short memory that the model can use is worth more than a long one that it can't.
 #
-# What is dropped is gone. After that, a question about *it* has nothing to refer to. Many chat programs therefore put a
-# short summary in the place of the oldest turns.
+# What is dropped is gone. After that, a question about *it* has nothing to refer to. Many chat programs therefore
+# replace the oldest turns with a short summary.
 #
 # ### A memory can lie
 #
@@ -1333,7 +1335,7 @@ for lie, question in (
 
 # %% [markdown]
 # The first lie meets a model that would rather look than read: a place is easy to see. (In its training the memory was
-# always true and the picture always there, so it never had to choose between the two.) The second lie it accepts. It
+# always true and the picture always there, so it never had to choose between the two.) It accepts the second lie. It
 # does not say "there is no cat", because nobody taught it to. It names a colour, and anyone who reads the conversation
 # now believes in a cat of that colour.
 #
@@ -1415,7 +1417,7 @@ widgets.Chatbot(tell, boat, alt=boat_alt, placeholder="Say anything")
 #
 # A friend says: "My chat model learns from our conversations: it still knew my cat's name after an hour." Then, the
 # next morning, in a new chat, it does not know the name any more. Explain both with what you built in Part 7. What
-# would have to be done so that the name is known in the new chat, and what could go wrong with it?
+# would it take for the name to be known in the new chat, and what could go wrong with that?
 #
 # ### BEGIN MARK SCHEME
 # - 2 points: the model itself keeps nothing; the whole conversation is sent as text with each question (1), and the new

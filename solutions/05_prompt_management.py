@@ -13,10 +13,10 @@
 # two thousand, in a file, and no search for words will find it, because you don't know the words.
 #
 # In this notebook you build what people who work with many prompts build. You put thousands of them into a database,
-# each with a vector that stands for what it *means*. Then you search: with half an idea, with a style, or with a picture.
-# You let a language model improve your own prompts with the best of what was found, draw the result, and store it with the
-# others. All of it runs on your computer (on Windows: in WSL), with nothing to install or start, and the same code
-# works on a database server with a hundred million prompts.
+# each with a vector that stands for what it *means*. Then you search: with half an idea, with a style, or with a
+# picture. You let a language model improve your own prompts with the best of what was found, draw the result, and store
+# it with the others. All of it runs on your computer (on Windows: in WSL), with nothing to install or start, and the
+# same code works on a database server with a hundred million prompts.
 #
 # **When you are done, you can**
 #
@@ -29,8 +29,8 @@
 # - give a language model what it needs to know by searching for it first
 # - put an index on vectors, and measure what it gains and what it loses
 #
-# **What you need**: Python functions, dictionaries, a little numpy. The SQL is explained where it comes. No GPU, no
-# network, no keys.
+# **What you need**: Python functions, dictionaries, a little numpy. SQL is explained where it comes up. Notebooks 02
+# (CLIP) and 03 (chat models) help, but you can do without them. No GPU, no network, no keys.
 
 # %% [markdown]
 # | part | minutes | points |
@@ -46,20 +46,20 @@
 # | 9 When the collection grows | 45 | 10 |
 # | 10 Two questions, flashcards, going further | 30 | 9 |
 #
-# **How the exercises work.** Each is a function with a docstring that says what it must do. Put your code in the place of
-# the line `raise NotImplementedError(…)`. The cell below it tries your function in several cases, lists which of them
-# passed and what each is worth, and says in a sentence what is wrong. The points are decided by the same cases on other
-# inputs. The cases use separate tables and leave yours alone. Every exercise has hints that unfold, and ● to ●●●●●
-# tells how hard it is. If one keeps you from going on, `checks.borrow("embed_texts")` lends you the course's own version of
-# it, which earns no points.
+# **How the exercises work.** Each is a function with a docstring that says what it must do. Put your code in the place
+# of the line `raise NotImplementedError(…)`. The cell below it tries your function in several cases, lists which of
+# them passed and what each is worth, and says in a sentence what is wrong. The points are decided by the same cases on
+# other inputs. The cases use separate tables and leave yours alone. Every exercise has hints that unfold, and ● to
+# ●●●●● shows how hard it is. If you are stuck on one, `checks.borrow("embed_texts")` lends you the course's own version
+# of it, which earns no points.
 #
 # Take the parts in order. Later ones call what you wrote before: `embed_texts` in Parts 3, 4 and 6, `embed_images` in
 # Part 5, `insert_prompts` in Part 8.
 
 # %% [markdown]
-# ## Three questions on the last notebook
+# ## Three questions about notebook 04
 #
-# They take two minutes. Answer aloud, then unfold.
+# They take two minutes. Answer aloud, then unfold. If you have not done notebook 04, read the answers.
 #
 # 1. What does the Q-Former of BLIP-2 hand to the language model?
 #
@@ -73,10 +73,12 @@
 #
 # <details><summary>Answer</summary>
 #
-# In the prompt: all earlier questions and answers are sent again with each new question. The model itself remembers nothing.
+# In the prompt: all earlier questions and answers are sent again with each new question. The model itself remembers
+# nothing.
 # </details>
 #
-# 3. A caption says "a blue cat and a red dog" about a red cat and a blue dog. Every word is in the picture. What went wrong?
+# 3. A caption says "a blue cat and a red dog" about a red cat and a blue dog. Every word is in the picture. What went
+#    wrong?
 #
 # <details><summary>Answer</summary>
 #
@@ -90,7 +92,7 @@
 # course's small library, made to be read: `show.gallery??` in a cell shows the code of that function.
 
 # %% locked="fetch_course"
-# On Colab this fetches the course and the few libraries that are missing; where the course is installed it does nothing.
+# On Colab this fetches the course and the few missing libraries. Where the course is installed, it does nothing.
 import importlib.util
 import subprocess
 import sys
@@ -144,9 +146,10 @@ print(f"Database: version {client.server_version}, {'embedded' if settings.store
 # in common. What we need is a way to turn a text into numbers so that **texts that mean similar things get similar
 # numbers**. Such a list of numbers is called an **embedding**, and a model learned to make it.
 #
-# Our model is **CLIP**, which you know from notebook 02. It was trained on pictures and their captions, with one aim: the
+# Our model is **CLIP**, the subject of notebook 02. It was trained on pictures and their captions, with one aim: the
 # vector of a picture should point in the same direction as the vector of *its* caption, and in other directions than
-# those of all other captions. So it does something that no dictionary can: texts and pictures land in the **same** space.
+# those of all other captions. So it does something that no dictionary can: texts and pictures land in the **same**
+# space.
 #
 # Each of our vectors has 512 numbers. Only its direction matters, so we scale all of them to length 1.
 # Then the cosine of the angle between two of them is simply their dot product, and
@@ -160,8 +163,8 @@ print(f"Database: version {client.server_version}, {'embedded' if settings.store
 #
 # *Difficulty ●●○○○ · 15 minutes · 8 points*
 #
-# Texts to vectors. There are thousands of them. One by one, the computer would mostly wait. All at once, they would not fit
-# into memory. So they go through the model in batches.
+# Turn texts into vectors. There are thousands of them. One by one, the computer would mostly wait. All at once, they
+# would not fit into memory. So they go through the model in batches.
 #
 # | step | what goes in | what comes out |
 # |---|---|---|
@@ -177,14 +180,15 @@ print(f"Database: version {client.server_version}, {'embedded' if settings.store
 #
 # <details><summary>Hint 2: why padding, why truncation?</summary>
 #
-# The texts of a batch have different numbers of tokens, and a tensor has no ragged rows. So the shorter ones are filled up
-# (`padding`). And CLIP reads a limited number of tokens (ours 40, OpenAI's 77), so what is longer is cut (`truncation`).
+# The texts of a batch have different numbers of tokens, and a tensor has no ragged rows. So the shorter ones are filled
+# up (`padding`). And CLIP reads a limited number of tokens (ours 40, OpenAI's 77), so what is longer is cut
+# (`truncation`).
 # </details>
 #
 # <details><summary>Help: "Can't call numpy() on Tensor that requires grad"</summary>
 #
-# torch records each step in case you want to train. Put `with torch.inference_mode():` around the model's call: nothing is
-# recorded, and it is faster.
+# torch records each step in case you want to train. Put `with torch.inference_mode():` around the model's call: nothing
+# is recorded, and it is faster.
 # </details>
 
 
@@ -214,7 +218,7 @@ def embed_texts(texts, *, batch_size=256):
 checks.nb05.embed_texts(embed_texts)
 
 # %% [markdown]
-# Try it. Three texts; before you run the cell, guess which two are closest.
+# Try it on three texts. Before you run the cell, guess which two are closest.
 
 # %%
 texts = ["a red cat on a sofa", "two cats in a room", "a rocket on mars"]
@@ -241,7 +245,8 @@ for one, other, x, y in ((0, 1, a, b), (0, 2, a, c), (1, 2, b, c)):
 def embed_images(images, *, batch_size=64):
     """Embed pictures with CLIP, load("clip"), into the space of embed_texts.
 
-    images: a list of PIL pictures of any size and mode, at least one; it stays as it is. Transparent pixels count as white.
+    images: a list of PIL pictures of any size and mode, at least one; it stays as it is. Transparent pixels count as
+        white.
     batch_size: how many go through the model at a time; the last batch may be smaller.
 
     Returns a float32 numpy array (number of pictures, 512); each row has length 1.
@@ -263,8 +268,8 @@ def embed_images(images, *, batch_size=64):
 checks.nb05.embed_images(embed_images)
 
 # %% [markdown]
-# Now both at once: five pictures, five texts, and the cosine of each with each. The largest number of each column should
-# stand where picture and text belong together. That is the whole trick of this notebook.
+# Now both at once: five pictures, five texts, and the cosine of each with each. The largest number of each column
+# should stand where picture and text belong together. That is the whole trick of this notebook.
 
 # %%
 scenes = [
@@ -283,11 +288,11 @@ show.matrix(embed_texts(captions) @ embed_images(pictures).T, pictures, captions
 #
 # What does this space look like? Nobody can see 512 dimensions. But we can look for the flat sheet through the cloud of
 # points on which they are spread out most, and draw their shadows on it. This is a **principal component analysis**
-# (PCA). The axes have no names. Only *near* and *far* mean something, and even that only roughly: the label of each axis
-# gives the share of the whole spread that it shows.
+# (PCA). The axes have no names. Only *near* and *far* mean something, and even that only roughly: the label of each
+# axis gives the share of the whole spread that it shows.
 #
-# Take three subjects, with twenty prompts and their twenty pictures each. The colour shows the subject, the mark shows
-# whether a point is a text or a picture. Which of the two decides where a point lies?
+# Take three subjects, with twenty prompts and their twenty pictures each. The colour shows the subject, and the mark
+# shows whether a point is a text or a picture. Which of the two decides where a point lies?
 
 
 # %%
@@ -326,11 +331,11 @@ show.plot(
 
 # %% [markdown]
 # Large CLIP models, which were trained on photos and captions from the web, look different. On *their* map, texts and
-# pictures lie in two separate clouds, with a gap between them, the **modality gap** (Liang et al. 2022). CLIP's training only
-# asks that a picture be nearer to its own text than to other texts, and that works across a gap as well. But then two
-# texts that have nothing to do with each other can be nearer than a picture and its own text. Is there a gap in
-# ours? Measure it: compare the mean distance from a picture to its own text with that between two texts about different
-# subjects.
+# pictures lie in two separate clouds, with a gap between them, the **modality gap** (Liang et al. 2022). CLIP's
+# training only asks that a picture be nearer to its own text than to other texts, and that works across a gap as well.
+# But then two texts that have nothing to do with each other can be nearer than a picture and its own text. Is there a
+# gap in ours? Measure it: compare the mean distance from a picture to its own text with that between two texts about
+# different subjects.
 
 # %%
 own = 1 - (text_vectors * image_vectors).sum(axis=1).mean()
@@ -348,11 +353,12 @@ print(
 #
 # *25 minutes*
 #
-# Where do we put thousands of such vectors? With a file, we would have to read all of it for each question, write all of it
-# for each change, and take care of everything ourselves: two programs at once, a crash in the middle, a broken row.
-# **Databases** do this for us. Ours is **ClickHouse**, which is made for large tables. The variable `client` is your
-# connection to it. At the moment the database runs inside this notebook (that is called *embedded*; the package is chDB)
-# and keeps its files in a folder beside it. If `COURSE_STORE` names a server, the same code talks to the server.
+# Where do we put thousands of such vectors? With a file, we would have to read all of it for each question, write all
+# of it for each change, and take care of everything ourselves: two programs at once, a crash in the middle, a broken
+# row. **Databases** do this for us. Ours is **ClickHouse**, which is made for large tables. The variable `client` is
+# your connection to it. At the moment the database runs inside this notebook (this is called *embedded*, and the
+# package is chDB) and keeps its files in a folder beside it. If `COURSE_STORE` names a server, the same code talks to
+# the server.
 #
 # You talk to a database in **SQL**. `client.command(…)` is for statements that do something, `client.query(…)` for
 # questions with an answer in rows, `client.query_df(…)` for the answer as a pandas table:
@@ -397,15 +403,15 @@ client.query_df("SELECT number, number * number AS square FROM numbers(4)")
 # <details><summary>Hint 1: the table's name</summary>
 #
 # A name can't simply be written into the text of the SQL: it may have a space in it, or worse. Write
-# `{table:Identifier}` where the name belongs, and pass it beside the text:
+# `{table:Identifier}` where the name belongs, and pass the name separately:
 # `client.command("DROP TABLE {table:Identifier}", parameters={"table": table})`.
 # </details>
 #
 # <details><summary>Hint 2: idempotent</summary>
 #
-# A function is *idempotent* if calling it twice is the same as calling it once. In a notebook, cells are run twice all the
-# time! `CREATE TABLE IF NOT EXISTS` does nothing if the table exists. (`CREATE OR REPLACE TABLE` does a lot: it throws
-# the old one away, with everything in it.)
+# A function is *idempotent* if calling it twice is the same as calling it once. In a notebook, cells are run twice all
+# the time! `CREATE TABLE IF NOT EXISTS` does nothing if the table exists. (`CREATE OR REPLACE TABLE` does a lot: it
+# throws the old one away, with everything in it.)
 # </details>
 
 
@@ -447,17 +453,18 @@ client.query_df("DESCRIBE TABLE prompts")[["name", "type"]]
 
 # %% [markdown]
 # The model solution adds one thing, `CODEC(NONE)` after the vector: *don't compress this column*. ClickHouse compresses
-# everything it stores. Texts shrink to a fraction. But the digits of embeddings are as good as random, so next to nothing
-# is gained, and each search has to unpack them all. In a trial with 100,000 rows, searches took three times as long.
+# everything it stores. Texts shrink to a fraction. But the digits of embeddings are as good as random, so next to
+# nothing is gained, and each search has to unpack them all. In a trial with 100,000 rows, searches took three times as
+# long.
 
 # %% [markdown]
 # ## Part 3 · Filling it
 #
 # *40 minutes*
 #
-# Now the prompts. Ours describe the picture-book world, and `collection` writes as many as you want into a file with the
-# columns of the real dataset. Each url leads to a picture that the course's endpoint draws on request, so
-# none of them has to be stored. Two thousand will do for today:
+# Now the prompts. Ours describe the picture-book world, and `collection` writes as many as you want into a file with
+# the columns of the real dataset. Each url leads to a picture that the course's endpoint draws on request, so none of
+# them has to be stored. Two thousand will do for today:
 
 # %%
 ROWS = 2000
@@ -465,20 +472,20 @@ collection.write_prompts("prompts.csv", rows=ROWS)
 pd.read_csv("prompts.csv", nrows=4)
 
 # %% [markdown]
-# `collection.read_prompts` yields the rows of such a file one after the other, as dictionaries. It is a **generator**: it
-# reads the next row only when you ask for it, so a file of 900,000 rows needs no more memory than one of ten. It also
-# reads the real dataset's file, unchanged.
+# `collection.read_prompts` yields the rows of such a file one after the other, as dictionaries. It is a **generator**:
+# it reads the next row only when you ask for it, so a file of 900,000 rows needs no more memory than one of ten. It
+# also reads the real dataset's file, unchanged.
 
 # %%
 for row in islice(collection.read_prompts("prompts.csv"), 2):
     print(row)
 
 # %% [markdown]
-# Real files are never clean. Somewhere among 900,000 rows there is one without a prompt, one whose width is `"wide"`, one
-# that was cut off. What then? Skipping them silently is bad: nobody ever finds out. Stopping *somewhere* is worse: half of
-# a batch is in the table, half is not, and nobody knows which half. So the rule is **all or nothing**: a batch is checked
-# as a whole, and stored as a whole or not at all. And the error names the number of the row, for the person who has to
-# repair the file.
+# Real files are never clean. Somewhere among 900,000 rows there is one without a prompt, one whose width is `"wide"`,
+# one that was cut off. What then? Skipping them silently is bad: nobody ever finds out. Stopping *somewhere* is worse:
+# half of a batch is in the table, half is not, and nobody knows which half. So the rule is **all or nothing**: a batch
+# is checked as a whole, and stored as a whole or not at all. And the error names the number of the row, for the person
+# who has to repair the file.
 #
 # Batches are faster, too. Each insert writes a new *part* to the disk, a few files that the database has to
 # merge with others later. A thousand rows in one insert are one part. A thousand inserts are a thousand parts.
@@ -513,8 +520,8 @@ for row in islice(collection.read_prompts("prompts.csv"), 2):
 #
 # <details><summary>Help: what pandas makes of an empty field</summary>
 #
-# A missing text comes as `nan`, which is a float. Test `isinstance(prompt, str)` before you call `prompt.strip()`. And whole
-# numbers may be numpy's: `isinstance(width, Integral)` is true for those and for Python's `int`.
+# A missing text comes as `nan`, which is a float. Test `isinstance(prompt, str)` before you call `prompt.strip()`. And
+# whole numbers may be numpy's: `isinstance(width, Integral)` is true for those and for Python's `int`.
 # </details>
 
 
@@ -527,10 +534,10 @@ def insert_prompts(client, table, rows, *, batch_size=500):
         generator, so no more than a batch or two is held in memory. Values are stored as they are.
     batch_size: how many rows go into each insert; the last batch may be smaller.
 
-    A row is bad if a key is missing, if its id, prompt, url or source_site is not a string, if its prompt is blank, or if
-    its width or height is not a whole number (Integral) from 0 on (0 means unknown). At the first bad row a ValueError
-    gives its number (the first of all rows is 0) and what is wrong. The batches before it are then stored, and nothing of
-    its own batch.
+    A row is bad if a key is missing, if its id, prompt, url or source_site is not a string, if its prompt is blank, or
+    if its width or height is not a whole number (Integral) from 0 on (0 means unknown). At the first bad row a
+    ValueError gives its number (the first of all rows is 0) and what is wrong. The batches before it are stored by
+    then, but nothing of its own batch.
 
     Returns the number of stored rows; 0 if there are none.
     """
@@ -564,9 +571,9 @@ def insert_prompts(client, table, rows, *, batch_size=500):
 checks.nb05.insert_prompts(insert_prompts)
 
 # %% [markdown]
-# Now store the two thousand prompts. CLIP takes most of the time. (If you run this cell a second time, the table has all of
-# them already and is left alone: otherwise each prompt would be there twice. If you stopped it halfway, it starts
-# again: `TRUNCATE` empties a table.)
+# Now store the two thousand prompts. CLIP takes most of the time. (If you run this cell a second time, the table has
+# all of them already and is left alone: otherwise each prompt would be there twice. If you stopped it halfway, it
+# starts again: `TRUNCATE` empties a table.)
 
 # %%
 if client.query("SELECT count() FROM prompts").result_rows[0][0] < ROWS:
@@ -587,8 +594,8 @@ client.query_df("SELECT countIf(prompt ILIKE '%night%') AS night, countIf(prompt
 #
 # *50 minutes*
 #
-# A search takes the vector of what you typed, the **query**, and asks for the rows whose vectors are nearest. In SQL that
-# is one sentence: *compute the distance for each row, sort by it, give me the first five*.
+# A search takes the vector of what you typed, the **query**, and asks for the rows whose vectors are nearest. In SQL
+# that is one sentence: *compute the distance for each row, sort by it, give me the first five*.
 #
 # ```sql
 # SELECT prompt, url, cosineDistance(prompt_vector, [0.01, -0.07, …]) AS dist
@@ -607,11 +614,11 @@ print(sql)
 print(client.query(sql).result_rows)
 
 # %% [markdown]
-# Somebody typed a bit of SQL into the search box, and the database obeyed. This one only counts astronauts. Others delete
-# tables or read passwords. **SQL injection** is one of the oldest security holes on the web. (And an innocent *don't*, with
-# its ', breaks the page, too.)
+# Somebody typed a bit of SQL into the search box, and the database obeyed. This one only counts astronauts. Others
+# delete tables or read passwords. **SQL injection** is one of the oldest security holes on the web. (And an innocent
+# *don't*, with its ', breaks the page, too.)
 #
-# The remedy is to keep the two apart. The text of the SQL is yours and never changes. Values travel beside it, as
+# The remedy is to keep the two apart. The text of the SQL is yours and never changes. Values travel separately, as
 # **parameters**. The text has a placeholder with a name and a type, and whatever is filled in there is a value and
 # nothing else:
 
@@ -675,8 +682,9 @@ def search_by_text(client, table, query, k=5):
 checks.nb05.search_by_text(search_by_text)
 
 # %% [markdown]
-# Now search. The first query could be one of our prompts. *Sleeping* and *storm* are in none of them. Watch what is found
-# anyway. And the last query has nothing to do with our world. Compare the distances of the first three queries with its own.
+# Now search. The first query could be one of our prompts. *Sleeping* and *storm* are in none of them. Watch what is
+# found anyway. And the last query has nothing to do with our world. Compare the distances of the first three queries
+# with those of the last.
 
 # %%
 for query in ("a dog in the snow", "a cat is sleeping on the sofa", "a storm at sea", "a cathedral full of dragons"):
@@ -686,16 +694,16 @@ for query in ("a dog in the snow", "a cat is sleeping on the sofa", "a storm at 
         print(f"   {dist:.3f}  {prompt}")
 
 # %% [markdown]
-# There is no prompt in which a cat sleeps, so you get the nearest there is. And nothing in the table is like a cathedral
-# full of dragons, but you get an answer anyway: a vector search **always** finds something. At the end of this part you
-# will teach it to say *nothing fits*.
+# There is no prompt in which a cat sleeps, so you get the nearest there is. And nothing in the table is like a
+# cathedral full of dragons, but you get an answer anyway: a vector search **always** finds something. At the end of
+# this part you will teach it to say *nothing fits*.
 #
 # What a search understands is what its model has read. Our small CLIP has read captions of the picture book and nothing
-# else. It never met *sleeping* or *storm*, and goes by the words that it knows. Search for *a kitten*: it is lost. A large
-# CLIP, which has read captions from all over the web, knows that this is a small cat.
+# else. It never met *sleeping* or *storm*, and goes by the words that it knows. Search for *a kitten*: it is lost. A
+# large CLIP, which has read captions from all over the web, knows that this is a small cat.
 #
-# A style is an idea like any other: search for the style alone. How many of the first 20 have it? The prompts of our world
-# can be read back with `parse`, so we can count.
+# A style is an idea like any other: search for the style alone. How many of the first 20 have it? The prompts of our
+# world can be read back with `parse`, so we can count.
 
 # %%
 print(f"{'query':32} of the first 20 in that style")
@@ -704,8 +712,8 @@ for query, style in (("a pencil drawing", "pencil sketch"), ("pixel art", "pixel
     print(f"{query:32} {sum(parse(prompt).style == style for prompt in prompts)}")
 
 # %% [markdown]
-# Meaning and facts can be combined, and this is where a database pays off: `WHERE` keeps only the rows that meet a condition,
-# and the vector search ranks those that are left. *Something like a cat on the sofa, but at night:*
+# Meaning and facts can be combined, and this is where a database pays off: `WHERE` keeps only the rows that meet a
+# condition, and the vector search ranks those that are left. *Something like a cat on the sofa, but at night:*
 
 # %%
 found = client.query(
@@ -721,8 +729,9 @@ for prompt, dist in found.result_rows:
 # %% [markdown]
 # ### When nothing fits
 #
-# A search box that shows three frogs to somebody who asked for a cathedral looks broken. An honest answer would be *nothing
-# fits*. The distances should make that possible. If the nearest prompt is far away, the idea is probably not in the collection:
+# A search box that shows three frogs to somebody who asked for a cathedral looks broken. An honest answer would be
+# *nothing fits*. The distances should make that possible. If the nearest prompt is far away, the idea is probably not
+# in the collection:
 #
 # | the nearest prompt is | the search returns |
 # |---|---|
@@ -736,7 +745,8 @@ for prompt, dist in found.result_rows:
 #
 # *Difficulty ●●○○○ · 10 minutes · 6 points*
 #
-# Use your `search_by_text`. Where the threshold should lie is the question after the exercise, so here it is a parameter.
+# Use your `search_by_text`. Where the threshold should lie is the question after the exercise, so here it is a
+# parameter.
 #
 # <details><summary>Hint 1: an empty DataFrame that keeps its columns</summary>
 #
@@ -756,9 +766,9 @@ def search_or_none(client, table, query, k=5, *, threshold):
     client, table, query, k: as in search_by_text.
     threshold: the largest cosine distance at which the nearest prompt still fits. A prompt exactly at it fits.
 
-    Returns a DataFrame with the columns prompt, url and dist, the nearest first. If the nearest prompt is not farther than
-    the threshold, it has all that search_by_text finds, also rows that are farther. If it is, or if the table is empty,
-    the DataFrame has these columns and no rows.
+    Returns a DataFrame with the columns prompt, url and dist, the nearest first. If the nearest prompt is not farther
+    than the threshold, it has all that search_by_text finds, even rows that are farther. If it is, or if the table is
+    empty, the DataFrame has these columns and no rows.
     """
     ### BEGIN SOLUTION
     found = search_by_text(client, table, query, k)
@@ -772,17 +782,18 @@ checks.nb05.search_or_none(search_or_none)
 
 # %% [markdown]
 # Now the threshold. Don't guess it, **measure**. We need ideas that are in the collection, and ideas that are not. For
-# the first kind we take sixty prompts of the table and say them again as people would, in other words and with half of the
-# details left out. For the second kind here are thirty ideas from outside the picture book.
+# the first kind we take sixty prompts of the table and reword them as people would, with half of the details left out.
+# For the second kind, here are thirty ideas from outside the picture book.
 
 # %%
 OUTSIDE = """
-a cathedral full of dragons; a bowl of spaghetti; a violin on a stage; two knights fighting in a castle; a plate of sushi;
-a portrait of an old woman; a wolf in a dark forest; a guitar and a piano; an elephant in the jungle; a laptop on a desk;
-a bridge over a river; a wedding in a church; a teapot and two cups; a crowded market; a snake in the grass;
-a steam train in the mountains; a ballet dancer; a bicycle against a wall; a skeleton with a crown; the skyline of Tokyo;
-a loaf of bread; a wizard reading a book; a spider in its web; a waterfall in Iceland; a penguin with an umbrella;
-a football match in the rain; a robot playing chess; an owl with glasses; a pirate with a parrot; a submarine among whales
+a cathedral full of dragons; a bowl of spaghetti; a violin on a stage; two knights fighting in a castle;
+a plate of sushi; a portrait of an old woman; a wolf in a dark forest; a guitar and a piano; an elephant in the jungle;
+a laptop on a desk; a bridge over a river; a wedding in a church; a teapot and two cups; a crowded market;
+a snake in the grass; a steam train in the mountains; a ballet dancer; a bicycle against a wall;
+a skeleton with a crown; the skyline of Tokyo; a loaf of bread; a wizard reading a book; a spider in its web;
+a waterfall in Iceland; a penguin with an umbrella; a football match in the rain; a robot playing chess;
+an owl with glasses; a pirate with a parrot; a submarine among whales
 """
 
 
@@ -807,12 +818,12 @@ print(f"in the collection: {sketches[0]!r}, {sketches[1]!r}, …, from {present.
 print(f"not in it: from {absent.min():.2f} to {absent.max():.2f}")
 
 # %% [markdown]
-# How well do the distances separate the two kinds, whatever the threshold? One number says that, the **AUROC** (the area
-# under the ROC curve): take one present and one absent idea at random. How often is the absent one farther away? 0.5 is a
-# coin, 1 means always.
+# How well do the distances separate the two kinds, whatever the threshold? One number measures that, the **AUROC** (the
+# area under the ROC curve): take one present and one absent idea at random. How often is the absent one farther away?
+# 0.5 is a coin toss, 1 means always.
 #
-# For the threshold itself we use every second idea, and choose the value that gets most of them right. The other half is
-# kept to see whether that choice holds for ideas that it was not made for.
+# For the threshold itself we use every second idea, and choose the value that gets most of them right. The other half
+# is kept to see whether that choice holds for ideas that it was not made for.
 
 
 # %%
@@ -854,19 +865,19 @@ for query in ("a dog in the snow", "a cathedral full of dragons", "a cat is slee
     print(f"{query!r}: {', '.join(map(repr, found.prompt)) if len(found) else 'nothing fits'}")
 
 # %% [markdown]
-# Now the search can say no, to the cathedral at least. The third query is a hard one. There are cats on sofas in the table, but
-# none that sleeps, and the word that CLIP does not know carries the whole sentence away. Is *nothing fits* the
-# answer that you want here? The threshold can't know. A higher one shows more to people who would take what is nearly
-# right, a lower one spares the others what is wrong. And it belongs to one model and one collection: measure again
-# whenever either changes.
+# Now the search can say no, to the cathedral at least. The third query is a hard one. There are cats on sofas in the
+# table, but none that sleeps, and the word that CLIP does not know throws the whole sentence off. Is *nothing fits* the
+# answer that you want here? The threshold can't know. A higher one suits people who are happy with something nearly
+# right, a lower one suits those who want nothing that is wrong. And it belongs to one model and one collection: measure
+# again whenever either changes.
 
 # %% [markdown]
 # ## Part 5 · Search by picture
 #
 # *60 minutes*
 #
-# Now the search from the beginning of this notebook: you have a picture, and want the prompt. Think for a moment about what
-# has to change in your SQL.
+# Now the search from the beginning of this notebook: you have a picture, and want the prompt. Think for a moment about
+# what has to change in your SQL.
 
 # %% [markdown]
 # ### Exercise 7 · `search_by_image`
@@ -877,8 +888,8 @@ for query in ("a dog in the snow", "a cathedral full of dragons", "a cat is slee
 #
 # <details><summary>Hint</summary>
 #
-# Nothing in the SQL changes. Only the vector comes from the picture. You may put the SQL into a function that both searches
-# call. Then take care that this cell has all it needs.
+# Nothing in the SQL changes. Only the vector comes from the picture. You may put the SQL into a function that both
+# searches call. Then make sure that this cell has everything it needs.
 # </details>
 
 
@@ -908,9 +919,9 @@ def search_by_image(client, table, image, k=5):
 checks.nb05.search_by_image(search_by_image)
 
 # %% [markdown]
-# The proof: we pick a few prompts from the table, draw their pictures, and ask for the prompts. The title of each picture
-# is the true one. Is it the first that is found? If it is not, read what came first: is it *wrong*, or another way to
-# say the same?
+# The proof: we pick a few prompts from the table, draw their pictures, and ask for the prompts. The title of each
+# picture is the true one. Is it the first that is found? If it is not, read what came first: is it *wrong*, or another
+# way to say the same?
 
 # %%
 for truth in some_rows(3).prompt:
@@ -920,9 +931,9 @@ for truth in some_rows(3).prompt:
         print(f"   {dist:.3f}  {prompt}{'   ← the one' if prompt == truth else ''}")
 
 # %% [markdown]
-# Three pictures are an anecdote. For a measurement we take forty, and count how often the true prompt comes first, and how
-# often it is among the first ten. This is **recall@1** and **recall@10**. What would blind guessing give? If another prompt
-# comes first, the cell shows both.
+# Three pictures are an anecdote. For a measurement we take forty, and count how often the true prompt comes first, and
+# how often it is among the first ten. This is **recall@1** and **recall@10**. What would blind guessing give? If
+# another prompt comes first, the cell shows both.
 
 # %%
 truths = some_rows(40).prompt.tolist()
@@ -939,30 +950,31 @@ print(f"guessing  {1 / ROWS:.2%} and {10 / ROWS:.1%}")
 # %% [markdown]
 # ### A second look
 #
-# If the true prompt comes first every time, what is left to gain? But two thousand prompts are few, and 2 KB per vector are
-# many: for a hundred million prompts that is 205 GB of memory. Large collections therefore search with less, with shorter
-# vectors or with fewer bits per number. That is quick and **coarse**: the right prompt is still near the top, but often no
-# longer first.
+# If the true prompt comes first every time, what is left to gain? But two thousand prompts are few, and 2 KB per vector
+# is a lot: for a hundred million prompts that is 205 GB of memory. Large collections therefore search with less: with
+# shorter vectors or with fewer bits per number. That is quick and **coarse**: the right prompt is still near the top,
+# but often no longer first.
 #
-# So they work in two steps. The first is coarse, and brings twenty candidates out of millions. The second is slow and
-# thorough, and looks only at those twenty: it **reranks** them. Ours asks a model that can talk, BLIP-2 from notebook 04,
-# what it sees in the picture, and compares its answer with each prompt, fact by fact.
+# So they work in two steps. The first is coarse, and picks twenty candidates out of millions. The second is slow and
+# thorough, and looks only at those twenty: it **reranks** them. Ours asks a model that can talk, BLIP-2 from notebook
+# 04, what it sees in the picture, and compares its answer with each prompt, fact by fact.
 #
-# `facts_of(text)` of the course's library picks the facts out of a text and returns them as a set. Words that mean the same
-# give the same fact, and each colour stays with its thing:
+# `facts_of(text)` of the course's library picks the facts out of a text and returns them as a set. Words that mean the
+# same give the same fact, and each colour stays with its thing:
 
 # %%
 for text in ("a little red cat left of a blue house, at night", "a small blue cat left of a red house, at night"):
     print(f"{text!r}\n   {sorted(facts_of(text))}")
 
 # %% [markdown]
-# How well do two sets of facts agree? Count what they share, and divide by the number of all facts that either of them has:
+# How well do two sets of facts agree? Count what they share, and divide by the number of all facts that either of them
+# has:
 #
 # $$\text{agreement}(A, B) = \frac{|A \cap B|}{|A \cup B|}$$
 #
-# It is 1 if both say the same, and 0 if they share nothing. Why divide? A prompt that lists many things shares many facts
-# with any picture. Dividing by all facts makes it pay for those that are not in the picture. (If neither has a fact, the
-# agreement is 0.)
+# It is 1 if both say the same, and 0 if they share nothing. Why divide? A prompt that lists many things shares many
+# facts with any picture. Dividing by all facts makes it pay for those that are not in the picture. (If neither has a
+# fact, the agreement is 0.)
 
 # %% [markdown]
 # ### Exercise 8 · `rerank`
@@ -970,24 +982,26 @@ for text in ("a little red cat left of a blue house, at night", "a small blue ca
 # *Difficulty ●●●○○ · 15 minutes · 9 points*
 #
 # Put the candidates of a search into a new order. `describe` is a parameter: any function that looks at a picture and
-# returns a text. So the same `rerank` works with BLIP-2, with a large model behind an API, and in the check with one that
-# always says the same.
+# returns a text. So the same `rerank` works with BLIP-2, with a large model behind an API, and in the check with one
+# that always gives the same answer.
 #
 # <details><summary>Hint 1: sets in Python</summary>
 #
-# `a & b` is what both have, `a | b` is what either has, `len(…)` counts. `max(len(a | b), 1)` avoids a division by zero.
+# `a & b` is what both have, `a | b` is what either has, `len(…)` counts. `max(len(a | b), 1)` avoids a division by
+# zero.
 # </details>
 #
 # <details><summary>Hint 2: sorting by two columns</summary>
 #
-# `candidates.assign(agreement=[…])` returns a new DataFrame with one column more. Then
+# `candidates.assign(agreement=[…])` returns a new DataFrame with one more column. Then
 # `.sort_values(["agreement", "dist"], ascending=[False, True])` puts the largest agreement first, and of equal ones the
 # smallest distance. `.drop(columns="agreement")` takes the column away again.
 # </details>
 #
 # <details><summary>Help: it takes seconds, although there are only twenty candidates</summary>
 #
-# Then `describe(image)` stands inside the loop, and the model looks at the same picture twenty times. Call it once before.
+# Then `describe(image)` is inside the loop, and the model looks at the same picture twenty times. Call it once, before
+# the loop.
 # </details>
 
 
@@ -1003,8 +1017,8 @@ def rerank(candidates, image, *, describe):
     The agreement of a prompt is the number of facts that it shares with the description, divided by the number of facts
     that either of them has: facts_of(…) gives the facts of a text as a set. It is 0 if neither has any.
 
-    Returns a DataFrame with the same rows and columns, the largest agreement first. Of equal ones the nearer comes first
-    (dist), and if these are equal, too, the one that was first in candidates.
+    Returns a DataFrame with the same rows and columns, the largest agreement first. Of equal ones the nearer comes
+    first (dist), and if these are equal, too, the one that was first in candidates.
     """
     ### BEGIN SOLUTION
     seen = facts_of(describe(image))
@@ -1019,9 +1033,9 @@ def rerank(candidates, image, *, describe):
 checks.nb05.rerank(rerank)
 
 # %% [markdown]
-# Now the two steps together. The coarse search compares only the first few numbers of each vector, which `arraySlice` picks
-# out. BLIP-2 describes each of twenty pictures once. What do you expect: how many numbers should a vector keep for the second
-# look to help most, and when can it no longer help?
+# Now the two steps together. The coarse search compares only the first few numbers of each vector, which `arraySlice`
+# picks out. BLIP-2 describes each of twenty pictures once. What do you expect: how many numbers should a vector keep
+# for the second look to help most, and when can it no longer help?
 
 
 # %%
@@ -1064,13 +1078,13 @@ for numbers in (512, 64, 32, 16, 8):
     print(f"{numbers:7}   1/{512 // numbers:<5} {first:16} of 20 {among:7} of 20 {reranked:12} of 20")
 
 # %% [markdown]
-# Read the table from top to bottom. With all 512 numbers the search needs no help. The shorter the vectors, the less often the
-# right prompt comes first, while it stays among the twenty for much longer. In between, the second look does its
-# work: it brings to the top what the first one has found. It can't bring back what the first one has not found.
+# Read the table from top to bottom. With all 512 numbers the search needs no help. The shorter the vectors, the less
+# often the right prompt comes first, while it stays among the twenty for much longer. In between, the second look does
+# its work: it moves to the top what the first one has found. It can't bring back what the first one has missed.
 #
-# And it is only as good as the model that describes. If BLIP-2 gets a colour wrong, a wrong prompt agrees better than the
-# right one. Here is how often its description has exactly the facts of the prompt, for these twenty pictures and
-# for the same ones made small and large again:
+# And it is only as good as the model that writes the descriptions. If BLIP-2 gets a colour wrong, a wrong prompt agrees
+# better than the right one. Here is how often its description has exactly the facts of the prompt, for these twenty
+# pictures and for the same ones made small and large again:
 
 # %%
 small = [image.resize((32, 32)).resize((128, 128)) for image in images]
@@ -1083,9 +1097,9 @@ show.gallery([images[wrong], small[wrong]], [f"prompt: {truths[wrong]}", f"BLIP-
 # %% [markdown]
 # ### A map of the collection, and a search box
 #
-# Here is some of your whole collection, on a map like that of Part 1. Expect a muddle: the sheet shows a small share of the
-# spread, and prompts that lie side by side on it may be far apart in the other 510 directions. Yet there is some order in
-# it. Those whose first thing is yellow keep to their own side. Do the red ones? The ones on mars
+# Here is some of your whole collection, on a map like that of Part 1. Expect a muddle: the sheet shows a small share of
+# the spread, and prompts that lie side by side on it may be far apart in the other 510 directions. Yet there is some
+# order in it. Those whose first thing is yellow keep to their own side. Do the red ones? The ones on mars
 # (`parse(prompt).place == "mars"`)? Change the line and look again.
 
 # %%
@@ -1095,12 +1109,13 @@ vectors = np.stack(sample.prompt_vector)
 show.projection({"others": vectors[~chosen], "yellow": vectors[chosen]})
 
 # %% [markdown]
-# And now a search box around your two functions. Type an idea and press Enter. Under each picture is a button that searches
-# with the picture itself. Wander from picture to picture. How many clicks does it take from a cat to a rocket?
+# And now a search box around your two functions. Type an idea and press Enter. Under each picture is a button that
+# searches with the picture itself. Wander from picture to picture. How many clicks does it take from a cat to a rocket?
 #
 # <details><summary>Help: I see no search box</summary>
 #
-# Then this page runs no widgets, like GitHub's preview. In Jupyter, run the cell again, or choose File → Trust Notebook.
+# Then you are reading this where widgets can't run, as in GitHub's preview. In Jupyter, run the cell again, or choose
+# File → Trust Notebook.
 # </details>
 
 # %%
@@ -1115,9 +1130,9 @@ widgets.SearchGallery(
 #
 # *40 minutes*
 #
-# Vectors stand for meanings, and that is also their weakness. A name, a number, a word that the model has never read has no
-# meaning to it. Suppose that some painters sign their prompts with an invented name. Here is a small table of 240 prompts, a
-# tenth of them signed, and a search for one of the names:
+# Vectors stand for meanings, and that is also their weakness. A name, a number, or a word that the model has never read
+# means nothing to it. Suppose that some painters sign their prompts with an invented name. Here is a small table of 240
+# prompts, a tenth of them signed, and a search for one of the names:
 
 # %%
 NAMES = ("Mirova", "Quillmark", "Tzolk", "Brannoch")
@@ -1132,11 +1147,11 @@ for prompt, _, dist in search_by_text(client, "signed", "by Quillmark", k=5).ite
     print(f"{dist:.3f}  {prompt}")
 
 # %% [markdown]
-# Is there a single one by Quillmark? A plain search for the *word* would find them all. Databases had that long before they had
-# vectors: they split texts into words (tokens) and can look up which rows have which word. What they add is an order.
-# The idea behind it is old and simple: **a rare word says more than a common one**. Each word of the query that a prompt
-# has counts $\log(\text{all prompts} / \text{prompts with this word})$. A word in every second prompt or more says nothing,
-# and is left out:
+# Is a single one of them by Quillmark? A plain search for the *word* would find them all. Databases had that long
+# before they had vectors: they split texts into words (tokens) and can look up which rows have which word. They also
+# put the rows in an order. The idea behind it is old and simple: **a rare word is worth more than a common one**. Each
+# word of the query that a prompt has counts $\log(\text{all prompts} / \text{prompts with this word})$. A word that is
+# in half of the prompts or more is left out:
 
 # %%
 WORDS_SQL = """
@@ -1179,13 +1194,13 @@ for query in ("by Quillmark", "little birds indoors"):
             print("  ", prompt_of[row_id])
 
 # %% [markdown]
-# (In SQL, `arrayJoin` makes a row of each word, `count() OVER (PARTITION BY word)` counts the rows that have the same word. On a
-# large table, an index of type `text` makes `hasAnyTokens` fast.)
+# (In SQL, `arrayJoin` makes a row of each word, `count() OVER (PARTITION BY word)` counts the rows that have the same
+# word. On a large table, an index of type `text` makes `hasAnyTokens` fast.)
 #
-# Words find the name. But to them *indoors* and *in a room* have nothing to do with each other. Vectors know that both are the
-# same, and lose the name. We want both. But how do we merge the two lists? The scores can't be compared: one is a
-# distance up to 2, the other a sum of logarithms. The **ranks** can be compared. In **reciprocal rank fusion** (Cormack,
-# Clarke and Büttcher 2009), each list gives an id $1 / (k + \text{rank})$ points, with rank 1 for its first:
+# Words find the name. But to them *indoors* and *in a room* have nothing to do with each other. To the vectors both
+# mean the same, but the name is lost. We want both. But how do we merge the two lists? The scores can't be compared:
+# one is a distance up to 2, the other a sum of logarithms. The **ranks** can be compared. In **reciprocal rank fusion**
+# (Cormack, Clarke and Büttcher 2009), each list gives an id $1 / (k + \text{rank})$ points, with rank 1 for its first:
 #
 # $$\text{score}(\text{id}) = \sum_{\text{rankings that have it}} \frac{1}{k + \text{rank}}$$
 #
@@ -1196,20 +1211,20 @@ for query in ("by Quillmark", "little birds indoors"):
 # | c | 2 | 4 | 1/62 + 1/64 = 0.0318 | second |
 # | d | – | 2 | 1/62 = 0.0161 | fourth |
 #
-# An id in both lists beats one that is first in one of them. The constant k says how much: with k = 0 a first place counts
-# twice as much as a second one, with k = 60 hardly more. 60 comes from that paper and has stayed.
+# An id in both lists beats one that is first in one of them. The constant k sets by how much: with k = 0 a first place
+# counts twice as much as a second one, with k = 60 hardly more. The value 60 comes from that paper and is still in use.
 
 # %% [markdown]
 # ### Exercise 9 · `fuse`
 #
 # *Difficulty ●●●○○ · 20 minutes · 8 points*
 #
-# Write it for any number of rankings.
+# Write reciprocal rank fusion for any number of rankings. Each is a list of ids, the best first, and so is the result.
 #
 # <details><summary>Hint 1: a dictionary of scores</summary>
 #
 # `scores = defaultdict(Fraction)` starts each id at 0. Two loops: over the rankings, and in each over
-# `enumerate(ranking, start=1)`. A dictionary keeps its keys in the order in which they came.
+# `enumerate(ranking, start=1)`. A dictionary keeps its keys in the order in which they were added.
 # </details>
 #
 # <details><summary>Hint 2: equal scores</summary>
@@ -1220,8 +1235,8 @@ for query in ("by Quillmark", "little birds indoors"):
 #
 # <details><summary>Help: two ids that should tie don't</summary>
 #
-# `1/61 + 1/62 + 1/63` and `1/63 + 1/62 + 1/61` may differ in their last digit, if they are floats. `Fraction(1, k + rank)`
-# computes exactly.
+# `1/61 + 1/62 + 1/63` and `1/63 + 1/62 + 1/61` may differ in their last digit, if they are floats. `Fraction(1, k +
+# rank)` computes exactly.
 # </details>
 
 
@@ -1229,12 +1244,12 @@ for query in ("by Quillmark", "little birds indoors"):
 def fuse(rankings, *, k=60):
     """Merge rankings by reciprocal rank fusion (Cormack, Clarke and Büttcher 2009).
 
-    rankings: a list of rankings, each a list of ids (texts or numbers), the best first. They stay as they are. An id may
-        be in some of them only. If it is in one ranking twice, its first rank counts. Some or all may be empty.
+    rankings: a list of rankings, each a list of ids (texts or numbers), the best first. They stay as they are. An id
+        may be in some of them only. If it is in one ranking twice, its first rank counts. Some or all may be empty.
     k: a whole number, 0 or more.
 
-    The score of an id is the sum of 1 / (k + rank) over the rankings that have it; the rank of the first is 1. Scores are
-    compared exactly, as fractions. Equal ones are in the order in which the ids appear first, when you read the
+    The score of an id is the sum of 1 / (k + rank) over the rankings that have it; the rank of the first is 1. Scores
+    are compared exactly, as fractions. Equal ones are in the order in which the ids appear first, when you read the
     first ranking from top to bottom, then the second, and so on.
 
     Returns a list of all ids, each once, the highest score first.
@@ -1277,13 +1292,13 @@ for query in ("a bird by Quillmark", "little birds indoors"):
         print(f"   {dist:.3f}  {prompt}")
 
 # %% [markdown]
-# ### Which is best? nDCG beside recall
+# ### Which is best? nDCG and recall
 #
-# Recall@k asks how many of the right rows are among the first k. It doesn't care *where* they are, and every row is either
-# right or wrong. For a search that is too coarse in two ways. A good row in first place is worth more than one in tenth
-# place. And rows can be more or less right: for *a small red cat in the snow*, a small red cat at night is not the answer, but
-# better than a blue boat. **nDCG** (Järvelin and Kekäläinen 2002) counts both. Each found row brings a gain between 0 and 1,
-# divided by the logarithm of its place:
+# Recall@k asks how many of the right rows are among the first k. It doesn't care *where* they are, and every row is
+# either right or wrong. As a measure of a search, that is too coarse in two ways. A good row in first place is worth
+# more than one in tenth place. And rows can be more or less right: for *a small red cat in the snow*, a small red cat
+# at night is not the answer, but it is better than a blue boat. **nDCG** (Järvelin and Kekäläinen 2002) counts both.
+# Each found row brings a gain between 0 and 1, divided by the logarithm of its place:
 #
 # $$\text{DCG@k} = \sum_{i=1}^{k} \frac{\text{gain}_i}{\log_2(i + 1)} \qquad \text{nDCG@k} = \frac{\text{DCG@k}}{\text{DCG@k of the best possible order}}$$
 #
@@ -1291,8 +1306,9 @@ for query in ("a bird by Quillmark", "little birds indoors"):
 # |---|---|---|---|---|---|
 # | a gain there counts | 1.00 | 0.63 | 0.50 | 0.43 | 0.39 |
 #
-# The gain of our rows is the agreement of Part 5. If the query has a painter's name, all rows without that name have gain 0. We
-# try three kinds of queries on the same table: a name, another wording of a prompt with half of its details, and both at once.
+# The gain of our rows is the agreement of Part 5. If the query has a painter's name, all rows without that name have
+# gain 0. We try three kinds of queries on the same table: a name, another wording of a prompt with half of its details,
+# and both at once.
 
 
 # %%
@@ -1334,12 +1350,13 @@ for way, search in ways.items():
     print(f"{way:14}" + "".join(f"{mean:18.2f}" for mean in means))
 
 # %% [markdown]
-# Go through the columns. For a name, words find everything, and vectors hardly anything. The fused list lies between them: every
-# second place goes to a row that only the vectors have proposed. For another wording, each way makes its own mistakes,
-# and the fused list makes up for some of both. If a query has a name and a scene, all three do well.
+# Go through the columns. If the query is a name, the search by words puts the prompts with that name first, and the
+# search by vectors finds hardly any of them. The fused list lies between the two: every second place goes to a row that
+# only the vectors have proposed. If the query is another wording, each way makes its own mistakes, and the fused list
+# makes up for some of both. If it has a name and a scene, all three do well.
 #
-# So fusion is not always best, but it is not blind where only one of its parts is. That is why so many search boxes use it:
-# nobody knows in advance what people will type.
+# So fusion is not always best, but it still works where one of its parts fails. That is why so many search boxes use
+# it: nobody knows in advance what people will type.
 
 # %% [markdown]
 # ## Part 7 · Better prompts
@@ -1347,8 +1364,8 @@ for way, search in ways.items():
 # *30 minutes*
 #
 # *A frog at night.* A language model could make a better prompt of that: with a size, colours, a style. But which? Left
-# alone, it does what language models do, and writes what is likely in general. It knows nothing about *your* collection, or
-# about what works with *your* image model.
+# alone, it does what language models do, and writes what is likely in general. It knows nothing about *your*
+# collection, or about what works with *your* image model.
 #
 # So we tell it. We search for prompts that are near the idea, put the best of them into the request as examples, and
 # let it write with these in view. This pattern, **search first, then generate**, is called
@@ -1381,8 +1398,8 @@ for way, search in ways.items():
 #
 # <details><summary>Help: braces</summary>
 #
-# In a `ChatPromptTemplate`, braces are places to be filled, even those in somebody's prompt. Pass the texts as values to
-# `invoke`, or build the message with an f-string and no template.
+# In a `ChatPromptTemplate`, braces are places to be filled, even those in somebody's prompt. Pass the texts as values
+# to `invoke`, or build the message with an f-string and no template.
 # </details>
 
 
@@ -1395,8 +1412,8 @@ def improve_prompt(chat, idea, neighbours):
     neighbours: a list of prompts, the nearest first. It may be empty, and stays as it is. The model gets the idea and
         all of them, in this order, each as it is, even with braces in it.
 
-    Returns the reply as a string, without spaces and quotation marks (") around it. What is inside stays as it is. Raises
-    ValueError if nothing is left.
+    Returns the reply as a string, without spaces and quotation marks (") around it. What is inside stays as it is.
+    Raises ValueError if nothing is left.
     """
     ### BEGIN SOLUTION
     examples = "\n".join(f"- {prompt}" for prompt in neighbours)
@@ -1413,9 +1430,10 @@ checks.nb05.improve_prompt(improve_prompt)
 
 # %% [markdown]
 # Try it with the real model. (The first call starts the course's chat endpoint on your computer.) It gets the same idea
-# twice: first with the idea's own neighbours, then with those of another search, for neon. Which parts of each answer come
-# from your idea, and which from the neighbours? Is any of the idea lost? Our small model has a simple habit: it keeps your
-# things, and takes much of the rest from the first neighbour. Then try other ideas, for example *a cat on a sofa*.
+# twice: first with the idea's own neighbours, then with those of another search, for neon. Which parts of each answer
+# come from your idea, and which from the neighbours? Is any of the idea lost? Our small model has a simple habit: it
+# keeps your things, and takes much of the rest from the first neighbour. Then try other ideas, for example *a cat on a
+# sofa*.
 
 # %%
 idea = "a frog at night"
@@ -1434,8 +1452,8 @@ for search in (idea, "neon"):
 #
 # *30 minutes*
 #
-# The circle closes: draw the prompt, and put it into the collection with its picture, so that the next search finds it. In
-# this way a good prompt becomes an example for the next one.
+# The circle closes: draw the prompt, and put it into the collection with its picture, so that the next search finds it.
+# In this way a good prompt becomes an example for the next one.
 
 # %% [markdown]
 # ### Exercise 11 · `generate_and_store`
@@ -1446,8 +1464,8 @@ for search in (idea, "neon"):
 #
 # <details><summary>Hint 1: drawing</summary>
 #
-# `load("diffusion")(prompt, num_inference_steps=steps, guidance_scale=4.0, generator=torch.Generator().manual_seed(seed))`
-# gives an object; its `images[0]` is the picture.
+# `load("diffusion")(prompt, num_inference_steps=steps, guidance_scale=4.0,
+# generator=torch.Generator().manual_seed(seed))` gives an object; its `images[0]` is the picture.
 # </details>
 #
 # <details><summary>Hint 2: an id, a file, an address</summary>
@@ -1458,8 +1476,8 @@ for search in (idea, "neon"):
 #
 # <details><summary>Help: it should be found by its picture, but the table has only the prompt's vector</summary>
 #
-# That is enough. If the drawing shows what the prompt says, its vector is near the prompt's. All other pictures are found
-# in this way, too.
+# That is enough. If the drawing shows what the prompt says, its vector is near the prompt's. All other pictures are
+# found in this way, too.
 # </details>
 
 
@@ -1472,8 +1490,8 @@ def generate_and_store(client, table, prompt, *, seed=0, steps=25, folder="gener
     steps: sampling steps.
     folder: where the picture is saved as a PNG file; it is made if it does not exist. No other picture is overwritten.
 
-    Returns the stored row, a dict: an id that is new even for the same prompt and seed, the prompt, url (the address of the
-    file, file://…), the picture's width and height, and source_site "generated".
+    Returns the stored row, a dict: an id that is new even for the same prompt and seed, the prompt, url (the address of
+    the file, file://…), the picture's width and height, and source_site "generated".
     """
     ### BEGIN SOLUTION
     generator = torch.Generator().manual_seed(seed)
@@ -1502,9 +1520,9 @@ def generate_and_store(client, table, prompt, *, seed=0, steps=25, folder="gener
 checks.nb05.generate_and_store(generate_and_store)
 
 # %% [markdown]
-# Here are your idea and its two improved versions, drawn from the same seed. Where the idea says nothing, the image model
-# decides by chance. Where the better prompt says something, it should obey. Then two searches: does each find
-# the row of the last picture? At the end the cell deletes its rows again, so your table stays as it was.
+# Here are your idea and its two improved versions, drawn from the same seed. Where the idea says nothing, the image
+# model decides by chance. Where the better prompt says something, it should obey. Then two searches: does each find the
+# row of the last picture? At the end the cell deletes its rows again, so your table stays as it was.
 
 # %%
 rows = [generate_and_store(client, "prompts", prompt, seed=3) for prompt in (idea, *improved)]
@@ -1522,14 +1540,15 @@ print("found by its picture:", rows[-1]["url"] in by_image.url.tolist())
 #
 # *45 minutes*
 #
-# Your searches so far were **exact**: the database computes the distance to *every* row and sorts. That is simple, always
-# right, and cheaper than you may think. Measure it before you believe that you need anything else.
+# Your searches so far were **exact**: the database computes the distance to *every* row and sorts. That is simple,
+# always right, and cheaper than you may think. Measure it before you believe that you need anything else.
 #
-# Measuring time needs some care. The first search is slow, because nothing is in the caches yet: warm up, and don't count it.
-# Then something else on your computer interrupts one search in ten: take the **median**, which one slow search can't move.
+# Measuring time needs some care. The first search is slow, because nothing is in the caches yet: warm up, and don't
+# count it. Then something else on your computer interrupts one search in ten: take the **median**, which one slow
+# search can't move.
 #
-# Two thousand rows are too few to see much. So we make a larger table, `crowd`: five copies of each of your vectors, each
-# moved a little at random, as if there were five similar prompts for each of yours.
+# Two thousand rows are too few to see much. So we make a larger table, `crowd`: five copies of each of your vectors,
+# each moved a little at random, as if there were five similar prompts for each of yours.
 
 
 # %%
@@ -1572,9 +1591,9 @@ print(f"An exact search among {ROWS:6,} prompts takes {few:5.1f} ms.")
 print(f"An exact search among {CROWD:6,} prompts takes {many:5.1f} ms.")
 
 # %% [markdown]
-# Five times the rows, but not five times the milliseconds. Part of the time is the same for every search: reading the SQL
-# with its 512 numbers, handing back the answer. The rest grows with the rows: a million rows are a hundred times as many as
-# in `crowd`, a hundred million ten thousand times as many. And then not one person searches, but many.
+# Five times the rows, but not five times the milliseconds. Part of the time is the same for every search: reading the
+# SQL with its 512 numbers, handing back the answer. The rest grows with the rows: a million rows are a hundred times as
+# many as in `crowd`, a hundred million ten thousand times as many. And then not one person searches, but many.
 #
 # An **index** answers without looking at every row. The most common one for vectors is **HNSW** (*hierarchical
 # navigable small world*, Malkov and Yashunin 2016). It links each vector to some of its neighbours. A search starts
@@ -1591,8 +1610,8 @@ print(f"An exact search among {CROWD:6,} prompts takes {many:5.1f} ms.")
 # ALTER TABLE prompts MATERIALIZE INDEX vec_idx SETTINGS mutations_sync = 2
 # ```
 #
-# The first statement declares the index, for rows that are inserted *from now on*. The second one builds it for the rows that
-# are already there, and `mutations_sync = 2` waits until that is done.
+# The first statement declares the index, for rows that are inserted *from now on*. The second one builds it for the
+# rows that are already there, and `mutations_sync = 2` waits until that is done.
 
 # %% [markdown]
 # ### Exercise 12 · `create_index`
@@ -1617,8 +1636,8 @@ print(f"An exact search among {CROWD:6,} prompts takes {many:5.1f} ms.")
 def create_index(client, table):
     """Put an HNSW index for cosine distances, vec_idx, on prompt_vector, and build it for the rows that are there.
 
-    client, table: the connection, and the name of a table as create_table makes it; it may have spaces in it. On a table
-    that has the index already, a second call is not an error.
+    client, table: the connection, and the name of a table as create_table makes it; it may have spaces in it. On a
+    table that has the index already, a second call is not an error.
     """
     ### BEGIN SOLUTION
     for statement in (
@@ -1638,13 +1657,14 @@ checks.nb05.create_index(create_index)
 #
 # *Difficulty ●●○○○ · 15 minutes · 6 points*
 #
-# How good is an approximate search? Search both ways, and count which share of the *true* first k the approximate search has
-# among *its* first k. That is **recall@k**. 1 means that nothing was missed. (In Part 5 the truth was one prompt, the
-# picture's own. Here the truth is what the exact search finds, good or bad: we judge the index, not CLIP.)
+# How good is an approximate search? Search both ways, and work out what share of the *true* first k the approximate
+# search has among *its* first k. That is **recall@k**. 1 means that nothing was missed. (In Part 5 the truth was one
+# prompt, the picture's own. Here the truth is what the exact search finds, good or bad: we judge the index, not CLIP.)
 #
 # <details><summary>Hint 1: one query first</summary>
 #
-# The first k of a list are `ids[:k]`. How many are in both is `len(set(a) & set(b))`. Then take the mean over all queries.
+# The first k of a list are `ids[:k]`. How many are in both is `len(set(a) & set(b))`. Then take the mean over all
+# queries.
 # </details>
 #
 # <details><summary>Hint 2: divide by what?</summary>
@@ -1677,8 +1697,8 @@ checks.nb05.recall_at_k(recall_at_k)
 # Build the index on the crowd, and measure. Each search has a setting, `hnsw_candidate_list_size_for_search`: how
 # many candidates the walk keeps in hand before it decides. More candidates find more and take longer.
 #
-# For comparison we first build a meagre index, in which each vector is linked to 8 others instead of 32. `store.index_ddl`
-# writes the SQL for it.
+# For comparison we first build a meagre index, in which each vector is linked to 8 others instead of 32.
+# `store.index_ddl` writes the SQL for it.
 
 # %%
 CANDIDATES = (10, 25, 60, 150)
@@ -1708,17 +1728,18 @@ words = "; ".join(f"{name}: {', '.join(f'{v:.2f}' for v in values)}" for name, v
 show.plot(figure, alt=f"Recall@10 for {', '.join(map(str, CANDIDATES))} candidates. {words}.", width=600)
 
 # %% [markdown]
-# The good index comes close to the exact search, and the more candidates it keeps in hand, the closer. With few links per
-# vector it misses more, however many candidates it has: there are places that no link leads to. In return, it was built much
-# faster. Now compare the milliseconds with those of the exact search: among ten thousand rows the index saves time. But your
-# own two thousand are searched exactly in little more than the time that every search takes. **Exact first, and an index when
-# a measurement says that you need it.**
+# The good index comes close to the exact search, and the more candidates it keeps in hand, the closer. With few links
+# per vector it misses more, however many candidates it has: there are places that no link leads to. In return, it was
+# built much faster. Now compare the milliseconds with those of the exact search: among ten thousand rows the index
+# saves time. But an exact search of your own two thousand takes little longer than the fixed time of any search.
+# **Exact first, and an index when a measurement says that you need it.**
 #
 # ### A filter that loses rows
 #
-# There is a trap in the combination with `WHERE`. The index knows nothing about your condition. If it finds its ten nearest
-# *first* and the condition is applied *afterwards* (`postfilter`), few of the ten may be left, or none. The other order,
-# condition first (`prefilter`), finds all ten. Here is the same search in both orders, and how many rows come back:
+# There is a trap when you combine an index with `WHERE`. The index knows nothing about your condition. If it finds its
+# ten nearest *first* and the condition is applied *afterwards* (`postfilter`), few of the ten may be left, or none. The
+# other order, condition first (`prefilter`), finds all ten. Here is the same search in both orders, and how many rows
+# come back:
 
 # %%
 print("rows that meet the condition:", client.command("SELECT count() FROM crowd WHERE prompt ILIKE '%neon%mars%'"))
@@ -1734,14 +1755,16 @@ for strategy in ("postfilter", "prefilter"):
     print(f"{strategy:12} {len(found.result_rows)} of 10 rows")
 
 # %% [markdown]
-# There are far more than ten rows that meet the condition, and the first search returns few of them or none, without a word. The
-# second one mends it. Whenever a search has both an index and a `WHERE`, count the rows that come back. If the condition
-# leaves few rows (your own prompts among those of everybody), searching them exactly is the simplest remedy.
+# There are far more than ten rows that meet the condition, and the first search returns few of them or none, without
+# any warning. The second one fixes that. Whenever a search has both an index and a `WHERE`, count the rows that come
+# back. If the condition leaves few rows (your own prompts among those of everybody), searching them exactly is the
+# simplest remedy.
 #
 # ### What does a larger collection cost?
 #
-# A vector of 512 numbers of 4 bytes is 2 KB. From this, and from the time of your own exact search on a longer table, you
-# can calculate what is to come. To time it well, let the database compute the distance to each row of `crowd` several times:
+# A vector of 512 numbers of 4 bytes is 2 KB. From this, and from the time of your own exact search on a longer table,
+# you can calculate what a larger table would take. To time it well, let the database compute the distance to each row
+# of `crowd` several times:
 
 # %%
 TIMES = 5
@@ -1785,18 +1808,18 @@ for rows in (1_000, 20_000, 900_000, 100_000_000):
 # %% [markdown] written="the_gap" points=4
 # ### Question 1 · The gap
 #
-# A classmate works with a large CLIP model, one that has a gap between texts and pictures (Part 1). She wants to find *more*
-# with each search, and stores two rows for each picture: one with the vector of its prompt, one with the vector of the
-# picture itself, in the same column. Then she searches with texts and with pictures. What will she see in the results, and
-# why? Explain it with a map (draw or describe it), and say what she could do instead.
+# A classmate works with a large CLIP model, one that has a gap between texts and pictures (Part 1). She wants to find
+# *more* with each search, and stores two rows for each picture: one with the vector of its prompt, one with the vector
+# of the picture itself, in the same column. Then she searches with texts and with pictures. What will she see in the
+# results, and why? Explain it with a map (draw or describe it), and say what she could do instead.
 #
 # ### BEGIN MARK SCHEME
-# - 1 point: what she sees: text searches find (almost) only rows with text vectors first, picture searches (almost) only
-#   rows with picture vectors, even if a row of the other kind fits better
-# - 2 points: why: texts and pictures lie in two separate regions (modality gap) (1); the distance across it is larger than
-#   most distances within one, so the kind of the row outweighs its meaning (1)
-# - 1 point: a remedy: two columns or tables, searched separately and the results merged by rank (`fuse`); or one kind of
-#   vector only; or moving the clouds onto each other (subtracting each one's mean)
+# - 1 point: what she sees: text searches find (almost) only rows with text vectors first, picture searches (almost)
+#   only rows with picture vectors, even if a row of the other kind fits better
+# - 2 points: why: texts and pictures lie in two separate regions (modality gap) (1); the distance across it is larger
+#   than most distances within one, so the kind of the row outweighs its meaning (1)
+# - 1 point: a remedy: two columns or tables, searched separately and the results merged by rank (`fuse`); or one kind
+#   of vector only; or moving the clouds onto each other (subtracting each one's mean)
 # ### END MARK SCHEME
 #
 # ### BEGIN SOLUTION
@@ -1817,12 +1840,12 @@ for rows in (1_000, 20_000, 900_000, 100_000_000):
 #
 # ### BEGIN MARK SCHEME
 # - 1 point: (a) exact: a few milliseconds, always right, nothing to build
-# - 1 point: (b) index: an exact search costs about a second (or what the student's own table says), a hundred a second are
-#   impossible
+# - 1 point: (b) index: an exact search costs about a second (or what the student's own table says), a hundred a second
+#   are impossible
 # - 1 point: (c) exact among the person's own rows: WHERE first, 200 distances are nothing; or says that an index would
 #   filter afterwards and return too few
-# - 2 points: measure recall@k against exact search (1) on real or realistic queries, a sample of them, and turn the number
-#   of candidates up until recall (and time) are good (1)
+# - 2 points: measure recall@k against exact search (1) on real or realistic queries, a sample of them, and turn the
+#   number of candidates up until recall (and time) are good (1)
 # ### END MARK SCHEME
 #
 # ### BEGIN SOLUTION
@@ -1856,27 +1879,28 @@ print("Wrote prompt_management.apkg; open it with Anki.")
 # | make a table that refuses wrong vectors, and fill it batch by batch | `create_table`, `insert_prompts` | 2, 3 |
 # | search by meaning, with SQL that nobody can abuse | `search_by_text`, `search_by_image` | 4, 5 |
 # | say *nothing fits*, with a measured threshold (AUROC) | `search_or_none` | 4 |
-# | let a slow, thorough model put the candidates of a quick one in order | `rerank` | 5 |
+# | let a slow, thorough model reorder the candidates of a quick search | `rerank` | 5 |
 # | merge rankings whose scores can't be compared, and judge them by recall and nDCG | `fuse` | 6 |
 # | search first, then generate; draw the result and store it | `improve_prompt`, `generate_and_store` | 7, 8 |
 # | weigh exact search against an index, by milliseconds and recall | `create_index`, `recall_at_k` | 9 |
 #
 # ### Going further
 #
-# - **Arithmetic with meanings.** Take the mean vector of all neon prompts minus the mean of all flat ones. Add it to the
-#   vector of *a cat*, make it 1 long again, and search. Does it work with places, too?
+# - **Arithmetic with meanings.** Take the mean vector of all neon prompts minus the mean of all flat ones. Add it to
+#   the vector of *a cat*, bring the sum to length 1, and search. Does it work with places, too?
 # - **Close the gap.** With `COURSE_PROFILE=full` there is one. Draw texts and pictures as two groups, with
-#   `show.projection(…, pairs=("texts", "pictures"))`. Then subtract from all text vectors their mean and from all picture
-#   vectors theirs, draw again, and measure recall@1 before and after.
+#   `show.projection(…, pairs=("texts", "pictures"))`. Then subtract from all text vectors their mean and from all
+#   picture vectors theirs, draw again, and measure recall@1 before and after.
 # - **The real prompts.** Download the [Diffusion Prompts
 #   dataset](https://www.kaggle.com/datasets/tanreinama/900k-diffusion-prompts-dataset) (900,000 rows; Kaggle asks you
 #   to make an account) and load it with `collection.load_prompts`, which resumes where it stopped if you interrupt it.
 #   On a GPU, set `COURSE_PROFILE=full` first: the mini CLIP has never read about dragons and cathedrals.
-# - **A real server.** Start ClickHouse on another computer, set `COURSE_STORE=clickhouse://you@address/database`, and run
-#   this notebook again. Not a line of it changes.
-# - **Fusion by weight.** Give the rankings of `fuse` weights, and choose them on half of the queries of Part 6. Does the
-#   other half gain, too?
-# - **A threshold for pictures.** Draw pictures of things that are in no prompt of the table. Does the distance tell you?
+# - **A real server.** Start ClickHouse on another computer, set `COURSE_STORE=clickhouse://you@address/database`, and
+#   run this notebook again. Not a line of it changes.
+# - **Fusion by weight.** Give the rankings of `fuse` weights, and choose them on half of the queries of Part 6. Does
+#   the other half gain, too?
+# - **A threshold for pictures.** Draw pictures of things that are in no prompt of the table. Does the distance show
+#   that?
 #
 # ### References
 #
@@ -1889,9 +1913,10 @@ print("Wrote prompt_management.apkg; open it with Anki.")
 #   [arXiv:2210.14896](https://arxiv.org/abs/2210.14896)
 # - R. Nogueira, K. Cho: *Passage Re-ranking with BERT*, 2019, [arXiv:1901.04085](https://arxiv.org/abs/1901.04085). Two
 #   steps, the second one slow and thorough.
-# - G. Cormack, C. Clarke, S. Büttcher: *Reciprocal Rank Fusion Outperforms Condorcet and Individual Rank Learning Methods*,
-#   SIGIR 2009
-# - S. Robertson, H. Zaragoza: *The Probabilistic Relevance Framework: BM25 and Beyond*, 2009. How search engines weigh words.
+# - G. Cormack, C. Clarke, S. Büttcher: *Reciprocal Rank Fusion Outperforms Condorcet and Individual Rank Learning
+#   Methods*, SIGIR 2009
+# - S. Robertson, H. Zaragoza: *The Probabilistic Relevance Framework: BM25 and Beyond*, 2009. How search engines weigh
+#   words.
 # - K. Järvelin, J. Kekäläinen: *Cumulated Gain-Based Evaluation of IR Techniques*, 2002. nDCG.
 # - P. Lewis et al.: *Retrieval-Augmented Generation for Knowledge-Intensive NLP Tasks*, 2020,
 #   [arXiv:2005.11401](https://arxiv.org/abs/2005.11401)
@@ -1910,7 +1935,8 @@ print("Wrote prompt_management.apkg; open it with Anki.")
 # %% [markdown]
 # ### Before you hand in
 #
-# The last cell looks for exercises that are not written and cells that were changed or deleted. Save the notebook first.
+# The last cell looks for exercises that are not written and cells that were changed or deleted. Save the notebook
+# first.
 
 # %%
 ready_to_hand_in()

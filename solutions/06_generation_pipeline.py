@@ -9,10 +9,10 @@
 # %% [markdown]
 # # 06 · A generation pipeline
 #
-# People who build with an image generator don't type prompts into a window all day. For them the generator is *one part of
-# a machine*: words go in at one end, and a picture comes out at the other, one that has been looked at and found good.
-# In this notebook you build such a machine. A few keywords find a text, a chat model turns the text into an image prompt,
-# a server draws, two judges look at the result, and what is not good enough is drawn again:
+# People who build with an image generator don't type prompts into a window all day. For them the generator is *one part
+# of a machine*: words go in at one end, and a picture comes out at the other, one that has been checked and found good.
+# In this notebook you build such a machine. A few keywords find a text, a chat model turns the text into an image
+# prompt, a server draws, two judges look at the result, and what is not good enough is drawn again:
 #
 # ```
 #  keywords ─▶ text ─▶ image prompt ─▶ pictures ─▶ judges ─▶ the best one
@@ -23,7 +23,7 @@
 #
 # The interesting thing about a pipeline is that each part can fail, and that a failure in one part shows in another. So
 # you will write parts that say what went wrong, and a record that shows where. At the end you hand the decisions to the
-# chat model itself, which makes the pipeline an **agent**, and measure what that costs and buys.
+# chat model itself, which makes the pipeline an **agent**, and measure what that costs and what it gains.
 #
 # **When you are done, you can**
 #
@@ -36,8 +36,8 @@
 # - build an agent that draws and rates by itself, and say when a pipeline is the better choice
 # - measure what sampling steps and LoRA adapters change, and use an adapter by its name
 #
-# **What you need**: Python functions, exceptions, dicts. Notebook 01 (what a seed and a sampling step is) and 03 (chat
-# models) help. No GPU, no network, no keys.
+# **What you need**: Python functions, exceptions, dicts. Notebooks 01 (what a seed and a sampling step are) and 03
+# (chat models) help, but you can do without them. No GPU, no network, no keys.
 
 # %% [markdown]
 # | part | minutes | points |
@@ -54,8 +54,8 @@
 #
 # **How the exercises work.** Each is a function with a docstring that says what it must do. Put your code in place of
 # the line `raise NotImplementedError(…)`. The cell below it tries your function in several cases, lists which of them
-# passed and what each is worth, and explains in a sentence what is wrong. The points are decided by the same cases on other
-# inputs. Every exercise has hints that unfold, and ● to ●●●●● shows how hard it is. If one keeps you from going on,
+# passed and what each is worth, and explains in a sentence what is wrong. The points are decided by the same cases on
+# other inputs. Every exercise has hints that unfold, and ● to ●●●●● shows how hard it is. If you are stuck on one,
 # `checks.borrow("txt2img")` lends you the course's own version of it, which earns no points.
 #
 # Take the parts in order: `txt2img` draws in all later parts, and `run_pipeline` calls the functions before it.
@@ -63,7 +63,8 @@
 # %% [markdown]
 # ### Do you remember?
 #
-# Three questions about notebook 05. Answer each aloud before you unfold it.
+# Three questions about notebook 05. Answer each aloud before you unfold it. If you have not done notebook 05, read the
+# answers.
 #
 # <details><summary>1. Two embeddings have length 1. What is their cosine similarity, and what their cosine distance?</summary>
 #
@@ -72,8 +73,8 @@
 #
 # <details><summary>2. A text that somebody typed goes into an SQL query. Why bind it as a parameter?</summary>
 #
-# A bound value is data and can never become part of the command, whatever quotes it contains. Formatted into the query, it
-# can end a string early and add another command: an SQL injection.
+# A bound value is data and can never become part of the command, whatever quotes it contains. Formatted into the query,
+# it can end a string early and add another command: an SQL injection.
 # </details>
 #
 # <details><summary>3. An index searches a million prompts in a few milliseconds. What does it give up, and how is that
@@ -89,7 +90,7 @@
 # library, made to be read: `show.gallery??` in a cell shows the code of that function.
 
 # %% locked="fetch_course"
-# On Colab this fetches the course and the few libraries that are missing; where the course is installed it does nothing.
+# On Colab this fetches the course and the few missing libraries. Where the course is installed, it does nothing.
 import importlib.util
 import subprocess
 import sys
@@ -148,13 +149,13 @@ def say(label, text):
 #
 # *55 minutes*
 #
-# In notebook 01 the pipeline lived in your notebook. That is fine for one person. As soon as there are two, or a phone, or
-# a computer without a graphics card, the model moves to a **server**: it is loaded there once, and anyone who wants a
-# picture sends a request.
+# In notebook 01 the pipeline lived in your notebook. That is fine for one person. As soon as there are two, or a phone,
+# or a computer without a graphics card, the model moves to a **server**: it is loaded there once, and anyone who wants
+# a picture sends a request.
 #
-# The course's endpoint is such a server. It listens on your own computer, and this cell starts it if it is not running yet,
-# which takes a few seconds. For pictures it has the API of **AUTOMATIC1111's web UI**, the best-known interface for
-# Stable Diffusion. So your code will work with that one, too: only the address changes.
+# The course's endpoint is such a server. It listens on your own computer, and this cell starts it if it is not running
+# yet, which takes a few seconds. For pictures it has the API of **AUTOMATIC1111's web UI**, the best-known interface
+# for Stable Diffusion. So your code will work with that one, too: only the address changes.
 
 # %%
 print("Models that chat here:", *endpoint.ensure(settings.endpoint))
@@ -175,13 +176,13 @@ print("Samplers:             ", ", ".join(each["name"] for each in requests.get(
 # | `width`, `height` | the picture's size in pixels |
 # | `sampler_name` | which scheduler takes the steps; the web UI calls it a sampler |
 #
-# Let us send one by hand, with the library `requests`, as the web UI's own documentation does. `json=` makes the body from
-# a dict and sets the header that says it is JSON, and `timeout=` is how many seconds we are willing to wait. Without it
-# `requests` waits for ever.
+# Let us send one by hand, with the library `requests`, as the web UI's own documentation does. `json=` makes the body
+# from a dict and sets the header that says it is JSON, and `timeout=` is how many seconds we are willing to wait.
+# Without it `requests` waits for ever.
 #
-# Look at the answer before you look at the picture. What to look for: the picture is a long text in base64, because JSON
-# has no type for bytes. And `info` is a *string* that contains JSON once more, a quirk of the web UI that is easy to
-# overlook.
+# Look at the answer before you look at the picture. What to look for: the picture is a long text in base64, because
+# JSON has no type for bytes. And `info` is a *string* that contains JSON once more, a quirk of the web UI that is easy
+# to overlook.
 
 # %%
 request = {"prompt": "a small red cat, in a room", "steps": 15, "seed": -1}
@@ -197,9 +198,9 @@ picture = Image.open(io.BytesIO(base64.b64decode(found["images"][0])))
 show.gallery([picture], ["drawn by the endpoint"], alt=[f"what the endpoint drew for: {request['prompt']}"])
 
 # %% [markdown]
-# The picture remembers how it was made. The web UI writes the settings into a **text chunk** of the PNG file, and so does
-# our endpoint. `POST /sdapi/v1/png-info` reads them from any such file. So anyone who has the file has the recipe: prompt,
-# steps, seed. (Anyone who gets your picture can read your prompt, too.)
+# The picture remembers how it was made. The web UI writes the settings into a **text chunk** of the PNG file, and so
+# does our endpoint. `POST /sdapi/v1/png-info` reads them from any such file. So anyone who has the file has the recipe:
+# prompt, steps, seed. (Anyone who gets your picture can read your prompt, too.)
 
 # %%
 read = requests.post(f"{api}/png-info", json={"image": found["images"][0]}, timeout=60).json()
@@ -207,10 +208,10 @@ for name in ("Prompt", "Steps", "Sampler", "Seed", "Size", "Model"):
     print(f"{name + ':':9}", read["parameters"][name])
 
 # %% [markdown]
-# `POST /sdapi/v1/img2img` goes on from a picture (notebook 01, "edit a picture"). It takes the same fields, the picture in
-# `init_images`, and `denoising_strength`: how much noise is added before the drawing begins. With little noise the request
-# hardly changes the picture, and with much noise hardly anything is left of it. In between, the scene is kept and the
-# subject changes.
+# `POST /sdapi/v1/img2img` goes on from a picture (notebook 01, "edit a picture"). It takes the same fields, the picture
+# in `init_images`, and `denoising_strength`: how much noise is added before the drawing begins. With little noise the
+# request hardly changes the picture, and with much noise hardly anything is left of it. In between, the scene is kept
+# and the subject changes.
 
 # %%
 start = requests.post(
@@ -230,8 +231,8 @@ show.gallery(
 )
 
 # %% [markdown]
-# And when a request is wrong? Then the *status* is not 200, and the body explains why. 422 means "I can read this, but I can't
-# do it", 404 "there is nothing at this address", 500 "I tried and failed".
+# And when a request is wrong? Then the *status* is not 200, and the body explains why. 422 means "I can read this, but
+# I can't do it", 404 "there is nothing at this address", 500 "I tried and failed".
 
 # %%
 answer = requests.post(f"{api}/txt2img", json={"prompt": "a cat", "steps": 100_000}, timeout=60)
@@ -242,8 +243,8 @@ print(requests.get(f"{api}/txt2image", timeout=60).status_code, "for a slip in t
 # ### Watch it draw
 #
 # While one request draws, another can ask how far it is: `GET /sdapi/v1/progress`. It returns the progress as a number
-# from 0 to 1, and the picture so far. The cell sends the request in a second thread and asks ten times a second. Move the
-# slider.
+# from 0 to 1, and the picture so far. The cell sends the request in a second thread and asks ten times a second. Move
+# the slider.
 
 # %%
 request = {"prompt": "a large white rocket, at night", "steps": 25, "seed": 4}
@@ -266,11 +267,11 @@ show.scrubber(film, labels, alt=f"the drawing of {request['prompt']}", width=200
 #
 # *Difficulty ●●●○○ · 30 minutes · 16 points*
 #
-# Write the function through which all pictures of this notebook will come. When all goes well, six lines do. The rest of
-# the work is what happens when it does not, and much of your points depends on that: a server can be down, or slow, or
+# Write the function that will fetch all pictures of this notebook. When all goes well, six lines do it. The rest of the
+# work is what happens when it does not, and many of your points depend on that: a server can be down, or slow, or
 # refuse, or answer with a web page in place of JSON, or with something that is not a picture. A caller who gets a
-# `KeyError: 'images'` then has nothing to go by. One who reads *"the server refused (422): steps should be at most 150"*
-# knows what to do.
+# `KeyError: 'images'` then has nothing to go by. One who reads *"the server refused (422): steps should be at most
+# 150"* knows what to do.
 #
 # So every failure becomes a `RuntimeError` with a sentence. One kind of error for all of them: the caller of `txt2img`
 # wants to know *that* no picture came and *why*, not which HTTP library you used.
@@ -286,11 +287,11 @@ show.scrubber(film, labels, alt=f"the drawing of {request['prompt']}", width=200
 #
 # <details><summary>Hint 2: which errors can step 4 raise?</summary>
 #
-# Not JSON: `requests.JSONDecodeError`, a kind of `ValueError` and of `RequestException`; so give step 4 its own `try`,
-# or it looks as if nobody had answered. JSON without images: `KeyError`, or `TypeError` when it is a list. Characters that
-# are not base64: `binascii.Error`, a kind of `ValueError`. Bytes that are not a picture: `PIL.UnidentifiedImageError`, a kind
-# of `OSError`. And `Image.open` looks at the file's head only; a picture that was cut off is noticed by `.load()` or
-# `.convert("RGB")`.
+# Not JSON: `requests.JSONDecodeError`, a kind of `ValueError` and of `RequestException`. So give step 4 its own `try`,
+# or it looks as if nobody had answered. JSON without images: `KeyError`, or `TypeError` when it is a list. Characters
+# that are not base64: `binascii.Error`, a kind of `ValueError`. Bytes that are not a picture:
+# `PIL.UnidentifiedImageError`, a kind of `OSError`. And `Image.open` looks at the file's head only. A picture that was
+# cut off is noticed by `.load()` or `.convert("RGB")`.
 # </details>
 #
 # <details><summary>Help: "Incorrect padding", with some servers only</summary>
@@ -371,8 +372,8 @@ show.gallery(
 #
 # *35 minutes*
 #
-# Where do prompts come from? In a real product rarely from a person at a keyboard: a news site has an article, a shop has a
-# description, a children's book has a story. Our pipeline starts from **keywords** and finds a text for them. The
+# Where do prompts come from? In a real product rarely from a person at a keyboard: a news site has an article, a shop
+# has a description, a children's book has a story. Our pipeline starts from **keywords** and finds a text for them. The
 # collection is small: stories that were written for this course. Here are three.
 
 # %%
@@ -380,16 +381,16 @@ for number, story in enumerate(STORIES[:3]):
     say(f"story {number}", story)
 
 # %% [markdown]
-# Finding texts for words is **retrieval**. The plainest way: which text has the most of my keywords? It has a flaw. Take
-# the keywords *one* and *newspaper*. That a text has *one* means little, since many do; a text with *newspaper* is surely
-# the right one. So a word should count by how **rare** it is. With $N$ texts of which $n_w$ have the word $w$, its
-# weight is
+# Finding texts for words is **retrieval**. The plainest way: which text has the most of my keywords? It has a flaw.
+# Take the keywords *one* and *newspaper*. A text with *one* means little, since many have it. A text with *newspaper*
+# is surely the right one. So a word should count by how **rare** it is. With $N$ texts of which $n_w$ have the word
+# $w$, its weight is
 #
 # $$\operatorname{weight}(w) = \log\left(1 + \frac{N}{n_w}\right)$$
 #
-# This is the **inverse document frequency**, the idea behind most search engines to this day (there are several formulas
-# for it, all with the same shape). A text's score is the sum of the weights of those keywords that it has. Look at how far
-# apart the weights are:
+# This is the **inverse document frequency**, the idea behind most search engines to this day (there are several
+# formulas for it, all with the same shape). A text's score is the sum of the weights of those keywords that it has.
+# Look at how far apart the weights are:
 
 # %%
 have = Counter(word for story in STORIES for word in set(stories.words(story)))
@@ -403,9 +404,9 @@ print(stories.words("Two Boxes, by the sea!"))
 # The last line shows `stories.words`, which makes words comparable: lower case, no commas, and the singular. Without it
 # a search for *box* would not find *boxes*.
 #
-# And if no text is quite right? Then a chat model can **write** one, with the found text as its example. Retrieval first,
-# then generation: that is *retrieval-augmented generation* (RAG) in its smallest form. The found text grounds the model;
-# without it, the model makes up what it was not given. Here is the request, with two placeholders:
+# And if no text is quite right? Then a chat model can **write** one, with the found text as its example. Retrieval
+# first, then generation: that is *retrieval-augmented generation* (RAG) in its smallest form. The found text grounds
+# the model. Without it, the model makes up what it was not given. Here is the request, with two placeholders:
 
 # %% locked="ask_for_text"
 ASK_FOR_TEXT = "Learn the style from this text: {example}\nWrite a short text with these keywords: {keywords}."
@@ -420,7 +421,7 @@ ASK_FOR_TEXT = "Learn the style from this text: {example}\nWrite a short text wi
 #
 # <details><summary>Hint 1: the plan</summary>
 #
-# 1. the keywords as a set of words: `stories.words` of the string, or of `" ".join(keywords)` where it is a list
+# 1. the keywords as a set of words: `stories.words` of the string, or of `" ".join(keywords)` if it is a list
 # 2. for each text, the set of those keywords that it has: `wanted & set(stories.words(text))`
 # 3. how many texts have each keyword: a `Counter` over these sets
 # 4. the score of each text, and the text with the highest
@@ -435,8 +436,8 @@ ASK_FOR_TEXT = "Learn the style from this text: {example}\nWrite a short text wi
 # <details><summary>Hint 3: asking the chat model with LangChain</summary>
 #
 # `ChatPromptTemplate.from_messages([("human", ASK_FOR_TEXT)]) | chat | StrOutputParser()` is a **chain**: the template
-# fills in the placeholders, the chat model answers, the parser takes the text out of the message. `.invoke({"keywords": …,
-# "example": …})` sends a dict of values for the placeholders through it.
+# fills in the placeholders, the chat model answers, the parser takes the text out of the message. `.invoke({"keywords":
+# …, "example": …})` sends a dict of values for the placeholders through it.
 # </details>
 #
 # <details><summary>Help: KeyError, "Input to ChatPromptTemplate is missing variables"</summary>
@@ -448,7 +449,7 @@ ASK_FOR_TEXT = "Learn the style from this text: {example}\nWrite a short text wi
 
 # %% exercise="get_text"
 def get_text(keywords, *, texts=STORIES, chat=None):
-    """Find the text that fits some keywords best; with a chat model, let it write a new one modelled on it.
+    """Find the text that fits some keywords best. With a chat model, have it write a new one modelled on that.
 
     keywords: a list of strings, or one string with spaces or commas between the words. Words are compared as
         stories.words gives them, and each counts once, however often it stands in a text or among the keywords.
@@ -458,9 +459,9 @@ def get_text(keywords, *, texts=STORIES, chat=None):
     A text's score is the sum of log(1 + len(texts) / number of texts with the keyword) over the keywords that it has;
     the highest score wins, the first of equals.
 
-    Returns that text as it is. With a chat model: its reply to ASK_FOR_TEXT, filled with the keywords and the found text
-    as example, without blanks around it; it is asked once.
-    Raises ValueError where none of the keywords occurs in any text.
+    Returns that text as it is. With a chat model: its reply to ASK_FOR_TEXT, filled with the keywords and the found
+    text as example, without blanks around it; it is asked once.
+    Raises ValueError if none of the keywords occurs in any text.
     """
     ### BEGIN SOLUTION
     keywords = keywords if isinstance(keywords, str) else ", ".join(keywords)
@@ -492,8 +493,8 @@ for keywords in ("cat, newspaper", "rocket pizza", "frog, hotel", "dog, newspape
 # %% [markdown]
 # And now with generation, once with the found text as an example and once without. What to look for: which colour and
 # which place does the hero get, and where did the model get them from? (Don't expect the pizza. The mini chat model has
-# read nothing but picture-book stories, with the same few wishes and endings. With other keywords it may refuse, or stop in
-# the middle of a sentence: try *cat, newspaper*.)
+# read nothing but picture-book stories, with the same few wishes and endings. With other keywords it may refuse, or
+# stop in the middle of a sentence: try *cat, newspaper*.)
 
 # %%
 chat = chat_model("text")
@@ -509,8 +510,8 @@ for keywords in ("rocket, pizza", "tree, circus"):
 # *30 minutes*
 #
 # A story is a bad prompt. Let us see why, from its reader's point of view. CLIP's text encoder, which reads the prompt
-# for Stable Diffusion, takes a fixed number of tokens (ours 40, the full-size one 77) and never sees the rest. And most of
-# a story is not visible: no picture shows that somebody *wanted* to read.
+# for Stable Diffusion, takes a fixed number of tokens (ours 40, the full-size one 77) and never sees the rest. And most
+# of a story is not visible: no picture shows that somebody *wanted* to read.
 
 # %%
 tokenizer = load("clip").processor.tokenizer
@@ -521,9 +522,9 @@ print(f"The story has {len(every)} tokens, and CLIP reads {len(ids)} of them:")
 say("", f"{tokenizer.decode(ids, skip_special_tokens=True)} …")
 
 # %% [markdown]
-# Let us measure it. For every second story we draw the picture that belongs to it (the course's drawing code knows how), and
-# ask CLIP which of all these pictures fits best: once with the whole story, once with only the part that a picture can
-# show. That is *retrieval* again, this time with embeddings. Expect the short line to win clearly.
+# Let us measure it. For every second story we draw the picture that belongs to it (the course's drawing code knows
+# how), and ask CLIP which of all these pictures fits best: once with the whole story, once with only the part that a
+# picture can show. That is *retrieval* again, this time with embeddings. Expect the short line to win clearly.
 
 # %%
 visible = [re.search(r"(?:time|day|Monday|ago) (.*?) wanted", story)[1] for story in STORIES[::2]]
@@ -534,8 +535,8 @@ for name, texts in (("the whole story", STORIES[::2]), ("what can be seen", visi
     print(f"{name:17} the right picture comes first for {right:2} of {len(texts)}; an example: {texts[0][:32]}…")
 
 # %% [markdown]
-# So the visible part has to be put into words, and a chat model can do that. The request, in words close to those that our
-# mini model was trained on:
+# So the visible part has to be put into words, and a chat model can do that. The request, in words close to those that
+# our mini model was trained on:
 
 # %% locked="ask_for_prompt"
 ASK_FOR_PROMPT = "Write a prompt for a text-to-image model that illustrates this text: {text}"
@@ -546,8 +547,8 @@ ASK_FOR_PROMPT = "Write a prompt for a text-to-image model that illustrates this
 # *Difficulty ●●●○○ · 20 minutes · 9 points*
 #
 # "Write a prompt" is a wish. Chat models also reply with *Here is your prompt:* and a blank line, with the prompt in
-# quotes, in a code fence, as number one of a list, or with *Prompt:* before it. A generator would try to draw all of that.
-# So clean the reply up: what you want is **the first line that is a prompt**.
+# quotes, in a code fence, as number one of a list, or with *Prompt:* before it. A generator would try to draw all of
+# that. So clean the reply up: what you want is **the first line that is a prompt**.
 #
 # What is a matter of taste (capital letters, a full stop at the end) is left unchanged. And if nothing is left, say so
 # with a `ValueError`; an empty prompt makes a very random picture, and nobody would know why.
@@ -560,12 +561,12 @@ ASK_FOR_PROMPT = "Write a prompt for a text-to-image model that illustrates this
 #
 # <details><summary>Hint 2: what to remove</summary>
 #
-# `re.sub(r"^(\d+[.)]|[-*])\s+", "", line.strip())` removes a list marker: a number *with* a full stop or bracket, a dash
-# or an asterisk. The 2 of "2 red cats" is kept. `line.strip(" \"'`*“”")` removes quotes, straight and curly, and the like.
-# `re.sub(r"^(image )?prompt:", "", line, flags=re.IGNORECASE)` removes the word before it.
+# `re.sub(r"^(\d+[.)]|[-*])\s+", "", line.strip())` removes a list marker: a number *with* a full stop or bracket, a
+# dash or an asterisk. The 2 of "2 red cats" is kept. `line.strip(" \"'`*“”")` removes quotes, straight and curly, and
+# the like. `re.sub(r"^(image )?prompt:", "", line, flags=re.IGNORECASE)` removes the word before it.
 #
-# Do it in this order, and strip once more at the end: in `1. "a red cat"` the list marker comes before the quotes, and in
-# `"Prompt: a red cat"` and `Prompt: "a red cat"` the word is inside or before them.
+# Do it in this order, and strip once more at the end: in `1. "a red cat"` the list marker comes before the quotes, and
+# in `"Prompt: a red cat"` and `Prompt: "a red cat"` the word is inside or before them.
 # </details>
 #
 # <details><summary>Help: "expected string or bytes-like object, got 'AIMessage'"</summary>
@@ -583,9 +584,9 @@ def image_prompt(chat, text):
 
     Returns the first line of the reply that is a prompt. Removed are: a list marker before it ("1. ", "2) ", "- ",
     "* "); spaces, quotes (straight or curly), backticks and asterisks around it; "Prompt:" or "Image prompt:" before it, in
-    upper or lower case, inside the quotes or before them. What belongs to the prompt is kept: "2 red cats", a quote or a
-    colon in its middle. Left out are lines that are empty then, that end with a colon, or that begin with a code fence
-    (```). Raises ValueError if no line is left.
+    upper or lower case, inside the quotes or before them. What belongs to the prompt is kept: "2 red cats", a quote or
+    a colon in its middle. Left out are lines that are empty then, that end with a colon, or that begin with a code
+    fence (```). Raises ValueError if no line is left.
     """
     ### BEGIN SOLUTION
     chain = ChatPromptTemplate.from_messages([("human", ASK_FOR_PROMPT)]) | chat | StrOutputParser()
@@ -617,9 +618,9 @@ for keywords in (["cat", "newspaper"], ["rocket", "pizza"], ["astronaut", "potat
 
 # %% [markdown]
 # Three examples are only three examples. How often does it go well? Here is every second story once more. A prompt is
-# right if it has exactly the words that can be seen, no more and no fewer; all others are printed. The mini model is far from
-# perfect here: many of these heroes want something that it has never read about. What to look for in the wrong ones: what
-# kinds of mistakes are there?
+# right if it has exactly the words that can be seen, no more and no fewer. All others are printed. The mini model is
+# far from perfect here: many of these heroes want something that it has never read about. What to look for in the wrong
+# ones: what kinds of mistakes are there?
 
 # %%
 written = [image_prompt(chat, story) for story in STORIES[::2]]
@@ -630,18 +631,18 @@ for words, line in wrong:
     say("   prompt", line)
 
 # %% [markdown]
-# Where the model goes wrong, it leaves something out, adds things that no story mentioned, or writes something that is not a
-# prompt at all. Your function can't know: a refusal, too, is a line of text, and the generator would draw it. So this is
-# the part of the pipeline that fails most quietly: a wrong prompt makes a perfect picture of the wrong thing.
+# Where the model goes wrong, it leaves something out, adds things that no story mentioned, or writes something that is
+# not a prompt at all. Your function can't know: a refusal is a line of text, too, and the generator would draw it. So
+# this is the part of the pipeline that fails most quietly: a wrong prompt makes a perfect picture of the wrong thing.
 
 # %% [markdown]
 # ## Part 4 · Two judges
 #
 # *40 minutes*
 #
-# Somebody has to look at the pictures, and if the pipeline is to run unattended, a model has to. You know the first judge
-# from notebook 01: **CLIP** maps texts and pictures to vectors in one space, and the cosine of the angle between two of
-# them measures how well they fit.
+# Somebody has to look at the pictures, and if the pipeline is to run unattended, a model has to. You know the first
+# judge from notebook 01: **CLIP** maps texts and pictures to vectors in one space, and the cosine of the angle between
+# two of them measures how well they fit.
 #
 # ### Exercise 4 · `rate_image`
 #
@@ -670,9 +671,9 @@ def rate_image(text, image):
 checks.nb06.rate_image(rate_image)
 
 # %% [markdown]
-# The second judge takes another route. It lets a model **describe** the picture, without knowing what was asked for, and
-# then compares two *texts*: what was wanted, and what the model saw. The captioner is BLIP-2, from notebook 04; here it is
-# ready to use.
+# The second judge takes another route. It lets a model **describe** the picture, without knowing what was asked for,
+# and then compares two *texts*: what was wanted, and what the model saw. The captioner is BLIP-2, from notebook 04.
+# Here it is ready to use.
 
 
 # %% locked="captions"
@@ -695,8 +696,8 @@ def caption(image):
 #
 # *Difficulty ●●○○○ · 10 minutes · 9 points*
 #
-# Picture → caption → embedding, text → embedding, cosine. The captioner is a parameter, so that you can put another one in
-# its place (a person, say, or a chat model that sees).
+# Picture → caption → embedding, text → embedding, cosine. The captioner is a parameter, so that you can put another one
+# in its place: a chat model that sees, or even a person.
 #
 # <details><summary>Hint</summary>
 #
@@ -723,7 +724,8 @@ checks.nb06.rate_image_by_caption(rate_image_by_caption)
 
 # %% [markdown]
 # Let both look at the same three pictures. What to look for: they need not agree on the number, because a score has no
-# unit. What counts is whether they agree on the *order*. And the second judge gives a reason: its caption shows what it saw.
+# unit. What counts is whether they agree on the *order*. And the second judge gives a reason: its caption shows what it
+# saw.
 
 # %%
 prompts = ["a small red cat, in a room", "a large white rocket, at night", "two small yellow birds, in the snow"]
@@ -742,10 +744,11 @@ for prompt, image, seen in zip(prompts, drawn, captions(drawn)):
 # %% [markdown]
 # ### What a judge can't see
 #
-# Why two judges? Because each is blind in its own way, and that can be measured. We draw scenes with the course's drawing
-# code, so that we know what is in them, and give each judge two texts about a picture: the truth and a lie. There are
-# five kinds of lies. A judge that sees the difference gives the truth the higher score; one that sees none is right half of
-# the time, by chance. Guess before you run it: which lies does CLIP notice, and which does the captioner notice?
+# Why two judges? Because each is blind in its own way, and that can be measured. We draw scenes with the course's
+# drawing code, so that we know what is in them, and give each judge two texts about a picture: the truth and a lie.
+# There are five kinds of lies. A judge that sees the difference gives the truth the higher score. One that doesn't is
+# right half of the time, by chance. Guess before you run it: which lies does CLIP notice, and which does the captioner
+# notice?
 
 # %%
 rng, tests = Random(0), []
@@ -784,31 +787,32 @@ show.gallery(
 )
 
 # %% [markdown]
-# Compare each number in the table with 8 of 16, a guess. CLIP gives *one* number for the whole picture, and where that misses
-# lies, they are swaps: the words are the same, and only their order differs. Large CLIPs find those much harder. Many of
-# them read a text almost like a bag of words, in which nothing connects a colour with its thing (Yuksekgonul et al. 2022).
-# The captioner does well on clean drawings like these. On pictures from the generator it errs more often (see the captions
-# above), and sounds just as sure when it is wrong. So even where both judges agree, a lie may slip through, if it is of a
-# kind that neither can see. Keep that in mind when they choose for you.
+# Compare each number in the table with 8 of 16, a guess. CLIP gives *one* number for the whole picture, and the lies
+# that it misses are swaps: the words are the same, and only their order differs. Large CLIPs find those much harder.
+# Many of them read a text almost like a bag of words, in which nothing connects a colour with its thing (Yuksekgonul et
+# al. 2022). The captioner does well on clean drawings like these. On pictures from the generator it makes more mistakes
+# (see the captions above), and sounds just as sure when it is wrong. So even where both judges agree, a lie may slip
+# through, if it is of a kind that neither can see. Keep that in mind when they choose for you.
 #
 # ## Part 5 · Again, until it is good
 #
 # *45 minutes*
 #
 # The cheapest way to a better picture needs no better model: draw several, and keep the best. It works if two things
-# are true: the same prompt gives better and worse pictures, depending on the noise, and the judge can tell which is which.
+# are true: the same prompt gives better and worse pictures, depending on the noise, and the judge can tell which is
+# which.
 #
 # ### Exercise 6 · `best_of_n`
 #
 # *Difficulty ●●○○○ · 15 minutes · 9 points*
 #
-# Painter and judge are parameters: functions that you are given. So `best_of_n` works with any painter and any judge, and
-# it is easy to test: the check passes in a painter and a judge whose scores it knows.
+# Painter and judge are parameters: functions that you are given. So `best_of_n` works with any painter and any judge,
+# and it is easy to test: the check passes in a painter and a judge whose scores it knows.
 #
 # <details><summary>Help: "the best of [-0.3, -0.1, -0.2] is -0.1"</summary>
 #
-# A loop that starts with `best = 0` never finds anything below. A cosine can be negative. Start from the first picture, or
-# take `max`.
+# A loop that starts with `best = 0` never finds anything below. A cosine can be negative. Start from the first picture,
+# or take `max`.
 # </details>
 #
 # <details><summary>Help: the second of two equals wins</summary>
@@ -827,11 +831,11 @@ def best_of_n(text, prompt, n, *, generate, rate):
     rate: called once for each picture as rate(text, picture); returns a number, the higher the better.
 
     Returns (best picture, its score, list of all n scores in order); the first of equals wins.
-    Raises ValueError with a sentence that names n, before anything is drawn, where n is less than 1.
+    Raises ValueError with a sentence that names n, before anything is drawn, if n is less than 1.
     """
     ### BEGIN SOLUTION
     if n < 1:
-        raise ValueError(f"n should be 1 or more, but it is {n}: nothing has no best.")
+        raise ValueError(f"n should be 1 or more, but it is {n}: there is no best of nothing.")
     images = [generate(prompt, seed=seed) for seed in range(n)]
     scores = [rate(text, image) for image in images]
     best = scores.index(max(scores))
@@ -843,8 +847,8 @@ def best_of_n(text, prompt, n, *, generate, rate):
 checks.nb06.best_of_n(best_of_n)
 
 # %% [markdown]
-# Here is a painter for it. It calls your `txt2img`, one picture at a time. Look at the scores first, then count the cars
-# in the picture that won: is this judge the right one for this prompt?
+# Here is a painter for it. It calls your `txt2img`, one picture at a time. Look at the scores first, then count the
+# cars in the picture that won: is this judge the right one for this prompt?
 
 
 # %% locked="draw_one"
@@ -862,17 +866,17 @@ show.gallery([best], [f"best of {len(scores)}"], alt=[f"the best of {len(scores)
 # %% [markdown]
 # ### How much does n buy?
 #
-# To find out, we would have to run best of 1, best of 2, … many times each and take means. There is a trick that needs only
-# one pool of pictures. Sort the scores. Of all the ways to pick $n$ out of $N$ pictures, in
-# $\binom{i-1}{n-1}$ the $i$-th smallest is the best (it is in, and the other $n-1$ are among the $i-1$ below). So the mean
-# over *all* possible picks can be computed exactly:
+# To find out, we would have to run best of 1, best of 2, … many times each and take means. There is a trick that needs
+# only one pool of pictures. Sort the scores. Of all the ways to pick $n$ out of $N$ pictures, in $\binom{i-1}{n-1}$ the
+# $i$-th smallest is the best (it is in, and the other $n-1$ are among the $i-1$ below). So the mean over *all* possible
+# picks can be computed exactly:
 #
 # $$\mathbb E[\text{best of } n] = \sum_{i=n}^{N} s_{(i)} \binom{i-1}{n-1} \Big/ \binom{N}{n}$$
 #
-# We draw 8 pictures for each of three prompts that are hard for the model, and plot two curves: how much the mean score of
-# the chosen picture gains over that of a single picture. The first curve is by the judge that *chose* (CLIP). It must
-# rise: the best of more is never worse. The second is by the *other* judge, which had no say, for the pictures that CLIP
-# chose. If that one rises too, there is reason to believe that the pictures have become better.
+# We draw 8 pictures for each of three prompts that are hard for the model, and plot two curves: how much the mean score
+# of the chosen picture gains over that of a single picture. The first curve is by the judge that *chose* (CLIP). It
+# must rise: the best of more pictures is never worse. The second is by the *other* judge, which had no say, for the
+# pictures that CLIP chose. If that one rises too, there is reason to believe that the pictures have become better.
 
 # %%
 prompts = [
@@ -914,8 +918,8 @@ print(ends)
 # %% [markdown]
 # The first curve flattens: the first few pictures bring most of the gain, and each further one brings less, at the same
 # price. Stop where the gain is no longer worth it. Does the second curve follow, and how far? What CLIP prefers in one
-# picture over another counts only as far as another judge can see it as well. (There are 24 pictures, so a small rise or
-# fall of the second curve means nothing.)
+# picture over another counts only as far as another judge can see it as well. (There are 24 pictures, so a small rise
+# or fall of the second curve means nothing.)
 #
 # Numbers are not pictures. So here is the whole pool, from the picture that CLIP likes least, on the left, to the one
 # that it likes best. What does it seem to go by: the number of cars, the colour of the boat, the shape of the moon?
@@ -941,12 +945,13 @@ for prompt in prompts:
 #
 # Best of n pays for n pictures even when the first was perfect. If you know what is good enough, stop there. But never
 # loop without a limit: with a threshold that no picture reaches, the loop would go on for ever. When the tries run out,
-# return the best so far, and **say so**. A function that quietly returns what was not asked for is worse than one that fails.
+# return the best so far, and **say so**. A function that quietly returns what was not asked for is worse than one that
+# fails.
 #
 # <details><summary>Hint</summary>
 #
-# Keep the list of scores and the best picture as you go. `return` as soon as a score is at least the threshold; the code
-# after the loop then runs only if no score was.
+# Keep the list of scores and the best picture as you go. `return` as soon as a score is at least the threshold; the
+# code after the loop then runs only if no score was.
 # </details>
 
 
@@ -958,9 +963,9 @@ def until_accepted(text, prompt, threshold, max_tries, *, generate, rate):
     threshold: the first picture whose score is at least this is accepted, and no further one is drawn.
     max_tries: the most pictures to draw.
 
-    Returns (picture, its score, list of the scores so far). When the tries run out: the best so far, the first of equals,
-    after printing a sentence that says so, with the number of tries.
-    Raises ValueError with a sentence that names max_tries, before anything is drawn, where it is less than 1.
+    Returns (picture, its score, list of the scores so far). When the tries run out: the best so far, the first of
+    equals, after printing a sentence that says so, with the number of tries.
+    Raises ValueError with a sentence that names max_tries, before anything is drawn, if it is less than 1.
     """
     ### BEGIN SOLUTION
     if max_tries < 1:
@@ -981,9 +986,9 @@ def until_accepted(text, prompt, threshold, max_tries, *, generate, rate):
 checks.nb06.until_accepted(until_accepted)
 
 # %% [markdown]
-# A threshold should come from a measurement, not out of thin air. From the pool above we know which scores are usual. Take
-# one that three of the eight pictures reach: how many tries should that need on average? Then ask for much more than the
-# best picture of the pool has, and see what your function prints when it has to give up.
+# A threshold should come from a measurement, not out of thin air. From the pool above we know which scores are usual.
+# Take one that three of the eight pictures reach: how many tries should that need on average? Then ask for much more
+# than the best picture of the pool has, and see what your function prints when it has to give up.
 
 # %%
 prompt = prompts[1]
@@ -998,15 +1003,16 @@ for threshold, most in ((ranked[-3], 8), (ranked[-1] + 0.1, 3)):
 #
 # *25 minutes*
 #
-# All parts are there. The last step is to connect them, and to keep **everything that they returned**. When a picture
-# is wrong, the record shows which stage to blame: is the text about the keywords? Is the prompt about the text? Is the
-# picture about the prompt?
+# All the parts are there. The last step is to connect them, and to keep **everything that they returned**. When a
+# picture is wrong, the record shows which stage to blame: is the text about the keywords? Is the prompt about the text?
+# Is the picture about the prompt?
 #
-# `show_record(record)` from the helpers shows a record in one figure, texts on the left, picture and scores on the right.
+# `show_record(record)` from the helpers shows a record in one figure, texts on the left, picture and scores on the
+# right.
 #
-# Frameworks offer such parts ready-made. In *Haystack* each stage is a component, and the pipeline is a graph of them that
-# can be saved as a file. *LlamaIndex* specialises in what Part 2 does, finding the right text among many, and *LM Studio*
-# runs chat models on your own computer behind an API like OpenAI's, so it would take our endpoint's place.
+# Frameworks offer such parts ready-made. In *Haystack* each stage is a component, and the pipeline is a graph of them
+# that can be saved as a file. *LlamaIndex* specialises in what Part 2 does, finding the right text among many, and *LM
+# Studio* runs chat models on your own computer behind an API like OpenAI's, so it would take our endpoint's place.
 #
 # ### Exercise 8 · `run_pipeline`
 #
@@ -1069,11 +1075,11 @@ record = run_pipeline(["rocket", "pizza"], n=3)
 #
 # *50 minutes*
 #
-# In your pipeline *you* have decided what happens next: search, prompt, draw, rate, keep the best. An **agent** leaves that
-# decision to the chat model. The model gets a request in plain words and a list of **tools**: functions, each with a name,
-# parameters and a description. Its reply is then either text, or a **tool call**: the name of a tool and the arguments. A
-# loop around the model carries out the call, adds the result to the messages, and asks the model again, until a reply
-# calls no tool:
+# In your pipeline *you* decide what happens next: search, prompt, draw, rate, keep the best. An **agent** leaves that
+# decision to the chat model. The model gets a request in plain words and a list of **tools**: functions, each with a
+# name, parameters and a description. Its reply is then either text, or a **tool call**: the name of a tool and the
+# arguments. A loop around the model carries out the call, adds the result to the messages, and asks the model again,
+# until a reply calls no tool:
 #
 # ```
 #  request ─▶ chat model ─▶ tool call ─▶ draw(…) or rate(…)
@@ -1089,8 +1095,8 @@ record = run_pipeline(["rocket", "pizza"], n=3)
 # | its input is | values for its parameters | a sentence |
 # | a failure | belongs to one stage, and the record shows which | can be any step, and only the transcript shows which |
 #
-# A tool call is only text. Look at one: the cell offers a tool to the mini chat model, which has learned to call tools that
-# draw and rate. What to look for: does the model draw? And which of its words come from the request?
+# A tool call is only text. Look at one: the cell offers a tool to the mini chat model, which has learned to call tools
+# that draw and rate. What to look for: does the model draw? And which of its words come from the request?
 
 
 # %%
@@ -1105,53 +1111,54 @@ reply = chat.bind_tools([draw_picture]).invoke("Draw a small red cat, in a room.
 print("The model replies:", [(call["name"], call["args"]) for call in reply.tool_calls])
 
 # %% [markdown]
-# It has only *named* a function and its argument. Nothing is drawn until some code calls that function. So your code decides
-# what can happen at all: a model can only ask for the tools that it is offered.
+# It has only *named* a function and its argument. Nothing is drawn until some code calls that function. So your code
+# decides what can happen at all: a model can only ask for the tools that it is offered.
 #
 # ### Exercise 9 · `picture_agent`
 #
 # *Difficulty ●●●○○ · 30 minutes · 14 points*
 #
-# Build the agent with LangChain's `create_agent`, which is the loop above. It takes a chat model and a list of tools, and you
-# write the two tools, `draw` and `rate`. Three things need care:
+# Build the agent with LangChain's `create_agent`, which is the loop above. It takes a chat model and a list of tools,
+# and you write the two tools, `draw` and `rate`. Three things need care:
 #
-# - **The chat model never sees a picture.** It reads text. So `draw` keeps the picture and returns an *id*, and `rate` takes
-#   that id and returns a *score*.
-# - **A model makes mistakes.** It may ask for a picture that does not exist. An exception would end everything. A result that
-#   explains the mistake lets the model try again.
+# - **The chat model never sees a picture.** It reads text. So `draw` keeps the picture and returns an *id*, and `rate`
+#   takes that id and returns a *score*.
+# - **A model makes mistakes.** It may ask for a picture that does not exist. An exception would end everything. A
+#   result that explains the mistake lets the model try again.
 # - **A model may never stop.** So the limit belongs in your code, not in the request.
 #
 # <details><summary>Hint 1: the plan</summary>
 #
-# Inside of `picture_agent`: a dict from ids to pictures, and two functions that use it, each with `@tool` above it. The type
-# hints become the parameters that the model is offered, the docstring becomes the description. A dict that a tool returns
-# reaches the model as JSON. Then `create_agent(model, [the two tools], middleware=[the limit])`.
+# Inside `picture_agent`: a dict from ids to pictures, and two functions that use it, each with `@tool` above it. The
+# type hints become the parameters that the model is offered, and the docstring becomes the description. A dict that a
+# tool returns reaches the model as JSON. Then `create_agent(model, [the two tools], middleware=[the limit])`.
 # </details>
 #
 # <details><summary>Hint 2: the limit</summary>
 #
-# `ToolCallLimitMiddleware` counts tool calls. Its `run_limit` is for one request. `exit_behavior` sets what happens beyond the
-# limit: with `"continue"` the call is refused and the model is asked again (for ever, if it does not learn), with `"error"` an
-# exception is raised and all messages are lost, with `"end"` a last message is added and you get what there is.
+# `ToolCallLimitMiddleware` counts tool calls. Its `run_limit` applies to one request. `exit_behavior` sets what happens
+# beyond the limit: with `"continue"` the call is refused and the model is asked again (for ever, if it does not learn),
+# with `"error"` an exception is raised and all messages are lost, with `"end"` a last message is added and you get all
+# messages up to there.
 # </details>
 #
 # <details><summary>Hint 3: the numbers</summary>
 #
-# A model may call two tools in one message, and LangChain then runs both **at the same time**, in two threads. If each reads
-# `len(pictures)` before either has finished, both draw picture number 1. `itertools.count` is safe: `next` on it never
-# returns the same number twice.
+# A model may call two tools in one message, and LangChain then runs both **at the same time**, in two threads. If each
+# reads `len(pictures)` before either has finished, both draw picture number 1. `itertools.count` is safe: `next` on it
+# never returns the same number twice.
 # </details>
 #
 # <details><summary>Help: "'StructuredTool' object is not callable"</summary>
 #
-# Your tool is called `rate`, and so is the parameter of `picture_agent`. Inside, the name means the tool, which calls itself.
-# Give the function another name, and the tool its name by `@tool("rate")`.
+# Your tool is called `rate`, and so is the parameter of `picture_agent`. Inside, the name means the tool, which calls
+# itself. Give the function another name, and set the tool's name with `@tool("rate")`.
 # </details>
 #
 # <details><summary>Help: "Function must have a docstring if description not provided"</summary>
 #
-# All that the model knows about a tool is its name, its parameters and its description. So a tool needs a docstring with
-# what it does and what it returns.
+# All that the model knows about a tool is its name, its parameters and its description. So a tool needs a docstring
+# with what it does and what it returns.
 # </details>
 
 
@@ -1161,16 +1168,17 @@ def picture_agent(model, *, generate, rate):
 
     Args:
         model: a LangChain chat model that can call tools. It is offered two, with these names and parameters:
-            draw(prompt) draws a new picture and returns its id, "p1" for the agent's first picture, "p2" for the second …;
-            rate(picture_id, text) returns the score of that picture for that text, with two decimals or more. For an unknown
-            id it raises nothing, but returns a text that names the ids that there are.
-        generate: the painter, called as generate(prompt, seed=i), with i = 0 for the agent's first picture, 1 for the second …,
-            also if the model calls draw twice in one message.
+            draw(prompt) draws a new picture and returns its id, "p1" for the agent's first picture, "p2" for the second
+            …; rate(picture_id, text) returns the score of that picture for that text, with two decimals or more. For an
+            unknown id it raises nothing, but returns a text that names the ids that exist.
+        generate: the painter, called as generate(prompt, seed=i), with i = 0 for the agent's first picture, 1 for the
+            second …, also if the model calls draw twice in one message.
         rate: the judge, called as rate(text, picture).
 
     Returns:
-        An agent of LangChain's create_agent, with its own pictures. For each request it carries out at most six tool calls.
-        If the model wants a seventh, the agent stops with a last message that calls no tool, and raises no error.
+        An agent of LangChain's create_agent, with its own pictures. For each request it carries out at most six tool
+        calls. If the model wants a seventh, the agent stops with a last message that calls no tool, and raises no
+        error.
     """
     ### BEGIN SOLUTION
     numbers, pictures = count(1), {}
@@ -1198,8 +1206,8 @@ def picture_agent(model, *, generate, rate):
 checks.nb06.picture_agent(picture_agent)
 
 # %% [markdown]
-# Now with the local chat model, your painter and your judge. An agent is asked with a list of messages and returns the
-# longer list. Read it line by line, like the record of the pipeline: which step did the model choose, and why?
+# Now with the local chat model, your painter and your judge. You pass an agent a list of messages, and it returns a
+# longer one. Read it line by line, like the record of the pipeline: which step did the model choose, and why?
 
 
 # %% locked="transcript"
@@ -1243,11 +1251,12 @@ show.gallery(
 # %% [markdown]
 # ### The same ten tasks
 #
-# Is an agent better than a pipeline? Give both the same ten tasks, the same painter, the same judge and the same limit: three
-# pictures, each drawn and rated, are six calls. `until_accepted` stands for the pipeline: a person has read the request and
-# filled in the parameters. The agent reads the request itself. A task is done if the picture that is handed over has a
-# score of at least the threshold. The cell also counts pictures, requests to the chat model, and seconds. Guess first:
-# which gets there more often, and which is faster?
+# Is an agent better than a pipeline? Give both the same ten tasks, the same painter, the same judge and the same limit
+# of six calls: three pictures, each drawn and rated. `until_accepted` stands for the pipeline: a person has read the
+# request and filled in the parameters. The agent reads the request itself. A task is done if the picture that is handed
+# over has a score of at least the threshold. The cell also counts pictures, requests to the chat model, and seconds. It
+# sends all ten tasks at once, as ten users would, because the endpoint draws and answers in batches.
+# Guess first: which gets there more often, and which is faster?
 
 # %%
 wishes = [
@@ -1267,8 +1276,7 @@ THRESHOLD = 0.74
 
 def by_pipeline(wish):
     """The picture that until_accepted hands over, all prompts that were drawn, and the requests to a chat model: none."""
-    with redirect_stdout(io.StringIO()):
-        image, _, scores = until_accepted(wish, wish, THRESHOLD, 3, generate=draw_one, rate=rate_rounded)
+    image, _, scores = until_accepted(wish, wish, THRESHOLD, 3, generate=draw_one, rate=rate_rounded)
     return image, [wish] * len(scores), 0
 
 
@@ -1286,7 +1294,8 @@ print("{:10}{:>10}{:>10}{:>15}{:>8}".format("", "done", "pictures", "chat reques
 handed_over, scores, tried = {}, {}, {}
 for name, solve in (("pipeline", by_pipeline), ("agent", by_agent)):
     clock = time.perf_counter()
-    handed_over[name], tried[name], asked = zip(*[solve(wish) for wish in wishes])
+    with ThreadPoolExecutor(len(wishes)) as pool, redirect_stdout(io.StringIO()):
+        handed_over[name], tried[name], asked = zip(*pool.map(solve, wishes))
     seconds = time.perf_counter() - clock
     pairs = zip(wishes, handed_over[name])
     scores[name] = [0 if image is None else rate_rounded(wish, image) for wish, image in pairs]
@@ -1294,9 +1303,9 @@ for name, solve in (("pipeline", by_pipeline), ("agent", by_agent)):
     print(f"{name:10}{done:>10}{sum(map(len, tried[name])):10}{sum(asked):15}{seconds:6.0f} s")
 
 # %% [markdown]
-# Here are the pictures that were handed over for five of the tasks, with their scores (the pipeline's first), and below them
-# the agent's prompts where it drew more than once. After a low score it does what the pipeline can't: it **rewords the
-# prompt**. Does that help? And is every low score deserved, or does the judge fail where the painter did not?
+# Here are the pictures that were handed over for five of the tasks, with their scores (the pipeline's first), and below
+# them the agent's prompts where it drew more than once. After a low score it does what the pipeline can't: it **rewords
+# the prompt**. Does that help? And is every low score deserved, or does the judge fail where the painter did not?
 
 # %%
 blank = Image.new("RGB", (128, 128), "lightgrey")
@@ -1313,8 +1322,8 @@ for prompts in tried["agent"]:
 
 # %% [markdown]
 # Compare the columns of the table. The agent takes the same steps as the pipeline, and it pays for each decision with a
-# request to the chat model: in seconds here, in money elsewhere. What it buys you is the *sentence*. Here are three other
-# requests for the same code. The first asks for no check, the second sets a lower limit, and the third wants two
+# request to the chat model: in seconds here, in money elsewhere. What it buys you is the *sentence*. Here are three
+# other requests for the same code. The first asks for no check, the second sets a lower limit, and the third wants two
 # pictures. Does the model do what each of them says?
 
 # %%
@@ -1328,21 +1337,22 @@ for request in (
     print()
 
 # %% [markdown]
-# So which of the two? If you can write the steps down, write them down: a pipeline is faster, costs less, can be tested stage by
-# stage, and fails where you can see it. An agent is worth its price where the steps depend on the user's words or on what
-# comes back. Often the best answer is both: a pipeline in which one stage is an agent with two or three tools, a limit, and
-# a transcript that you keep.
+# So which of the two? If you can write the steps down, write them down: a pipeline is faster, costs less, can be tested
+# stage by stage, and fails where you can see it. An agent is worth its price where the steps depend on the user's words
+# or on what comes back. Often the best answer is both: a pipeline in which one stage is an agent with two or three
+# tools, a limit, and a transcript that you keep.
 #
-# With a larger model nothing changes but `chat`: `picture_agent(chat_model("text", provider="groq"), …)` runs your two tools with
-# Groq's model, and `provider="nvidia"` with NVIDIA's. They also read the tools' descriptions, which the mini model ignores.
+# With a larger model nothing changes but `chat`: `picture_agent(chat_model("text", provider="groq"), …)` runs your two
+# tools with Groq's model, and `provider="nvidia"` with NVIDIA's. They also read the tools' descriptions, which the mini
+# model ignores.
 
 # %% [markdown]
 # ## Part 8 · Two settings: steps and adapters
 #
 # *40 minutes*
 #
-# **Steps.** Best of n asks for more pictures; a larger number of steps asks for more work on each. Which is the better way
-# to spend your seconds? First, the effect of steps: the same two prompts and seeds with more and more of them.
+# **Steps.** Best of n asks for more pictures, and a larger number of steps for more work on each. Which is the better
+# way to spend your seconds? First, the effect of steps: the same two prompts and seeds with more and more of them.
 
 # %%
 looked_at = ["a small red cat on a large blue sofa, in a room", "a large yellow boat, by the sea"]
@@ -1362,13 +1372,13 @@ for column, number in enumerate(steps):
     )
 
 # %% [markdown]
-# The time grows with the steps; the score soon does not. Four steps are enough here because the endpoint draws with an
-# adapter that was trained for few steps, unless a request asks for guidance; the model alone takes 25. So with a budget of
-# 16 steps, one picture of 16 steps competes with four of 4: less work on each, but four tries. The pictures of Part 5 were
-# drawn with 4 steps for that reason. In "going further" you can find out where the best point lies.
+# The time grows with the steps, but the score soon stops growing. Four steps are enough here because the endpoint draws
+# with an adapter that was trained for few steps, unless a request asks for guidance. The model alone takes 25. So with
+# a budget of 16 steps, one picture of 16 steps competes with four of 4: less work on each, but four tries. The pictures
+# of Part 5 were drawn with 4 steps for that reason. In "going further" you can find out where the best point lies.
 #
-# **Adapters.** The second setting does not change how long the model works but what it knows. A LoRA adapter (notebook 01) is
-# a small set of weights beside the large ones. In the web UI it is a file in a folder, and a prompt calls it by name:
+# **Adapters.** The second setting does not change how long the model works but what it knows. A LoRA adapter (notebook 01)
+# is a small set of weights beside the large ones. In the web UI it is a file in a folder, and a prompt calls it by name:
 # `a snowman <lora:snowman:0.8>`. The number is a **weight**: the adapter's part is multiplied by it, so that 0 is the old
 # model and 1 the adapter as trained, with everything in between and beyond possible. The tag itself is not part of the
 # prompt that is drawn. Our endpoint works the same way. This is what it has now:
@@ -1385,10 +1395,10 @@ answer = requests.post(f"{api}/txt2img", json={"prompt": "a snowman <lora:snowma
 print(answer.status_code, answer.json()["errors"])
 
 # %% [markdown]
-# The one it has is that adapter for few steps. We train another in a few seconds, on 16 drawings of a snowman, which our
-# model has never seen, and without the precautions against forgetting that you took in notebook 01. So look out for side
-# effects. This happens in the notebook's own copy of the model. At the end the adapter is saved as a file into the folder
-# where the endpoint looks for adapters, as you would with one that you have downloaded.
+# The one it has is that adapter for few steps. We train another in a few seconds, on 16 drawings of a snowman, which
+# our model has never seen, and without the precautions against forgetting that you took in notebook 01. So look out for
+# side effects. This happens in the notebook's own copy of the model. At the end the adapter is saved as a file into the
+# folder where the endpoint looks for adapters, as you would with one that you have downloaded.
 
 # %%
 from peft import LoraConfig
@@ -1438,11 +1448,12 @@ pipe.unet.delete_adapters("snowman")
 print("Adapters:", loras())
 
 # %% [markdown]
-# Now your own `txt2img` can draw with it: the name is in the prompt. (`<lora:few_step:0>` switches the other adapter off, so
-# that the weight is all that differs.) The upper row asks for a snowman, the lower one for something that the model has
-# always known. Don't expect our drawings: after such a short training you get a sketch, something white with a head and a
-# dark hat. What to look for: what did the model draw for *a snowman* before it had learned the word? At which weight does
-# the white figure appear? And what becomes of it, and of the cat, beyond the weight of 1 that it was trained with?
+# Now your own `txt2img` can draw with it: the name is in the prompt. (`<lora:few_step:0>` switches the other adapter
+# off, so that the weight is all that differs.) The upper row asks for a snowman, the lower one for something that the
+# model has always known. Don't expect our drawings: after such a short training you get a sketch, something white with
+# a head and a dark hat. What to look for: what did the model draw for *a snowman* before it had learned the word? At
+# which weight does the white figure appear? And what becomes of it, and of the cat, beyond the weight of 1 that it was
+# trained with?
 
 # %%
 weights = (0, 0.5, 1, 2)
@@ -1459,10 +1470,10 @@ for weight, new, cat in zip(weights, likeness, rows[1]):
     )
 
 # %% [markdown]
-# Up to 1 the cat stays a cat. Beyond that, it is pushed away from what it was, though nobody asked for a snowman in that row:
-# an adapter acts on *everything* that the model draws, not only on prompts with its word. So it is a trade-off, and the
-# weight sets how much of it you want. That is why people who share adapters write "use with 0.6 to 0.8" beside them, and
-# why a pipeline that uses one should be judged on its *old* prompts, too.
+# Up to 1 the cat stays a cat. Beyond that, it is pushed away from what it was, though nobody asked for a snowman in
+# that row: an adapter acts on *everything* that the model draws, not only on prompts with its word. So it is a
+# trade-off, and the weight sets how much of it you want. That is why people who share adapters write "use with 0.6 to
+# 0.8" beside them, and why a pipeline that uses one should be judged on its *old* prompts, too.
 
 # %% [markdown]
 # ## Part 9 · Two questions, flashcards, going further
@@ -1474,34 +1485,35 @@ for weight, new, cat in zip(weights, likeness, rows[1]):
 # %% [markdown] written="best_of_many" points=4
 # ### Question 1 · Best of 400
 #
-# A classmate raises n from 4 to 400. The mean CLIP score of the chosen pictures rises from 0.71 to 0.83, and she writes:
-# "The pictures are now much better." What can she really conclude? What could a picture with a very high score be like,
-# and how could she find out?
+# A classmate raises n from 4 to 400. The mean CLIP score of the chosen pictures rises from 0.71 to 0.83, and she
+# writes: "The pictures are now much better." What can she really conclude? What could a picture with a very high score
+# be like, and how could she find out?
 #
 # ### BEGIN MARK SCHEME
-# - 1 point: the score of the chosen must rise with n, whatever the pictures are like, since it is the judge's own maximum
+# - 1 point: the score of the chosen must rise with n, whatever the pictures are like, since it is the judge's own
+#   maximum
 # - 1 point: what may have been chosen: pictures that please the judge by its blind spots or by chance (a wrong count or
 #   swapped colours that CLIP does not mind, odd textures), not better ones
 # - 1 point: a check by a judge who had no say: the caption score, another model, people who don't know which is which
-# - 1 point: names a further fair argument: the gain flattens while the price grows in a straight line; or the comparison
-#   should be made with prompts or pictures that the choice was not made with
+# - 1 point: names a further fair argument: the gain flattens while the price grows in a straight line; or the
+#   comparison should be made with prompts or pictures that the choice was not made with
 # ### END MARK SCHEME
 #
 # ### BEGIN SOLUTION
-# That the best of 400 has a higher score than the best of 4 is not a finding: a maximum over more numbers is larger, even if
-# all pictures were equally good and the scores only noise. With 400 tries she also searches for the judge's weak spots. A
-# picture that CLIP overrates, say with the colours of cat and sofa exchanged, wins for sure once it is drawn. She should
-# use a judge that took no part in the choice: the caption judge, another CLIP, or friends who see a best of 4 and a
-# best of 400 side by side without knowing which is which. And she should weigh the gain against the price, which is a
-# hundredfold, while most of the gain came with the first few pictures.
+# That the best of 400 has a higher score than the best of 4 is not a finding: a maximum over more numbers is larger,
+# even if all pictures were equally good and the scores only noise. With 400 tries she also searches for the judge's
+# weak spots. A picture that CLIP overrates, say with the colours of cat and sofa exchanged, wins for sure once it is
+# drawn. She should use a judge that took no part in the choice: the caption judge, another CLIP, or friends who see a
+# best of 4 and a best of 400 side by side without knowing which is which. And she should weigh the gain against the
+# price, which is a hundredfold, while most of the gain came with the first few pictures.
 # ### END SOLUTION
 
 # %% [markdown] written="which_stage" points=4
 # ### Question 2 · Which stage was it?
 #
-# Somebody asks your pipeline for *dog, bone*. The picture shows a blue horse by the sea, very well drawn, and both judges
-# give it high scores. How is that possible? In which order would you look at the record? Name two checks that would have
-# caught it.
+# Somebody asks your pipeline for *dog, bone*. The picture shows a blue horse by the sea, very well drawn, and both
+# judges give it high scores. How is that possible? In which order would you look at the record? Name two checks that
+# would have caught it.
 #
 # ### BEGIN MARK SCHEME
 # - 1 point: both judges compare the picture with the *prompt*; if the prompt was wrong, a good score says nothing about
@@ -1517,16 +1529,16 @@ for weight, new, cat in zip(weights, likeness, rows[1]):
 # The judges only see prompt and picture. If the chat model wrote "a large blue horse, by the sea", a perfect blue horse
 # gets full marks from both. I would read the record from the front: does the text have a dog and a bone? If not, the
 # search is to blame. If yes, is the prompt about that dog? If not, it was the chat model. Only then would I look at the
-# picture. Two checks that would have caught it: after each stage see whether a keyword, or at least the main noun of the
-# text, is still there (and ask the chat model again if not), and let one judge compare the picture's caption with the
-# keywords instead of the prompt.
+# picture. Two checks that would have caught it: after each stage see whether a keyword, or at least the main noun of
+# the text, is still there (and ask the chat model again if not), and let one judge compare the picture's caption with
+# the keywords instead of the prompt.
 # ### END SOLUTION
 
 # %% [markdown]
 # ### Flashcards
 #
 # Fifteen cards to keep. Read the question, answer aloud, flip. The cell also writes the same cards as a deck for Anki,
-# which asks you again just before you forget; importing it twice does not double your cards.
+# which asks you again just before you forget. Importing it twice does not double your cards.
 
 # %%
 cards = flashcards.find("06_generation_pipeline")
@@ -1540,7 +1552,7 @@ print("Wrote generation_pipeline.apkg; open it with Anki.")
 # | you can | with | part |
 # |---|---|---|
 # | draw over HTTP, and explain each way in which that can fail | `txt2img`, `requests` | 1 |
-# | find a text by its rare words, and let a model write after it | `get_text`, inverse document frequency, RAG | 2 |
+# | find a text by its rare words, and let a model write one like it | `get_text`, inverse document frequency, RAG | 2 |
 # | get a clean prompt out of a chat model's reply | `image_prompt` | 3 |
 # | judge a picture in two ways, and measure what each judge misses | `rate_image`, `rate_image_by_caption` | 4 |
 # | get a better picture without a better model, and know what it costs | `best_of_n`, `until_accepted` | 5 |
@@ -1552,13 +1564,13 @@ print("Wrote generation_pipeline.apkg; open it with Anki.")
 #
 # - **Where is the best point?** With a budget of 16 steps draw 16 pictures of 1 step, 8 of 2, 4 of 4, 1 of 16. Plot the
 #   second judge's score of the best one over the steps.
-# - **A tool that sees.** Give the agent a third tool, `describe(picture_id)`, which returns BLIP-2's caption. Does it use it?
-#   The mini model was not trained with it; a larger one will be able to say *why* it draws again.
-# - **A stricter judge.** Ask the VQA model of notebook 02 about every noun of the prompt ("What colour is the cat?") and
-#   take the share of right answers as the score. Does it see swapped colours?
+# - **A tool that sees.** Give the agent a third tool, `describe(picture_id)`, which returns BLIP-2's caption. Does it
+#   use it? The mini model was not trained with it. A larger one will be able to say *why* it draws again.
+# - **A stricter judge.** Ask the VQA model of notebook 02 about every noun of the prompt ("What colour is the cat?")
+#   and take the share of right answers as the score. Does it see swapped colours?
 # - **Negative prompts.** Add `negative_prompt` to `txt2img`. Which words help on our model, and how do you know?
-# - **Search by meaning.** *kitten* finds no cat. Embed keywords and stories with CLIP's text encoder, and compare with the
-#   search by words: where does each fail? Then add both scores.
+# - **Search by meaning.** *kitten* finds no cat. Embed keywords and stories with CLIP's text encoder, and compare with
+#   the search by words: where does each fail? Then add both scores.
 # - **Check the prompt.** When no noun of the story is in the prompt, let `image_prompt` ask again, with the reason.
 # - **Full size.** Start a web UI with `--api`, put its address into `draw_one`, a larger chat model into `chat_model`
 #   (`provider="groq"`), and run pipeline and agent again. Which stage has gained most?
@@ -1566,7 +1578,8 @@ print("Wrote generation_pipeline.apkg; open it with Anki.")
 # ### References
 #
 # - *AUTOMATIC1111, Stable Diffusion web UI: API*, [github.com/AUTOMATIC1111/stable-diffusion-webui/wiki/API](https://github.com/AUTOMATIC1111/stable-diffusion-webui/wiki/API)
-# - Spärck Jones 1972, *A Statistical Interpretation of Term Specificity and Its Application in Retrieval*, Journal of Documentation 28: inverse document frequency
+# - Spärck Jones 1972, *A Statistical Interpretation of Term Specificity and Its Application in Retrieval*, Journal of
+#   Documentation 28: inverse document frequency
 # - Lewis et al. 2020, *Retrieval-Augmented Generation for Knowledge-Intensive NLP Tasks*, [arXiv:2005.11401](https://arxiv.org/abs/2005.11401)
 # - Hessel et al. 2021, *CLIPScore: A Reference-free Evaluation Metric for Image Captioning*, [arXiv:2104.08718](https://arxiv.org/abs/2104.08718)
 # - Li et al. 2023, *BLIP-2*, [arXiv:2301.12597](https://arxiv.org/abs/2301.12597): the captioner
@@ -1575,7 +1588,8 @@ print("Wrote generation_pipeline.apkg; open it with Anki.")
 # - Thrush et al. 2022, *Winoground: Probing Vision and Language Models for Visio-Linguistic Compositionality*, [arXiv:2204.03162](https://arxiv.org/abs/2204.03162): the same words in another order
 # - Yuksekgonul et al. 2022, *When and why vision-language models behave like bags-of-words, and what to do about it?*, [arXiv:2210.01936](https://arxiv.org/abs/2210.01936)
 # - Yao et al. 2022, *ReAct: Synergizing Reasoning and Acting in Language Models*, [arXiv:2210.03629](https://arxiv.org/abs/2210.03629): the loop of an agent
-# - Yao et al. 2024, *τ-bench: A Benchmark for Tool-Agent-User Interaction in Real-World Domains*, [arXiv:2406.12045](https://arxiv.org/abs/2406.12045): how often agents get there
+# - Yao et al. 2024, *τ-bench: A Benchmark for Tool-Agent-User Interaction in Real-World Domains*,
+#   [arXiv:2406.12045](https://arxiv.org/abs/2406.12045): how often agents succeed
 # - Anthropic 2024, *Building effective agents*, [anthropic.com/engineering/building-effective-agents](https://www.anthropic.com/engineering/building-effective-agents): when a pipeline is enough
 # - *LangChain: Agents* (2026), [docs.langchain.com/oss/python/langchain/agents](https://docs.langchain.com/oss/python/langchain/agents): `create_agent` and its middleware
 # - Hu et al. 2021, *LoRA: Low-Rank Adaptation of Large Language Models*, [arXiv:2106.09685](https://arxiv.org/abs/2106.09685)

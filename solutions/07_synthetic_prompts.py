@@ -10,26 +10,26 @@
 # # 07 · Synthetic prompts
 #
 # You upload a photo, click *more like this*, and a moment later there are four new pictures of the same subject: one at
-# night, one as a pencil sketch, one in the snow. Many image services have such a button, and behind it is always the same
-# chain. One model looks at the picture and says what it sees. Another makes several prompts out of that sentence. A third
-# draws them. Nobody typed a prompt; they are **synthetic prompts**.
+# night, one as a pencil sketch, one in the snow. Many image services have such a button, and behind it is always the
+# same chain. One model looks at the picture and says what it sees. Another makes several prompts out of that sentence.
+# A third draws them. Nobody typed these prompts: they are **synthetic prompts**.
 #
-# In this last notebook you build that button out of everything the course has taught you, run it on four pictures, hand in
-# the result, and have it judged. It is the course's assessment: at the end there is a certificate.
+# In this last notebook you build that button out of everything the course has taught you, run it on four pictures, hand
+# in the result, and have it judged. It is the course's assessment: at the end there is a certificate.
 #
 # The models are the small ones of the picture-book world, so a whole run takes about a minute on a laptop, without a
 # network and without keys. The code is the same for large models.
 #
 # **When you are done, you can**
 #
-# - connect a model that sees, one that writes and one that draws, and hold the chain together where one of them slips
+# - connect a model that sees, one that writes and one that draws, and hold the chain together when one of them slips
 # - tell a truly different prompt from one that only looks different, and insist on the former
 # - draw many prompts in one batch, and still be able to draw any one picture again by itself
 # - save results without ever losing older ones, each with its provenance: how it was made
 # - hand in a file that a program will judge, and read its verdict
 #
-# **What you need**: notebooks 01 (drawing), 03 (chat models). Nothing of 02, 04, 05 and 06 is called, but you will recognise
-# their ideas.
+# **What you need**: notebooks 01 (drawing) and 03 (chat models). You don't need 02, 04, 05 and 06, but you will
+# recognise their ideas.
 
 # %% [markdown]
 # | part | minutes | points |
@@ -43,10 +43,10 @@
 # | 7 The assessment | 30 | 7 |
 # | 8 Two questions, flashcards, going further | 30 | 10 |
 #
-# **How the exercises work.** Each is a function with a docstring that says what it must do. Put your code in the place of
-# the line `raise NotImplementedError(…)`. The cell below it tries your function in several cases, lists which of them
-# passed and what each is worth, and says in a sentence what is wrong. The points are decided by the same cases on other
-# inputs. Every exercise has hints that unfold, and ● to ●●●●● tells how hard it is. If one keeps you from going on,
+# **How the exercises work.** Each is a function with a docstring that says what it must do. Put your code in the place
+# of the line `raise NotImplementedError(…)`. The cell below it tries your function in several cases, lists which of
+# them passed and what each is worth, and says in a sentence what is wrong. The points are decided by the same cases on
+# other inputs. Every exercise has hints that unfold, and ● to ●●●●● shows how hard it is. If you are stuck on one,
 # `checks.borrow("prompts_in")` lends you the course's own version of it, which earns no points.
 #
 # One exercise, `handed_in` in Part 6, is not a function: there the *file* that your code has written is judged, the
@@ -57,11 +57,11 @@
 # %% [markdown]
 # ## Set-up
 #
-# One cell fetches the course if need be, one loads what the notebook uses. `helpers` is the course's small library,
-# made to be read: `show.gallery??` in a cell shows the code of that function.
+# One cell fetches the course if necessary, and one loads what the notebook uses. `helpers` is the course's small
+# library, made to be read: `show.gallery??` in a cell shows the code of that function.
 
 # %% locked="fetch_course"
-# On Colab this fetches the course and the few libraries that are missing; where the course is installed it does nothing.
+# On Colab this fetches the course and the few missing libraries. Where the course is installed, it does nothing.
 import importlib.util
 import subprocess
 import sys
@@ -149,7 +149,7 @@ def picture_name(source):
 #
 # *10 minutes*
 #
-# Here is the whole plan. Each box is a function that you will write; what it hands on stands below it.
+# Here is the whole plan. Each box is a function that you will write. Below it is what it hands on.
 
 # %%
 stages = [
@@ -163,12 +163,13 @@ stages = [
 show.chain(stages, "The chain of this notebook", width=900)
 
 # %% [markdown]
-# A chain is as good as its weakest link, and these links are no ordinary functions. A model may describe the wrong thing,
-# repeat itself, or answer something else than it was asked. So between the links there have to be *checks*, and a decision
-# what to do when one fails: ask again, leave something out, or stop and say so. That is what this notebook is really about.
+# A chain is as good as its weakest link, and these links are not ordinary functions. A model may describe the wrong
+# thing, repeat itself, or answer a question that nobody asked. So between the links there have to be *checks*, and a
+# decision about what to do when one fails: ask again, leave something out, or stop and say so. That is what this
+# notebook is really about.
 #
-# The four pictures to start from are well-known subjects: two cats on a sofa, an astronaut on mars, a car on the road at
-# sunset, and a tree frog.
+# The four pictures to start from are well-known subjects: two cats on a sofa, an astronaut on mars, a car on the road
+# at sunset, and a tree frog.
 
 # %%
 show.gallery(
@@ -189,8 +190,8 @@ show.gallery(
 #
 # *Difficulty ●●○○○ · 15 minutes · 9 points*
 #
-# `chat_model("vision")` gives you the chat model. Call it inside your function: that costs next to nothing, and only the first
-# call has to start the endpoint.
+# `chat_model("vision")` gives you the chat model. Call it inside your function: that costs next to nothing, and only
+# the first call has to start the endpoint.
 #
 # <details><summary>Hint 1: from picture to data URL</summary>
 #
@@ -203,8 +204,8 @@ show.gallery(
 #
 # <details><summary>Hint 2: the message</summary>
 #
-# `HumanMessage(content=[{"type": "text", "text": …}, {"type": "image_url", "image_url": {"url": …}}])`, handed to the model's
-# `invoke` in a list. The words of the reply are its `.text`.
+# `HumanMessage(content=[{"type": "text", "text": …}, {"type": "image_url", "image_url": {"url": …}}])`, handed to the
+# model's `invoke` in a list. The words of the reply are its `.text`.
 # </details>
 
 
@@ -240,9 +241,9 @@ for question in ("What colour is the car?", "Where is this?", "Is there a dog in
     print(f"{question:32}", ask_about_image(originals[2], question))
 
 # %% [markdown]
-# Compare each answer with its picture; don't take a model's word for it. Does it name the right things, as many as there
-# are, in the right colours and the right place? Small models err often, large ones more rarely, but all in the same sure
-# tone. The model's [card](https://github.com/picture-this-course/picture-this/blob/main/models/chat/README.md) says how
+# Compare each answer with its picture, and don't take a model's word for it. Does it name the right things, as many as
+# there are, in the right colours and the right place? Small models err often, large ones more rarely, but all in the
+# same sure tone. The model's [card](https://github.com/picture-this-course/picture-this/blob/main/models/chat/README.md) says how
 # often ours does: describing one thing is what it does best.
 
 # %% [markdown]
@@ -250,8 +251,8 @@ for question in ("What colour is the car?", "Where is this?", "Is there a dog in
 #
 # *55 minutes*
 #
-# Now the heart of it: one sentence in, four prompts out. "Rewrite this into four image prompts" is quickly said. Here are
-# replies that chat models really give:
+# Now the heart of it: one sentence in, four prompts out. "Rewrite this into four image prompts" is easily said. Here
+# are three replies of the kind that chat models really give:
 #
 # ```text
 # Sure! Here are four prompts:                     1. a red cat, on a meadow
@@ -264,9 +265,9 @@ for question in ("What colour is the car?", "Where is this?", "Is there a dog in
 # Let me know if you need more!
 # ```
 #
-# The left one is good apart from its decoration and its last prompt, which has lost the subject. The one on the upper right
-# has four lines and *one* prompt. Padding like that is what models do when they run out of ideas. And sometimes there is
-# nothing at all. So you need three things: read the list, sift it, and ask again until there are enough.
+# The left one is good apart from its decoration and its last prompt, which has lost the subject. The one on the upper
+# right has four lines and *one* prompt. Padding like that is what models do when they run out of ideas. And sometimes
+# there is nothing at all. So you need three things: read the list, sift it, and ask again until there are enough.
 #
 # ### Reading
 #
@@ -279,7 +280,7 @@ for question in ("What colour is the car?", "Where is this?", "Is there a dog in
 #
 # <details><summary>Hint 1: one pattern for all list markers</summary>
 #
-# `re.match(r"\s*(?:\(?\d+[.):]|[-*•])\s+(.+)", line)` is a match for "2) a cat" and "- a cat"; group 1 is what follows.
+# `re.match(r"\s*(?:\(?\d+[.):]|[-*•])\s+(.+)", line)` matches "2) a cat" and "- a cat", and group 1 is what follows.
 # </details>
 #
 # <details><summary>Hint 2: quotes and asterisks</summary>
@@ -318,13 +319,13 @@ checks.nb07.prompts_in(prompts_in)
 # %% [markdown]
 # ### Sifting: when are two prompts the same?
 #
-# Two prompts are different when a painter would paint two different pictures. How can a program know? One could compare
-# their CLIP vectors, as in notebook 05, but then somebody has to choose a threshold, and nobody could explain a
+# Two prompts are different if a painter would paint two different pictures. How can a program know? It could compare
+# their CLIP vectors, as in notebook 05, but then somebody would have to choose a threshold, and nobody could explain a
 # verdict. Here we look at the words. `helpers.prompts` (it is short; `same??` in a cell shows its code) takes away
 # everything that changes no picture: capital letters, commas, articles, numbers of a list, praise such as *beautiful*,
-# and *variation 2*. If the same words are left, the prompts are the same. Captions of the picture book it even
-# understands: *a big cat* is *a large cat*, but *a red cat left of a blue dog* and *a blue cat left of a red dog* are
-# not the same picture, though their words are.
+# and *variation 2*. If the same words are left, the prompts are the same. `helpers.prompts` even understands captions
+# of the picture book: *a big cat* is *a large cat*, but *a red cat left of a blue dog* and *a blue cat left of a red
+# dog* are not the same picture, though their words are.
 
 # %%
 pairs = [
@@ -339,7 +340,7 @@ for one, other in pairs:
 
 # %% [markdown]
 # And the **subject**? A prompt is about the same subject if it names every kind of thing that the description names.
-# Place, colours and style may change; that is the point of a variation. `distinct(prompts)` and `on_subject(prompt,
+# Place, colours and style may change, which is the point of a variation. `distinct(prompts)` and `on_subject(prompt,
 # text)` do the sifting:
 
 # %%
@@ -353,14 +354,14 @@ print([prompt for prompt in distinct(listed) if on_subject(prompt, told)])
 # If too few are left, ask again. But how? With temperature 0 a model always takes the likeliest word. Ask it the *same
 # thing in the same words*, and you get the same reply, again and again. Two ways out: **other words**, or a higher
 # **temperature**, which picks the words at random. Both together are best. Small models want to be asked in words that
-# they know; ours has practised with these (n stands for the number, query for the text):
+# they know. Ours has practised with these (n stands for the number, query for the text):
 #
 # - `Rewrite this into n different image prompts, as a numbered list: query`
 # - `Give me n different prompts for pictures of query Number them.`
 # - `Write n distinct prompts for an image generator about: query`
 # - `Turn the text into n prompts for text-to-image models, one a line, numbered. Text: query`
 #
-# And how often? Not for ever: a loop that waits for a model to do what it can't is how programs hang and bills grow.
+# And how often? Not for ever: programs hang and bills grow when a loop waits for a model to do what it can't.
 # After some tries it is time to stop and **say plainly** what is missing. An honest error that names three good prompts
 # is better than four prompts of which one is padding.
 #
@@ -373,8 +374,8 @@ print([prompt for prompt in distinct(listed) if on_subject(prompt, told)])
 #
 # <details><summary>Hint 1: what to keep between requests</summary>
 #
-# A list of good prompts. After each reply: `good = distinct([*good, *new])`, where `new` are the reply's prompts that are on the
-# subject. When there are n, return the first n.
+# A list of good prompts. After each reply: `good = distinct([*good, *new])`, where `new` are the reply's prompts that
+# are on the subject. When there are n, return the first n.
 # </details>
 #
 # <details><summary>Hint 2: other words, and temperature</summary>
@@ -385,8 +386,8 @@ print([prompt for prompt in distinct(listed) if on_subject(prompt, told)])
 #
 # <details><summary>Help: my function gives up, but there were enough prompts</summary>
 #
-# Do you throw the good ones of the first reply away when the second comes? Two replies with three good prompts each can make
-# four.
+# Do you throw the good ones of the first reply away when the second comes? Two replies with three good prompts each can
+# make four.
 # </details>
 
 
@@ -432,8 +433,8 @@ def llm_rewrite_to_image_prompts(user_query, n=4):
 checks.nb07.llm_rewrite_to_image_prompts(llm_rewrite_to_image_prompts)
 
 # %% [markdown]
-# With the real model, for a description and for a text of your own. Are the prompts really four? Are they about the same
-# subject?
+# Now with the real model, for a description and for a text of your own. Are there really four prompts? Are they about
+# the same subject?
 
 # %%
 for text in (ask_about_image(originals[1]), "two green frogs on a purple boat"):
@@ -442,8 +443,8 @@ for text in (ask_about_image(originals[1]), "two green frogs on a purple boat"):
         print(f"  {number}. {prompt}")
 
 # %% [markdown]
-# And what if there is nothing to rewrite? Ask for something from outside the picture book. The model refuses politely, and your
-# function should say plainly that it has found nothing, not invent prompts.
+# And what if there is nothing to rewrite? Ask for something from outside the picture book. The model refuses politely,
+# and your function should say plainly that it has found nothing, not invent prompts.
 
 # %%
 print("The model:", chat_model("text").invoke("Write 4 image prompts about: the capital of France").text)
@@ -459,13 +460,14 @@ except ValueError as error:
 #
 # ### One batch, many seeds
 #
-# Four prompts, four pictures. You could call the pipeline four times. But a model that has to go through its weights anyway can
-# take several pictures along: drawn as one **batch**, four pictures take clearly less time than four alone (on a graphics
-# card often hardly more than one). The pipeline takes a list of prompts, and a list of generators, one for each.
+# Four prompts, four pictures. You could call the pipeline four times. But a model that goes through all its weights
+# anyway can take several pictures along: drawn as one **batch**, four pictures take clearly less time than one by one
+# (on a graphics card often hardly more than one). The pipeline takes a list of prompts, and a list of generators, one
+# for each.
 #
-# Why one generator for each picture, when one would do for all? Because then a picture depends on *its own* seed alone. It can
-# be drawn again by itself, out of the middle of a batch, months later, by somebody else. That is what makes a result
-# verifiable, and the assessment will really do it: it takes some of your pictures and draws them again.
+# Why one generator for each picture, when one would do for all? Because then a picture depends on *its own* seed alone.
+# It can be drawn again by itself, out of the middle of a batch, months later, by somebody else. That is what makes a
+# result verifiable, and the assessment will really do it: it takes some of your pictures and draws them again.
 #
 # So that it can, each picture has to carry its **provenance**, a note of how it was made: prompt, model, seed, steps,
 # guidance. Two helpers do it:
@@ -478,11 +480,11 @@ except ValueError as error:
 #
 # *Difficulty ●●●○○ · 20 minutes · 10 points*
 #
-# It is your function of notebook 01, and does three things more: it takes a list of prompts, it attaches the provenance,
-# and it draws in few steps. `few_step(load("diffusion"))` gives the same pipeline with a small **adapter**, a LoRA as in
-# notebook 01 that has been trained to come close, in 4 steps and without guidance, to what the model alone draws in 25.
-# The pictures are a little softer, and the U-Net runs 4 times for each instead of 50. `STEPS` and `GUIDANCE` are the
-# adapter's, and `make_provenance` notes by itself which adapter was in the pipeline.
+# It is your function from notebook 01, and does three more things: it takes a list of prompts, it attaches the
+# provenance, and it draws in few steps. `few_step(load("diffusion"))` gives the same pipeline with a small **adapter**,
+# a LoRA as in notebook 01 that has been trained to come close, in 4 steps and without guidance, to what the model alone
+# draws in 25. The pictures are a little softer, and the U-Net runs 4 times for each instead of 50. `STEPS` and
+# `GUIDANCE` are the adapter's, and `make_provenance` notes by itself which adapter was in the pipeline.
 #
 # <details><summary>Hint 1: one list for both cases</summary>
 #
@@ -544,9 +546,10 @@ for name, value in provenance.model_dump().items():
 # %% [markdown]
 # ### Never overwrite
 #
-# Generated pictures are cheap and hard to get back once they are gone: nobody remembers the seed. The commonest way to lose
-# them is a file name. `generated_1.png` for the cats, then `generated_1.png` for the frog. Two rules help. The name says which
-# picture it came from, and an existing file is never touched: if `tree_frog_1.png` is there, the next one is `tree_frog_2.png`.
+# Generated pictures are cheap and hard to get back once they are gone: nobody remembers the seed. The commonest way to
+# lose them is a file name. `generated_1.png` for the cats, then `generated_1.png` for the frog. Two rules help. The
+# name says which picture it came from, and an existing file is never touched: if `tree_frog_1.png` is there, the next
+# one is `tree_frog_2.png`.
 #
 # ### Exercise 5 · `plot_imgs`
 #
@@ -557,14 +560,14 @@ for name, value in provenance.model_dump().items():
 #
 # <details><summary>Hint 1: the next free name</summary>
 #
-# `count(1)` from itertools gives 1, 2, 3, … without end. Take the first number whose path does not exist *now*: so do it for each
-# picture, right before you save it.
+# `count(1)` from itertools gives 1, 2, 3, … without end. Take the first number whose path does not exist *now*: so do
+# it for each picture, right before you save it.
 # </details>
 #
 # <details><summary>Hint 2: the grid</summary>
 #
-# `figure, axes = plt.subplots(r, c, squeeze=False)` gives an array of axes; `axes.flat` goes through them row by row.
-# `show.plot(figure, alt=…)` shows it with words for those who can't see it, and closes it.
+# `figure, axes = plt.subplots(r, c, squeeze=False)` gives an array of axes, and `axes.flat` goes through them row by
+# row. `show.plot(figure, alt=…)` shows it with words for those who can't see it, and closes it.
 # </details>
 #
 # <details><summary>Help: original_image_name is "photos/cat.jpg"</summary>
@@ -619,7 +622,7 @@ print(plot_imgs(boats, 1, 2, original_image_name="boat.png", output_dir=f"{FOLDE
 #
 # *25 minutes*
 #
-# All links are there. Put the chain together: from the address of a picture to new pictures.
+# All the links are there. Put the chain together, from the address of a picture to new pictures.
 #
 # ### Exercise 6 · `generate_images_from_image`
 #
@@ -630,8 +633,8 @@ print(plot_imgs(boats, 1, 2, original_image_name="boat.png", output_dir=f"{FOLDE
 #
 # <details><summary>Hint: which grid for how many?</summary>
 #
-# `columns = math.ceil(math.sqrt(num_images))` and as many rows as are needed: `math.ceil(num_images / columns)`. For 4 that is
-# 2 by 2, for 5 it is 2 rows of 3.
+# `columns = math.ceil(math.sqrt(num_images))` and as many rows as are needed: `math.ceil(num_images / columns)`. For 4
+# that is 2 by 2, for 5 it is 2 rows of 3.
 # </details>
 #
 # <details><summary>Help: it takes four times as long as it should</summary>
@@ -669,9 +672,9 @@ checks.nb07.generate_images_from_image(generate_images_from_image)
 #
 # *35 minutes*
 #
-# A pile of pictures is no result. Somebody else, or a program, must be able to see what belongs together: this description, these
-# prompts, these files. That is what **metadata** is for. The assessment wants one JSON file, a list with one record for each
-# original:
+# A pile of pictures is not a result. Somebody else, or a program, must be able to see what belongs together: this
+# description, these prompts, these files. That is what **metadata** is for. The assessment wants one JSON file, a list
+# with one record for each original:
 #
 # ```json
 # {
@@ -690,7 +693,8 @@ checks.nb07.generate_images_from_image(generate_images_from_image)
 #
 # *Difficulty ●●○○○ · 15 minutes · 8 points*
 #
-# Mind the order: `generate_images_from_image` gives (paths, prompts, description), the record wants it the other way round.
+# Mind the order: `generate_images_from_image` gives (paths, prompts, description), and the record wants them the other
+# way round.
 #
 # <details><summary>Hint: from record to dict</summary>
 #
@@ -731,9 +735,9 @@ checks.nb07.send_metadata(send_metadata)
 #
 # *Difficulty ●●○○○ · 15 minutes · 12 points*
 #
-# Now press the button four times. No function is asked for here: run the chain on all four `originals`, and write the file with
-# their paths as `sources`. What is judged is **the file** and the pictures that it names, so look at them before you go on. You
-# get points for each of these:
+# Now press the button four times. This exercise is not a function: run the chain on all four `originals`, and write the
+# file with their paths as `sources`. What is judged is **the file** and the pictures that it names, so look at them
+# before you go on. You get points for each of these:
 #
 # | | of the points |
 # |---|---|
@@ -744,19 +748,19 @@ checks.nb07.send_metadata(send_metadata)
 # | pictures that show what their prompts ask for | 20 % |
 # | provenance that is true: pictures that are drawn again from it come out the same | 12 % |
 #
-# They are the criteria of the assessment in Part 7. What a small model says and draws need not be perfect: two thirds of the
-# descriptions, and of the pictures that fit their prompts, are enough. The rest has to be right altogether.
+# They are the criteria of the assessment in Part 7. What a small model says and draws need not be perfect: two thirds
+# of the descriptions, and of the pictures that fit their prompts, are enough. The rest has to be right altogether.
 #
 # <details><summary>Hint: one result slips</summary>
 #
-# Run that original again and put the new result in place of the old one in your list. Nothing is overwritten, and the file names
-# what your list names.
+# Run that original again and put the new result in place of the old one in your list. Nothing is overwritten, and the
+# file names what your list names.
 # </details>
 #
 # <details><summary>Help: "only 3 of 4 distinct prompts"</summary>
 #
-# That is your own function being honest. Ask the model another question about the picture (`ask_about_image(path, "What do you
-# see in this picture?")`), and see whether prompts come more easily from that description.
+# That is your own function being honest. Ask the model another question about the picture (`ask_about_image(path, "What
+# do you see in this picture?")`), and see whether prompts come more easily from that description.
 # </details>
 
 # %% exercise="handed_in"
@@ -770,8 +774,8 @@ records = send_metadata(results, sources=originals)
 checks.nb07.handed_in(FOLDER)
 
 # %% [markdown]
-# Look at what you hand in: each original with its description and its four children. The number is the CLIP similarity of picture
-# and prompt, as in notebook 01.
+# Look at what you hand in: each original with its description and its four children. The number is the CLIP similarity
+# of picture and prompt, as in notebook 01.
 
 # %%
 for record in read_metadata(f"{FOLDER}/all_metadata.json"):
@@ -791,39 +795,39 @@ for record in read_metadata(f"{FOLDER}/all_metadata.json"):
 #
 # The **assessment runner** is a small web service. It takes your submission, judges it with models of its own, draws
 # some of your pictures again from their provenance, and answers with a score for each criterion and a sentence on how
-# to improve. A courseware platform runs such a service on a computer elsewhere; ours is part of the local endpoint.
+# to improve. A courseware platform runs such a service on a computer elsewhere. Ours is part of the local endpoint.
 #
-# One talks to it over HTTP. `POST <address>/run_assessment` with a JSON body, and back comes JSON:
+# You talk to it over HTTP: send `POST <address>/run_assessment` with a JSON body, and JSON comes back:
 #
 # ```text
 # {"submission": [the records], "student": "your name", "zip": "the pictures"}
 #     →  {"result": "passed", "score": 93.5, "criteria": […], "messages": […], "exceptions": […]}
 # ```
 #
-# `pack(records, student=…)` makes the body. The pictures travel in it as a zip archive, because a runner elsewhere can't look
-# into your folder.
+# `pack(records, student=…)` makes the body. The pictures travel in it as a zip archive, because a runner elsewhere
+# can't look into your folder.
 #
-# The runner's 100 points decide only whether you get the certificate; the points of this notebook's exercises are
-# counted separately. You pass with 70 points if every criterion keeps two thirds of its
-# points (provenance three quarters).
+# The runner's 100 points decide only whether you get the certificate. The points of this notebook's exercises are
+# counted separately. You pass with 70 points if every criterion keeps two thirds of its points (provenance three
+# quarters).
 #
 # ### Exercise 9 · `post_submission`
 #
 # *Difficulty ●●●○○ · 20 minutes · 7 points*
 #
 # Three things can go wrong, and whoever calls your function has to learn which it was: nobody is there, the service
-# refuses (status 400 and above), the answer is no JSON.
+# refuses (status 400 and above), or the answer is not JSON.
 #
 # <details><summary>Hint: requests in three lines</summary>
 #
-# `answer = requests.post(address, json=body, timeout=timeout)`; `answer.status_code`, `answer.text`, `answer.json()`. When
-# nobody answers in time, `requests` raises a `requests.RequestException`. `answer.json()` raises a `ValueError` for what is no
-# JSON, and this one is a `RequestException`, too: give it a `try` of its own.
+# `answer = requests.post(address, json=body, timeout=timeout)`, then `answer.status_code`, `answer.text` and
+# `answer.json()`. When nobody answers in time, `requests` raises a `requests.RequestException`. `answer.json()` raises
+# a `ValueError` if the text is not JSON, and that is a `RequestException`, too. So give it a separate `try`.
 # </details>
 #
 # <details><summary>Help: "silent for longer than timeout=0.4" … "what came back is the dict"</summary>
 #
-# Your function waited, for `requests` waits for ever where it gets no timeout. Hand `timeout` on.
+# Your function waited: without a timeout, `requests` waits for ever. Pass `timeout` on.
 # </details>
 
 
@@ -861,7 +865,7 @@ checks.nb07.post_submission(post_submission)
 
 # %% [markdown]
 # Now hand it in. Write your name as it should appear on the certificate. A runner that has many submissions to judge
-# keeps yours and answers *waiting*; then `assess` asks for the verdict until it is there.
+# keeps yours and answers *waiting*. Then `assess` asks for the verdict until it is there.
 
 # %%
 student = "Ada Lovelace"
@@ -889,9 +893,9 @@ pd.DataFrame(assessment["criteria"]).style.hide(axis="index").format(precision=1
 # Did you lose points for a description? The runner knows the four originals, and it can count. If a criterion has lost
 # points, read its sentence, fix the cause, and send the submission again. There is no penalty for trying.
 #
-# When you have passed, the answer holds your **certificate**: a signed token (a JSON Web Token, as web services use them to
-# say who somebody is), and a picture of its words that carries it. Whoever gets one of the two can find out with
-# `course verify` that this runner gave it, and that nobody has changed a word of the token since.
+# When you have passed, the answer holds your **certificate**: a signed token (a JSON Web Token, as web services use
+# them to say who somebody is), and a picture of its words that carries it. Whoever gets one of the two can find out
+# with `course verify` that this runner gave it, and that nobody has changed a word of the token since.
 
 # %%
 certificate = assessment["certificate"]
@@ -904,9 +908,9 @@ else:
     print("No certificate yet: look at the sentences above.")
 
 # %% [markdown]
-# The runner is not easily fooled. Try it: here a copy of your submission names one picture four times in each record. (The real
-# submission stays as it is.) Descriptions and prompts lose nothing by that, and still it does not pass: no other
-# criterion makes up for one with less than two thirds of its points.
+# The runner is not easily fooled. Try it: here a copy of your submission names one picture four times in each record.
+# (The real submission stays as it is.) Descriptions and prompts lose nothing by that, and still the submission does not
+# pass: no other criterion can make up for one with less than two thirds of its points.
 
 # %%
 cheat = read_metadata(f"{FOLDER}/all_metadata.json")
@@ -934,9 +938,9 @@ for sentence in (verdict["messages"][0], verdict["messages"][-1]):
 # %% [markdown] written="what_gets_lost" points=5
 # ### Question 1 · What gets lost
 #
-# Your new pictures were made from a picture, and yet no pixel of it has reached the model that drew them. What of the original can
-# come through this chain, and what can't? Name one thing of each kind from your own results, and propose one change to the chain
-# by which more of the original would come through. What would be the price of that change?
+# Your new pictures were made from a picture, and yet no pixel of it has reached the model that drew them. What of the
+# original can come through this chain, and what can't? Name one thing of each kind from your own results, and propose
+# one change to the chain by which more of the original would come through. What would be the price of that change?
 #
 # ### BEGIN MARK SCHEME
 # - 1 point: all information passes through a text (description, then prompt): what is not in words is lost
@@ -948,42 +952,43 @@ for sentence in (verdict["messages"][0], verdict["messages"][-1]):
 # ### END MARK SCHEME
 #
 # ### BEGIN SOLUTION
-# Everything has to pass through one sentence. What the sentence says can come through: the astronaut stayed a white astronaut in
-# all four pictures. What it does not say is lost: the raised arm, the planet in the sky, where exactly it stands. I would start
-# the drawing not from pure noise but from the noised original (image-to-image), so that the layout survives. Then the four
-# pictures resemble the original and each other more: there is less variety, and with a photo that belongs to somebody else it comes
-# close to copying it.
+# Everything has to pass through one sentence. What the sentence says can come through: the astronaut stayed a white
+# astronaut in all four pictures. What it does not say is lost: the raised arm, the planet in the sky, where exactly it
+# stands. I would start the drawing not from pure noise but from the noised original (image-to-image), so that the
+# layout survives. Then the four pictures resemble the original and each other more: there is less variety, and with a
+# photo that belongs to somebody else it comes close to copying it.
 # ### END SOLUTION
 
 # %% [markdown] written="who_judges" points=5
 # ### Question 2 · A judge made of models
 #
-# The assessment judges pictures with models (CLIP among them), and prompts with rules about their words. Describe one submission that
-# is good, but would lose points, and one that is poor, but would win them. For one of the two: how would you change the
-# assessment, and which new mistake could that bring?
+# The assessment judges pictures with models (CLIP among them), and prompts with rules about their words. Describe one
+# submission that is good, but would lose points, and one that is poor, but would win them. For one of the two: how
+# would you change the assessment, and which new mistake could that bring?
 #
 # ### BEGIN MARK SCHEME
-# - 1 point: a good submission that loses, with the reason (synonyms: "kitten" for cat; a style that CLIP does not know; a model
-#   judge that errs on a correct picture)
-# - 1 point: a poor one that wins, with the reason (prompts that differ in one word without interest; pictures that please CLIP and not
-#   people; originals described by hand)
-# - 2 points: a change that addresses the reason (a second, independent judge; a human for borderline cases; comparing meanings
-#   instead of words; drawing again)
+# - 1 point: a good submission that loses, with the reason (synonyms: "kitten" for cat; a style that CLIP does not know;
+#   a model judge that errs on a correct picture)
+# - 1 point: a poor one that wins, with the reason (prompts that differ in one word without interest; pictures that
+#   please CLIP and not people; originals described by hand)
+# - 2 points: a change that addresses the reason (a second, independent judge; a human for borderline cases; comparing
+#   meanings instead of words; drawing again)
 # - 1 point: the new mistake or cost it could bring
 # ### END MARK SCHEME
 #
 # ### BEGIN SOLUTION
-# A prompt about "two kittens on a couch" is a fine variation of two cats on a sofa, but the rule wants the words cat and sofa, so it
-# loses. A submission with "a red cat in a room", "a red cat in the snow" and so on, one word changed each time, wins, though it is
-# dull. For the first I would compare meanings instead of words, with CLIP's text vectors and a threshold. But then prompts that are
-# merely similar (a dog in place of the cat) could pass, and nobody could say any more from reading them why one has failed.
+# A prompt about "two kittens on a couch" is a fine variation of two cats on a sofa, but the rule wants the words cat
+# and sofa, so it loses. A submission with "a red cat in a room", "a red cat in the snow" and so on, one word changed
+# each time, wins, though it is dull. For the first I would compare meanings instead of words, with CLIP's text vectors
+# and a threshold. But then prompts that are merely similar (a dog in place of the cat) could pass, and nobody could say
+# any more from reading them why one has failed.
 # ### END SOLUTION
 
 # %% [markdown]
 # ### Flashcards
 #
-# Fourteen cards to keep. Read the question, answer aloud, flip. The cell also writes the same cards as a deck for Anki, which asks
-# you again just before you forget; importing it twice does not double your cards.
+# Fourteen cards to keep. Read the question, answer aloud, flip. The cell also writes the same cards as a deck for Anki,
+# which asks you again just before you forget. Importing it twice does not double your cards.
 
 # %%
 cards = flashcards.find("07_synthetic_prompts")
@@ -994,20 +999,22 @@ print("Wrote synthetic_prompts.apkg; open it with Anki.")
 # %% [markdown]
 # ### Going further
 #
-# - **Best of n.** Put notebook 06 into the chain: draw each prompt three times and keep the picture that CLIP likes best. How much
-#   does the score rise, and do you like the pictures better, too?
-# - **Look at your own work.** Let `ask_about_image` describe the new pictures. In how many does it name the subject of the prompt?
-# - **Around the circle.** Take one of the four new pictures as the next original, and so on, ten times. What is left of the cats?
-# - **Your own photos, large models.** With `COURSE_PROFILE=full` (a graphics card) and `COURSE_CHAT=groq` or `nvidia` (a key) the
-#   same functions work on photos. Watch what `on_subject` does with words that are not in the picture book.
+# - **Best of n.** Put notebook 06 into the chain: draw each prompt three times and keep the picture that CLIP likes
+#   best. How much does the score rise, and do you like the pictures better, too?
+# - **Look at your own work.** Let `ask_about_image` describe the new pictures. In how many does it name the subject of
+#   the prompt?
+# - **Around the circle.** Take one of the four new pictures as the next original, and so on, ten times. What is left of
+#   the cats?
+# - **Your own photos, large models.** With `COURSE_PROFILE=full` (a graphics card) and `COURSE_CHAT=groq` or `nvidia`
+#   (a key) the same functions work on photos. Watch what `on_subject` does with words that are not in the picture book.
 #
 # ### References
 #
-# - J. Betker et al.: *Improving Image Generation with Better Captions*, 2023 (DALL·E 3). Synthetic captions for training, and prompts
-#   that a language model has rewritten before they are drawn.
+# - J. Betker et al.: *Improving Image Generation with Better Captions*, 2023 (DALL·E 3). Synthetic captions for
+#   training, and prompts that a language model has rewritten before they are drawn.
 # - Y. Hao, Z. Chi, L. Dong, F. Wei: *Optimizing Prompts for Text-to-Image Generation*, 2022,
 #   [arXiv:2212.09611](https://arxiv.org/abs/2212.09611)
 # - J. Hessel et al.: *CLIPScore: A Reference-free Evaluation Metric for Image Captioning*, 2021,
 #   [arXiv:2104.08718](https://arxiv.org/abs/2104.08718)
-# - M. Strathern: *"Improving ratings": audit in the British University system*, 1997. Goodhart's law in her words: "When a measure
-#   becomes a target, it ceases to be a good measure."
+# - M. Strathern: *"Improving ratings": audit in the British University system*, 1997. Goodhart's law in her words:
+#   "When a measure becomes a target, it ceases to be a good measure."

@@ -144,7 +144,7 @@ SAID = {  # a wrong answer of tests/answers → words of the sentence a student 
     ("contrastive_loss", "exponentials by hand, too large at a low temperature"): "does not fit into a float",
     ("contrastive_loss", "no gradient flows"): "No gradient can flow",
     ("attend", "not scaled"): "not divided by √d",
-    ("attend", "divided by d"): "divided by d; divide them by its square root",
+    ("attend", "divided by d"): "divided by d. Divide them by its square root",
     ("attend", "the scale of the number of keys"): "divided by √m",
     ("attend", "a softmax over the queries"): "each column of weights sums to 1",
     ("attend", "a sigmoid in place of the softmax"): "a sigmoid of each score",

@@ -70,6 +70,17 @@ def test_a_function_with_a_variable_of_the_same_name_is_defined_all_the_same(run
     assert run("first = found[0]").startswith("This cell needs found")
 
 
+def test_a_function_that_is_called_without_what_it_needs_names_the_exercise(run):
+    run(STUB)
+    run("vectors = embed(['a cat'])")
+    assert run("def search():\n    return len(vectors)") == ""
+    for cell in ("found = search()", "vectors = search()"):
+        assert run(cell).startswith("This cell needs vectors, which an earlier cell creates once embed is written.")
+    assert run("found").startswith("This cell needs found, which an earlier cell creates once embed is written.")
+    run("vectors = [1]")
+    assert run("found = search()") == "" and run("found") == ""
+
+
 def test_names_are_those_that_python_finds(run):
     run(STUB)
     run("found = embed(['a cat'])\nfirst = error = 1")

@@ -197,7 +197,7 @@ def graded_by_hand(monkeypatch, points: float = 7) -> list[dict]:
 def test_two_runs_in_one_folder_do_not_get_in_each_others_way(course, tmp_path):
     root = copied(course, tmp_path)
     (root / STATE).mkdir()
-    with FileLock(root / STATE / "lock"), pytest.raises(PlainError, match="Another `course grade` is at work"):
+    with FileLock(root / STATE / "lock"), pytest.raises(PlainError, match="Another `course grade` is running"):
         grade_all(root / "handed_in", root=root)
 
 

@@ -1,6 +1,6 @@
-"""Measurements: each puts two things side by side in one run.
+"""Measurements: each compares two things in one run.
 
 `classroom`   a course's folder in which some students have handed in
 `grading`     `course grade` beside nbgrader's own autograder
-`kills`       `course grade`, ended again and again with kill -9, beside a run that nobody disturbs
+`kills`       `course grade`, ended again and again with kill -9, beside an undisturbed run
 """

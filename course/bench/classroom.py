@@ -1,4 +1,4 @@
-"""A course's folder in which some students have handed in: solutions, some exercises of which are answered otherwise."""
+"""A course's folder in which some students have handed in: solutions in which some exercises have other answers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
@@ -24,7 +24,7 @@ __all__ = ["ANSWERS", "chosen_solutions", "make_class", "run_command", "scores"]
 ANSWERS = ROOT / "tests" / "answers"
 SUBMITTED = "submitted"
 SEED = "20261128"
-"""Of the graders' inputs, and of which student answers what."""
+"""The seed of the graders' inputs, and of who answers what."""
 
 
 def chosen_solutions(numbers: Sequence[str]) -> list[Path]:
@@ -48,7 +48,7 @@ def make_class(root: Path, solutions: Sequence[Path], students: int, *, answers:
     Args:
         root: the folder, which does not exist yet.
         solutions: the notebooks' solution files.
-        students: how many.
+        students: how many of them.
         answers: the folder of nbNN.py.
 
     Raises:
@@ -147,12 +147,9 @@ def environment() -> dict[str, str]:
 
 def scores(root: Path, names: Sequence[str]) -> dict[tuple[str, str, str], float | None]:
     """Return what is in the gradebook: the automatic score by notebook, student and cell."""
-    return dict(_scores(root, names))
-
-
-def _scores(root: Path, names: Sequence[str]) -> Iterator[tuple[tuple[str, str, str], float | None]]:
     from nbgrader.api import Gradebook, MissingEntry
 
+    found = {}
     with Gradebook(f"sqlite:///{root / 'gradebook.db'}", "picture-this") as book:
         for name in names:
             for folder in sorted((root / SUBMITTED).iterdir()):
@@ -160,5 +157,5 @@ def _scores(root: Path, names: Sequence[str]) -> Iterator[tuple[tuple[str, str, 
                     grades = book.find_submission_notebook(name, name, folder.name).grades
                 except MissingEntry:
                     continue
-                for grade in grades:
-                    yield (name, folder.name, grade.name), grade.auto_score
+                found |= {(name, folder.name, grade.name): grade.auto_score for grade in grades}
+    return found

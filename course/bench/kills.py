@@ -1,4 +1,4 @@
-"""`course grade`, ended with kill -9 at random moments, beside a run that nobody disturbs: the grades must be the same."""
+"""`course grade`, ended with kill -9 at random moments, beside an undisturbed run: the grades must be the same."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def measure(
     answers: Path = ANSWERS,
     seed: object = 0,
 ) -> dict[str, Any]:
-    """Grade a class undisturbed, and again with so many kills.
+    """Grade a class undisturbed, and again with many kills.
 
-    A killed run is started again, and goes on where it was. If one is done before its moment comes, everything begins
-    anew in a fresh folder, so that every kill ends a run that is at work.
+    A killed run is started again, and resumes where it stopped. If a run finishes before its moment, everything starts
+    again in a fresh folder, so that every kill ends a run that is at work.
 
     Args:
         times: how often the run is killed.
@@ -41,7 +41,7 @@ def measure(
         numbers: of the notebooks ("02").
         solutions: solution files to use in their place.
         answers: the folder of nbNN.py.
-        seed: of the moments.
+        seed: for the moments.
 
     Returns:
         {"kills": [[seconds after its start, results that were there, results that were recorded], …], "identical":
@@ -79,7 +79,7 @@ def measure(
 
 
 def _killed(root: Path, moment: float) -> bool:
-    """Start a run, and kill it after so many seconds; whether it was still at work."""
+    """Start a run, kill it after `moment` seconds, and return whether it was still at work."""
     nowhere = subprocess.DEVNULL
     command = [sys.executable, "-W", "ignore", "-m", *GRADE]
     run = subprocess.Popen(command, cwd=root, env=environment(), stdout=nowhere, stderr=nowhere)
@@ -93,7 +93,7 @@ def _killed(root: Path, moment: float) -> bool:
 
 
 def _progress(state: Path) -> tuple[int, int]:
-    """How many results a run has left, and how many of them are recorded."""
+    """How many results a run has left behind, and how many of them are recorded."""
     recorded = state / "recorded.json"
     in_the_book = len(json.loads(recorded.read_text("utf-8"))) if recorded.exists() else 0
     return len([*(state / "results").glob("*.json")]), in_the_book

@@ -33,9 +33,7 @@ class TakeOutputs(NbGraderPreprocessor):
     """Gives each cell the outputs of a result, where nbgrader would run it."""
 
     outputs = Dict(help="The outputs of each cell that was run, by its id.").tag(config=True)
-    feedback = Dict(help="What is said about an exercise, by the id of its tests cell: data and hints.").tag(
-        config=True
-    )
+    feedback = Dict(help="The feedback on an exercise, by the id of its tests cell: data and hints.").tag(config=True)
     show_hidden_inputs = Bool(
         False, help="Whether feedback shows what came of the hidden inputs, in place of those in the notebook."
     ).tag(config=True)
@@ -95,7 +93,7 @@ def course_folder(
 
 
 def _make_gradebook(file: Path, course: str) -> None:
-    """Make an empty gradebook, which is there as a whole or not at all: nbgrader can't use one without its last table."""
+    """Make an empty gradebook, complete or not at all: nbgrader can't use one without its last table."""
     from nbgrader.api import Gradebook
 
     for half_made in file.parent.glob(f"{file.stem}.*.tmp*"):
@@ -106,7 +104,7 @@ def _make_gradebook(file: Path, course: str) -> None:
 
 
 def release_missing(folder: CourseDirectory, config: Config, assignments: dict[str, set[str]]) -> None:
-    """Record in the gradebook the assignments that it does not have yet, or not as a whole.
+    """Record in the gradebook the assignments that it does not have yet, or has only in part.
 
     The students' notebooks in the release folder stay as they are: nbgrader's copies go to a scratch folder.
 

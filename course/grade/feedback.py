@@ -1,4 +1,4 @@
-"""What a student reads about an exercise: each of its cases, what came and what was expected, and the hints.
+"""What a student reads about an exercise: each of its cases, what came out and what was expected, and the hints.
 
 Hidden inputs stay hidden. What failed with them is tried again with the inputs of the check in the notebook, and what
 comes of these is shown, unless the instructor wants to show what came of the hidden ones.
@@ -7,14 +7,16 @@ comes of these is shown, unless the instructor wants to show what came of the hi
 from __future__ import annotations
 
 import base64
-import io
+import copy
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from html import escape
 from typing import TYPE_CHECKING, Any, NamedTuple
+from unittest.mock import patch
 
-from helpers.checks.cases import Exercise, Outcome, Report
+from helpers.checks.cases import ONLY_EDGES, Exercise, Outcome, Report
+from helpers.pictures import encoded
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -27,9 +29,8 @@ MOST_PIXELS = 256
 MOST_TEXT = 4000
 """The longest sentence."""
 ONLY_OTHERS = (
-    "This holds for the inputs of the check in your notebook, and not for others. Did you write it for those alone?"
+    "This works for the inputs of the check in your notebook, but not for others. Did you write it for those only?"
 )
-EDGES = " Only edge cases passed; they earn points once a core case passes."
 LEFT = 'style="text-align: left; vertical-align: top"'
 
 
@@ -51,11 +52,8 @@ def reports_kept() -> Iterator[list[Kept]]:
         kept.append(Kept(exercise, answer, report))
         return report
 
-    Exercise.run = keep
-    try:
+    with patch.object(Exercise, "run", keep):
         yield kept
-    finally:
-        Exercise.run = run
 
 
 def explained(kept: Kept) -> dict:
@@ -67,10 +65,9 @@ def explained(kept: Kept) -> dict:
         "yours", "expected" (PNG files in base64) and "alt" where there are pictures.
     """
     failed = {outcome.case for outcome in kept.report.failed}
-    again = Exercise(kept.exercise.name)
-    again.cases = [case for case in kept.exercise.cases if case in failed]
-    again.givens = kept.exercise.givens
-    seen = {outcome.case: outcome for outcome in again.run(kept.answer).outcomes} if failed else {}
+    again = copy.copy(kept.exercise)
+    again.cases = [case for case in again.cases if case in failed]
+    seen = {outcome.case: outcome for outcome in again.run(kept.answer).outcomes}
     cases = [
         {
             "name": outcome.case.name,
@@ -95,9 +92,7 @@ def _what_came(outcome: Outcome) -> dict:
 def _png(picture: Image.Image) -> str:
     small = picture.convert("RGB")
     small.thumbnail((MOST_PIXELS, MOST_PIXELS))
-    file = io.BytesIO()
-    small.save(file, "PNG")
-    return base64.b64encode(file.getvalue()).decode("ascii")
+    return base64.b64encode(encoded(small)).decode("ascii")
 
 
 # ---------------------------------------------------------------- in the student's language
@@ -127,10 +122,10 @@ def as_html(found: dict, hints: str = "", *, hidden: bool = False) -> str:
     from markdown_it import MarkdownIt
 
     rows = "".join(_row(case, "hidden" if hidden else "visible") for case in found["cases"])
-    heads = "".join(f"<th {LEFT}>{head}</th>" for head in ("", "case", "worth", "what came"))
+    heads = "".join(f"<th {LEFT}>{head}</th>" for head in ("", "case", "worth", "what came out"))
     only_edges = found["percent"] == 0 and any(case["passed"] for case in found["cases"])
     parts = [
-        f"<p><b>{escape(found['exercise'])}</b>: {found['percent']} % of the points.{EDGES if only_edges else ''}</p>",
+        f"<p><b>{escape(found['exercise'])}</b>: {found['percent']} % of the points.{f' {ONLY_EDGES}' if only_edges else ''}</p>",
         f"<table><tr>{heads}</tr>{rows}</table>",
     ]
     if hints and found["percent"] < 100:

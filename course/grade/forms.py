@@ -53,7 +53,7 @@ TRUSTED = ("helpers.", "clickhouse_connect.", "langchain_core.", "openai", "requ
 OURS = ("helpers.", "clickhouse_connect.")
 """Modules whose records (dataclasses, named tuples, pydantic models) cross by value."""
 ODD = (SyntaxError, BaseExceptionGroup)
-"""Errors that Python shows in a way of their own: a SyntaxError with a line of any file that it names."""
+"""Errors that Python shows in a special way: a SyntaxError with a line of any file that it names."""
 BASES = {"str": str, "int": int, "float": float, "list": list, "tuple": tuple, "dict": dict, "bytes": bytes}
 
 

@@ -68,7 +68,7 @@ def grade(task: dict, judge: Judge, tell: Callable[..., None] = lambda number, *
             "feedback": whether to explain what failed}.
         judge: the connection to the student's process.
         tell: called after each cell with its number and its `outputs`, and then perhaps with its number and `feedback`,
-            what `course.grade.feedback.explained` says.
+            what `course.grade.feedback.explained` returns.
 
     Returns:
         {"outputs": [[number of the cell, its outputs], …], "ran": how many cells were run}. A tests cell that earns
@@ -107,7 +107,7 @@ def settings_for(task: dict) -> None:
 
 
 def _with_names_as_written(outputs: Any, folder: Path) -> Any:
-    """The outputs, in which files are named relative to the notebook's folder: where the sandbox lies is nobody's concern."""
+    """The outputs, in which files are named relative to the notebook's folder: where the sandbox is does not matter."""
     names = [str(folder)]
     if folder.is_relative_to(Path.home()):
         names.append(str("~" / folder.relative_to(Path.home())))  # so IPython shows it
@@ -154,7 +154,7 @@ def _judged(
 
 
 def _explained(reports: list[Kept], judge: Judge) -> dict | None:
-    """What a tests cell of one exercise says about it, if there is time left to find out."""
+    """The explanation of a tests cell that runs one exercise, if there is time left for it."""
     if len(reports) != 1 or judge.gone:
         return None
     left = max(0, judge.until - time.monotonic())

@@ -61,7 +61,7 @@ class Judge:
         self._count = itertools.count(1)
 
     def begin(self, seconds: float) -> None:
-        """Begin a cell: all its requests together may take so many seconds."""
+        """Begin a cell: all its requests together may take this many seconds."""
         self.until = time.monotonic() + seconds
 
     def function(self, name: str) -> Any:
@@ -147,8 +147,8 @@ class Judge:
         if "error" in message:
             error = unpacker.unpack(message["error"])
             if not isinstance(error, BaseException):
-                raise Unfit("an error that is none")
-            if not isinstance(error, Exception | NeverEnds):  # such as a SystemExit, which is not the judge's to obey
+                raise Unfit("an error that is not one")
+            if not isinstance(error, Exception | NeverEnds):  # such as a SystemExit, which the judge must not obey
                 error = type(type(error).__name__, (Exception,), {})(str(error))
             error.own_lines = _frames(message.get("frames"))
             raise error

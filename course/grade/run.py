@@ -127,14 +127,14 @@ def _alone(state: Path) -> Iterator[None]:
         held = FileLock(state / "lock").acquire(timeout=0)
     except Timeout as error:
         raise PlainError(
-            f"Another `course grade` is at work in {state.parent}: wait until it is done, or end it."
+            f"Another `course grade` is running in {state.parent}: wait until it is done, or stop it."
         ) from error
     with held:
         yield
 
 
 def _graded(found: list[Submission], grades: Grades, workers: Workers) -> Iterator[Row]:
-    """Have each submission graded, and record it; yield its rows. What is damaged must not stop the class."""
+    """Have each submission graded, and record it; yield its rows. A damaged submission must not stop the others."""
     from tqdm.auto import tqdm
 
     running: dict[Future, str] = {}
@@ -172,7 +172,7 @@ def _not_graded(submission: Submission, error: Exception) -> Row:
 
 
 class Grades:
-    """The results that are there, and what of them the gradebook has.
+    """The results so far, and which of them the gradebook has.
 
     Args:
         state: the folder for both.
@@ -203,7 +203,7 @@ class Grades:
         return repaired, hashlib.sha256(parts.encode()).hexdigest()[:32], task
 
     def result(self, key: str, task: dict, workers: Workers) -> Future[dict]:
-        """Return the future of a result, which is kept as soon as it is there."""
+        """Return the future of a result, which is saved as soon as it arrives."""
         file = self.state / "results" / f"{key}.json"
         if file.exists():
             known: Future[dict] = Future()

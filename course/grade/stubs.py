@@ -13,7 +13,7 @@ __all__ = ["Method", "Remote", "Stub", "StubModule", "shown", "stub", "update"]
 
 
 class Method(str):
-    """The name of a method, which is called by another question."""
+    """The name of a method, which is called by another request."""
 
 
 class Remote(torch.autograd.Function):

@@ -102,7 +102,8 @@ class Student:
                 manager.__exit__(None, None, None)
                 return None
             case "grad":
-                wrt = [self.by_number[n] if name is None else self.weights[n][name] for n, name in message["wrt"]]
+                weights = self.weights
+                wrt = [self.by_number[n] if name is None else weights[n][name] for n, name in message["wrt"]]
                 along = args[0]
                 result = self.made[message["of"]]
                 return list(torch.autograd.grad(result, wrt, along, retain_graph=True, allow_unused=True))
@@ -218,7 +219,7 @@ class Student:
         return number, value, state
 
     def _state(self, value: Any) -> Any:
-        """What shows later whether the value has been changed."""
+        """A state that shows later whether the value has been changed."""
         if isinstance(value, torch.nn.Module):
             return {name: (weight, weight._version) for name, weight in weights_of(value)}
         trial = Packer(self._reference, _by_id)

@@ -1,4 +1,4 @@
-"""What a warm process has that a cold one takes seconds for: the libraries, and the mini models."""
+"""What a warm process has loaded and a cold one needs seconds for: the libraries, and the mini models."""
 
 from __future__ import annotations
 

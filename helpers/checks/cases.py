@@ -41,6 +41,7 @@ __all__ = ["Case", "Exercise", "Outcome", "Report", "for_points"]
 
 VISIBLE = "visible"
 """The seed of the check that students see."""
+ONLY_EDGES = "Only edge cases passed; they earn points once a core case passes."
 WIDTH = 100
 """Characters per line of a report."""
 _requested_points: list[float] = []
@@ -113,7 +114,7 @@ class Report:
                 lines.append(_wrapped("Same as above." if outcome.message in shown else outcome.message, 6 * " "))
                 shown.add(outcome.message)
         if self.share == 0 and len(self.failed) < len(self.outcomes):
-            lines.append("  Only edge cases passed; they earn points once a core case passes.")
+            lines.append(f"  {ONLY_EDGES}")
         return "\n".join(lines)
 
 

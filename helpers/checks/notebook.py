@@ -51,8 +51,10 @@ class _Skip(ast.NodeTransformer):
 def _show(shell: InteractiveShell, kind: type, error: BaseException, tb, tb_offset=None) -> None:
     """Handle such an error; IPython calls this instead of showing the traceback."""
     name = getattr(error, "name", None)
-    if exercise := unwritten(error):
-        lines = [str(error) if isinstance(error, NotWritten) else str(NotWritten(exercise))]
+    if isinstance(error, NotWritten):
+        lines = [str(error)]
+    elif exercise := _exercise(error):
+        lines = [str(NotWritten(exercise, needed=name if isinstance(error, NameError) else ""))]
     elif isinstance(error, NameError) and name in FAILED:
         lines = [f"This cell needs {name}, but the cell that creates it raised an error."]
     else:
@@ -67,11 +69,18 @@ def _remember(shell: InteractiveShell, result: ExecutionResult) -> None:
         _, made = names(shell.transform_cell(result.info.raw_cell))
     except SyntaxError:
         return
+    error = result.error_in_exec
+    exercise = "" if error is None else _exercise(error)
     for name in made:
         UNMADE.pop(name, None)
         FAILED.discard(name)
-    error = result.error_in_exec
-    if error is not None and (exercise := unwritten(error)):
+    if exercise:
         UNMADE.update(dict.fromkeys(made, exercise))
     elif error is not None:
         FAILED.update(name for name in made if name not in shell.user_ns)
+
+
+def _exercise(error: BaseException) -> str:
+    """Return the unwritten exercise behind an error, or "". A called function may need a name that is missing, too."""
+    missing = error.name if isinstance(error, NameError) else None
+    return unwritten(error) or UNMADE.get(missing, "")

@@ -1,18 +1,26 @@
-"""`img2img`: compared with diffusers' own pipeline for it, and at both ends with what they must give.
+"""`img2img`: compared with diffusers' own pipeline for it, and at strengths 0 and 1 with what these must give.
 
-That pipeline draws the picture's latents at random from the VAE's posterior, and takes this luck from the generator, so
-that its noise is never that of a drawing from text alone. Here it takes the posterior's mean, as the notebook does.
+That pipeline draws the picture's latents at random from the VAE's posterior, and uses up numbers of the generator for
+that, so its noise is never that of a drawing from text alone. Here it takes the posterior's mean, as the notebook does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 from unittest.mock import patch
 
 from helpers.checks.cases import Exercise
-from helpers.checks.expect import CheckFailed, Mistake, expect, expect_no_mistake, expect_picture, expect_raises
-from helpers.checks.nb01.material import no_pipeline, picture_size, untrained
+from helpers.checks.expect import Mistake, expect, expect_picture, expect_raises
+from helpers.checks.nb01.material import (
+    ROUNDING,
+    drawn_from_text,
+    expect_drawing,
+    mean_latents,
+    no_pipeline,
+    picture_size,
+    untrained,
+)
 from helpers.checks.samples import random_drawing, random_prompt
 from helpers.likeness import difference
 from helpers.models import with_scheduler
@@ -23,8 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["img2img"]
 
-TOLERANCE = 1.0
-"""The largest mean difference of two pictures, in grey levels, that counts as rounding."""
 STEPS = 4
 SCALING = (
     "This is with Euler's scheduler: multiply the first noise by scheduler.init_noise_sigma at strength 1, and scale the "
@@ -50,10 +56,16 @@ class _Edit(NamedTuple):
 
     def by(self, img2img, pipe: StableDiffusionPipeline) -> Any:
         """Run the student's function."""
-        picture, options = self.picture.copy(), self._asdict()
-        prompt = options.pop("prompt")
         with no_pipeline("img2img"):
-            return img2img(pipe, picture, prompt, steps=STEPS, **{k: v for k, v in options.items() if k != "picture"})
+            return img2img(
+                pipe,
+                self.picture.copy(),
+                self.prompt,
+                strength=self.strength,
+                steps=STEPS,
+                guidance_scale=self.guidance_scale,
+                seed=self.seed,
+            )
 
 
 @img2img.given
@@ -70,7 +82,7 @@ def between(img2img, pipe, rng) -> None:
     first, again = (edit.by(img2img, pipe) for _ in range(2))
     expect_picture(first, "What img2img returns", size=edit.picture.size)
     expect(
-        difference(first, again) <= TOLERANCE,
+        difference(first, again) <= ROUNDING,
         "Two calls with the same seed gave different pictures: make a torch.Generator with manual_seed(seed) in each call.",
     )
     _compare(first, pipe, edit)
@@ -87,7 +99,9 @@ def text_alone(img2img, pipe, rng) -> None:
         "Start from the noise alone there, multiplied by scheduler.init_noise_sigma.",
         lambda: _by_diffusers(pipe, edit),
     )
-    _same(edit.by(img2img, pipe), _from_text(pipe, edit), "At strength 1 your picture", (shines_through,), edit.prompt)
+    expect_drawing(
+        edit.by(img2img, pipe), _from_text(pipe, edit), "At strength 1 your picture", (shines_through,), alt=edit.prompt
+    )
 
 
 @img2img.core(20)
@@ -104,7 +118,9 @@ def reconstruction(img2img, pipe, rng) -> None:
         lambda: edit.picture,
     )
     what = "At strength 0 your picture"
-    _same(edit.by(img2img, pipe), _reconstructed(pipe, edit), what, (untouched, unscaled), "the VAE's reconstruction")
+    expect_drawing(
+        edit.by(img2img, pipe), _reconstructed(pipe, edit), what, (untouched, unscaled), alt="the VAE's reconstruction"
+    )
 
 
 @img2img.edge(10)
@@ -116,7 +132,9 @@ def scheduler_that_scales(img2img, pipe, rng) -> None:
     edit = _Edit.at_random(pipe, rng, (STEPS - 1.98) / STEPS)
     _compare(edit.by(img2img, other), other, edit, hint=SCALING)
     edit = _Edit.at_random(pipe, rng, 1.0)
-    _same(edit.by(img2img, other), _from_text(other, edit), "At strength 1 your picture", hint=SCALING)
+    expect_drawing(
+        edit.by(img2img, other), _from_text(other, edit), "At strength 1 your picture", alt=edit.prompt, hint=SCALING
+    )
 
 
 @img2img.edge(8)
@@ -130,7 +148,7 @@ def steps_rounded_down(img2img, pipe, rng) -> None:
         lambda: _by_diffusers(pipe, edit._replace(strength=(steps + 1.02) / STEPS)),
     )
     what = f"With steps={STEPS} and strength={edit.strength:.2g} your picture"
-    _same(edit.by(img2img, pipe), _by_diffusers(pipe, edit), what, (rounded,), edit.prompt)
+    expect_drawing(edit.by(img2img, pipe), _by_diffusers(pipe, edit), what, (rounded,), alt=edit.prompt)
 
 
 @img2img.edge(7)
@@ -140,7 +158,7 @@ def defaults(img2img, pipe, rng) -> None:
     explicit = {"strength": 0.6, "steps": 25, "guidance_scale": 4.0, "seed": 0}
     with no_pipeline("img2img"):
         short, long = (img2img(pipe, edit.picture.copy(), edit.prompt, **some) for some in ({}, explicit))
-    _same(short, long, "Without options your picture")
+    expect_drawing(short, long, "Without options your picture", alt=edit.prompt)
 
 
 @img2img.edge(10)
@@ -159,7 +177,7 @@ def impossible_strengths(img2img, pipe, rng) -> None:
 def _compare(result: Any, pipe: StableDiffusionPipeline, edit: _Edit, *, hint: str = "") -> None:
     """Raise `CheckFailed` unless the student's picture is that of diffusers' pipeline; a known mistake is named."""
     what = f"With steps={STEPS} and strength={edit.strength:.2f} your picture"
-    _same(result, _by_diffusers(pipe, edit), what, _mistakes(pipe, edit), edit.prompt, hint)
+    expect_drawing(result, _by_diffusers(pipe, edit), what, _mistakes(pipe, edit), alt=edit.prompt, hint=hint)
 
 
 def _mistakes(pipe: StableDiffusionPipeline, edit: _Edit) -> Iterator[Mistake]:
@@ -189,32 +207,13 @@ def _mistakes(pipe: StableDiffusionPipeline, edit: _Edit) -> Iterator[Mistake]:
         lambda: _by_diffusers(pipe, edit._replace(guidance_scale=1.0)),
     )
     yield Mistake(
-        "The noise is not the generator's first one. Does the VAE draw from it before? Take latent_dist.mean, not "
+        "The noise is not the generator's first one. Does the VAE draw from it first? Take latent_dist.mean, not "
         ".sample(generator).",
         lambda: _by_diffusers(pipe, edit, posterior_mean=False),
     )
     yield Mistake(
         f"You draw with seed 0, but seed={edit.seed} was asked for.", lambda: _by_diffusers(pipe, edit._replace(seed=0))
     )
-
-
-def _same(
-    result: Any,
-    right: Image.Image,
-    what: str,
-    mistakes: Iterable[Mistake] = (),
-    alt: str = "the edited picture",
-    hint: str = "",
-) -> None:
-    """Raise `CheckFailed` unless two pictures are the same apart from rounding."""
-    expect_picture(result, what, size=right.size)
-    off = difference(result, right)
-    if off <= TOLERANCE:
-        return
-    pictures = {"yours": result, "expected": right, "alt": alt}
-    expect_no_mistake(mistakes, lambda other: difference(result, other) <= TOLERANCE, **pictures)
-    message = f"{what} differs from the expected one by {off:.1f} of 255 grey levels on average. {hint}".rstrip()
-    raise CheckFailed(message, **pictures)
 
 
 # -- what is right
@@ -245,14 +244,7 @@ def _by_diffusers(pipe: StableDiffusionPipeline, edit: _Edit, *, posterior_mean:
 
 def _from_text(pipe: StableDiffusionPipeline, edit: _Edit) -> Image.Image:
     """Draw the prompt, without the picture."""
-    import torch
-
-    return pipe(
-        edit.prompt,
-        num_inference_steps=STEPS,
-        guidance_scale=edit.guidance_scale,
-        generator=torch.Generator().manual_seed(edit.seed),
-    ).images[0]
+    return drawn_from_text(pipe, edit.prompt, steps=STEPS, guidance_scale=edit.guidance_scale, seed=edit.seed)
 
 
 def _reconstructed(pipe: StableDiffusionPipeline, edit: _Edit, factor: float = 1.0) -> Image.Image:
@@ -260,7 +252,4 @@ def _reconstructed(pipe: StableDiffusionPipeline, edit: _Edit, factor: float = 1
     import torch
 
     with torch.no_grad():
-        pixels = pipe.image_processor.preprocess(edit.picture).to(pipe.device, pipe.vae.dtype)
-        return pipe.image_processor.postprocess(
-            pipe.vae.decode(pipe.vae.encode(pixels).latent_dist.mean * factor).sample
-        )[0]
+        return pipe.image_processor.postprocess(pipe.vae.decode(mean_latents(pipe, edit.picture) * factor).sample)[0]

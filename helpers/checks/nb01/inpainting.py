@@ -1,4 +1,4 @@
-"""`inpaint`: what of the picture is kept, what is drawn, and what the U-Net sees of the kept part at each step."""
+"""`inpaint`: which part of the picture is kept, what is drawn, and what the U-Net sees of the kept part at each step."""
 
 from __future__ import annotations
 
@@ -10,10 +10,16 @@ from unittest.mock import patch
 from helpers.checks.calls import call
 from helpers.checks.cases import Exercise
 from helpers.checks.elsewhere import mirrored, with_changes
-from helpers.checks.expect import CheckFailed, Mistake, expect, expect_no_mistake, expect_picture, expect_raises
-from helpers.checks.nb01.material import no_pipeline, picture_size, untrained
+from helpers.checks.expect import CheckFailed, Mistake, expect, expect_picture, expect_raises
+from helpers.checks.nb01.material import (
+    drawn_from_text,
+    expect_drawing,
+    mean_latents,
+    no_pipeline,
+    picture_size,
+    untrained,
+)
 from helpers.checks.samples import random_drawing, random_prompt
-from helpers.likeness import difference
 from helpers.models import with_scheduler
 
 if TYPE_CHECKING:
@@ -23,15 +29,13 @@ if TYPE_CHECKING:
 
 __all__ = ["inpaint"]
 
-TOLERANCE = 1.0
-"""The largest mean difference of two drawings, in grey levels, that counts as rounding."""
 STEPS = 5
 CLEAN = 0.05
-"""The largest mean difference of latents that counts as none: a sample of the VAE's latents differs a little from their
-mean."""
+"""The largest mean difference between latents that counts as none: a sample of the VAE's latents differs a little from
+their mean."""
 OFF_MEAN, OFF_SPREAD = 0.25, 0.2
 """How far the mean and the standard deviation of 500 or more standard normal numbers may be from 0 and 1: six times what
-chance does."""
+is usual by chance."""
 
 inpaint = Exercise("inpaint")
 
@@ -102,7 +106,7 @@ def kept_pixels(painted, job) -> None:
     pictures = {"yours": painted.picture, "expected": job.picture, "alt": "the black part must stay as it is"}
     expect(
         (result[~white] == own[~white]).all() or (result[white] != own[white]).any(),
-        "Black and white of the mask are swapped: white is drawn anew, black stays.",
+        "The mask's black and white are swapped: white should be drawn anew, black should stay.",
         **pictures,
     )
     off = np.abs(result[~white].astype(int) - own[~white]).mean()
@@ -123,11 +127,6 @@ def all_white(inpaint, pipe, job, rng) -> None:
     guidance_scale = rng.uniform(5, 7)
     white = job._replace(mask=Image.new("L", job.mask.size, 255))
     result = white.by(inpaint, pipe, guidance_scale=guidance_scale)
-    expect_picture(result, "What inpaint returns", size=job.picture.size)
-    right = _from_text(pipe, job, guidance_scale)
-    pictures = {"yours": result, "expected": right, "alt": job.prompt}
-    if difference(result, right) <= TOLERANCE:
-        return
     mistakes = (
         Mistake(
             "With an all-white mask nothing of the picture should be left, but you return the picture.",
@@ -142,11 +141,15 @@ def all_white(inpaint, pipe, job, rng) -> None:
             lambda: _from_text(pipe, job._replace(seed=0), guidance_scale),
         ),
     )
-    expect_no_mistake(mistakes, lambda other: difference(result, other) <= TOLERANCE, **pictures)
-    raise CheckFailed(
-        "With an all-white mask the result should be the picture that the pipeline draws for this prompt and seed, but it is "
-        "another one. Is the first noise the first that a torch.Generator with this seed draws, times init_noise_sigma?",
-        **pictures,
+    right = _from_text(pipe, job, guidance_scale)
+    expect_drawing(
+        result,
+        right,
+        "With an all-white mask your picture",
+        mistakes,
+        alt=job.prompt,
+        hint="It should be the one that the pipeline draws for this prompt and seed. Is the first noise the first that a "
+        "torch.Generator with this seed draws, times init_noise_sigma?",
     )
 
 
@@ -156,11 +159,12 @@ def put_back(painted, pipe, job) -> None:
     pipe.scheduler.set_timesteps(STEPS)
     timesteps = [float(t) for t in pipe.scheduler.timesteps]
     expect(
-        sorted(painted.seen, reverse=True) == sorted(timesteps, reverse=True),
+        painted.seen.keys() == set(timesteps),
         f"With steps={STEPS} the U-Net should be asked once for each of the timesteps {_listed(timesteps)}, but it was asked "
         f"for {_listed(painted.seen) or 'none'}.",
     )
-    known, kept = _latents(pipe, job), _kept_cells(pipe, job)
+    known = mean_latents(pipe, job.picture)[0].float().cpu() * pipe.vae.config.scaling_factor
+    kept = _kept_cells(pipe, job)
     known, seen = known[:, kept], [painted.seen[t][:, kept] for t in timesteps]
 
     def noised_to(some: list[float]) -> list[bool]:
@@ -168,22 +172,22 @@ def put_back(painted, pipe, job) -> None:
         return [_is_noised(latents, known, pipe, t) for latents, t in zip(seen[1:], some, strict=True)]
 
     right = noised_to(timesteps[1:])
+    if all(right):
+        return
     expect(
-        all(right) or not all((latents - known).abs().mean().item() < CLEAN for latents in seen[1:]),
+        not all((latents - known).abs().mean().item() < CLEAN for latents in seen[1:]),
         "The kept part of the latents has no noise. The U-Net expects as much noise there as in the rest: add it with "
         "scheduler.add_noise(known, noise, t).",
     )
     expect(
-        all(right) or not all(noised_to(timesteps[:-1])),
+        not all(noised_to(timesteps[:-1])),
         "The kept part of the latents is noised to the timestep before the one that the U-Net is asked about. Put it back "
         "just before the U-Net is asked, noised to the timestep it is asked about.",
     )
-    expect(
-        all(right),
-        f"At timestep {timesteps[1:][right.index(False)] if False in right else 0:.0f} the kept part of the latents is not "
-        "the picture's, noised to that timestep. Put it back at every step: torch.where(white, latents, "
-        "scheduler.add_noise(known, noise, t[None])). (Are the known latents multiplied by the VAE's scaling_factor, and is "
-        "the mask the right way round?)",
+    raise CheckFailed(
+        f"At timestep {timesteps[1 + right.index(False)]:.0f} the kept part of the latents is not the picture's, noised to "
+        "that timestep. Put it back at every step: torch.where(white, latents, scheduler.add_noise(known, noise, t[None])). "
+        "(Are the known latents multiplied by the VAE's scaling_factor, and is the mask the right way round?)"
     )
 
 
@@ -217,15 +221,13 @@ def scheduler_that_scales(inpaint, pipe, job, rng) -> None:
 
     other = with_scheduler(pipe, EulerDiscreteScheduler.from_config(pipe.scheduler.config))
     white = job._replace(mask=Image.new("L", job.mask.size, 255))
-    result, right = white.by(inpaint, other), _from_text(other, job, 4.0)
-    expect_picture(result, "What inpaint returns", size=job.picture.size)
-    expect(
-        difference(result, right) <= TOLERANCE,
-        "With Euler's scheduler and an all-white mask your picture is not the one that the pipeline draws: multiply the first "
-        "noise by scheduler.init_noise_sigma, and scale the U-Net's input with scheduler.scale_model_input(latents, t).",
-        yours=result,
-        expected=right,
+    expect_drawing(
+        white.by(inpaint, other),
+        _from_text(other, job, 4.0),
+        "With Euler's scheduler and an all-white mask your picture",
         alt=job.prompt,
+        hint="Multiply the first noise by scheduler.init_noise_sigma, and scale the U-Net's input with "
+        "scheduler.scale_model_input(latents, t).",
     )
 
 
@@ -252,15 +254,6 @@ def unet_inputs() -> Iterator[list[tuple[torch.Tensor, float]]]:
         yield calls
 
 
-def _latents(pipe: StableDiffusionPipeline, job: _Job) -> torch.Tensor:
-    """The picture's latents, (channels, height, width)."""
-    import torch
-
-    with torch.no_grad():
-        pixels = pipe.image_processor.preprocess(job.picture).to(pipe.device, pipe.vae.dtype)
-        return (pipe.vae.encode(pixels).latent_dist.mean[0] * pipe.vae.config.scaling_factor).float().cpu()
-
-
 def _kept_cells(pipe: StableDiffusionPipeline, job: _Job) -> torch.Tensor:
     """Which latents are kept for certain: black ones without a white neighbour, which a soft mask might mix in."""
     import numpy as np
@@ -273,10 +266,7 @@ def _kept_cells(pipe: StableDiffusionPipeline, job: _Job) -> torch.Tensor:
 
 def _from_text(pipe: StableDiffusionPipeline, job: _Job, guidance_scale: float) -> Image.Image:
     """Draw the prompt, without the picture."""
-    import torch
-
-    generator = torch.Generator().manual_seed(job.seed)
-    return pipe(job.prompt, num_inference_steps=STEPS, guidance_scale=guidance_scale, generator=generator).images[0]
+    return drawn_from_text(pipe, job.prompt, steps=STEPS, guidance_scale=guidance_scale, seed=job.seed)
 
 
 def _listed(timesteps: Any) -> str:

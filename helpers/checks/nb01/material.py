@@ -1,25 +1,41 @@
-"""Models for the checks: a tiny U-Net, copies of the real pipeline that may be trained, and pipelines switched off."""
+"""What the checks need: models, what the pipeline draws and encodes, and how two drawings are compared."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from helpers.checks.elsewhere import mirrored
-from helpers.checks.expect import CheckFailed
+from helpers.checks.expect import CheckFailed, Mistake, expect_no_mistake, expect_picture
+from helpers.likeness import difference
 from helpers.models import with_scheduler
 
 if TYPE_CHECKING:
+    import torch
     from diffusers import StableDiffusionPipeline, UNet2DConditionModel
+    from PIL import Image
 
-__all__ = ["no_pipeline", "picture_size", "private_copy", "tiny_unet", "untrained"]
+__all__ = [
+    "ROUNDING",
+    "drawn_from_text",
+    "expect_drawing",
+    "mean_latents",
+    "no_pipeline",
+    "picture_size",
+    "private_copy",
+    "tiny_unet",
+    "untrained",
+]
+
+ROUNDING = 1.0
+"""The largest mean difference of two drawings, in grey levels, that counts as rounding."""
 
 
 def tiny_unet(*, channels: int = 4, side: int = 8, width: int = 8) -> UNet2DConditionModel:
-    """Make a U-Net with random weights: for latents of so many channels and side×side, and text states of this width."""
+    """Make a U-Net with random weights, for latents (channels, side, side) and text states of this width."""
     from diffusers import UNet2DConditionModel
 
     return UNet2DConditionModel(
@@ -37,7 +53,7 @@ def tiny_unet(*, channels: int = 4, side: int = 8, width: int = 8) -> UNet2DCond
 
 
 def untrained(pipe: StableDiffusionPipeline) -> StableDiffusionPipeline:
-    """Return the pipeline with a tiny U-Net, whose pictures show nothing but are the same ones each time, and fast."""
+    """Return the pipeline with a tiny U-Net, whose pictures show nothing but are quick to make and the same each time."""
     import torch
 
     own = pipe.unet.config
@@ -79,3 +95,36 @@ def no_pipeline(exercise: str) -> Iterator[None]:
         for kind in ("StableDiffusionPipeline", "StableDiffusionImg2ImgPipeline", "StableDiffusionInpaintPipeline"):
             patches.enter_context(patch.object(getattr(diffusers, kind), "__call__", side_effect=by_hand))
         yield
+
+
+def drawn_from_text(
+    pipe: StableDiffusionPipeline, prompt: str, *, steps: int, guidance_scale: float, seed: int
+) -> Image.Image:
+    """Draw the prompt with the pipeline itself."""
+    import torch
+
+    generator = torch.Generator().manual_seed(seed)
+    return pipe(prompt, num_inference_steps=steps, guidance_scale=guidance_scale, generator=generator).images[0]
+
+
+def mean_latents(pipe: StableDiffusionPipeline, picture: Image.Image) -> torch.Tensor:
+    """Encode a picture: the mean of the VAE's latents, (1, channels, height, width), not scaled."""
+    import torch
+
+    with torch.no_grad():
+        pixels = pipe.image_processor.preprocess(picture).to(pipe.device, pipe.vae.dtype)
+        return pipe.vae.encode(pixels).latent_dist.mean
+
+
+def expect_drawing(
+    result: Any, right: Image.Image, what: str, mistakes: Iterable[Mistake] = (), *, alt: str, hint: str = ""
+) -> None:
+    """Raise `CheckFailed` unless two drawings are the same apart from rounding; a known mistake is named."""
+    expect_picture(result, what, size=right.size)
+    off = difference(result, right)
+    if off <= ROUNDING:
+        return
+    pictures = {"yours": result, "expected": right, "alt": alt}
+    expect_no_mistake(mistakes, lambda other: difference(result, other) <= ROUNDING, **pictures)
+    message = f"{what} differs from the expected one by {off:.1f} of 255 grey levels on average. {hint}".rstrip()
+    raise CheckFailed(message, **pictures)

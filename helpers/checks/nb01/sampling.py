@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from helpers.checks.cases import Exercise
 from helpers.checks.expect import Mistake, compare_tensors, expect
-from helpers.checks.nb01.material import no_pipeline
+from helpers.checks.nb01.material import no_pipeline, untrained
 from helpers.checks.samples import random_prompt
 from helpers.models import with_scheduler
 
@@ -31,6 +31,12 @@ def pipe() -> StableDiffusionPipeline:
     return load("diffusion")
 
 
+@sample_latents.given
+def untrained_pipe(pipe) -> StableDiffusionPipeline:
+    """The same pipeline with a tiny U-Net, which is enough to compare latents in no time."""
+    return untrained(pipe)
+
+
 @sample_latents.core(40)
 def own_scheduler(sample_latents, pipe, rng) -> None:
     """the same latents as the pipeline"""
@@ -38,54 +44,56 @@ def own_scheduler(sample_latents, pipe, rng) -> None:
 
 
 @sample_latents.core(25)
-def scheduler_that_scales(sample_latents, pipe, rng) -> None:
+def scheduler_that_scales(sample_latents, untrained_pipe, rng) -> None:
     """the same latents with Euler's scheduler, which scales the first noise and the U-Net's input"""
     from diffusers import EulerDiscreteScheduler
 
-    other = with_scheduler(pipe, EulerDiscreteScheduler.from_config(pipe.scheduler.config))
+    other = with_scheduler(untrained_pipe, EulerDiscreteScheduler.from_config(untrained_pipe.scheduler.config))
     _compare(sample_latents, other, _Drawing.at_random(rng, steps=rng.randrange(4, 8)))
 
 
 @sample_latents.edge(12)
-def scheduler_that_draws_noise(sample_latents, pipe, rng) -> None:
+def scheduler_that_draws_noise(sample_latents, untrained_pipe, rng) -> None:
     """the same latents with DDPM's scheduler, which draws new noise in each step"""
     from diffusers import DDPMScheduler
 
-    other = with_scheduler(pipe, DDPMScheduler.from_config(pipe.scheduler.config, clip_sample=False))
+    other = with_scheduler(
+        untrained_pipe, DDPMScheduler.from_config(untrained_pipe.scheduler.config, clip_sample=False)
+    )
     _compare(sample_latents, other, _Drawing.at_random(rng, steps=rng.randrange(4, 8)))
 
 
 @sample_latents.edge(6)
-def guidance_of_one(sample_latents, pipe, rng) -> None:
+def guidance_of_one(sample_latents, untrained_pipe, rng) -> None:
     """the same latents with guidance 1, which is just the prediction with text"""
-    _compare(sample_latents, pipe, _Drawing.at_random(rng, steps=5)._replace(guidance_scale=1.0))
+    _compare(sample_latents, untrained_pipe, _Drawing.at_random(rng, steps=5)._replace(guidance_scale=1.0))
 
 
 @sample_latents.edge(9)
-def defaults(sample_latents, pipe, rng) -> None:
+def defaults(sample_latents, untrained_pipe, rng) -> None:
     """25 steps and guidance 4 by default"""
     drawing = _Drawing.at_random(rng, steps=25)._replace(guidance_scale=4.0)
     with no_pipeline("sample_latents"):
-        result = sample_latents(pipe, drawing.prompt, generator=drawing.generator())
-    compare_tensors(result, drawing.latents(pipe), "Your latents with the defaults", tolerance=TOLERANCE)
+        result = sample_latents(untrained_pipe, drawing.prompt, generator=drawing.generator())
+    compare_tensors(result, drawing.latents(untrained_pipe), "Your latents with the defaults", tolerance=TOLERANCE)
 
 
 @sample_latents.edge(4)
-def without_generator(sample_latents, pipe, rng) -> None:
+def without_generator(sample_latents, untrained_pipe, rng) -> None:
     """different noise on each call without a generator"""
     import torch
 
     prompt = _Drawing.at_random(rng, steps=2).prompt
     with no_pipeline("sample_latents"):
-        one, two = (sample_latents(pipe, prompt, steps=2) for _ in range(2))
+        one, two = (sample_latents(untrained_pipe, prompt, steps=2) for _ in range(2))
     same = torch.is_tensor(one) and torch.is_tensor(two) and torch.equal(one, two)
     expect(not same, "Two calls without a generator gave the same latents. They should start from different noise.")
 
 
 @sample_latents.edge(4)
-def no_gradients(sample_latents, pipe, rng) -> None:
+def no_gradients(sample_latents, untrained_pipe, rng) -> None:
     """no gradients are tracked"""
-    result = _Drawing.at_random(rng, steps=2).by(sample_latents, pipe)
+    result = _Drawing.at_random(rng, steps=2).by(sample_latents, untrained_pipe)
     expect(
         not getattr(result, "requires_grad", False),
         "The latents track gradients, which fills up the memory. Keep @torch.no_grad() above the function.",

@@ -31,19 +31,19 @@ def of_one_sequence(attend, generator) -> None:
         mistakes = (
             Mistake("The scores are not divided by √d, d = q.shape[-1].", lambda s=scores: s.softmax(-1)),
             Mistake(
-                "The scores are divided by d; divide them by its square root.",
+                "The scores are divided by d. Divide them by its square root.",
                 lambda s=scores, d=d: (s / d).softmax(-1),
             ),
             Mistake(
-                "The scores are multiplied by √d; divide them by it.",
+                "The scores are multiplied by √d. Divide them by it.",
                 lambda s=scores, d=d: (s * math.sqrt(d)).softmax(-1),
             ),
             Mistake(
-                "The scores are divided by √m; it should be √d, and d is the width of the queries and keys, q.shape[-1].",
+                "The scores are divided by √m. It should be √d, and d is the width of the queries and keys, q.shape[-1].",
                 lambda s=scores, m=m: (s / math.sqrt(m)).softmax(-1),
             ),
             Mistake(
-                "The scores are divided by √dv; it should be √d, and d is the width of the queries and keys, q.shape[-1].",
+                "The scores are divided by √dv. It should be √d, and d is the width of the queries and keys, q.shape[-1].",
                 lambda s=scores, dv=dv: (s / math.sqrt(dv)).softmax(-1),
             ),
             Mistake(
@@ -52,7 +52,7 @@ def of_one_sequence(attend, generator) -> None:
                 lambda s=scores, d=d: (s / math.sqrt(d)).softmax(-2),
             ),
             Mistake(
-                "These are the scores before the softmax; return the weights after it.",
+                "These are the scores before the softmax. Return the weights after it.",
                 lambda s=scores, d=d: s / math.sqrt(d),
             ),
             Mistake(
@@ -60,7 +60,7 @@ def of_one_sequence(attend, generator) -> None:
                 lambda s=scores, d=d: s.softmax(-1) / math.sqrt(d),
             ),
             Mistake(
-                "This is a sigmoid of each score; a softmax over the keys makes the weights of a query sum to 1.",
+                "This is a sigmoid of each score. A softmax over the keys makes the weights of a query sum to 1.",
                 lambda s=scores, d=d: (s / math.sqrt(d)).sigmoid(),
             ),
         )
@@ -167,7 +167,7 @@ def _compare(
     right_output, right_weights = _attention(q, k, v, mask)
     expect(
         (output.shape, weights.shape) != (right_weights.shape, right_output.shape),
-        "The two results are swapped: first the output, then the weights.",
+        "The two results are swapped: return first the output, then the weights.",
     )
     compare_tensors(weights, right_weights, f"The tensor of weights{what}", mistakes, tolerance=tolerance)
     compare_tensors(output, right_output, f"The output{what}", tolerance=tolerance)

@@ -165,12 +165,12 @@ def _slips(cosines: torch.Tensor, temperature: float, bias: float) -> tuple[Mist
     signs = 2.0 * own - 1
     return (
         Mistake(
-            "Here the temperature multiplies the similarities, as in the paper; you divide by it.",
+            "Here the temperature multiplies the similarities, as in the paper. You divide by it.",
             lambda: _pairwise(cosines / temperature + bias),
         ),
         Mistake("The temperature has no effect: multiply the similarities by it.", lambda: _pairwise(cosines + bias)),
         Mistake("The bias has no effect: add it to the logits.", lambda: _pairwise(cosines * temperature)),
-        Mistake("Add the bias; you subtract it.", lambda: _pairwise(cosines * temperature - bias)),
+        Mistake("Add the bias. You subtract it.", lambda: _pairwise(cosines * temperature - bias)),
         Mistake(
             "Add the bias after multiplying by the temperature, not before.",
             lambda: _pairwise((cosines + bias) * temperature),

@@ -76,7 +76,7 @@ def yes_further_back(hallucination_rate, picture, rng) -> None:
 def nothing_absent(hallucination_rate, picture, rng) -> None:
     """a ValueError if no example is about an absent thing"""
     for examples in (_examples(rng, 0, 0, 2, 1), []):
-        model, given = _asked(picture, examples)
+        model, given = _inputs(picture, examples)
         what = f"{len(examples)} examples, all about things that are there," if examples else "no examples"
         hint = "There is nothing to divide by."
         expect_raises(lambda model=model, given=given: hallucination_rate(model, given), ValueError, what, hint=hint)
@@ -88,17 +88,14 @@ def calls_of_the_model(hallucination_rate, rng) -> None:
     from PIL import ImageChops
 
     examples = _examples(rng, 2, 2, 1, 1)
-    pictures = [random_drawing(rng, 40) for _ in examples]
+    pictures = {each.question: random_drawing(rng, 40) for each in examples}
     model = CannedModel({each.question: each.answer for each in examples})
-    hallucination_rate(
-        model, [(p.copy(), each.question, each.there) for p, each in zip(pictures, examples, strict=True)]
-    )
+    hallucination_rate(model, [(pictures[each.question].copy(), each.question, each.there) for each in examples])
     asked = [question for _, question in model.calls]
-    expect(len(asked) == len({*asked}), "Some questions were asked more than once; each answer costs time.")
-    own = {each.question: p for p, each in zip(pictures, examples, strict=True)}
+    expect(len(asked) == len({*asked}), "Some questions were asked more than once. Each answer costs time.")
     expect(
         all(
-            ImageChops.difference(image.convert("RGB"), own[question]).getbbox() is None
+            ImageChops.difference(image.convert("RGB"), pictures[question]).getbbox() is None
             for image, question in model.calls
         ),
         "A question was asked with another example's picture.",
@@ -108,7 +105,7 @@ def calls_of_the_model(hallucination_rate, rng) -> None:
 @hallucination_rate.edge(3)
 def examples_unchanged(hallucination_rate, picture, rng) -> None:
     """the list of examples is left unchanged"""
-    call(hallucination_rate, *_asked(picture, _examples(rng, 1, 2, 1, 1)))
+    call(hallucination_rate, *_inputs(picture, _examples(rng, 1, 2, 1, 1)))
 
 
 def _examples(rng: Random, affirmed: int, denied: int, found: int, missed: int) -> list[Example]:
@@ -122,7 +119,7 @@ def _examples(rng: Random, affirmed: int, denied: int, found: int, missed: int) 
     return rng.sample(made, len(made))
 
 
-def _asked(picture: Image.Image, examples: list[Example]) -> tuple[CannedModel, list[tuple]]:
+def _inputs(picture: Image.Image, examples: list[Example]) -> tuple[CannedModel, list[tuple]]:
     """The two inputs."""
     model = CannedModel({each.question: each.answer for each in examples})
     return model, [(picture, each.question, each.there) for each in examples]
@@ -144,11 +141,11 @@ def _compare(hallucination_rate, picture: Image.Image, examples: list[Example]) 
             lambda: affirmed / len(examples),
         ),
         Mistake(
-            "You count every yes. Questions about things that are there do not count: there a yes is right.",
+            "You count every yes, and divide by all examples. If the thing is there, a yes is right: leave it out.",
             lambda: said_yes / len(examples),
         ),
         Mistake(
-            "You count every yes, also about things that are there. Only those about absent things are hallucinations.",
+            f"You divide by the {len(absent)} absent things, but count a yes about any thing. Count only theirs.",
             lambda: said_yes / len(absent),
         ),
         Mistake(
@@ -170,7 +167,7 @@ def _compare(hallucination_rate, picture: Image.Image, examples: list[Example]) 
         ),
         *_about_the_present(examples),
     ]
-    model, given = _asked(picture, examples)
+    model, given = _inputs(picture, examples)
     what = f"The rate for {len(absent)} absent things, of which {affirmed} are affirmed,"
     expect_number(hallucination_rate(model, given), right, what, mistakes)
 

@@ -105,7 +105,7 @@ def _compare(mask_labels, ids: torch.Tensor, spans: Spans) -> None:
     """Raise `CheckFailed` unless the labels are right; a known mistake is named."""
     import torch
 
-    with with_changes():  # also a result that is one of the inputs, written into, is judged by its values
+    with with_changes():  # a result that is one of the inputs, changed in place, is also judged by its values
         result = mask_labels(ids.clone(), [list(of_row) for of_row in spans])
     right = _masked(ids, spans)
     inside = right != IGNORED

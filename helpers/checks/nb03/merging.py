@@ -138,7 +138,7 @@ def _compare(merge_image_tokens, rows: Rows) -> None:
     import torch
 
     text, image, is_image = rows
-    with with_changes():  # also a result that is one of the inputs, written into, is judged by its values
+    with with_changes():  # a result that is one of the inputs, changed in place, is also judged by its values
         result = merge_image_tokens(*(part.clone() for part in rows))
     right = _merged(*rows)
     (batch, length, _), n = text.shape, image.shape[1]

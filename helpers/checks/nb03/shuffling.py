@@ -47,7 +47,7 @@ def not_divisible(pixel_shuffle, rng) -> None:
 
 @pixel_shuffle.edge(8)
 def smallest_and_largest_factor(pixel_shuffle, rng, generator) -> None:
-    """factor 1 changes nothing, and the side of the grid makes one token of all"""
+    """factor 1 changes nothing, and a factor as large as the grid's side makes one token out of all"""
     side = rng.choice([3, 4, 5])
     for factor in (1, side):
         _compare(pixel_shuffle, _tokens(2, side, 3, generator), factor)
@@ -107,7 +107,7 @@ def _compare(pixel_shuffle, tokens: torch.Tensor, factor: int) -> None:
             lambda: _shuffled(tokens, factor, (0, 3, 1, 2, 4, 5)),
         ),
         Mistake(
-            "The grid was turned: blocks and parts come column by column. Rows come first in both.",
+            "The grid was transposed: blocks and parts come column by column. Rows come first in both.",
             lambda: _shuffled(tokens, factor, (0, 3, 1, 4, 2, 5)),
         ),
         Mistake(
@@ -124,7 +124,7 @@ def _compare(pixel_shuffle, tokens: torch.Tensor, factor: int) -> None:
 
 
 def _far_apart(tokens: torch.Tensor, factor: int) -> torch.Tensor:
-    """Every block is made of tokens with a distance, as if the grid's dimensions were split the other way."""
+    """Every block is made of tokens far apart, as if the grid's dimensions were split the other way."""
     batch, n, hidden = tokens.shape
     blocks = math.isqrt(n) // factor
     parts = tokens.reshape(batch, factor, blocks, factor, blocks, hidden)

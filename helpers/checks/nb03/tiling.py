@@ -1,4 +1,4 @@
-"""`tile`: noise and drawings, wider than high or higher than wide, whose sides are multiples of the tile's or not."""
+"""`tile`: noise and drawings, wider than tall or taller than wide, whose sides are multiples of the tile's or not."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from helpers.checks.calls import call
 from helpers.checks.cases import Exercise
-from helpers.checks.expect import CheckFailed, expect, expect_pictures
+from helpers.checks.expect import CheckFailed, Mistake, expect, expect_no_mistake, expect_pictures
 from helpers.checks.samples import random_drawing
+from helpers.likeness import difference
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +43,7 @@ def overview_first(tile, rng) -> None:
         _compare(result[1:], _tiles(picture, size), picture, size)
     expect(
         len(tile(picture.copy(), size, overview=True)) == 1 + rows * columns,
-        "With overview=True there should be the overview and the tiles, as without saying so.",
+        "With overview=True there should be the overview and the tiles, as by default.",
     )
 
 
@@ -87,13 +88,19 @@ def _picture(rng, width: int, height: int) -> Image.Image:
     return picture.resize((width, height), Image.Resampling.BICUBIC)
 
 
+def _whole(picture: Image.Image, size: int) -> tuple[int, ...]:
+    """The picture's width and height, each raised to a multiple of a tile's side."""
+    return tuple(-(-side // size) * size for side in picture.size)
+
+
 def _tiles(picture: Image.Image, size: int, *, by_columns: bool = False, mode: str = "edge") -> list[Image.Image]:
     """The right tiles, or those column by column, or of a picture that was padded in another way (numpy's modes)."""
     import numpy as np
     from PIL import Image
 
-    rows, columns = -(-picture.height // size), -(-picture.width // size)
-    missing = ((0, rows * size - picture.height), (0, columns * size - picture.width), (0, 0))
+    width, height = _whole(picture, size)
+    rows, columns = height // size, width // size
+    missing = ((0, height - picture.height), (0, width - picture.width), (0, 0))
     pixels = np.pad(np.asarray(picture), missing, mode=mode)
     places = [(row, column) for row in range(rows) for column in range(columns)]
     if by_columns:
@@ -114,30 +121,33 @@ def _compare(result, right: Sequence[Image.Image], picture: Image.Image, size: i
     if _same(result, right):
         return
     corner = picture.getpixel((width - 1, height - 1))
+    pictures = {"yours": _joined(result), "expected": _joined(right), "alt": "the tiles"}
     mistakes = (
-        ("The tiles come column by column. They should come row by row.", _tiles(picture, size, by_columns=True)),
-        (
+        Mistake(
+            "The tiles come column by column. They should come row by row.",
+            lambda: _tiles(picture, size, by_columns=True),
+        ),
+        Mistake(
             "The picture is padded with black. Repeat its last column and its last row instead: black bars look like "
             "something in the picture.",
-            _tiles(picture, size, mode="constant"),
+            lambda: _tiles(picture, size, mode="constant"),
         ),
-        (
+        Mistake(
             f"The picture is padded with one colour, {corner}. Repeat its last column and row, each pixel with its own colour.",
-            _one_colour(picture, size, corner),
+            lambda: _one_colour(picture, size, corner),
         ),
-        ("The picture is padded by mirroring it. Repeat its last column and its last row.", _mirrored(picture, size)),
-        (
-            "The picture was stretched to a multiple. Pad it, so that nothing changes its form.",
-            _stretched(picture, size),
+        Mistake(
+            "The picture is padded by mirroring it. Repeat its last column and its last row.",
+            lambda: _tiles(picture, size, mode="symmetric"),
+        ),
+        Mistake(
+            "The picture was stretched to a multiple. Pad it, so that nothing changes its shape.",
+            lambda: _stretched(picture, size),
         ),
     )
-    for message, tiles in mistakes:
-        expect(not _same(result, tiles), message, yours=_joined(result), expected=_joined(right), alt="the tiles")
+    expect_no_mistake(mistakes, lambda tiles: _same(result, tiles), **pictures)
     raise CheckFailed(
-        f"{what} are not the right ones: every pixel of the picture should be in its tile, unchanged.",
-        yours=_joined(result),
-        expected=_joined(right),
-        alt="the tiles",
+        f"{what} are not the right ones: every pixel of the picture should be in its tile, unchanged.", **pictures
     )
 
 
@@ -146,7 +156,7 @@ def _explain_number(number: int, right: int, picture: Image.Image, size: int) ->
     there = f"A picture of {picture.width}×{picture.height} pixels has {right} tile{'s' * (right != 1)} of size {size}"
     expect(
         number != right + 1,
-        f"{there}, but there are {number} pictures. Is that an overview? overview=False asks for the tiles alone.",
+        f"{there}, but there are {number} pictures. Is one of them an overview? overview=False asks for the tiles alone.",
     )
     expect(
         number != whole or whole == right,
@@ -159,6 +169,8 @@ def _expect_overview(result, picture: Image.Image, size: int) -> None:
     """Raise `CheckFailed` unless the first of the pictures is an overview, whatever its resampling."""
     from PIL import Image
 
+    from helpers import show
+
     tiles = _tiles(picture, size)
     expect_pictures(result, len(result) if isinstance(result, list) else 0, "What tile returns", size=(size, size))
     expect(
@@ -167,65 +179,40 @@ def _expect_overview(result, picture: Image.Image, size: int) -> None:
         "size of a tile.",
     )
     right = picture.resize((size, size), Image.Resampling.BICUBIC)
-    if _difference(result[0], right) <= CLOSE:
+    if difference(result[0], right) <= CLOSE:
         return
     expect(
-        _difference(result[-1], right) > CLOSE,
+        difference(result[-1], right) > CLOSE,
         "The overview comes last. It should come first: the model reads the whole before the parts.",
     )
-    padded = _mosaic(tiles, -(-picture.width // size))
+    pictures = {"yours": result[0], "expected": right, "alt": "the overview"}
+    padded = show.mosaic(tiles, _whole(picture, size)[0] // size)
     expect(
-        _difference(result[0], padded.resize((size, size))) > CLOSE / 3 or padded.size == picture.size,
+        difference(result[0], padded.resize((size, size))) > CLOSE / 3 or padded.size == picture.size,
         "The overview shows the padded picture. Make it of the picture itself.",
-        yours=result[0],
-        expected=right,
-        alt="the overview",
+        **pictures,
     )
-    raise CheckFailed(
-        f"The first picture should be the whole picture, resized to {size}×{size} pixels.",
-        yours=result[0],
-        expected=right,
-        alt="the overview",
-    )
+    raise CheckFailed(f"The first picture should be the whole picture, resized to {size}×{size} pixels.", **pictures)
 
 
 def _one_colour(picture: Image.Image, size: int, colour: tuple[int, ...]) -> list[Image.Image]:
     from PIL import Image
 
-    canvas = Image.new("RGB", (-(-picture.width // size) * size, -(-picture.height // size) * size), colour)
+    canvas = Image.new("RGB", _whole(picture, size), colour)
     canvas.paste(picture)
     return _tiles(canvas, size)
-
-
-def _mirrored(picture: Image.Image, size: int) -> list[Image.Image]:
-    too_small = picture.width < size or picture.height < size
-    return [] if too_small else _tiles(picture, size, mode="symmetric")
 
 
 def _stretched(picture: Image.Image, size: int) -> list[Image.Image]:
     from PIL import Image
 
-    whole = (-(-picture.width // size) * size, -(-picture.height // size) * size)
-    return _tiles(picture.resize(whole, Image.Resampling.BICUBIC), size)
+    return _tiles(picture.resize(_whole(picture, size), Image.Resampling.BICUBIC), size)
 
 
 def _same(pictures: Sequence[Image.Image], others: Sequence[Image.Image]) -> bool:
     return len(pictures) == len(others) and all(
-        _difference(one, other) < 0.5 for one, other in zip(pictures, others, strict=True)
+        difference(one, other) < 0.5 for one, other in zip(pictures, others, strict=True)
     )
-
-
-def _difference(one: Image.Image, other: Image.Image) -> float:
-    """The mean difference per value, of 255."""
-    import numpy as np
-
-    return float(np.abs(np.asarray(one, dtype=float) - np.asarray(other, dtype=float)).mean())
-
-
-def _mosaic(tiles: Sequence[Image.Image], columns: int) -> Image.Image:
-    from helpers import show
-
-    return show.mosaic(tiles, columns)
 
 
 def _joined(tiles: Sequence[Image.Image]) -> Image.Image:

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from helpers.checks.calls import call
 from helpers.checks.cases import Exercise
-from helpers.checks.expect import CheckFailed, Mistake, expect, expect_type
+from helpers.checks.expect import CheckFailed, Mistake, expect_type
 
 __all__ = ["fuse"]
 
@@ -124,31 +124,38 @@ def _compare(fuse: Callable, rankings: list[list[str]], k: int = 60) -> None:
     if result == right:
         return
     twice = [each for i, each in enumerate(result) if each in result[:i]]
-    expect(not twice, f"{asked} returned {result}: {twice and twice[0]} is in it twice. Each id comes once.")
+    if twice:
+        raise CheckFailed(f"{asked} returned {result}: {twice[0]} is in it twice. Each id comes once.")
     missing = [each for each in right if each not in result]
-    expect(
-        not missing,
-        f"{asked} should have all ids of all rankings, but {missing and missing[0]} is missing. An id that only one ranking has "
-        "counts, too.",
-    )
-    from_0 = Mistake("These are ranks from 0, but the first has rank 1.", lambda: k and _fused(rankings, k - 1))
+    if missing:
+        raise CheckFailed(
+            f"{asked} should have all ids of all rankings, but {missing[0]} is missing. An id that only one ranking has counts, "
+            "too."
+        )
+    from_0 = Mistake("These are ranks from 0, but the first has rank 1.", lambda: _fused(rankings, k - 1))
     why = next((mistake.message for mistake in (from_0, *_mistakes(rankings, k)) if result == mistake.result()), "")
     raise CheckFailed(f"{asked} should be {right}, but it is {result}.{f' {why}' if why else ''}")
 
 
-def _fused(rankings: Sequence[list], k: int, *, number: type = Fraction, again: bool = False) -> list:
-    """The ids by their sum of 1 / (k + rank), summed as `number`; `again` counts an id at each of its ranks."""
+def _fused(rankings: Sequence[list], k: int, **how) -> list:
+    """The ids by their scores, the highest first."""
+    scores = _scores(rankings, k, **how)
+    return sorted(scores, key=scores.get, reverse=True)
+
+
+def _has_ties(rankings: Sequence[list], k: int) -> bool:
+    scores = _scores(rankings, k)
+    return len({*scores.values()}) < len(scores)
+
+
+def _scores(rankings: Sequence[list], k: int, *, number: type = Fraction, again: bool = False) -> dict:
+    """Each id's sum of 1 / (k + rank), summed as `number`; `again` counts an id at each of its ranks."""
     scores: dict = {}
     for ranking in rankings:
         for rank, each in enumerate(ranking, start=1):
             if again or each not in ranking[: rank - 1]:
                 scores[each] = scores.get(each, 0) + number(1) / (k + rank)
-    return sorted(scores, key=scores.get, reverse=True)
-
-
-def _has_ties(rankings: Sequence[list], k: int) -> bool:
-    scores = [sum(Fraction(1, k + r.index(each) + 1) for r in rankings if each in r) for each in _first_seen(rankings)]
-    return len(set(scores)) < len(scores)
+    return scores
 
 
 def _first_seen(rankings: Sequence[list]) -> list:
@@ -183,7 +190,7 @@ def _mistakes(rankings: Sequence[list], k: int) -> tuple[Mistake, ...]:
             lambda: _first_seen([[r[i] for r in rankings if i < len(r)] for i in range(longest)]),
         ),
         Mistake(
-            "The ranks are added up, so whoever is in one ranking alone wins. Add up 1 / (k + rank).",
+            "The ranks are added up, so an id that is in only one ranking wins. Add up 1 / (k + rank).",
             lambda: _by(rankings, lambda ranks: -sum(ranks)),
         ),
     )

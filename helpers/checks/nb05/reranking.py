@@ -1,4 +1,4 @@
-"""`rerank`: the order by agreement with what a fake model says about the picture, on candidates made one change at a time."""
+"""`rerank`: the order by agreement with a fake model's description, on candidates made one change at a time."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from helpers.agreement import facts_of
 from helpers.checks.cases import Exercise
 from helpers.checks.elsewhere import with_changes
 from helpers.checks.expect import CheckFailed, Mistake, expect, expect_no_mistake
+from helpers.checks.nb05.rows import expect_frame
 from helpers.checks.samples import random_drawing
 from helpers.checks.words import described
 
@@ -34,9 +35,8 @@ def picture(rng) -> Image.Image:
 def by_agreement(rerank, picture, rng) -> None:
     """the prompts whose facts agree best with the description come first"""
     for _ in range(3):
-        scene = _one_thing(rng)
-        said, prompts = _worded(scene, rng), [_worded(each, rng) for each in _farther_and_farther(scene, rng)]
-        _compare(rerank, _candidates(prompts, rng), picture, said)
+        candidates, said = _situation(rng)
+        _compare(rerank, candidates, picture, said)
 
 
 @rerank.core(25)
@@ -77,14 +77,13 @@ def ties_of_distances(rerank, picture, rng) -> None:
 @rerank.edge(8)
 def described_once(rerank, picture, rng) -> None:
     """describe is called once, with the picture"""
-    scene = _one_thing(rng)
-    prompts = [_worded(each, rng) for each in _farther_and_farther(scene, rng)]
+    candidates, said = _situation(rng)
     asked: list = []
-    rerank(_candidates(prompts, rng), picture, describe=_describing(_worded(scene, rng), asked))
+    rerank(candidates, picture, describe=_describing(said, asked))
     expect(
         len(asked) == 1,
-        f"describe should be called once, but it was called {len(asked)} times for {len(prompts)} candidates. A model that looks "
-        "at a picture is slow: call it before the loop, and keep what it says.",
+        f"describe should be called once, but it was called {len(asked)} times for {len(candidates)} candidates. A model that looks "
+        "at a picture is slow: call it before the loop, and keep what it returns.",
     )
     expect(asked[0] is picture, f"describe should get the picture, but it got {described(asked[0])}.")
 
@@ -92,11 +91,10 @@ def described_once(rerank, picture, rng) -> None:
 @rerank.edge(5)
 def candidates_unchanged(rerank, picture, rng) -> None:
     """the candidates are left unchanged"""
-    scene = _one_thing(rng)
-    candidates = _candidates([_worded(each, rng) for each in _farther_and_farther(scene, rng)], rng)
+    candidates, said = _situation(rng)
     before = candidates.copy(deep=True)
     with with_changes():
-        rerank(candidates, picture, describe=_describing(_worded(scene, rng), []))
+        rerank(candidates, picture, describe=_describing(said, []))
     expect(
         candidates.equals(before) and list(candidates.columns) == list(before.columns),
         "rerank changed the candidates that it was given. Make a new DataFrame: candidates.assign(…) and sort_values(…) "
@@ -107,11 +105,10 @@ def candidates_unchanged(rerank, picture, rng) -> None:
 @rerank.edge(4)
 def rows_and_columns(rerank, picture, rng) -> None:
     """a DataFrame with the candidates' rows and columns"""
-    scene = _one_thing(rng)
-    candidates = _candidates([_worded(each, rng) for each in _farther_and_farther(scene, rng)], rng)
+    candidates, said = _situation(rng)
     columns = list(candidates.columns)
-    found = rerank(candidates, picture, describe=_describing(_worded(scene, rng), []))
-    _expect_frame(found)
+    found = rerank(candidates, picture, describe=_describing(said, []))
+    expect_frame(found, "rerank")
     expect(
         list(found.columns) == columns,
         f"The columns should be those of the candidates, {', '.join(columns)}, but they are "
@@ -129,11 +126,18 @@ def rows_and_columns(rerank, picture, rng) -> None:
 def no_candidates(rerank, picture, rng) -> None:
     """no candidates give an empty DataFrame"""
     found = rerank(_candidates([], rng), picture, describe=_describing("a red cat, at night", []))
-    _expect_frame(found)
+    expect_frame(found, "rerank")
     expect(len(found) == 0, f"Without candidates there should be no rows, but there are {len(found)}.")
 
 
 # -- the inputs
+
+
+def _situation(rng: random.Random) -> tuple[DataFrame, str]:
+    """Candidates farther and farther from a scene, and what a model says about its picture."""
+    scene = _one_thing(rng)
+    said = _worded(scene, rng)
+    return _candidates([_worded(each, rng) for each in _farther_and_farther(scene, rng)], rng), said
 
 
 def _one_thing(rng: random.Random) -> Scene:
@@ -196,7 +200,7 @@ def _candidates(prompts: Sequence[str], rng: random.Random, *, shuffled: bool = 
 
 
 def _describing(text: str, asked: list) -> Callable:
-    """A function that says this text about every picture, and keeps the pictures."""
+    """A function that returns this text for every picture, and keeps the pictures."""
 
     def describe(image):
         asked.append(image)
@@ -208,19 +212,10 @@ def _describing(text: str, asked: list) -> Callable:
 # -- the verdict
 
 
-def _expect_frame(found) -> None:
-    import pandas as pd
-
-    expect(
-        isinstance(found, pd.DataFrame),
-        f"rerank should return a pandas DataFrame, but it returned {described(found)}.",
-    )
-
-
 def _compare(rerank: Callable, candidates: DataFrame, picture: Image.Image, said: str) -> None:
     """Raise `CheckFailed` unless the rows are in the order of their agreement; a known mistake is named."""
     found = rerank(candidates.copy(), picture, describe=_describing(said, []))
-    _expect_frame(found)
+    expect_frame(found, "rerank")
     expect("url" in found.columns, "rerank returned no column url: keep the candidates' columns.")
     order = list(found["url"])
     right = _order(candidates, said, _agreement)

@@ -1,20 +1,34 @@
-"""Rows of prompts as inputs for the checks, and their CLIP vectors."""
+"""Rows of prompts as inputs for the checks, their CLIP vectors, and the DataFrame that a search returns."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from helpers.checks.expect import expect
+from helpers.checks.words import described
 from helpers.collection import made_prompts
 
 if TYPE_CHECKING:
     import numpy as np
+    from pandas import DataFrame
 
-__all__ = ["TOLERANCE", "fresh_rows", "same_direction", "vectors_of"]
+__all__ = ["TOLERANCE", "expect_frame", "fresh_rows", "same_direction", "vectors_of"]
 
 TOLERANCE = 1e-3
 """The largest error of vectors and distances: batches of another size change the last digits."""
+
+
+def expect_frame(found: Any, what: str, hint: str = "") -> DataFrame:
+    """Return what was found, or raise `CheckFailed` if it is not a DataFrame; `what` is the subject of the message."""
+    import pandas as pd
+
+    expect(
+        isinstance(found, pd.DataFrame),
+        f"{what} should return a pandas DataFrame, but it returned {described(found)}.{f' {hint}' if hint else ''}",
+    )
+    return found
 
 
 def fresh_rows(n: int, rng: random.Random) -> list[dict]:

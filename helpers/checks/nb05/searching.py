@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from helpers.checks.cases import Exercise
 from helpers.checks.expect import CheckFailed, Mistake, expect, expect_no_mistake
 from helpers.checks.fakes import RecordingClient, scratch_table, stored_rows
-from helpers.checks.nb05.rows import TOLERANCE, fresh_rows, vectors_of
+from helpers.checks.nb05.rows import TOLERANCE, expect_frame, fresh_rows, vectors_of
 from helpers.checks.samples import random_drawing, random_prompt
 from helpers.checks.words import described, name_of
 
@@ -104,12 +104,8 @@ def cosine_distances(search, table, queries) -> None:
 @search_by_image.edge(8)
 def data_frame(search, table, queries) -> None:
     """a DataFrame with the columns prompt, url and dist"""
-    import pandas as pd
-
-    found = search(table.client, table.name, queries[0], k=4)
-    expect(
-        isinstance(found, pd.DataFrame),
-        f"The search should return a pandas DataFrame, but it returned {described(found)}. client.query_df returns one.",
+    found = expect_frame(
+        search(table.client, table.name, queries[0], k=4), "The search", "client.query_df returns one."
     )
     expect(
         list(found.columns) == ["prompt", "url", "dist"],
@@ -257,14 +253,7 @@ def empty_table(search_or_none, queries) -> None:
 
 
 def _expect_frame(found: Any) -> DataFrame:
-    import pandas as pd
-
-    expect(
-        isinstance(found, pd.DataFrame),
-        f"search_or_none should always return a pandas DataFrame, an empty one if nothing is near enough, but it returned "
-        f"{described(found)}.",
-    )
-    return found
+    return expect_frame(found, "search_or_none", "If nothing is near enough, return an empty one.")
 
 
 def _expect_something(found: Any, table: Table, query: str, threshold: float) -> None:
@@ -289,10 +278,7 @@ def _expect_columns(found: Any, names: Sequence[str]) -> DataFrame:
     if isinstance(found, (list, tuple)) and found and all(len(row) == 3 for row in found if hasattr(row, "__len__")):
         made = pd.DataFrame(list(found))
         found = made if isinstance(found[0], dict) else made.set_axis(["prompt", "url", "dist"], axis=1)
-    expect(
-        isinstance(found, pd.DataFrame),
-        f"The search should return a pandas DataFrame, but it returned {described(found)}. client.query_df returns one.",
-    )
+    expect_frame(found, "The search", "client.query_df returns one.")
     for name in names:
         expect(name in found.columns or not len(found), f"The search returned no column {name}.")
     return found.reindex(columns=list(names))

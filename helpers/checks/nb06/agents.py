@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from helpers.checks.cases import Exercise
-from helpers.checks.expect import CheckFailed, error_of, expect
+from helpers.checks.expect import error_of, expect, expect_no_error
 from helpers.checks.fakes import FakeGenerator, ToolUse, scripted_chat, text_of
 from helpers.checks.samples import random_prompts
 from helpers.checks.words import cut, described, on_one_line, with_article
@@ -34,7 +34,7 @@ def prompts(rng) -> list[str]:
 
 @picture_agent.given
 def texts(rng) -> list[str]:
-    """Three texts to rate by, which are no prompts."""
+    """Three texts to rate by, which are not prompts."""
     return [f"{text} ({rng.randrange(100, 1000)})" for text in random_prompts(rng, 3)]
 
 
@@ -61,7 +61,7 @@ def drawing(picture_agent, prompts, scores) -> None:
     seeds = [drawn.seed for drawn in run.fake.drawn]
     expect(
         len(set(seeds)) > 1,
-        f"All pictures were drawn with the seed {seeds[0]}: to draw the same prompt again would give the same picture. "
+        f"All pictures were drawn with the seed {seeds[0]}: drawing the same prompt again would give the same picture. "
         "Use 0 for the first picture, 1 for the second, and so on.",
     )
     expect(
@@ -120,16 +120,18 @@ def six_calls(picture_agent, prompts, texts, scores) -> None:
 def ends_with_a_message(picture_agent, prompts, scores) -> None:
     """it then ends with a message, even if the model would never stop"""
     chat, fake = scripted_chat([_draw(prompts[0])]), FakeGenerator(scores)
-    agent, answers = _agent(picture_agent, chat, fake), []
-    if error := error_of(lambda: answers.append(_ask(agent))):
-        raise CheckFailed(
+    agent = _agent(picture_agent, chat, fake)
+    with expect_no_error(
+        Exception,
+        lambda error: (
             f"The model wanted a seventh tool call. {_raised(error)} So all messages are lost, and with them the pictures' ids: "
             'end with a message instead (exit_behavior="end").'
-        )
-    last = answers[0][-1]
+        ),
+    ):
+        last = _ask(agent)[-1]
     expect(
         last.type == "ai" and not last.tool_calls,
-        f"The last message should be one from the model's side that calls no tool, but it is {described(last)}.",
+        f"The last message should come from the model and call no tool, but it is {described(last)}.",
     )
 
 
@@ -138,13 +140,16 @@ def unknown_picture(picture_agent, prompts, texts, scores) -> None:
     """for an unknown id the model reads which ids there are, and goes on"""
     replies = [_draw(prompts[0]), _draw(prompts[1]), _rate("p7", texts[0]), _rate("p2", texts[1]), END]
     fake = FakeGenerator(scores)
-    agent, answers = _agent(picture_agent, scripted_chat(replies), fake), []
-    if error := error_of(lambda: answers.append(_ask(agent))):
-        raise CheckFailed(
+    agent = _agent(picture_agent, scripted_chat(replies), fake)
+    with expect_no_error(
+        Exception,
+        lambda error: (
             f"The model asked for a rating of 'p7', which was never drawn. {_raised(error)} Return a sentence instead: models "
-            "make such slips, and can mend them if they are told."
-        )
-    result = _results(answers[0])[2]
+            "make such mistakes, and can correct them if they read what is wrong."
+        ),
+    ):
+        answer = _ask(agent)
+    result = _results(answer)[2]
     expect(
         _names(result, "p1") and _names(result, "p2"),
         f"For the unknown id 'p7' the model should read which ids there are, 'p1' and 'p2', but it read {cut(result, 150)!r}.",
@@ -160,15 +165,15 @@ def pictures_of_its_own(picture_agent, prompts, scores) -> None:
     seeds = [[drawn.seed for drawn in run.fake.drawn] for run in (first, second)]
     expect(
         len(seeds[0]) == 2 and seeds[0][:1] == seeds[1] and first.results[0] == second.results[0],
-        f"A second agent should begin anew, as the first one did with the seeds {seeds[0]} and the result "
+        f"A second agent should start afresh, as the first one did with the seeds {seeds[0]} and the result "
         f"{cut(first.results[0], 100)!r}, but it had {seeds[1]}, and its model read {cut(second.results[0], 100)!r}. Keep the "
-        "pictures inside of picture_agent.",
+        "pictures inside picture_agent.",
     )
 
 
 @picture_agent.edge(5)
 def two_requests(picture_agent, prompts, scores) -> None:
-    """a second request has six tool calls of its own"""
+    """a second request may use six tool calls again"""
     chat = scripted_chat(2 * [*[_draw(prompts[i % 3]) for i in range(4)], END])
     fake = FakeGenerator(scores)
     agent = _agent(picture_agent, chat, fake)
@@ -179,7 +184,7 @@ def two_requests(picture_agent, prompts, scores) -> None:
     expect(
         counts == [4, 8],
         f"Two requests to one agent made four drawings each, but after them {counts[0]} and {counts[1]} pictures were drawn: "
-        "count the calls of each request by themselves.",
+        "count the calls of each request separately.",
     )
 
 
@@ -199,7 +204,7 @@ def two_at_once(picture_agent, prompts, scores) -> None:
         len(set(seeds)) == len(set(results)) == 2,
         f"The model called draw twice in one message, so both calls ran at the same time. The two pictures should have different "
         f"seeds and ids, but the seeds were {seeds}, and the model read {cut(' and '.join(results), 150)!r}. Take the number "
-        "before you draw: next(numbers) of an itertools.count() gives each call a number that no other has.",
+        "before you draw: next(numbers) of an itertools.count() gives each call a number that no other call gets.",
     )
 
 
@@ -237,7 +242,8 @@ def _ask(agent: Any) -> list[BaseMessage]:
     answer = agent.invoke({"messages": [{"role": "user", "content": request}]})
     expect(
         isinstance(answer, dict) and isinstance(answer.get("messages"), list) and bool(answer["messages"]),
-        f"The agent should answer with a dict with 'messages', as those of create_agent do, but it gave {described(answer)}.",
+        "The agent should answer with a dict with 'messages', as agents from create_agent do, but it returned "
+        f"{described(answer)}.",
     )
     return answer["messages"]
 
@@ -288,4 +294,4 @@ def _raised(error: Exception) -> str:
 
 def _last_result(chat: BaseChatModel) -> str:
     results = _results(chat.requests[-1]) if chat.requests else []
-    return f"The model read last: {cut(results[-1], 200)!r}." if results else ""
+    return f"The last thing that the model read: {cut(results[-1], 200)!r}." if results else ""
