@@ -105,8 +105,10 @@ def just(points: float, most: float, kind: str) -> bool:
     A right one all points, a partial one, which misses an edge, at least half of them; a wrong one loses a fifth or more,
     and a stub has none.
     """
-    if kind in ("right", "unwritten"):
-        return points == (most if kind == "right" else 0)
+    if kind == "right":
+        return points == most
+    if kind == "unwritten":
+        return points == 0
     return most / 2 <= points < most if kind == "partial" else points <= 0.8 * most
 
 

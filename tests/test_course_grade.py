@@ -111,9 +111,9 @@ def test_what_is_graded_is_not_graded_again(course, graded):
     assert {file.name: file.stat().st_mtime_ns for file in results.iterdir()} == before
 
 
-def test_kill_9_at_any_moment_costs_nothing_but_time():
-    found = kills.measure(times=2, students=3, solutions=[TINY], answers=FIXTURES)
-    assert len(found["kills"]) == 2 and found["scores"] == 3 * len(POINTS)
+def test_kill_9_costs_nothing_but_time():
+    found = kills.measure(times=1, students=3, solutions=[TINY], answers=FIXTURES)
+    assert len(found["kills"]) == 1 and found["scores"] == 3 * len(POINTS)
     assert found["identical"], kills.table(found)
 
 
