@@ -82,8 +82,7 @@ def main() -> None:
         return
     known = kept(chosen.out)
     if any(key(exercise, each) not in known for exercise, some in sample.items() for each in [None, *some]):
-        for notebook in {exercise.notebook for exercise in sample}:
-            warm_up(notebook)
+        warm_up([*{exercise.notebook for exercise in sample}])
         with chosen.out.open("a", encoding="utf-8") as file:
             for line in judged(sample, known, chosen.jobs):
                 print(json.dumps(line, ensure_ascii=False), file=file, flush=True)

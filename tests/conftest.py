@@ -15,19 +15,21 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 SLOW = ("test_answers", "test_unsolved", "test_grading")
-"""Files whose tests take minutes for each notebook."""
+"""Files whose tests take minutes."""
+BY_NOTEBOOK = ("test_unsolved", "test_grading")
+"""Those that start anew with each notebook."""
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """Share out files, but notebooks of the slow files, to the workers (its own groups do not work with pytest 9.2)."""
+    """Share out files to the workers, or notebooks; xdist's own groups do not work with pytest 9.2."""
     return Groups(config, log)
 
 
 class Groups(LoadScopeScheduling):
     def _split_scope(self, nodeid):
         file, _, test = nodeid.partition("::")
-        if Path(file).stem not in SLOW:
+        if Path(file).stem not in BY_NOTEBOOK:
             return file
         return f"{file} {test.partition('[')[2]}"
 

@@ -1,9 +1,9 @@
-"""Judges every answer of tests/answers to one notebook by the cells that nbgrader runs, without a kernel for each.
+"""Judges every answer of tests/answers to some notebooks by the cells that nbgrader runs, without a kernel for each.
 
-    python tests/judge.py solutions/01_diffusion_basics.py
+    python tests/judge.py solutions/01_diffusion_basics.py solutions/02_vqa_specialist.py
 
-prints a line of JSON per answer: exercise, kind, fault ("" for a right answer), points, most points, what the student
-reads.
+prints a line of JSON per answer: notebook, exercise, kind, fault ("" for a right answer), points, most points, what the
+student reads.
 Starting a kernel and importing torch takes longer than most answers. So the libraries and the models are loaded once,
 and each answer runs in a fork of that process, where it can do no harm to the others. Every fourth answer is judged
 from another process, as `course grade` does it, the others in their own, as in a student's notebook. test_grading.py
@@ -22,6 +22,7 @@ import signal
 import socket
 import sys
 import tempfile
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from copy import deepcopy
 from dataclasses import dataclass
@@ -208,10 +209,10 @@ def _line(task: tuple[Path, Answer, bool]) -> str:
     solution, answer, apart = task
     points, most, said = (judge_apart if apart else judge)(solution, answer)
     verdict = {"exercise": answer.exercise, "kind": answer.kind, "fault": answer.fault, "points": points, "most": most}
-    return json.dumps({**verdict, "said": said[:300]})
+    return json.dumps({"notebook": solution.stem, **verdict, "said": said[:300]})
 
 
-def warm_up(solution: Path) -> None:
+def warm_up(solutions: Sequence[Path]) -> None:
     """Loads in this process what the forks of it would otherwise all load by themselves."""
     from course.nbgrader_hooks import GRADER_ENVIRONMENT
 
@@ -219,12 +220,15 @@ def warm_up(solution: Path) -> None:
     load_all()
     from helpers import checks
 
-    for cell in cells_of(solution):
-        if "locked" in cell.metadata:
-            imports = [node for node in ast.parse(cell.source).body if isinstance(node, ast.Import | ast.ImportFrom)]
-            exec(compile(ast.Module(imports, []), solution.name, "exec"), {})
-    for exercise in solutions_in(solution):
-        getattr(checks, exercise, None)
+    for solution in solutions:
+        for cell in cells_of(solution):
+            if "locked" in cell.metadata:
+                body = ast.parse(cell.source).body
+                imports = [node for node in body if isinstance(node, ast.Import | ast.ImportFrom)]
+                exec(compile(ast.Module(imports, []), solution.name, "exec"), {})
+        for exercise in solutions_in(solution):
+            getattr(checks, exercise, None)
+        built(solution)
 
 
 def serve() -> None:
@@ -236,17 +240,21 @@ def serve() -> None:
         endpoint.ensure(settings.endpoint)
 
 
-def main(solution: Path) -> None:
+def main(solutions: Sequence[Path]) -> None:
     """Judges all answers, as many at a time as there are processors."""
-    warm_up(solution)
-    if re.search(r"\b(chat_model|endpoint)\b", solution.read_text("utf-8")):
+    warm_up(solutions)
+    if any(re.search(r"\b(chat_model|endpoint)\b", solution.read_text("utf-8")) for solution in solutions):
         serve()
-    built(solution)
-    tasks = [(solution, answer, turn % 4 == 1) for some in answers_to(solution) for turn, answer in enumerate(some)]
+    tasks = [
+        (solution, answer, turn % 4 == 1)
+        for solution in solutions
+        for some in answers_to(solution)
+        for turn, answer in enumerate(some)
+    ]
     with get_context("fork").Pool(os.cpu_count(), maxtasksperchild=1) as pool:
         for line in pool.imap(_line, tasks, chunksize=1):
             print(line, flush=True)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]).resolve())
+    main([Path(name).resolve() for name in sys.argv[1:]])

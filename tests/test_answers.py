@@ -11,13 +11,23 @@ TINY = FIXTURES / "00_tiny.py"
 SOLUTIONS = [TINY, *sorted((ROOT / "solutions").glob("*.py"))]
 
 
-@pytest.mark.parametrize("solution", SOLUTIONS, ids=lambda solution: solution.stem)
-def test_right_answers_win_all_points_partial_ones_half_and_wrong_ones_less(solution, capsys):
+@pytest.fixture(scope="module")
+def judged() -> dict[str, list[dict]]:
+    """The verdicts on the answers to each notebook: one process judges them all, since loading the models takes long."""
     run = subprocess.run(
-        [sys.executable, "-W", "ignore", ROOT / "tests" / "judge.py", solution], capture_output=True, text=True
+        [sys.executable, "-W", "ignore", ROOT / "tests" / "judge.py", *SOLUTIONS], capture_output=True, text=True
     )
     assert run.returncode == 0, run.stderr
-    verdicts = [json.loads(line) for line in run.stdout.splitlines()]
+    verdicts = {solution.stem: [] for solution in SOLUTIONS}
+    for line in run.stdout.splitlines():
+        verdict = json.loads(line)
+        verdicts[verdict["notebook"]].append(verdict)
+    return verdicts
+
+
+@pytest.mark.parametrize("solution", SOLUTIONS, ids=lambda solution: solution.stem)
+def test_right_answers_win_all_points_partial_ones_half_and_wrong_ones_less(solution, judged, capsys):
+    verdicts = judged[solution.stem]
     given = [(answer.exercise, answer.kind, answer.fault) for some in answers_to(solution) for answer in some]
     assert [(verdict["exercise"], verdict["kind"], verdict["fault"]) for verdict in verdicts] == given
 
