@@ -4,6 +4,8 @@
                           →  notebooks/NN_name/NN_name.ipynb      the student's: no solutions, no hidden tests
     solutions/NN_flashcards.md  →  flashcards.md beside both
     all of them        →  helpers/checks/borrowed.bin           the reference solutions, for `checks.borrow`
+    for each student who gets a sheet of their own (`course.sheets`):
+                       →  build/sheets/STUDENT/NN_name/NN_name.ipynb
 
 `course.authoring` describes solution files, and what can be wrong in one. nbgrader's own classes, those named in
 `nbgrader_config.py`, do nbgrader's steps (stubs, hidden tests, locks, checksums).
@@ -31,6 +33,7 @@ from course.authoring import (
     role_of,
     with_regions,
 )
+from course.sheets import FOLDER, own_sheet, with_sheet
 from course.utf8 import read_utf8
 from helpers.checks.borrowing import packed, unpacked
 from helpers.errors import PlainError
@@ -45,12 +48,23 @@ BORROWED = Path("helpers", "checks", "borrowed.bin")
 REMEDY = "run `course build` and commit it"
 
 
-def build(*, check: bool = False, root: Path = ROOT) -> list[str]:
+def build(
+    *, check: bool = False, seed: int | None = None, students: Iterable[str] = (), root: Path = ROOT
+) -> list[str]:
     """Build build/source and notebooks from solutions; return the problems, one sentence each, [] if there are none.
 
-    With `check`, notebooks/ is only compared with what would be built. A fault in a solution file is reported with its
-    notebook and cell; if there is any, nothing is written.
+    A fault in a solution file is reported with its notebook and cell; if there is any, nothing is written.
+
+    Args:
+        check: only compare notebooks/ with what would be built.
+        seed: of the checks that students see, for a course that wants other inputs than the last one.
+        students: the ids of those who get a sheet of their own.
+        root: the course's folder.
+
+    Raises:
+        PlainError: there is no secret to make students' own sheets from.
     """
+    sheets = {student: own_sheet(student) for student in students}
     sources = sorted((root / "solutions").glob("*.py"))
     if not sources:
         return [f"There is no solution file (*.py) in {root / 'solutions'}: nothing to build."]
@@ -68,7 +82,7 @@ def build(*, check: bool = False, root: Path = ROOT) -> list[str]:
         problems += faults
         if faults:
             continue
-        solved = solve(authored)
+        solved = solve(authored) if seed is None else with_sheet(solve(authored), str(seed))
         student = release(solved)
         problems += [f"{name}, {fault}" for fault in student_problems(student)]
         solved_files[f"{name}/{name}.ipynb"] = as_text(solved)
@@ -89,6 +103,7 @@ def build(*, check: bool = False, root: Path = ROOT) -> list[str]:
         write(student_files, root / "notebooks")
         (root / BORROWED).parent.mkdir(parents=True, exist_ok=True)
         (root / BORROWED).write_bytes(packed(borrowable))
+        write_sheets(student_files, sheets, root / FOLDER)
     on_disk = text_files(root / "notebooks")
     stale = [] if unpacked(root / BORROWED) == borrowable else [f"{BORROWED} does not match solutions/; {REMEDY}."]
     return stale_problems(student_files, on_disk) + stale + leak_problems(secrets, on_disk)
@@ -304,6 +319,16 @@ def distinctive_lines(lines: Iterable[str]) -> list[str]:
 
 
 # ---------------------------------------------------------------- files
+
+
+def write_sheets(student_files: dict[str, str], sheets: dict[str, str], folder: Path) -> None:
+    """Write each student's own notebooks, and what belongs to them, into a folder with the student's name."""
+    import nbformat
+
+    notebooks = {file: nbformat.reads(text, as_version=4) for file, text in student_files.items() if ".ipynb" in file}
+    for student, sheet in sheets.items():
+        own = {file: as_text(with_sheet(notebook, sheet)) for file, notebook in notebooks.items()}
+        write(student_files | own, folder / student)
 
 
 def write(files: dict[str, str], folder: Path) -> None:

@@ -88,7 +88,7 @@ def demo(
 
 @app.command()
 def grade(
-    submitted: Annotated[Path, typer.Argument(help="Folder with a folder for each student.")],
+    submitted: Annotated[Path | None, typer.Argument(help="Folder with a folder for each student.")] = None,
     assignment: Annotated[
         list[str] | None, typer.Option(help="Grade only this assignment, such as 01_diffusion_basics; repeatable.")
     ] = None,
@@ -102,8 +102,43 @@ def grade(
         typer.Option("--trust-submissions", help="Grade without a sandbox: submissions can do anything that you can."),
     ] = False,
     csv: Annotated[Path, typer.Option(help="File for a table of all points.")] = Path("grades.csv"),
+    serve: Annotated[
+        bool,
+        typer.Option("--serve", help="Grade what students send over HTTP; kept in the folder, if one is named."),
+    ] = False,
+    students: Annotated[
+        Path | None, typer.Option(help="With --serve: give tokens to those in column `id` of this table (CSV).")
+    ] = None,
+    tokens: Annotated[Path, typer.Option(help="With --serve: the table of tokens.")] = Path("tokens.csv"),
+    per_hour: Annotated[int, typer.Option(min=1, help="With --serve: notebooks per student and hour.")] = 6,
+    host: Annotated[str, typer.Option(help="With --serve: address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="With --serve: port to listen on.")] = 8770,
 ) -> None:
-    """Grade all submissions in a folder into nbgrader's gradebook, sandboxed; a stopped run resumes where it stopped."""
+    """Grade all submissions in a folder into nbgrader's gradebook, sandboxed; a stopped run resumes where it stopped.
+
+    With --serve, grade on demand instead: a student sends a notebook, and gets a report. Nothing goes into the gradebook.
+    """
+    if serve:
+        from course.grade import web
+        from course.students import students_in
+
+        web.serve(
+            Path.cwd(),
+            students=students_in(students) if students else [],
+            tokens=tokens,
+            host=host,
+            port=port,
+            per_hour=per_hour,
+            keep=submitted,
+            jobs=jobs,
+            dask=dask,
+            sandboxed=not trust_submissions,
+            only=set(assignment or []) or None,
+        )
+        return
+    if submitted is None:
+        raise typer.BadParameter("name the folder with the submissions, or pass --serve", param_hint="SUBMITTED")
+
     from course.grade.run import grade_all, table, write_csv
 
     rows = grade_all(
@@ -246,11 +281,29 @@ def build(
     check: Annotated[
         bool, typer.Option("--check", help="Leave notebooks/ unchanged; fail if a notebook is stale.")
     ] = False,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Draw the inputs of the checks in the notebooks from this seed.")
+    ] = None,
+    student: Annotated[
+        list[str] | None,
+        typer.Option(help="Also write build/sheets/STUDENT/, with inputs that only this student gets; repeatable."),
+    ] = None,
+    students: Annotated[
+        Path | None, typer.Option(help="The same for all students of a table (CSV) with their ids in a column `id`.")
+    ] = None,
 ) -> None:
     """Build the notebooks (build/source/ and notebooks/) from solutions/."""
     from course.build import build
+    from course.sheets import FOLDER
+    from course.students import expect_names, students_in
 
-    _report_problems(build(check=check))
+    names = [*expect_names(student or []), *(students_in(students) if students else [])]
+    if names and check:
+        raise typer.BadParameter("there is nothing to compare students' own sheets with", param_hint="--check")
+    problems = build(check=check, seed=seed, students=names)
+    if names and not problems:
+        print(f"{FOLDER}: the notebooks of {len({*names})} students, each with inputs of its own.")
+    _report_problems(problems)
 
 
 @app.command()

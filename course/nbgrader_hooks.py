@@ -43,6 +43,8 @@ from nbgrader.preprocessors import (
 from traitlets import List
 from traitlets.log import get_logger
 
+from course import sheets
+
 GRADER_ENVIRONMENT = {
     # On a busy machine two threads are many times slower than one.
     "OMP_NUM_THREADS": "1",
@@ -187,7 +189,11 @@ class RestoreCells(OverwriteCells):
     """
 
     def preprocess_cell(self, cell, resources, index):
+        before = cell.source
+        if utils.is_locked(cell):  # the gradebook knows nothing of students' own sheets
+            cell.source = sheets.without_line(before)
         cell, resources = super().preprocess_cell(cell, resources, index)
+        cell.source = sheets.restored(cell, before)
         if "nbgrader" in cell.metadata and "grade_id" not in cell.metadata.nbgrader:
             del cell.metadata["nbgrader"]  # an unknown id: the student's own cell
         return cell, resources

@@ -46,7 +46,7 @@ def test_help_names_every_command_and_imports_nothing_heavy():
 @pytest.mark.parametrize("command", ["build", "sync"])
 def test_build_and_sync_exit_1_with_the_problems(monkeypatch, command, problems, code):
     seen = []
-    put(monkeypatch, f"course.{command}", **{command: lambda *, check: seen.append(check) or problems})
+    put(monkeypatch, f"course.{command}", **{command: lambda *, check, **_: seen.append(check) or problems})
     result = run(command, "--check")
     assert (result.exit_code, result.output.splitlines(), seen) == (code, problems, [True])
 

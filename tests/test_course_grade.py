@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -19,7 +20,9 @@ from course.bench import kills
 from course.grade import run, workers
 from course.grade.book import course_folder, release_missing
 from course.grade.plan import role
-from course.grade.run import STATE, grade_all, table, write_csv
+from course.grade.repair import repair
+from course.grade.report import report_on
+from course.grade.run import STATE, assignments_of, grade_all, table, write_csv
 from course.grade.sandbox import is_available
 from course.grade.workers import Workers
 from helpers.errors import PlainError
@@ -109,6 +112,16 @@ def test_what_is_graded_is_not_graded_again(course, graded):
     again = grade_all(course.root / "handed_in", root=course.root, jobs=2)
     assert again == graded
     assert {file.name: file.stat().st_mtime_ns for file in results.iterdir()} == before
+
+
+def test_a_report_on_demand_is_made_of_such_results(course, graded):
+    assignment = assignments_of(course.root)[NAME]
+    repaired = repair(course.released, assignment.released)
+    kept = (course.root / STATE / "results").iterdir()
+    reports = [report_on(repaired, assignment, json.loads(file.read_text("utf-8"))) for file in kept]
+    assert sorted(report["points"] for report in reports) == [0, 30, 90, 90]
+    says = {each["says"] for report in reports for each in report["exercises"] if each["points"] == 0}
+    assert "The tests stopped with AssertionError." in says and not any("large number" in sentence for sentence in says)
 
 
 def test_kill_9_costs_nothing_but_time():

@@ -8,4 +8,5 @@ Modules, in reading order:
     `workers`                                            this computer or a cluster: many tasks → their results
     `reading`, `likeness`, `repair`, `found`             files of every kind → notebooks that can be graded
     `book`, `run`                                        a folder of submissions → nbgrader's gradebook
+    `tokens`, `report`, `desk`, `web`                    a notebook sent over HTTP → its report
 """

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from nbgrader.coursedir import CourseDirectory
     from traitlets.config import Config
 
-__all__ = ["TakeOutputs", "course_folder", "record", "release_missing"]
+__all__ = ["TakeOutputs", "configuration", "course_folder", "record", "release_missing"]
 
 
 class TakeOutputs(NbGraderPreprocessor):
@@ -58,6 +58,20 @@ class TakeOutputs(NbGraderPreprocessor):
         return [page, *(output for output in outputs if output["output_type"] != "stream")]
 
 
+def configuration(root: Path) -> Config:
+    """Return nbgrader's configuration of a course's folder.
+
+    Raises:
+        PlainError: there is none.
+    """
+    from traitlets.config.loader import ConfigFileNotFound, PyFileConfigLoader
+
+    try:
+        return PyFileConfigLoader("nbgrader_config.py", path=str(root)).load_config()
+    except ConfigFileNotFound as error:
+        raise PlainError(f"There is no nbgrader_config.py in {root}: run this in the course's folder.") from error
+
+
 def course_folder(
     root: Path, *, db: str | None = None, submitted: Path | None = None
 ) -> tuple[CourseDirectory, Config]:
@@ -72,12 +86,8 @@ def course_folder(
         PlainError: there is no configuration.
     """
     from nbgrader.coursedir import CourseDirectory
-    from traitlets.config.loader import ConfigFileNotFound, PyFileConfigLoader
 
-    try:
-        config = PyFileConfigLoader("nbgrader_config.py", path=str(root)).load_config()
-    except ConfigFileNotFound as error:
-        raise PlainError(f"There is no nbgrader_config.py in {root}: run this in the course's folder.") from error
+    config = configuration(root)
     if db:
         config.CourseDirectory.db_url = db
     if submitted:

@@ -14,12 +14,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from course.grade.likeness import Cell
 from course.grade.reading import MOST_BYTES, read_file
 from helpers.errors import PlainError
 
-__all__ = ["Submission", "assignment_of", "submissions_in"]
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+__all__ = ["Submission", "assignment_of", "assignment_with", "submissions_in"]
 
 ENDINGS = (".ipynb", ".ipynb.txt", ".ipynb.json", ".json", ".txt")
 MOST_DEEP = 20
@@ -103,7 +107,15 @@ def assignment_of(file: Path, place: Path, assignments: Mapping[str, set[str]]) 
     if said := _named(file, place, assignments):
         is_notebook = file.name.lower().endswith(".ipynb")
         return said if is_notebook or _marks(file) is not None else ""
-    marks = _marks(file) or set()
+    return _sharing(_marks(file) or set(), assignments)
+
+
+def assignment_with(notebook: NotebookNode, assignments: Mapping[str, set[str]]) -> str:
+    """Return the assignment whose cells a notebook has, or ""."""
+    return _sharing(_marks_in(notebook), assignments)
+
+
+def _sharing(marks: set[str], assignments: Mapping[str, set[str]]) -> str:
     shared = {name: len(marks & ids) for name, ids in assignments.items()}
     most = max(shared.values(), default=0)
     best = [name for name, number in shared.items() if number == most > 0]
@@ -123,9 +135,13 @@ def _named(file: Path, place: Path, assignments: Mapping[str, set[str]]) -> str:
 def _marks(file: Path) -> set[str] | None:
     """What tells a notebook's cells: their grade ids, their ids and what they define; None if it is not a notebook."""
     try:
-        cells = [Cell(cell) for cell in read_file(file).cells]
+        return _marks_in(read_file(file))
     except PlainError:
         return None
+
+
+def _marks_in(notebook: NotebookNode) -> set[str]:
+    cells = [Cell(cell) for cell in notebook.cells]
     ids = {cell.node.id for cell in cells} | {
         cell.node.metadata.nbgrader.grade_id for cell in cells if cell.node.metadata
     }

@@ -1,6 +1,7 @@
 """Read a notebook file of any version, as well as it can be read: every text in it is kept, in valid cells.
 
-Of the metadata only what tells a cell's place is kept, its grade id; and no outputs, for the cells will run again.
+Of the metadata only what tells a cell's place is kept, its grade id, and the notebook's sheet; and no outputs, for the
+cells will run again.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from course.sheets import KEY, SHEET
 from helpers.errors import PlainError
 
 if TYPE_CHECKING:
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
     from nbformat import NotebookNode
 
-__all__ = ["MOST_BYTES", "read", "read_file"]
+__all__ = ["MOST_BYTES", "read", "read_bytes", "read_file"]
 
 MOST_BYTES = 50 << 20
 MOST_CELLS = 2000
@@ -41,6 +43,11 @@ def read_file(file: Path) -> NotebookNode:
         data = file.read_bytes()
     except OSError as error:
         raise PlainError(f"The file can't be read ({error.strerror or error}).") from error
+    return read_bytes(data)
+
+
+def read_bytes(data: bytes) -> NotebookNode:
+    """Read a notebook in UTF-8, UTF-16 or UTF-32; see `read`."""
     return read(data.decode(json.detect_encoding(data), errors="replace"))
 
 
@@ -64,11 +71,17 @@ def read(text: str) -> NotebookNode:
     made = {
         "nbformat": 4,
         "nbformat_minor": 5,
-        "metadata": {},
+        "metadata": _marks(data),
         "cells": [_cell(cell, number) for number, cell in enumerate(cells) if isinstance(cell, dict | str | list)],
     }
     writable = json.dumps(made, ensure_ascii=False).encode("utf-8", errors="replace")  # JSON can name half a character
     return nbformat.from_dict(json.loads(writable))
+
+
+def _marks(data: Any) -> dict:
+    """The notebook's metadata: its sheet, if it has one."""
+    sheet = _dict(_dict(_dict(data).get("metadata")).get(KEY)).get("sheet")
+    return {KEY: {"sheet": sheet}} if isinstance(sheet, str) and SHEET.fullmatch(sheet) else {}
 
 
 def _cells(data: Any) -> list:

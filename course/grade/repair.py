@@ -2,7 +2,7 @@
 
 Colab, VS Code and copying lose nbgrader's metadata; cells are deleted, doubled, edited and moved. A cell is recognised
 by its grade id, then by its id, then by what it says: a locked cell by its text, an exercise by the function that it
-defines, a written answer by the question above it.
+defines, a written answer by the question above it. A notebook on a student's own sheet (`course.sheets`) keeps its sheet.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from course.grade.likeness import Cell, added_lines, most_alike, most_kept
 from course.grade.plan import role
 from course.grade.reading import read, read_file
+from course.sheets import sheet_of, with_sheet
 from helpers.errors import PlainError
 
 if TYPE_CHECKING:
@@ -30,10 +31,11 @@ MISSED = "*The cell of this answer was missing from the submission: please look 
 
 @dataclass
 class Repaired:
-    """A repaired notebook, and a sentence for each thing that was done."""
+    """A repaired notebook, a sentence for each thing that was done, and the notebook's sheet, "" if it has none."""
 
     notebook: NotebookNode
     notes: list[str] = field(default_factory=list)
+    sheet: str = ""
 
 
 def repair(submitted: NotebookNode, released: NotebookNode) -> Repaired:
@@ -43,6 +45,8 @@ def repair(submitted: NotebookNode, released: NotebookNode) -> Repaired:
         submitted: what `read` has read.
         released: the notebook that students got.
     """
+    if sheet := sheet_of(submitted):
+        released = with_sheet(released, sheet)
     work = _Repair(submitted, released)
     work.recognise_by_marks()
     work.recognise_locked()
@@ -60,7 +64,7 @@ def repair(submitted: NotebookNode, released: NotebookNode) -> Repaired:
     work.name_cells()
     notebook = copy.deepcopy(released)
     notebook.cells = [cell.node for cell in work.cells]
-    return Repaired(notebook, work.notes)
+    return Repaired(notebook, work.notes, sheet_of(notebook))
 
 
 def repair_files(files: list[Path], *, root: Path, write: bool) -> Iterator[str]:
@@ -92,7 +96,8 @@ def repair_files(files: list[Path], *, root: Path, write: bool) -> Iterator[str]
             repaired = repair(read_file(file), releases[name])
         except PlainError as error:
             raise PlainError(f"{file}: {error}") from error
-        yield f"{file} ({name}): {' '.join(repaired.notes) or 'nothing to repair.'}"
+        sheet = f", sheet {repaired.sheet}" if repaired.sheet else ""
+        yield f"{file} ({name}{sheet}): {' '.join(repaired.notes) or 'nothing to repair.'}"
         if write:
             nbformat.write(repaired.notebook, file.with_name(f"{file.stem}.repaired.ipynb"))
 

@@ -15,7 +15,7 @@ import shutil
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,7 @@ from course.grade.plan import role
 from course.grade.repair import Repaired, read_file, repair
 from course.grade.sandbox import ROOT
 from course.grade.workers import Workers, expect_sandbox, on_dask, on_this_computer, version
+from course.sheets import Owners, sheet_of
 from helpers.errors import PlainError
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from nbgrader.coursedir import CourseDirectory
     from traitlets.config import Config
 
-__all__ = ["Row", "grade_all", "table"]
+__all__ = ["Assignment", "Row", "assignments_of", "grade_all", "ids_of", "score", "table", "task_for"]
 
 STATE = ".course-grade"
 """The folder with results, staged notebooks and what is recorded, in the course's folder."""
@@ -54,7 +55,10 @@ class Assignment:
 
 @dataclass(frozen=True)
 class Row:
-    """The points of one exercise of a student, and why they are not all; exercise is "" for a submission as a whole."""
+    """The points of one exercise of a student, and why they are not all; exercise is "" for a submission as a whole.
+
+    `sheet` is the submission's, "" for that of all, and `remark` what is odd about it: see `course.sheets`.
+    """
 
     student: str
     assignment: str
@@ -62,6 +66,8 @@ class Row:
     points: float | None
     most: float
     why: str = ""
+    sheet: str = ""
+    remark: str = ""
 
 
 def grade_all(
@@ -94,10 +100,8 @@ def grade_all(
     """
     if sandboxed and not dask:
         expect_sandbox()
-    assignments = {each.name: each for each in assignments_in(root) if only is None or each.name in only}
-    if not assignments:
-        raise PlainError(f"There is no assignment in {root / 'build' / 'source'}: run `course build` first.")
-    ids = {name: _ids(assignment) for name, assignment in assignments.items()}
+    assignments = assignments_of(root, only)
+    ids = {name: ids_of(assignment) for name, assignment in assignments.items()}
     state = root / STATE
     for name in ("results", "staged"):
         (state / name).mkdir(parents=True, exist_ok=True)
@@ -106,8 +110,9 @@ def grade_all(
             half_written.unlink()
         folder, config = course_folder(root, db=db, submitted=state / "staged")
         release_missing(folder, config, ids)
-        grades = Grades(state, assignments, folder, config)
         found = list(submissions_in(submitted, ids))
+        owners = Owners.of(root, {submission.student for submission in found})
+        grades = Grades(state, assignments, folder, config, owners)
         where = on_dask(dask, sandboxed=sandboxed) if dask else on_this_computer(jobs, sandboxed=sandboxed)
         with where as workers:
             rows = list(_graded(found, grades, workers))
@@ -178,12 +183,19 @@ class Grades:
         state: the folder for both.
         assignments: by name.
         folder, config: nbgrader's; see `course_folder`.
+        owners: of sheets.
     """
 
     def __init__(
-        self, state: Path, assignments: dict[str, Assignment], folder: CourseDirectory, config: Config
+        self,
+        state: Path,
+        assignments: dict[str, Assignment],
+        folder: CourseDirectory,
+        config: Config,
+        owners: Owners,
     ) -> None:
         self.state, self.assignments, self.folder, self.config = state, assignments, folder, config
+        self.owners = owners
         self.in_the_book = _read_json(state / "recorded.json")
 
     def prepared(self, submission: Submission) -> tuple[Repaired, str, dict]:
@@ -196,9 +208,7 @@ class Grades:
 
         assignment = self.assignments[submission.assignment]
         repaired = repair(read_file(submission.file), assignment.released)
-        seconds = self.config.Execute.get("timeout") or SECONDS
-        task = {"submitted": repaired.notebook, "released": assignment.released, "graded": assignment.graded}
-        task |= {"seed": settings.grader_seed, "seconds": seconds, "feedback": True}
+        task = task_for(repaired, assignment, self.config, settings.grader_seed)
         parts = json.dumps([task, version()], sort_keys=True)
         return repaired, hashlib.sha256(parts.encode()).hexdigest()[:32], task
 
@@ -238,7 +248,28 @@ class Grades:
             record(self.folder, self.config, submission.student, submission.assignment, outputs, pages)
             self.in_the_book[name] = key
             _write_json(self.state / "recorded.json", self.in_the_book)
-        return _rows(submission, assignment, outputs)
+        of_all = sheet_of(assignment.released)
+        remark = self.owners.remark(submission.student, repaired.sheet, of_all)
+        sheet = "" if repaired.sheet == of_all else repaired.sheet
+        return (replace(row, sheet=sheet, remark=remark) for row in _rows(submission, assignment, outputs))
+
+
+def task_for(repaired: Repaired, assignment: Assignment, config: Config, seed: int) -> dict:
+    """Return the task that lets a worker grade a repaired notebook; see `Grader.grade`."""
+    task = {"submitted": repaired.notebook, "released": assignment.released, "graded": assignment.graded}
+    return task | {"seed": seed, "seconds": config.Execute.get("timeout") or SECONDS, "feedback": True}
+
+
+def assignments_of(root: Path, only: set[str] | None = None) -> dict[str, Assignment]:
+    """Return the assignments that `course build` has made, or only some of them, by name.
+
+    Raises:
+        PlainError: there is none.
+    """
+    found = {each.name: each for each in assignments_in(root) if only is None or each.name in only}
+    if not found:
+        raise PlainError(f"There is no assignment in {root / 'build' / 'source'}: run `course build` first.")
+    return found
 
 
 def assignments_in(root: Path) -> Iterator[Assignment]:
@@ -272,18 +303,21 @@ def table(rows: list[Row]) -> str:
         for row in some:
             if (row.points or 0) < row.most:
                 lines.append(f"    {row.exercise}  {row.points:g} of {row.most:g}  {row.why[:160]}")
+        lines += [f"    sheet  {remark}" for remark in dict.fromkeys(row.remark for row in some) if remark]
     return "\n".join(lines)
 
 
 def write_csv(rows: list[Row], file: Path) -> None:
-    """Write the rows as a table with a header line."""
+    """Write the rows as a table with a header line, and what is known of sheets if any student has one."""
+    sheets = any(row.sheet or row.remark for row in rows)
     with file.open("w", newline="", encoding="utf-8") as out:
         writer = csv.writer(out)
-        writer.writerow(["student", "assignment", "exercise", "points", "of", "why"])
+        writer.writerow(["student", "assignment", "exercise", "points", "of", "why", *["sheet", "remark"] * sheets])
         for row in rows:
             points = "" if row.points is None else f"{row.points:g}"
             texts = [one_line(text) for text in (row.student, row.assignment, row.exercise)]
-            writer.writerow([*texts, points, f"{row.most:g}", row.why])
+            about_sheet = [row.sheet, one_line(row.remark)] if sheets else []
+            writer.writerow([*texts, points, f"{row.most:g}", row.why, *about_sheet])
 
 
 def one_line(text: str) -> str:
@@ -320,7 +354,8 @@ def score(outputs: list[dict], most: float) -> tuple[float, str]:
     return min(number, most), one_line(" ".join(failed) or (printed if number < most else ""))
 
 
-def _ids(assignment: Assignment) -> set[str]:
+def ids_of(assignment: Assignment) -> set[str]:
+    """Return the grade ids of an assignment's cells."""
     return {cell.metadata.nbgrader.grade_id for cell in assignment.released.cells if role(cell)}
 
 

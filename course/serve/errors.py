@@ -128,11 +128,12 @@ def _respond_unexpected(request: Request, error: Exception) -> JSONResponse:
 class BodyLimit:
     """ASGI middleware: a request whose body is longer than `limit` bytes gets a 413.
 
-    It reads such a body to its end and discards it: a client that is still sending would miss the response.
+    It reads such a body to its end and discards it: a client that is still sending would miss the response. `remedy`
+    says what the client should do instead.
     """
 
-    def __init__(self, app: ASGIApp, limit: int):
-        self.app, self.limit = app, limit
+    def __init__(self, app: ASGIApp, limit: int, remedy: str = "send smaller pictures"):
+        self.app, self.limit, self.remedy = app, limit, remedy
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         size = 0
@@ -145,8 +146,6 @@ class BodyLimit:
                 return message
             while message.get("more_body"):
                 message = await receive()
-            raise ApiError(
-                413, f"The request is larger than the limit of {self.limit / 1e6:g} MB: send smaller pictures."
-            )
+            raise ApiError(413, f"The request is larger than the limit of {self.limit / 1e6:g} MB: {self.remedy}.")
 
         await self.app(scope, counted, send)

@@ -10,7 +10,7 @@ import importlib
 
 from helpers.checks.borrowing import borrow
 from helpers.checks.calls import call, count_loads
-from helpers.checks.cases import for_points
+from helpers.checks.cases import for_points, sheet
 from helpers.checks.expect import CheckFailed, Mistake, compare_tensors, expect
 from helpers.checks.notebook import watch
 from helpers.checks.words import described, name_of
@@ -26,6 +26,7 @@ __all__ = [
     "expect",
     "for_points",
     "name_of",
+    "sheet",
 ]
 
 

@@ -18,7 +18,8 @@
 
 As with pytest's fixtures, a case gets what its parameters name: the student's answer under the exercise's name, `rng` (a
 `random.Random`), `generator` (torch's), or what a function marked `given` returns or yields, made once for all cases.
-The check that students see runs the cases with a fixed seed; the hidden test runs the same ones with the grader's.
+The check that students see runs the cases with a fixed seed, or with that of a student's own sheet; the hidden test runs
+the same ones with the grader's.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from helpers.checks.borrowing import hint, is_borrowed
 from helpers.checks.expect import CheckFailed, Pictures
 from helpers.checks.fakes import NeverEnds
 
-__all__ = ["Case", "Exercise", "Outcome", "Report", "for_points"]
+__all__ = ["Case", "Exercise", "Outcome", "Report", "for_points", "sheet"]
 
 VISIBLE = "visible"
 """The seed of the check that students see."""
@@ -45,6 +46,12 @@ ONLY_EDGES = "Only edge cases passed; they earn points once a core case passes."
 WIDTH = 100
 """Characters per line of a report."""
 _requested_points: list[float] = []
+_sheet: list[str] = []
+
+
+def sheet(seed: str) -> None:
+    """Draw the inputs of the checks that students see from this seed, which may be a student's own."""
+    _sheet[:] = [seed]
 
 
 def for_points(points: float) -> None:
@@ -161,14 +168,18 @@ class Exercise:
         self.givens[make.__name__] = make
         return make
 
-    def run(self, answer: Any, seed: object = VISIBLE) -> Report:
+    def run(self, answer: Any, seed: object = None) -> Report:
         """Run every case on the answer.
+
+        Args:
+            answer: what the student has written.
+            seed: of the inputs; None for those that the student sees.
 
         Raises:
             NotWritten: the exercise still has its placeholder.
         """
         with ExitStack() as cleanup:
-            trial = _Trial(self, answer, seed, cleanup)
+            trial = _Trial(self, answer, " ".join([VISIBLE, *_sheet]) if seed is None else seed, cleanup)
             return Report(self.name, tuple(trial.outcome(case) for case in self.cases))
 
     def __call__(self, answer: Any) -> float | None:
