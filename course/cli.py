@@ -277,6 +277,23 @@ def verify(
 
 
 @app.command()
+def speedrun(
+    gallery: Annotated[Path, typer.Argument(help="Notebook 08's gallery of runs.")] = Path("speedrun.jsonl"),
+    key: Annotated[
+        str | None, typer.Option(help="Another verifier's public key: what it signed is not trained again.")
+    ] = None,
+) -> None:
+    """Train the runs in notebook 08's gallery again and say whether their scores hold; exit 1 if one does not.
+
+    A run is trained from its seed on its number of samples, offline, and signed in the file if its score holds.
+    """
+    from course.assess.certificate import Signer
+    from course.speedrun import speedrun
+
+    raise typer.Exit(0 if speedrun(gallery, Signer.at_home(), key=key) else 1)
+
+
+@app.command()
 def build(
     check: Annotated[
         bool, typer.Option("--check", help="Leave notebooks/ unchanged; fail if a notebook is stale.")

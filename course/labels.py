@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from helpers.judge import FOOT
 from helpers.picturebook import COLOURS, KINDS, Scene, boxes
 
 GRID = 8
@@ -27,10 +28,6 @@ def segmentation_labels(scene: Scene, grid: int = GRID) -> np.ndarray:
             labels[0][cells] = 1 + KINDS.index(box.thing.kind)
             labels[1][cells] = 1 + COLOURS.index(box.thing.colour)
     return labels.reshape(2, -1)
-
-
-FOOT = 0.8
-"""How far below a thing's centre its foot is, in half side lengths."""
 
 
 def foot_labels(scene: Scene) -> np.ndarray:

@@ -16,6 +16,8 @@ COURSE_ENDPOINT        http://          the address of the local chat endpoint; 
 COURSE_STORE           chdb://          where prompts are stored: `chdb://FOLDER`, a database inside
                        prompt_store     the notebook (FOLDER may be relative to the working folder),
                                         or `clickhouse://USER@HOST:PORT/DATABASE`, a server
+COURSE_LONGEST_        inf              the most seconds that notebook 08 trains at a time; graders and
+TRAINING                                CI set it to a few
 =====================  ===============  ==========================================================
 
 Secrets (API keys) are not settings: `settings.secret("HF_TOKEN")` looks in the environment, then in Colab's secrets,
@@ -109,6 +111,7 @@ class Settings(BaseSettings):
     device_choice: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", validation_alias="COURSE_DEVICE")
     models_dir: Path = Field(REPOSITORY / "models", validation_alias="COURSE_MODELS")
     grader_seed: int = 0
+    longest_training: float = Field(float("inf"), gt=0)
     chat_provider: Annotated[str, AfterValidator(_chat_provider)] = Field("local", validation_alias="COURSE_CHAT")
     endpoint: Annotated[str, AfterValidator(_address)] = "http://127.0.0.1:8765"
     # It may contain a password, which must not be printed with the settings.
@@ -146,6 +149,10 @@ class Settings(BaseSettings):
         import torch
 
         return torch.float16 if self.profile == "full" and self.device == "cuda" else torch.float32
+
+    def training_seconds(self, seconds: float) -> float:
+        """Return how long a notebook should train: so many seconds, unless COURSE_LONGEST_TRAINING is less."""
+        return min(seconds, self.longest_training)
 
     def find_secret(self, name: str) -> SecretStr | None:
         """Return the secret called `name` from the environment or Colab's secrets, or None. Never asks."""

@@ -1390,6 +1390,8 @@ def loras():
     return [lora["name"] for lora in requests.get(f"{api}/loras", timeout=60).json()]
 
 
+folder = Path(requests.get(f"{api}/cmd-flags", timeout=60).json()["lora_dir"])
+(folder / "snowman.safetensors").unlink(missing_ok=True)  # what an earlier run of this notebook may have left there
 print("Adapters:", loras())
 answer = requests.post(f"{api}/txt2img", json={"prompt": "a snowman <lora:snowman:0.8>"}, timeout=60)
 print(answer.status_code, answer.json()["errors"])
@@ -1441,7 +1443,6 @@ print(
     f"{sum(weight.numel() for weight in learning):,} parameters, the U-Net "
     f"{sum(weight.numel() for weight in pipe.unet.parameters() if not weight.requires_grad):,}."
 )
-folder = requests.get(f"{api}/cmd-flags", timeout=60).json()["lora_dir"]
 trained = get_peft_model_state_dict(pipe.unet, adapter_name="snowman")
 pipe.save_lora_weights(folder, trained, weight_name="snowman.safetensors")
 pipe.unet.delete_adapters("snowman")

@@ -13,6 +13,8 @@ os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.g
 # On a busy machine two threads are many times slower than one.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# nbval runs every cell, also those that train for minutes.
+os.environ.setdefault("COURSE_LONGEST_TRAINING", "2")
 
 SLOW = ("test_answers", "test_unsolved", "test_grading")
 """Files whose tests take minutes."""

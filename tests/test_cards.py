@@ -11,12 +11,12 @@ import course.cards
 from course.cards import BARS, Bar, few_step_bars, save_scores, score_rows, write_card
 from course.data import fresh_scenes
 from course.evaluate import evaluate
-from course.evaluate.judge import Reading, Seen, load_judge, read, shows_number, shows_scene, shows_thing
 from course.evaluate.looking import frechet_distance
 from course.labels import FOOT, FOOT_GRID, IGNORE, foot_labels, segmentation_labels
-from course.train.judge import Judge, JudgeRecipe
+from course.train.judge import JudgeRecipe
 from course.train.text import text_labels
 from helpers.errors import PlainError
+from helpers.judge import Judge, Reading, Seen, load_judge, read, shows_number, shows_scene, shows_thing
 from helpers.picturebook import COLOURS, KINDS, PLACES, RELATIONS, STYLES, Scene, Thing, boxes, draw
 from helpers.settings import settings
 

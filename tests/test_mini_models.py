@@ -6,9 +6,9 @@ import torch
 from diffusers import LCMScheduler, StableDiffusionPipeline
 from transformers import CLIPModel, CLIPProcessor, CLIPTextModel
 
-from course.evaluate.judge import load_judge, read, shows_number
 from course.train import MODELS
 from course.train.loop import save_half
+from helpers.judge import load_judge, read, shows_number
 from helpers.models import defaults
 from helpers.picturebook import Scene, Thing, draw
 

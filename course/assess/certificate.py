@@ -30,7 +30,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from helpers.errors import PlainError
 from helpers.pictures import open_untrusted
 
-__all__ = ["Certificate", "Signer", "home", "printable", "read_token", "verify"]
+__all__ = ["Certificate", "Signer", "home", "printable", "read_token", "signed_claims", "verify"]
 
 ALGORITHM = "EdDSA"
 ISSUER = "Picture This"
@@ -106,10 +106,14 @@ class Signer:
         key = self._key.public_key()
         return {**_members(key), "kid": _thumbprint(key), "alg": ALGORITHM, "use": "sig"}
 
+    def sign(self, claims: dict[str, Any]) -> str:
+        """Return the claims as a signed JSON Web Token."""
+        headers = {"kid": _thumbprint(self._key.public_key())}
+        return jwt.encode({"iss": ISSUER, **claims}, self._key, ALGORITHM, headers=headers)
+
     def issue(self, certificate: Certificate) -> dict[str, str]:
         """Return the signed certificate as `{"jwt": the token, "png": a picture of it in base64}`."""
-        claims = {"iss": ISSUER, **certificate.model_dump()}
-        token = jwt.encode(claims, self._key, ALGORITHM, headers={"kid": _thumbprint(self._key.public_key())})
+        token = self.sign(certificate.model_dump())
         chunks = PngInfo()
         chunks.add_text(CHUNK, token)
         file = io.BytesIO()
@@ -205,6 +209,13 @@ def verify(path: str | Path, public_key: str) -> Certificate:
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, jwt.InvalidTokenError) as error:
         reason = "fields are missing or malformed" if isinstance(error, ValidationError) else error
         raise PlainError(f"{path} is not a certificate of this course, or is incomplete ({reason}).") from error
+
+
+def signed_claims(token: str, public_key: str) -> dict[str, Any] | None:
+    """Return the claims of a token, or None if it was not signed with this key or was changed since."""
+    with suppress(jwt.InvalidTokenError):
+        return jwt.decode(token, _read_key(public_key), algorithms=[ALGORITHM], issuer=ISSUER)
+    return None
 
 
 def read_token(token: str) -> Certificate:

@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 
 from course.data import fresh_scenes, to_pixels
-from course.evaluate.judge import load_judge, read, shows_number, shows_scene, shows_thing
 from course.evaluate.looking import features, frechet_distance
 from course.evaluate.scenes import EVALUATION_SEED, accuracy, pair_scenes, single_scenes
+from helpers.judge import load_judge, read, shows_number, shows_scene, shows_thing
 from helpers.picturebook import STYLES, Scene, describe, draw, random_scene
 
 BATCH = 8

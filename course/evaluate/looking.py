@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from course.data import fresh_scenes
-from course.evaluate.judge import load_judge, read, shows_number, shows_scene, shows_thing
 from course.evaluate.scenes import EVALUATION_SEED, accuracy, pair_scenes, single_scenes
+from helpers.judge import load_judge, read, shows_number, shows_scene, shows_thing
 from helpers.picturebook import COLOURS, KINDS, PLACES, STYLES, Scene, describe, draw, parse, with_article
 from helpers.picturebook.words import PLACE_PHRASES
 

@@ -8,13 +8,15 @@ from typing import Any
 
 import torch
 
-from course.grade.forms import Unfit
+from course.grade.forms import Unfit, named
 from course.grade.packing import Packer
 from course.grade.unpacking import Unpacker
 
 __all__ = ["adapters_of", "library_node", "library_value", "restore_adapters", "weights_of"]
 
 LIBRARIES = ("diffusers", "transformers")
+OURS = "helpers."
+"""The course's own networks cross as well, by class, config and weights."""
 SETTINGS = ("r", "lora_alpha", "target_modules", "lora_dropout", "bias", "use_rslora", "init_lora_weights")
 """What of an adapter's configuration crosses."""
 
@@ -133,15 +135,17 @@ def _pipeline_of(unpacker: Unpacker, parts: dict) -> Any:
 
 def _module(packer: Packer, module: torch.nn.Module) -> dict:
     kind = type(module)
-    library = kind.__module__.partition(".")[0]
+    library, name = kind.__module__.partition(".")[0], kind.__name__
     config = getattr(module, "config", None)
-    if library not in LIBRARIES or config is None:
+    if kind.__module__.startswith(OURS):
+        library, name = OURS, f"{kind.__module__}:{kind.__qualname__}"
+    if library not in (*LIBRARIES, OURS) or config is None:
         raise TypeError(f"A check gives a student's function a {kind.__name__}, which can't cross to its process.")
     config = config.to_dict() if library == "transformers" else dict(config)
     weights = {name: weight.detach() for name, weight in weights_of(module)}
     trained = [name for name, weight in module.named_parameters() if weight.requires_grad]
     return {
-        "module": [library, kind.__name__],
+        "module": [library, name],
         "config": packer.pack(_plain(config)),
         "weights": {name: packer.tensor(weight) for name, weight in weights.items()},
         "trained": trained,
@@ -151,9 +155,15 @@ def _module(packer: Packer, module: torch.nn.Module) -> dict:
 
 def _module_of(unpacker: Unpacker, node: dict) -> torch.nn.Module:
     library, name = node["module"]
-    kind = getattr(importlib.import_module(library), name)
     config = unpacker.unpack(node["config"])
-    module = kind.from_config(config) if library == "diffusers" else kind(kind.config_class.from_dict(config))
+    if library == OURS:
+        kind = named(name)
+        if not isinstance(kind, type) or not issubclass(kind, torch.nn.Module):
+            raise Unfit(f"a network of an unknown kind, {name}")
+        module = kind(**config)
+    else:
+        kind = getattr(importlib.import_module(library), name)
+        module = kind.from_config(config) if library == "diffusers" else kind(kind.config_class.from_dict(config))
     own = dict(weights_of(module))
     with torch.no_grad():
         for name, weight in node["weights"].items():

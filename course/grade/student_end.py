@@ -190,7 +190,8 @@ class Student:
         if isinstance(value, Given):
             return {"yours": value._number}
         node = self._reference(packer, value)
-        if node and isinstance(value, (list, dict)) and (now := self._state(value)) != self.known[id(value)][2]:
+        changeable = isinstance(value, (list, dict, torch.Tensor))
+        if node and changeable and (now := self._state(value)) != self.known[id(value)][2]:
             self.known[id(value)] = node["yours"], value, now
             node["now"] = packer.contents(value)
         if node is None and torch.is_tensor(value) and value.grad_fn is not None:

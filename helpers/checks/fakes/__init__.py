@@ -15,6 +15,7 @@ from helpers.checks.fakes.chat import (
     text_of,
     without_replies,
 )
+from helpers.checks.fakes.clock import stepping_clock
 from helpers.checks.fakes.drawings import Drawing, drawn_result, fake_drawing, recorded_drawings, saved_picture
 from helpers.checks.fakes.generator import FakeGenerator
 from helpers.checks.fakes.llava import noise_for, tiny_llava, without_image_features
@@ -67,6 +68,7 @@ __all__ = [
     "scratch_table",
     "scripted_blip2",
     "scripted_chat",
+    "stepping_clock",
     "stored_rows",
     "text_of",
     "tiny_blip2",

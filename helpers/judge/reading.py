@@ -1,8 +1,11 @@
-"""What the judge network (`course.train.judge`) detects in a picture: things with positions, the place, the style."""
+"""What the judge detects in a picture: things with positions, the place, the style."""
 
 from __future__ import annotations
 
+import io
 from collections import Counter
+from collections.abc import Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +14,11 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from course.data import to_pixels
-from course.train.judge import Judge
+from helpers.judge.network import Judge
 from helpers.picturebook import COLOURS, KINDS, PLACES, STYLES, Scene
+from helpers.settings import settings
+
+__all__ = ["Reading", "Seen", "load_judge", "read", "shows_number", "shows_scene", "shows_thing"]
 
 GRID = 16
 DETECTION_THRESHOLD = 0.4
@@ -40,19 +45,21 @@ class Reading:
     style: str
 
 
-def load_judge(folder: Path, device: str = "cpu") -> Judge:
-    """Load the trained judge, ready for inference."""
-    return Judge.from_pretrained(folder).float().eval().to(device)
+def load_judge(folder: Path | None = None, device: str = "cpu") -> Judge:
+    """Load the trained judge, ready for inference, by default from the folder of the mini models."""
+    with redirect_stdout(io.StringIO()):  # it prints that the folder is a local one
+        judge = Judge.from_pretrained(folder or settings.models_dir / "judge")
+    return judge.float().eval().to(device)
 
 
 @torch.no_grad()
-def read(judge: Judge, images: list[Image.Image], *, batch_size: int = 32) -> list[Reading]:
+def read(judge: Judge, images: Sequence[Image.Image], *, batch_size: int = 32) -> list[Reading]:
     """Read pictures (RGB, any size) with the judge."""
     readings = []
     device = next(judge.parameters()).device
     for start in range(0, len(images), batch_size):
         part = [np.asarray(image.convert("RGB").resize((128, 128))) for image in images[start : start + batch_size]]
-        answers = judge(to_pixels(np.stack(part)).to(device))
+        answers = judge(_to_pixels(np.stack(part)).to(device))
         foot = answers["foot"].sigmoid()
         peaks = (foot >= DETECTION_THRESHOLD) & (foot == F.max_pool2d(foot[:, None], 3, stride=1, padding=1)[:, 0])
         kinds, colours = answers["kind"].argmax(1), answers["colour"].argmax(1)
@@ -105,3 +112,8 @@ def _middle(things: list[Seen]) -> tuple[float, float, float, float]:
     """Return the mean centre of things, and their mean lower and upper edges."""
     x, y, half = (float(np.mean([getattr(thing, name) for thing in things])) for name in ("x", "y", "half"))
     return x, y, y + half, y - half
+
+
+def _to_pixels(batch: np.ndarray) -> torch.Tensor:
+    """Convert uint8 (n, h, w, 3) to float32 (n, 3, h, w) in -1 … 1."""
+    return torch.from_numpy(batch).permute(0, 3, 1, 2).float().div(127.5).sub(1)
