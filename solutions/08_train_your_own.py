@@ -10,7 +10,7 @@
 # # 08 · Train your own
 #
 # Every picture in this course so far came from a model that somebody else had trained. In this bonus notebook you train one
-# yourself, **from nothing**: random weights go in, and a few minutes later the model draws *a red car* or *a blue star*
+# yourself, **from nothing**: random weights go in, and a few minutes later the model draws *a red car* or *a blue ball*
 # when you ask for one. On this laptop, without a graphics card, in less than ten minutes.
 #
 # That is possible because the world is small (32 × 32 pixels, four kinds of things, four colours) and because the method is
@@ -215,7 +215,7 @@ show.plot(
 )
 
 # %% [markdown]
-# The same formula works for pictures. The world of this notebook is a corner of the picture book: a car, tree, star or
+# The same formula works for pictures. The world of this notebook is a corner of the picture book: a car, tree, box or
 # ball, in red, yellow, green or blue, on a meadow or in the desert. With 32 × 32 pixels, each picture has 3,072 numbers.
 
 # %%
@@ -849,7 +849,7 @@ print(f"The untrained network's velocity: shape {tuple(answer.shape)}, largest n
 # seconds.
 #
 # While you wait, watch what comes first: the colours of sky and ground, then a spot of the right colour, then the shape, wheels
-# and points last. It is the order of notebook 01 again, coarse before fine. And compare the pictures with the loss: most of
+# and trunks last. It is the order of notebook 01 again, coarse before fine. And compare the pictures with the loss: most of
 # what your eyes call progress happens while the curve looks flat.
 
 # %%
@@ -878,7 +878,7 @@ def held_out_loss(model):
 
 torch.manual_seed(seed)
 model = speedrun.DiT(cut=patchify_tokens, join=unpatchify)
-draw_batch = speedrun.batches(batch, seed, drawings=4096 if full_run else 256)
+draw_batch = speedrun.batches(batch, seed, drawings=2048 if full_run else 256)
 print(f"Training with {speedrun.choose_threads()} thread(s).")
 watch = speedrun.Watch(model, draw_batch, seconds=seconds, sample=preview, loss=held_out_loss)
 started = time.perf_counter()
@@ -1144,8 +1144,8 @@ print("Wrote train_your_own.apkg; open it with Anki.")
 #   is it worth it at equal numbers of model calls?
 # - **Race.** What gives the best score in 60 seconds? Try patches of 8, fewer blocks, another batch size, an average of the
 #   weights over the last steps (EMA). Each with three seeds.
-# - **What was it not shown?** Leave out all blue stars of the training data, and ask for one. Does the network put *blue* and
-#   *star* together?
+# - **What was it not shown?** Leave out all blue balls of the training data, and ask for one. Does the network put *blue* and
+#   *ball* together?
 # - **More words.** Add the place to the condition. Then let the kinds grow to eight. Which of the two costs more minutes?
 # - **With a graphics card** this training takes seconds: move network and batches there (`.to("cuda")`), and go to 64 × 64 pixels.
 #

@@ -149,10 +149,8 @@ def main(solution: Path) -> None:
     from course.build import read_solution, release, solve
     from course.nbgrader_hooks import GRADER_ENVIRONMENT
     from helpers.checks.notebook import watch
-    from helpers.settings import settings
 
-    os.environ |= GRADER_ENVIRONMENT
-    settings.endpoint = own_endpoint()
+    os.environ |= {**GRADER_ENVIRONMENT, "COURSE_ENDPOINT": own_endpoint()}
     for library in LIBRARIES:
         importlib.import_module(library)
     solved = solve(read_solution(solution))
