@@ -34,9 +34,9 @@ PLACES = ("meadow", "desert")
 SIZE = 32
 """A picture's side in pixels."""
 
-LAYOUTS = 16
-DRAWINGS = 2048
-"""How many drawings `batches` chooses from: nearly all pictures of this world are among them."""
+LAYOUTS = 8
+DRAWINGS = 1024
+"""How many drawings `batches` chooses from: nearly all of the 256 pictures of this world are among them."""
 
 
 def draw_scenes(n: int, seed: int) -> tuple[list[Image.Image], torch.Tensor]:
